@@ -1,0 +1,14 @@
+"""The package's own errors: everything that a user can mend."""
+
+
+class LiverSegError(Exception):
+    """What was expected, what came, and for which case, in one line (exit code 1)."""
+
+    def about(self, case: str) -> "LiverSegError":
+        """The same error with the case's name at its end, unless it is named already."""
+        text = str(self)
+        return self if case in text else type(self)(f"{text} (case {case})")
+
+
+class SettingsError(LiverSegError):
+    """Settings that can't be used, alone or together (exit code 2)."""
