@@ -1,0 +1,158 @@
+"""Which cases a data set holds: the layouts people have, found by themselves."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from liverseg_tf.atomic import read_json
+from liverseg_tf.ct.nifti import nifti_stem
+from liverseg_tf.errors import LiverSegError, SettingsError
+
+LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)$")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with its mask.
+
+    Args:
+        name: unique within the data set; predictions are written under it.
+        image: file of the image; the file may be missing, which its reader reports.
+        mask: file of the label map; None where the layout names none.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None = None
+
+
+def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
+    """The cases of a data set, sorted by name (numbers by value).
+
+    Args:
+        folder: its root.
+        layout: 'msd' (dataset.json as in the Medical Segmentation Decathlon), 'lits'
+            (volume-N and segmentation-N anywhere below the folder) or 'folder' (images/ and
+            masks/ with equal names); None finds out.
+
+    Raises:
+        LiverSegError: when there is no such folder, no case in it, or two files of one name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise LiverSegError(f"Expected a data set folder at {folder}. Received no such folder.")
+    if layout not in (None, *LAYOUTS):
+        raise SettingsError(f"Expected a layout of {', '.join(LAYOUTS)}. Received {layout!r}.")
+    layout = layout or recognise_layout(folder)
+    if layout is None:
+        raise LiverSegError(
+            f"Expected a data set in {folder}: a dataset.json (msd), volume-N.nii with "
+            "segmentation-N.nii (lits), or images/ with masks/ (folder). Received none of these."
+        )
+    cases = LAYOUTS[layout](folder)
+    if not cases:
+        raise LiverSegError(f"Expected cases in {folder} (layout {layout}). Received none.")
+    return sorted(cases, key=lambda case: natural_order(case.name))
+
+
+def recognise_layout(folder: Path) -> str | None:
+    """The layout of a data set folder; None where it is none."""
+    if (folder / "dataset.json").is_file():
+        return "msd"
+    if (folder / "images").is_dir():
+        return "folder"
+    return "lits" if _lits_files(folder) else None
+
+
+def case_name(path: Path) -> str:
+    """The case that a file belongs to: its stem; segmentation-N belongs to volume-N."""
+    stem = nifti_stem(Path(path)) or Path(path).name
+    match = LITS_NAME.match(stem)
+    return f"volume-{match[2]}" if match else stem
+
+
+def natural_order(name: str) -> list[tuple[int, int | str]]:
+    """A sorting key that puts liver_2 before liver_10."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """The NIfTI files of a folder by case name; hidden files (`._x`) are passed over.
+
+    Raises:
+        LiverSegError: when two files have one name (x.nii and x.nii.gz).
+    """
+    return _by_name(path for path in sorted(Path(folder).iterdir()) if nifti_stem(path))
+
+
+def _msd_cases(folder: Path) -> list[Case]:
+    entries = read_json(folder / "dataset.json").get("training")
+    if not isinstance(entries, list):
+        raise LiverSegError(f"Expected a list 'training' in {folder / 'dataset.json'}.")
+    cases: dict[str, Case] = {}
+    for entry in entries:
+        if not (isinstance(entry, dict) and {"image", "label"} <= entry.keys()):
+            raise LiverSegError(
+                f"Expected entries with image and label in {folder / 'dataset.json'}. "
+                f"Received {entry!r}."
+            )
+        image, mask = (_inside(folder, entry[key]) for key in ("image", "label"))
+        if nifti_stem(image) is None:
+            continue  # the archives hold ._ files of the machine that packed them
+        if image.name != mask.name:
+            raise LiverSegError(
+                f"Expected image and label of one name in {folder / 'dataset.json'}. "
+                f"Received {image.name} and {mask.name}."
+            )
+        name = case_name(image)
+        if name in cases:
+            raise LiverSegError(f"Expected one case of each name. Received {name} twice.")
+        cases[name] = Case(name, image, mask)
+    return list(cases.values())
+
+
+def _inside(folder: Path, relative: object) -> Path:
+    path = os.path.normpath(str(relative))
+    if os.path.isabs(path) or path.startswith(".."):
+        raise LiverSegError(f"Expected paths inside {folder} in its dataset.json. Received {path}.")
+    return folder / path
+
+
+def _lits_cases(folder: Path) -> list[Case]:
+    files = _lits_files(folder)
+    images = _by_name(path for path in files if path.name.startswith("volume"))
+    masks = _by_name(path for path in files if path.name.startswith("segmentation"))
+    return _paired(images, masks, folder, ".nii")
+
+
+def _lits_files(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.rglob("*-*.nii*")) if LITS_NAME.match(nifti_stem(p) or "")]
+
+
+def _folder_cases(folder: Path) -> list[Case]:
+    masks = images_in(folder / "masks") if (folder / "masks").is_dir() else {}
+    return _paired(images_in(folder / "images"), masks, folder / "images", ".nii.gz")
+
+
+def _paired(
+    images: dict[str, Path], masks: dict[str, Path], folder: Path, suffix: str
+) -> list[Case]:
+    """Pair by name; a mask without its image becomes a case whose image can't be read."""
+    return [
+        Case(name, images.get(name, folder / (name + suffix)), masks.get(name))
+        for name in images | masks
+    ]
+
+
+def _by_name(paths) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(case_name(path), path)
+        if other != path:
+            raise LiverSegError(f"Expected one file a case. Received {other} and {path}.")
+    return named
+
+
+LAYOUTS = {"msd": _msd_cases, "lits": _lits_cases, "folder": _folder_cases}

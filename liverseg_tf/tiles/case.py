@@ -1,0 +1,138 @@
+"""One case's tiles, and how they are cut from its volumes."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from liverseg_tf.ct.nifti import read_labels, read_volume
+from liverseg_tf.ct.orientation import Orientation, to_canonical
+from liverseg_tf.ct.volume import Volume, check_same_grid
+from liverseg_tf.dataset.cases import Case
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.tiles.grid import TileGrid
+from liverseg_tf.tiles.spec import TileSpec
+
+
+@dataclass(frozen=True, eq=False)
+class CaseTiles:
+    """Tiles of one case, from the feet to the head.
+
+    Args:
+        image: (z, h, w, windows) uint8.
+        mask: (z, h, w) uint8 label map.
+        record: what the store keeps about the case: `grid` and `orientation` for the way
+            back, `affine` and `shape` of the source, `labels` (native voxels of each label),
+            `slices_with` (the tile slices that hold each label), `checksum` of the pixels,
+            and `source` (size and time of the files, to see whether they changed).
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    record: dict
+
+    @property
+    def grid(self) -> TileGrid:
+        return TileGrid.from_json(self.record["grid"])
+
+    def restore_labels(self) -> Volume:
+        """The mask on the source's own grid and axis order."""
+        return restore_labels(self.mask, self.record)
+
+
+def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
+    """Read a case and cut its tiles.
+
+    Args:
+        case: image and mask files.
+        spec: of the tiles.
+
+    Raises:
+        LiverSegError: when a file is missing or broken, the mask lies on another grid, or the
+            case has no mask.
+    """
+    if case.mask is None:
+        raise LiverSegError(f"Expected a mask for case {case.name}. Received none ({case.image}).")
+    try:
+        image, mask = read_volume(case.image), read_labels(case.mask)
+        check_same_grid(image, mask)
+        tiles = cut_tiles(image, mask, spec)
+    except LiverSegError as error:
+        raise error.about(case.name) from error
+    tiles.record["source"] = fingerprint(case)
+    return tiles
+
+
+def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
+    """Cut the tiles of an image and its label map, which lie on one grid.
+
+    Args:
+        image: HU or MR units, in any axis order.
+        mask: uint8 labels.
+        spec: of the tiles.
+    """
+    canonical = to_canonical(image)
+    grid = TileGrid.of(canonical, spec)
+    image_tiles = grid.cut_image(canonical.array)
+    mask_tiles = grid.cut_mask(to_canonical(mask).array)
+    orientation = Orientation.of(image.affine)
+    counts = np.bincount(mask.array.reshape(-1), minlength=256)
+    record = {
+        "grid": grid.to_json(),
+        "orientation": {"axes": orientation.axes, "flips": orientation.flips},
+        "affine": image.affine.tolist(),
+        "shape": image.array.shape,
+        "spacing_mm": image.spacing_mm,
+        "slices": len(mask_tiles),
+        "labels": {str(label): int(counts[label]) for label in np.flatnonzero(counts[1:]) + 1},
+        "slices_with": _slices_with(mask_tiles),
+        "checksum": checksum(image_tiles, mask_tiles),
+    }
+    return CaseTiles(image_tiles, mask_tiles, record)
+
+
+def restore_labels(mask: np.ndarray, record: dict) -> Volume:
+    """Mask tiles back on the source's grid.
+
+    Args:
+        mask: (z, h, w) uint8, tiles of the case.
+        record: of the case, as the store keeps it.
+
+    Returns:
+        (z, row, col) uint8 in the source's axis order, without the source's header.
+    """
+    native = TileGrid.from_json(record["grid"]).restore_mask(mask)
+    order = record["orientation"]
+    orientation = Orientation(tuple(order["axes"]), tuple(order["flips"]))
+    array = np.ascontiguousarray(orientation.from_canonical(native))
+    return Volume(array, np.array(record["affine"]))
+
+
+def checksum(image: np.ndarray, mask: np.ndarray) -> str:
+    """BLAKE2 of the pixels, the same for every store of the same tiles."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (image, mask):
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def fingerprint(case: Case) -> dict:
+    """Size and time of a case's files, which tell whether it has to be cut again."""
+    try:
+        stats = [Path(file).stat() for file in (case.image, case.mask)]
+    except OSError as error:
+        raise LiverSegError(
+            f"Expected the files of case {case.name}. Received: {error.strerror} "
+            f"({error.filename})."
+        ) from error
+    return {"bytes": [s.st_size for s in stats], "modified_ns": [s.st_mtime_ns for s in stats]}
+
+
+def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:
+    slices: dict[str, list[int]] = {}
+    for z, plane in enumerate(mask):
+        for label in np.flatnonzero(np.bincount(plane.reshape(-1))[1:]) + 1:
+            slices.setdefault(str(label), []).append(z)
+    return slices
