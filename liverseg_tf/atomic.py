@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError
@@ -41,10 +41,16 @@ def replacing(target: Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise LiverSegError(f"Expected to write {target}. Received: {reason}.") from error
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _remove(partial: Path) -> None:
+    """Whatever stands there; where nothing could be made, nothing has to go."""
+    if partial.is_dir():
+        shutil.rmtree(partial, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def write_json(target: Path, value: object) -> None:

@@ -53,7 +53,7 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
             case has no mask.
     """
     if case.mask is None:
-        raise LiverSegError(f"Expected a mask for case {case.name}. Received none ({case.image}).")
+        raise LiverSegError(f"Expected a mask for {case.image}. Received none (case {case.name})")
     try:
         image, mask = read_volume(case.image), read_labels(case.mask)
         check_same_grid(image, mask)
@@ -124,8 +124,7 @@ def fingerprint(case: Case) -> dict:
         stats = [Path(file).stat() for file in (case.image, case.mask)]
     except OSError as error:
         raise LiverSegError(
-            f"Expected the files of case {case.name}. Received: {error.strerror} "
-            f"({error.filename})."
+            f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
     return {"bytes": [s.st_size for s in stats], "modified_ns": [s.st_mtime_ns for s in stats]}
 

@@ -1,0 +1,65 @@
+"""Defaults from a TOML file: a section a command, a key an option."""
+
+import difflib
+import tomllib
+from pathlib import Path
+
+import click
+
+
+def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[str, dict]:
+    """Read a TOML file as click's `default_map`.
+
+    Args:
+        path: sections are named after commands, keys after their long options, with hyphens
+            or underscores.
+        group: whose commands and options are known.
+        ctx: of the group.
+
+    Raises:
+        click.UsageError: when the file is no TOML, or a section or key is unknown.
+    """
+    try:
+        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"Expected a TOML file at {path}. Received: {error}.") from error
+    defaults = {}
+    for section, values in sections.items():
+        command = group.get_command(ctx, section)
+        if command is None or not isinstance(values, dict):
+            raise click.UsageError(
+                f"Expected sections named after commands in {path}. Received "
+                f"{section!r}{_nearest(section, group.list_commands(ctx))}."
+            )
+        defaults[section] = _checked(values, command, f"[{section}] of {path}")
+    return defaults
+
+
+def _checked(values: dict, command: click.Command, place: str) -> dict:
+    options = {p.name: p for p in command.params if isinstance(p, click.Option) and p.name}
+    checked = {}
+    for key, value in values.items():
+        name = _parameter(key, options)
+        if name is None:
+            keys = [max(option.opts, key=len).lstrip("-") for option in options.values()]
+            raise click.UsageError(
+                f"Expected options of the command as keys in {place}. "
+                f"Received {key!r}{_nearest(key, keys)}."
+            )
+        if isinstance(value, dict):
+            raise click.UsageError(f"Expected a value for {key!r} in {place}. Received a table.")
+        checked[name] = value
+    return checked
+
+
+def _parameter(key: str, options: dict[str, click.Option]) -> str | None:
+    flag = "--" + key.replace("_", "-")
+    for name, option in options.items():
+        if flag in option.opts or key == name:
+            return name
+    return None
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(sorted(known))})"

@@ -1,0 +1,48 @@
+"""The `liverseg` command; each subcommand is imported when it is asked for."""
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+import liverseg_tf
+from liverseg_tf.cli.command import CONTEXT
+from liverseg_tf.cli.config import load_defaults
+
+# the order in which data flows
+COMMANDS = ("demo", "phantom", "preprocess", "train", "predict", "evaluate", "completion")
+
+
+class LazyGroup(click.Group):
+    """Finds a command NAME in the module `liverseg_tf.cli.NAME`, under the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"liverseg_tf.cli.{cmd_name}"), cmd_name)
+
+
+def _load_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.default_map = load_defaults(value, ctx.command, ctx)
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT)
+@click.version_option(liverseg_tf.__version__, prog_name="liverseg")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_load_config,
+    expose_value=False,
+    is_eager=True,
+    help="TOML file with defaults: sections are commands, keys their options.",
+)
+def liverseg() -> None:
+    """Segment the liver and its tumours (or other organs) in CT or MR volumes, slice by slice.
+
+    Start with `liverseg demo`, which makes synthetic CTs and runs every stage on them. With
+    data of your own: preprocess, train, predict, evaluate.
+    """

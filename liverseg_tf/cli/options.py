@@ -1,0 +1,27 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+LIVER_REGIONS = ("liver=1,2", "tumour=2")
+
+
+def _parse_regions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]):
+    from liverseg_tf.ct.regions import Regions  # numpy is not for `--help`
+
+    return Regions.parse(value)
+
+
+region = click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    metavar="NAME=LABEL[,LABEL]",
+    default=LIVER_REGIONS,
+    callback=_parse_regions,
+    help="What the mask's labels mean, once for each region; nested ones from the outside in.",
+)

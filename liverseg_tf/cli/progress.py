@@ -1,0 +1,72 @@
+"""Progress: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_LINE_SECONDS = 15.0
+
+
+@contextmanager
+def progress(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    """Show how far a long work is, on standard error.
+
+    Args:
+        title: of the work.
+        total: what counts as done.
+
+    Yields:
+        `show(done, note)`: how much is done now, and a word on it. Elsewhere than on a
+        terminal it prints a line at most every 15 seconds, and one at the end.
+    """
+    with _bar(title, total) if sys.stderr.isatty() else _lines(title, total) as show:
+        yield show
+
+
+@contextmanager
+def _bar(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, note="")
+        yield lambda done, note: bar.update(task, completed=done, note=note)
+
+
+@contextmanager
+def _lines(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    started = printed = time.monotonic()
+    latest = (0.0, "")
+
+    def show(done: float, note: str) -> None:
+        nonlocal printed, latest
+        latest = (done, note)
+        if time.monotonic() - printed >= _LINE_SECONDS:
+            printed = time.monotonic()
+            _print(title, done / total, printed - started, note)
+
+    yield show
+    _print(title, latest[0] / total, time.monotonic() - started, latest[1])
+
+
+def _print(title: str, share: float, seconds: float, note: str) -> None:
+    print(
+        f"{title}: {100 * share:.0f} %, {seconds:.0f} s{', ' + note if note else ''}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,148 @@
+"""Smooth implicit shapes in millimetres: depth below the surface, positive inside."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where the voxels lie in the body, and depths that several shapes share.
+
+    Args:
+        z: (Z, R, C) float32, mm to superior.
+        y: (Z, R, C) float32, mm to posterior.
+        x: (Z, R, C) float32, mm to the patient's left.
+        depths: (Z, R, C) float32 each, by name: mm below a shared surface, or a ripple.
+    """
+
+    z: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    depths: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def crop(self, box: Box) -> "Points":
+        """The points of a box of indices, as views."""
+        depths = {name: depth[box] for name, depth in self.depths.items()}
+        return Points(self.z[box], self.y[box], self.x[box], depths)
+
+    def with_depth(self, name: str, depth: np.ndarray) -> "Points":
+        """The same points with one more shared depth."""
+        return replace(self, depths={**self.depths, name: depth})
+
+
+@dataclass(frozen=True)
+class SmoothField:
+    """A random smooth function of the scanner's coordinates: a cubic B-spline.
+
+    Args:
+        knots: (z, y, x) values of the control points, from -1 to 1: the field stays within.
+        step_mm: distance of the control points; wavelengths are at least twice as long.
+    """
+
+    knots: np.ndarray
+    step_mm: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, step_mm: float) -> "SmoothField":
+        """Random control points that cover 600 mm along each axis."""
+        count = int(np.ceil(600 / step_mm)) + 4
+        return cls(rng.uniform(-1, 1, (count, count, count)).astype(np.float32), step_mm)
+
+    def at(self, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
+        """The field on the grid of three axes: (Z, R, C) float32, standard deviation about 0.3."""
+        by_z, by_y, by_x = (self._weights(axis) for axis in (z_mm, y_mm, x_mm))
+        used = np.flatnonzero(by_z.any(0))
+        low = used[0]
+        knots = 1.6 * self.knots[low : used[-1] + 1]
+        planes = np.matmul(by_y, np.tensordot(knots, by_x, (2, 1)))
+        field = np.zeros((len(by_z), len(by_y), len(by_x)), np.float32)
+        for plane, weights in zip(field, by_z, strict=True):
+            for knot in np.flatnonzero(weights):
+                plane += weights[knot] * planes[knot - low]
+        return field
+
+    def _weights(self, axis_mm: np.ndarray) -> np.ndarray:
+        count = self.knots.shape[0]
+        places = np.clip(np.asarray(axis_mm) / self.step_mm + count / 2, 2, count - 2)
+        return BSpline.design_matrix(places, np.arange(count + 4) - 1.5, 3).toarray().astype("f4")
+
+
+def ellipsoid(points: Points, centre: tuple, radii: tuple) -> np.ndarray:
+    """Depth below an ellipsoid's surface, to first order.
+
+    Args:
+        points: where.
+        centre: (x, y, z) in mm.
+        radii: (x, y, z) in mm.
+    """
+    return _rounded(_xyz(points), centre, radii)
+
+
+def column(points: Points, centre: tuple, radii: tuple) -> np.ndarray:
+    """Depth below the surface of an upright elliptic cylinder; centre and radii are (x, y)."""
+    return _rounded((points.x, points.y), centre, radii)
+
+
+def superellipse(points: Points, radii: tuple[float, float]) -> np.ndarray:
+    """Depth below the surface of an upright cylinder with the exponent 2.5 and radii (x, y)."""
+    total = np.float32(1e-6)
+    slope = np.float32(1e-12)
+    for axis, radius in ((points.x, radii[0]), (points.y, radii[1])):
+        ratio = np.abs(axis) * np.float32(1 / radius)
+        root = ratio * np.sqrt(ratio)
+        slope = slope + (root * np.float32(1 / radius)) ** 2
+        total = total + root * ratio
+    # g = total^(1/2.5); depth = (1 - g) / |grad g|, with grad g = g^(1 - 2.5) * root / radius
+    size = total ** np.float32(0.4)
+    return (1 - size) * size * np.sqrt(size) / np.sqrt(slope)
+
+
+def tube(points: Points, path: np.ndarray, radii: tuple[float, float]) -> np.ndarray:
+    """Depth below a tube's surface.
+
+    Args:
+        points: where.
+        path: (n, 3) as (x, y, z) in mm.
+        radii: at the first and the last point.
+    """
+    steps = np.linspace(radii[0], radii[1], len(path))
+    depth = np.full(points.x.shape, -np.inf, np.float32)
+    for start, end, first, last in zip(path[:-1], path[1:], steps[:-1], steps[1:], strict=True):
+        along = (end - start).astype(np.float32)
+        away = [axis - np.float32(s) for axis, s in zip(_xyz(points), start, strict=True)]
+        share = sum(a * d for a, d in zip(away, along, strict=True)) / np.float32(along @ along)
+        np.clip(share, 0, 1, out=share)
+        far = sum((a - share * d) ** 2 for a, d in zip(away, along, strict=True))
+        np.maximum(depth, first + share * np.float32(last - first) - np.sqrt(far), out=depth)
+    return depth
+
+
+def join(one: np.ndarray, other: np.ndarray, round_mm: float) -> np.ndarray:
+    """The union of two shapes, its edge rounded (polynomial smooth maximum, I. Quilez)."""
+    near = np.maximum(round_mm - np.abs(one - other), 0)
+    return np.maximum(one, other) + near * near * np.float32(0.25 / round_mm)
+
+
+def meet(one: np.ndarray, other: np.ndarray, round_mm: float) -> np.ndarray:
+    """The intersection of two shapes, its edge rounded."""
+    return -join(-one, -other, round_mm)
+
+
+def _xyz(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return points.x, points.y, points.z
+
+
+def _rounded(axes: tuple, centre: tuple, radii: tuple) -> np.ndarray:
+    inner = outer = np.float32(1e-6)
+    for axis, middle, radius in zip(axes, centre, radii, strict=True):
+        part = (axis - np.float32(middle)) * np.float32(1 / radius)
+        part *= part
+        inner = inner + part
+        part *= np.float32(1 / radius**2)
+        outer = outer + part
+    inner = np.sqrt(inner)
+    return inner * (1 - inner) / np.sqrt(outer)

@@ -1,0 +1,6 @@
+"""The same as `liverseg predict`."""
+
+from liverseg_tf.cli.predict import predict
+
+if __name__ == "__main__":
+    predict(prog_name="predict.py")

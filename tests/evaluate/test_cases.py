@@ -1,0 +1,146 @@
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.nifti import write_labels, write_volume
+from liverseg_tf.ct.orientation import to_canonical
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.evaluate.cases import evaluate_folder, score_masks
+
+AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml a voxel, RAS
+
+
+def labels(liver=6, tumour=2):
+    array = np.zeros((3, 4, 5), np.uint8)
+    array.flat[:liver] = 1
+    array.flat[:tumour] = 2
+    return Volume(array, AFFINE)
+
+
+def write(folder, **volumes):
+    for name, volume in volumes.items():
+        write_labels(folder / f"{name}.nii.gz", volume)
+    return folder
+
+
+def test_scores_by_hand(tmp_path):
+    truth = write(tmp_path / "t", a=labels(6, 2), b=labels(6, 0))
+    prediction = write(tmp_path / "p", a=labels(3, 1), b=labels(6, 0))
+    seen = []
+    evaluation = evaluate_folder(
+        truth, prediction, tmp_path / "out", on_case=lambda *progress: seen.append(progress)
+    )
+    assert seen == [("a", 1, 2), ("b", 2, 2)]
+    assert [(row.case, row.region) for row in evaluation.rows] == [
+        ("a", "liver"),
+        ("a", "tumour"),
+        ("b", "liver"),
+        ("b", "tumour"),
+    ]
+    liver, tumour, same, empty = (row.scores for row in evaluation.rows)
+    assert liver["dice"] == pytest.approx(6 / 9)
+    assert liver["jaccard"] == pytest.approx(3 / 6)
+    assert (liver["truth_ml"], liver["prediction_ml"]) == pytest.approx((0.06, 0.03))
+    assert tumour["dice"] == pytest.approx(2 / 3)
+    assert same["dice"] == empty["dice"] == 1.0
+    assert evaluation.summary("nnunet")["tumour"]["dice"].n == 1
+    assert evaluation.failures == evaluation.notes == ()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "scores.csv",
+        "scores.json",
+    ]
+
+
+def test_other_regions(tmp_path):
+    truth = write(tmp_path / "t", a=labels(6, 2))
+    prediction = write(tmp_path / "p", a=labels(6, 4))
+    evaluation = evaluate_folder(truth, prediction, tmp_path / "out", Regions({"healthy": (1,)}))
+    (row,) = evaluation.rows
+    assert (row.overlap.truth_voxels, row.overlap.prediction_voxels) == (4, 2)
+
+
+def test_one_bad_case_does_not_cost_the_others(tmp_path):
+    names = ("good", "missing", "shape", "shift", "floats", "nan", "corrupt", "image", "lost")
+    truth = write(tmp_path / "t", **{name: labels() for name in names})
+    prediction = write(tmp_path / "p", good=labels(), extra=labels())
+    moved = AFFINE.copy()
+    moved[0, 3] = 0.5
+    floats = labels().array.astype(np.float32)
+    with_nan = floats.copy()
+    with_nan[0, 0, 0] = np.nan
+    for name, array, affine in (
+        ("shape", np.zeros((3, 4, 6), np.uint8), AFFINE),
+        ("shift", labels().array, moved),
+        ("floats", floats + 0.5, AFFINE),
+        ("nan", with_nan, AFFINE),
+        ("image", np.full((3, 4, 5), -1024, np.int16), AFFINE),
+    ):
+        write_volume(prediction / f"{name}.nii.gz", Volume(array, affine))
+    (prediction / "corrupt.nii.gz").write_bytes((truth / "good.nii.gz").read_bytes()[:60])
+    write_labels(prediction / "lost.nii.gz", labels())
+    (truth / "lost.nii.gz").write_bytes(b"")
+
+    evaluation = evaluate_folder(truth, prediction, tmp_path / "out")
+
+    assert {row.case for row in evaluation.rows} == {"good"}
+    assert [pair.case for pair in evaluation.pairs] == ["good"]
+    failures = {failure.case: failure.message for failure in evaluation.failures}
+    assert failures.keys() == set(names) - {"good"}
+    for case, expected in {
+        "missing": "a prediction for",
+        "shape": r"one grid. Received the shapes \(5, 4, 3\) and \(6, 4, 3\)",
+        "shift": "0.5 mm apart",
+        "floats": "whole numbers",
+        "nan": "whole numbers",
+        "corrupt": "truncated",
+        "image": "0 to 255",
+        "lost": "NIfTI",
+    }.items():
+        with pytest.raises(LiverSegError, match=expected):
+            raise LiverSegError(failures[case])
+        assert case in failures[case]
+        assert "\n" not in failures[case]
+    (note,) = evaluation.notes
+    assert "extra.nii.gz" in note
+    written = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert {failure["case"] for failure in written["failures"]} == failures.keys()
+    assert written["notes"] == [note]
+    with open(tmp_path / "out" / "scores.csv") as stream:
+        assert {row["case"] for row in csv.DictReader(stream)} == {"good"}
+
+
+def test_labels_that_floats_miss_by_a_hair_are_scored(tmp_path):
+    truth = write(tmp_path / "t", a=labels())
+    near = Volume((labels().array * 0.99999).astype(np.float32), AFFINE)
+    write_volume(tmp_path / "p" / "a.nii", near)
+    evaluation = evaluate_folder(truth, tmp_path / "p", tmp_path / "out")
+    assert [row.scores["dice"] for row in evaluation.rows] == [1.0, 1.0]
+
+
+def test_two_files_of_which_one_cannot_be_read(tmp_path):
+    truth = write(tmp_path / "t", a=labels()) / "a.nii.gz"
+    (tmp_path / "b.nii.gz").write_text("no NIfTI")
+    evaluation = evaluate_folder(truth, tmp_path / "b.nii.gz", tmp_path / "out")
+    assert evaluation.rows == ()
+    assert [failure.case for failure in evaluation.failures] == ["a"]
+
+
+def test_the_same_voxels_in_another_axis_order():
+    truth = labels(17, 4)
+    assert [row.overlap.dice for row in score_masks("a", truth, to_canonical(truth), LIVER_REGIONS)]
+    image = nib.Nifti1Image(truth.array.T, AFFINE).as_reoriented([[2, -1], [0, 1], [1, -1]])
+    turned = Volume(np.asarray(image.dataobj).T, image.affine)
+    for row in score_masks("a", truth, turned, LIVER_REGIONS):
+        assert row.overlap.dice == 1.0
+
+
+def test_an_output_folder_that_is_a_file(tmp_path):
+    truth = write(tmp_path / "t", a=labels())
+    (tmp_path / "out").touch()
+    with pytest.raises(LiverSegError, match="Expected to write"):
+        evaluate_folder(truth, truth, tmp_path / "out")
