@@ -13,6 +13,11 @@ from liverseg_tf.cli.progress import progress
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for tables and pictures.")
 @options.region
 @click.option(
+    "--predicted-only",
+    is_flag=True,
+    help="A case of TRUTH without a prediction is left out; otherwise it is a failure.",
+)
+@click.option(
     "--overlays/--no-overlays",
     default=False,
     help="Also draw each case (TRUTH must be a data set with images) into overlays.html.",
@@ -20,7 +25,7 @@ from liverseg_tf.cli.progress import progress
 @click.option(
     "--mr", is_flag=True, help="The overlays' images have no HU: take their own range of grey."
 )
-def evaluate(truth, prediction, out, regions, overlays, mr) -> None:
+def evaluate(truth, prediction, out, regions, predicted_only, overlays, mr) -> None:
     """Score the masks in PRED against TRUTH (a mask, a folder of masks, or a data set).
 
     Masks are paired by case name. Dice, Jaccard and volumes go to OUT/scores.csv and
@@ -28,12 +33,18 @@ def evaluate(truth, prediction, out, regions, overlays, mr) -> None:
     """
     from rich.console import Console
 
-    from liverseg_tf.evaluate.cases import evaluate_folder
+    from liverseg_tf.evaluate.cases import evaluate_pairs
+    from liverseg_tf.evaluate.pairs import find_pairs
     from liverseg_tf.evaluate.tables import score_table
 
+    pairs = find_pairs(truth, prediction)
+    if predicted_only:
+        left = [pair for pair in pairs if pair.prediction is not None]
+        click.echo(f"Note: {len(pairs) - len(left)} cases have no prediction.", err=True)
+        pairs = left
     with progress("evaluate", 1) as show:
-        evaluation = evaluate_folder(
-            truth, prediction, out, regions, lambda case, done, all_: show(done / all_, case)
+        evaluation = evaluate_pairs(
+            pairs, out, regions, lambda case, done, all_: show(done / all_, case)
         )
     failures = list(evaluation.failures)
     if overlays:

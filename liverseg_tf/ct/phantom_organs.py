@@ -49,7 +49,7 @@ def organ_parts(rng: np.random.Generator, build: Build) -> list[Part]:
     ]
     parts += _vessels(rng)
     if rng.random() < 0.75:
-        centre = (rng.uniform(-46, -32), rng.uniform(-34, -18), rng.uniform(-44, -32))
+        centre = (rng.uniform(-46, -32), rng.uniform(-34, -18), rng.uniform(-58, -46))
         parts.append(_blob("bile", centre, tuple(rng.uniform((11, 13, 20), (16, 20, 30)))))
     for side in (-1, 1):
         centre = (side * rng.uniform(54, 61), thickness - rng.uniform(35, 42), -46 + 14 * side)

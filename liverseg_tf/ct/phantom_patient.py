@@ -185,10 +185,10 @@ def _draw_tumours(
     tumours = []
     for index in range(count):
         wanted = 4 * 5 ** (rng.random() ** 1.5)
-        radius = min(wanted, float(room.max()) - 5)
+        radius = min(wanted, (float(room.max()) - COARSE_MM) / 1.2)
         if radius < 3.5:
             break
-        fitting = np.flatnonzero(room.ravel() >= radius + 4)
+        fitting = np.flatnonzero(room.ravel() >= 1.15 * radius + COARSE_MM)
         centre = places.reshape(-1, 3)[rng.choice(fitting)]
         radii = tuple(radius * rng.uniform(0.8, 1.1, 3))
         tumours.append(tumour_part(tuple(map(float, centre)), radii, index % 32))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import sparse
 from scipy.interpolate import BSpline
 
 Box = tuple[slice, slice, slice]
@@ -55,20 +56,24 @@ class SmoothField:
     def at(self, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
         """The field on the grid of three axes: (Z, R, C) float32, standard deviation about 0.3."""
         by_z, by_y, by_x = (self._weights(axis) for axis in (z_mm, y_mm, x_mm))
-        used = np.flatnonzero(by_z.any(0))
-        low = used[0]
-        knots = 1.6 * self.knots[low : used[-1] + 1]
-        planes = np.matmul(by_y, np.tensordot(knots, by_x, (2, 1)))
-        field = np.zeros((len(by_z), len(by_y), len(by_x)), np.float32)
+        by_z, low = by_z.toarray(), by_z.indices.min()
+        knots = 1.6 * self.knots[low : by_z.any(0).nonzero()[0][-1] + 1]
+        count = len(knots)
+        # Sparse products touch just the four knots around a voxel, on one core.
+        along_x = by_x @ knots.reshape(-1, knots.shape[2]).T
+        along_x = along_x.T.reshape(count, -1, len(x_mm)).swapaxes(0, 1)
+        planes = (by_y @ along_x.reshape(-1, count * len(x_mm))).reshape(-1, count, len(x_mm))
+        field = np.zeros((len(z_mm), len(y_mm), len(x_mm)), np.float32)
         for plane, weights in zip(field, by_z, strict=True):
             for knot in np.flatnonzero(weights):
-                plane += weights[knot] * planes[knot - low]
+                plane += weights[knot] * planes[:, knot - low]
         return field
 
-    def _weights(self, axis_mm: np.ndarray) -> np.ndarray:
+    def _weights(self, axis_mm: np.ndarray) -> sparse.csr_array:
         count = self.knots.shape[0]
         places = np.clip(np.asarray(axis_mm) / self.step_mm + count / 2, 2, count - 2)
-        return BSpline.design_matrix(places, np.arange(count + 4) - 1.5, 3).toarray().astype("f4")
+        weights = BSpline.design_matrix(places, np.arange(count + 4) - 1.5, 3)
+        return weights.astype(np.float32)
 
 
 def ellipsoid(points: Points, centre: tuple, radii: tuple) -> np.ndarray:

@@ -43,12 +43,21 @@ def evaluate_folder(
         >>> evaluation.summary()["liver"]["dice"].mean  # doctest: +SKIP
         0.953
     """
-    pairs = find_pairs(truth, prediction)
+    return evaluate_pairs(find_pairs(truth, prediction), out, regions, on_case)
+
+
+def evaluate_pairs(
+    pairs: list[Pair],
+    out: Path,
+    regions: Regions = LIVER_REGIONS,
+    on_case: OnCase | None = None,
+) -> Evaluation:
+    """Score pairs that are known; see `evaluate_folder`."""
     _make_folder(Path(out))
     rows, scored, failures, notes = [], [], [], []
     for done, pair in enumerate(pairs, start=1):
         if pair.truth is None:
-            notes.append(f"Not scored: {pair.prediction} (no truth of that name in {truth}).")
+            notes.append(f"Not scored: {pair.prediction} (no truth of that name).")
         else:
             try:
                 rows += score_pair(pair, regions)

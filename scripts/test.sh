@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Sets everything up and runs all checks: `bash scripts/test.sh`.
+# Arguments go to pytest; `-m "not slow"` takes about a minute.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh
+prepare_environment test
+ruff check .
+ruff format --check .
+python -m pytest "$@"
