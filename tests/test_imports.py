@@ -80,7 +80,9 @@ def test_modules_stay_short(module):
     ],
 )
 def test_tensorflow_is_not_imported_before_it_is_needed(code):
-    check = "; import sys; print(sorted({'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)))"
+    check = (
+        "; import sys; print(sorted({'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code + check], capture_output=True, text=True, check=True
     )

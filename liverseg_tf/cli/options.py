@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from liverseg_tf.errors import SettingsError
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
@@ -13,7 +15,10 @@ LIVER_REGIONS = ("liver=1,2", "tumour=2")
 def _parse_regions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]):
     from liverseg_tf.ct.regions import Regions  # numpy is not for `--help`
 
-    return Regions.parse(value)
+    try:
+        return Regions.parse(value)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 region = click.option(

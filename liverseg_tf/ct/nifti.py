@@ -35,19 +35,17 @@ def read_volume(path: Path) -> Volume:
         path: .nii or .nii.gz, NIfTI-1 or NIfTI-2, either byte order.
 
     Returns:
-        A volume whose array (z, row, col) is int16 where the values are whole numbers that
-        fit (int32 where they don't), float32 otherwise; NaN and infinity are kept.
+        A volume whose array (z, row, col) is float32 where the file stores floats or its slope
+        or intercept is no whole number (NaN and infinity are kept). Whole numbers are uint8
+        where the file stores them so, else int16, int32 or float32: the first that holds them.
 
     Raises:
         LiverSegError: when the file is missing, truncated, corrupt, not 3D, no scalar image,
             or on a sheared grid.
     """
     header, raw = _read(Path(path))
-    slope, intercept = (
-        number if number is not None else default
-        for number, default in zip(header.get_slope_inter(), (1.0, 0.0), strict=True)
-    )
-    array = _scaled(raw, slope, intercept)
+    slope, intercept = header.get_slope_inter()
+    array = _scaled(raw, 1.0, 0.0) if slope is None else _scaled(raw, slope, intercept)
     return _volume(array, header, path)
 
 
@@ -102,7 +100,7 @@ def write_labels(path: Path, labels: Volume) -> None:
 def write_volume(path: Path, volume: Volume) -> None:
     """Write any volume with its own dtype; see `write_labels`."""
     path = Path(path)
-    if nifti_stem(path) is None:
+    if not path.name.endswith(SUFFIXES):
         raise LiverSegError(f"Expected a file name ending in .nii or .nii.gz. Received {path}.")
     header = _output_header(volume)
     with replacing(path) as partial, _create(partial) as stream:
@@ -126,21 +124,18 @@ def _output_header(volume: Volume) -> nib.Nifti1Header:
     header["cal_min"] = header["cal_max"] = 0  # the CT's display range would hide the labels
     header["descrip"] = b"liverseg_tf"
     header["magic"] = header.single_magic
-    header.set_data_offset(0)  # nibabel then puts the data behind header and extensions
-    if header.get_data_offset() == 0:
-        extra = sum(extension.get_sizeondisk() for extension in header.extensions)
-        header.set_data_offset(header.single_vox_offset + extra)
+    header.set_data_offset(0)  # nibabel then puts the voxels behind header and extensions
     return header
 
 
 @contextmanager
 def _create(path: Path) -> Iterator[BinaryIO]:
-    if path.name.endswith(".gz"):
-        with igzip.open(path, "wb", compresslevel=_GZIP_LEVEL) as stream:
-            yield stream
-    else:
-        with open(path, "wb") as stream:
-            yield stream
+    with open(path, "wb") as file:
+        if path.name.endswith(".gz"):  # neither name nor time in it: equal masks, equal files
+            with igzip.IGzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as stream:
+                yield stream
+        else:
+            yield file
 
 
 def _read(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
@@ -170,10 +165,11 @@ def _read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
         if kind.may_contain_header(start):
             stream.seek(0)
             try:
-                header = kind.from_fileobj(stream)
-                header.get_data_dtype(), header.get_best_affine(), header.get_slope_inter()
+                header = kind.from_fileobj(stream, check=False)  # a check would change its fields
+                header.get_data_shape(), header.get_slope_inter(), _affine(header)
+                _check_fields(header)
                 return header
-            except (nib.spatialimages.HeaderDataError, ValueError, KeyError) as error:
+            except (nib.spatialimages.HeaderDataError, ValueError) as error:
                 raise LiverSegError(
                     f"Expected a valid NIfTI header in {path}. Received: {error}."
                 ) from error
@@ -181,6 +177,22 @@ def _read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
         f"Expected a NIfTI file at {path}. "
         f"Received {'an empty file' if not start else 'something else (no NIfTI header)'}."
     )
+
+
+def _check_fields(header: nib.Nifti1Header) -> None:
+    offset, code = float(header["vox_offset"]), int(header["datatype"])
+    if not header.single_vox_offset <= offset < 2**40:
+        raise ValueError(f"voxels at byte {offset:g}, where they can't be")
+    if code not in nib.nifti1.data_type_codes:
+        raise ValueError(f"unknown data type {code}")
+
+
+def _affine(header: nib.Nifti1Header) -> np.ndarray:
+    """Voxel to mm; a spacing of 0 stays 0 (nibabel would take 1 mm), for `Volume` to refuse."""
+    pixdim = header["pixdim"]
+    header = header.copy()
+    header["pixdim"][:4] = (-1 if pixdim[0] == -1 else 1, *np.abs(pixdim[1:4]))
+    return header.get_best_affine()
 
 
 def _check_shape(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
@@ -222,7 +234,7 @@ def _scaled(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     if (slope, intercept) == (1, 0) and raw.dtype in (np.int16, np.uint8):
         return raw
     ends = [int(raw.min()) * slope + intercept, int(raw.max()) * slope + intercept]
-    if min(ends) < -(2**31) or max(ends) >= 2**31:
+    if max(map(abs, (*ends, slope, intercept))) >= 2**31:
         return (raw * np.float64(slope) + intercept).astype(np.float32)
     fits = min(ends) >= -(2**15) and max(ends) < 2**15
     values = np.multiply(raw, int(slope), dtype=np.int64 if raw.dtype.itemsize > 2 else np.int32)
@@ -232,6 +244,6 @@ def _scaled(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 
 def _volume(array: np.ndarray, header: nib.Nifti1Header, path: Path) -> Volume:
     try:
-        return Volume(array, header.get_best_affine(), header)
+        return Volume(array, _affine(header), header)
     except LiverSegError as error:
         raise LiverSegError(f"{error} (file {path})") from error

@@ -14,7 +14,8 @@ def resampling_matrix(source: int, target: int, ratio: float) -> sparse.csr_arra
     Both lines have the same centre, so nothing moves by half a voxel: target voxel t lies at
     s = (t - (target - 1) / 2) * ratio + (source - 1) / 2. Its weights are a triangle around s
     of half-width max(1, ratio) (linear interpolation, or a linear filter as wide as the target
-    voxels), made to sum to 1; beyond the ends the last voxel is repeated.
+    voxels), made to sum to 1. What the triangle covers beyond the ends is left out; an s beyond
+    an end is moved to it, so that the last voxel is repeated.
 
     Args:
         source: number of voxels of the given line.

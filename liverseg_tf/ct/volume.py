@@ -76,9 +76,7 @@ def check_affine(affine: np.ndarray) -> None:
         LiverSegError: on NaN, a zero spacing, or direction cosines that are not orthonormal.
     """
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        raise LiverSegError(
-            f"Expected a finite affine of 4x4. Received {np.array2string(affine, precision=4)}."
-        )
+        raise LiverSegError(f"Expected a finite affine of 4x4. Received {affine.tolist()}.")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if spacing.min() < 1e-6:
         raise LiverSegError(

@@ -73,9 +73,10 @@ def case_name(path: Path) -> str:
 
 
 def natural_order(name: str) -> list[tuple[int, int | str]]:
-    """A sorting key that puts liver_2 before liver_10."""
+    """A sorting key that puts liver_2 before liver_10; no two names have the same."""
     parts = re.split(r"(\d+)", name)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+    key = [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
+    return [*key, (-1, name)]
 
 
 def images_in(folder: Path) -> dict[str, Path]:
@@ -90,7 +91,9 @@ def images_in(folder: Path) -> dict[str, Path]:
 def _msd_cases(folder: Path) -> list[Case]:
     entries = read_json(folder / "dataset.json").get("training")
     if not isinstance(entries, list):
-        raise LiverSegError(f"Expected a list 'training' in {folder / 'dataset.json'}.")
+        raise LiverSegError(
+            f"Expected a list 'training' in {folder / 'dataset.json'}. Received {entries!r}."
+        )
     cases: dict[str, Case] = {}
     for entry in entries:
         if not (isinstance(entry, dict) and {"image", "label"} <= entry.keys()):
@@ -132,6 +135,8 @@ def _lits_files(folder: Path) -> list[Path]:
 
 
 def _folder_cases(folder: Path) -> list[Case]:
+    if not (folder / "images").is_dir():
+        raise LiverSegError(f"Expected a folder images/ in {folder}. Received none.")
     masks = images_in(folder / "masks") if (folder / "masks").is_dir() else {}
     return _paired(images_in(folder / "images"), masks, folder / "images", ".nii.gz")
 

@@ -87,9 +87,10 @@ def _patient(name: str, pattern: str | None) -> str:
     if pattern is None:
         return name
     match = re.search(pattern, name)
-    if match is None:
+    patient = match and match[min(1, match.re.groups)]
+    if patient is None:
         raise SettingsError(
             f"Expected the patient expression {pattern!r} to match every case name. "
             f"Received {name}."
         )
-    return match[1] if match.re.groups else match[0]
+    return patient

@@ -38,7 +38,7 @@ class CaseTiles:
 
     def restore_labels(self) -> Volume:
         """The mask on the source's own grid and axis order."""
-        return restore_labels(self.mask, self.record)
+        return restore_labels(np.asarray(self.mask), self.record)
 
 
 def cut_case(case: Case, spec: TileSpec) -> CaseTiles:

@@ -1,5 +1,6 @@
 """HDF5 storage: one file a case, mapped into memory when it is read."""
 
+import io
 import json
 from pathlib import Path
 
@@ -42,13 +43,17 @@ def read_record(path: Path) -> dict:
 
 
 def _write(path: Path, tiles: CaseTiles, options: dict) -> None:
-    with replacing(path) as partial, h5py.File(partial, "w") as file:
+    # made in memory: h5py ends the process where the disk fills up under an open file
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         for name, array in (("image", tiles.image), ("mask", tiles.mask)):
             if "chunks" in options:
                 options = {**options, "chunks": (1, *array.shape[1:])}
             file.create_dataset(name, data=array, **options)
         # a data set, since an attribute holds 64 KiB at the most
         file.create_dataset("record", data=json.dumps(tiles.record))
+    with replacing(path) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def _open(path: Path) -> h5py.File:

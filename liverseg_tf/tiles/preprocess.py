@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -82,7 +83,7 @@ def _missing(cases: list[Case], result: Preprocessed, records: dict[str, dict]) 
     for case in cases:
         record = result.store.read_record(case.name)
         try:
-            unchanged = record is not None and record["source"] == fingerprint(case)
+            unchanged = record is not None and record.get("source") == fingerprint(case)
         except (LiverSegError, TypeError):
             unchanged = False  # cutting it will say what is wrong
         if unchanged:
@@ -102,7 +103,8 @@ def _outcomes(
     # spawn: forked copies of a process that runs threads (TensorFlow, BLAS) can hang
     context = multiprocessing.get_context("spawn")
     empty = replace(store, cases=None, split=None)
-    with ProcessPoolExecutor(min(workers, len(cases)), mp_context=context) as pool:
+    count = min(workers, len(cases))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
         futures = {pool.submit(_cut_into, empty, case): case.name for case in cases}
         try:
             for future in as_completed(futures):
@@ -113,6 +115,16 @@ def _outcomes(
                     yield name, f"A worker process died (killed, or out of memory) (case {name})"
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when its parent was killed; it would wait for work for ever."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _cut_into(store: TileStore, case: Case) -> dict | str:

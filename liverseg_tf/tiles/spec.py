@@ -63,5 +63,5 @@ class TileSpec:
                 spacing_mm=value["spacing_mm"],
                 tile_shape=None if shape is None else (int(shape[0]), int(shape[1])),
             )
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise LiverSegError(f"Expected a tile spec. Received {value!r}.") from error

@@ -36,6 +36,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         rules = {
+            "context": (self.context >= 1 and self.context % 2 == 1, "an odd number of slices"),
             "base_filters": (self.base_filters >= 1, "at least 1"),
             "depth": (1 <= self.depth <= 7, "from 1 to 7"),
             "normalisation": (

@@ -1,0 +1,145 @@
+"""The commands one after another, on phantoms, and on what is broken."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def _run(*arguments):
+    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A data set, a store and a run, each made by its command."""
+    folder = tmp_path_factory.mktemp("work")
+    small = ["--shape", 8, 64, 64, "--spacing", 25, 6.5, 6.5]
+    assert _run("phantom", folder / "set", "--count", 4, *small).exit_code == 0
+    done = _run(
+        "preprocess", folder / "set", folder / "store", "--spacing", "native", "--tile", 64,
+        "--val", 0.25, "--test", 0.25, "--workers", 2,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "4 cases cut, 0 kept, 0 failed; 2 train, 1 val, 1 test" in done.output
+    done = _run(
+        "train", folder / "store", folder / "run", "--epochs", 1, "--steps-per-epoch", 2,
+        "--base-filters", 4, "--depth", 2, "--batch-size", 2, "--context", 3,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "2 steps in" in done.output
+    return folder
+
+
+def test_stages_follow_each_other(work, tmp_path):
+    done = _run(
+        "predict", work / "set", "--model", work / "run", "--out", tmp_path / "masks",
+        "--side", "test", "--largest", "liver",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (mask,) = (tmp_path / "masks").iterdir()
+    split = json.loads((work / "store" / "store.json").read_text())["split"]
+    assert mask.name == f"{split['test'][0]}.nii.gz"
+    image = nib.load(work / "set" / "imagesTr" / mask.name)
+    assert nib.load(mask).shape == image.shape
+    np.testing.assert_array_equal(nib.load(mask).affine, image.affine)
+
+    scores = ["evaluate", work / "set", tmp_path / "masks", "--out", tmp_path / "scores"]
+    done = _run(*scores, "--predicted-only", "--overlays")
+    assert done.exit_code == 0, done.output
+    assert "3 cases have no prediction" in done.output
+    table = [line for line in done.output.splitlines() if line.startswith(" ")]
+    assert max(map(len, table)) <= 80
+    names = {path.name for path in (tmp_path / "scores").iterdir()}
+    assert names == {"scores.csv", "scores.json", "overlays.html", "overlays"}
+
+    done = _run(*scores)
+    assert done.exit_code == 1
+    assert done.output.count("Expected a prediction for") == 3
+
+
+def test_a_second_preprocess_keeps_what_is_there_and_refuses_another_spec(work):
+    same = ["--spacing", "native", "--tile", 64, "--val", 0.25, "--test", 0.25]
+    done = _run("preprocess", work / "set", work / "store", *same)
+    assert "0 cases cut, 4 kept" in done.output
+    done = _run("preprocess", work / "set", work / "store", "--spacing", 2)
+    assert done.exit_code == 2
+    assert "Expected a store with" in done.output
+
+
+def test_a_broken_case_ends_with_1_and_the_others_are_done(work, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in sorted((work / "set" / "imagesTr").iterdir())[:2]:
+        (images / path.name).write_bytes(path.read_bytes())
+    (images / "phantom_000.nii.gz").write_bytes(b"")
+    done = _run("predict", images, "--model", work / "run", "--out", tmp_path / "masks")
+    assert done.exit_code == 1
+    errors = [line for line in done.output.splitlines() if line.startswith("Error:")]
+    assert len(errors) == 1
+    assert "phantom_000" in errors[0]
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["phantom_001.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["preprocess", "{}/none", "{}/s"], 1, "Expected a data set folder"),
+        (["preprocess", "{}/empty", "{}/s"], 1, "Expected a data set in"),
+        (["preprocess", "{}/empty", "{}/s", "--spacing", "wide"], 2, "Expected --spacing"),
+        (["preprocess", "{}/empty", "{}/s", "--tile", "axb"], 2, "Expected --tile"),
+        (["preprocess", "{}/empty", "{}/s", "--window", "40", "0"], 2, "width above 0"),
+        (["preprocess", "{}/empty", "{}/s", "--val", "1"], 2, "Expected shares"),
+        (["preprocess", "{}/empty", "{}/s", "--storage", "png", "--compress"], 2, "--compress"),
+        (["train", "{}/empty", "{}/r"], 1, "Expected a tile store"),
+        (["train", "{}/empty", "{}/r", "--context", "2"], 2, "odd number of slices"),
+        (["train", "{}/empty", "{}/r", "--region", "liver=x"], 2, "Expected a region as"),
+        (["predict", "{}/empty", "--model", "{}/none", "--out", "{}/o"], 1, "Expected a run"),
+        (["evaluate", "{}/none", "{}/empty", "--out", "{}/o"], 1, "Received no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_a_code(tmp_path, arguments, code, says):
+    (tmp_path / "empty").mkdir()
+    done = _run(*[argument.format(tmp_path) for argument in arguments])
+    assert done.exit_code == code, done.output
+    assert says in " ".join(done.output.split())
+    assert "Traceback" not in done.output
+    for made in ("s", "r", "o"):
+        assert not (tmp_path / made).exists()
+
+
+def test_tensorflow_is_silent_and_onednn_is_on(tmp_path):
+    code = (
+        "from liverseg_tf.cli.tensorflow import import_tensorflow; import_tensorflow();"
+        "import os, keras; print(os.environ['TF_ENABLE_ONEDNN_OPTS'], keras.backend.backend())"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == ["1", "tensorflow"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "train", "predict", "evaluate"])
+def test_each_stage_is_a_script_too(stage):
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / f"{stage}.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"Usage: {stage}.py")

@@ -1,0 +1,204 @@
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liverseg_tf.dataset.cases import (
+    Case,
+    case_name,
+    find_cases,
+    images_in,
+    natural_order,
+    recognise_layout,
+)
+from liverseg_tf.errors import LiverSegError, SettingsError
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def describe(folder, **content):
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+def entry(image, label=None):
+    return {"image": f"./imagesTr/{image}", "label": f"./labelsTr/{label or image}"}
+
+
+def check_refused(folder, *words, layout=None):
+    with pytest.raises(LiverSegError) as caught:
+        find_cases(folder, layout)
+    message = str(caught.value)
+    assert message.startswith("Expected ")
+    assert "Received" in message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("layout", ["msd", "lits", "folder"])
+def test_each_layout_is_recognised(tmp_path, make_dataset, layout):
+    make_dataset(tmp_path, layout, 11)
+    assert recognise_layout(tmp_path) == layout
+    cases = find_cases(tmp_path)
+    assert cases == find_cases(tmp_path, layout)
+    stem = "volume-" if layout == "lits" else "case_"
+    assert [case.name for case in cases] == [f"{stem}{n}" for n in range(11)]
+    for number, case in enumerate(cases):
+        for path in (case.image, case.mask):
+            assert path.is_file()
+            assert str(number) in path.name
+
+
+def test_msd_reads_the_training_list_alone(tmp_path):
+    training = [entry("liver_10.nii.gz"), entry("._liver_2.nii.gz"), entry("liver_2.nii.gz")]
+    describe(tmp_path, training=training, test=["./imagesTs/liver_3.nii.gz"], labels={"0": "b"})
+    cases = find_cases(tmp_path)
+    assert cases[0] == Case(
+        "liver_2", tmp_path / "imagesTr/liver_2.nii.gz", tmp_path / "labelsTr/liver_2.nii.gz"
+    )
+    assert [case.name for case in cases] == ["liver_2", "liver_10"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, ("'training'",)),
+        ({"training": {"a": 1}}, ("'training'",)),
+        ({"training": ["./imagesTr/a.nii.gz"]}, ("image and label", "a.nii.gz")),
+        ({"training": [{"image": "a.nii.gz"}]}, ("image and label",)),
+        ({"training": [entry("a.nii.gz", "b.nii.gz")]}, ("a.nii.gz", "b.nii.gz")),
+        ({"training": [entry("a.nii.gz")] * 2}, ("a twice",)),
+        ({"training": [entry("../../a.nii.gz")]}, ("inside",)),
+        ({"training": [{"image": "/etc/a.nii.gz", "label": "/etc/a.nii.gz"}]}, ("inside", "/etc")),
+        ({"training": [{"image": 1, "label": 1}]}, ("cases", "none")),
+        ({"training": []}, ("cases", "none")),
+        ({"training": [entry("._a.nii.gz")]}, ("cases", "none")),
+    ],
+)
+def test_descriptions_that_are_wrong(tmp_path, content, words):
+    check_refused(describe(tmp_path, **content), *words)
+
+
+def test_a_description_that_is_no_json(tmp_path):
+    (tmp_path / "dataset.json").write_text("training:")
+    check_refused(tmp_path, "dataset.json")
+
+
+def test_lits_as_kaggle_lays_it_out(tmp_path):
+    touch(
+        tmp_path,
+        *("volume_pt1/volume-0.nii", "volume_pt1/volume-10.nii", "volume_pt5/volume-9.nii"),
+        *(f"segmentations/segmentation-{n}.nii" for n in (10, 9, 0)),
+        *("volume_pt1/._volume-0.nii", "notes/volume-7.txt", "other/my-volume-1.nii"),
+    )
+    cases = find_cases(tmp_path)
+    assert [case.name for case in cases] == ["volume-0", "volume-9", "volume-10"]
+    for case in cases:
+        number = case.name.removeprefix("volume-")
+        assert case.image.name == f"volume-{number}.nii"
+        assert case.mask == tmp_path / f"segmentations/segmentation-{number}.nii"
+
+
+def test_lits_with_files_of_one_name(tmp_path):
+    touch(tmp_path, "a/volume-1.nii", "b/volume-1.nii.gz", "segmentation-1.nii")
+    check_refused(tmp_path, "one file a case", "a/volume-1.nii", "b/volume-1.nii.gz")
+
+
+def test_folders_of_pairs(tmp_path):
+    touch(tmp_path, "images/b.nii", "masks/b.nii.gz", "images/._b.nii", "images/notes.txt")
+    assert find_cases(tmp_path) == [
+        Case("b", tmp_path / "images/b.nii", tmp_path / "masks/b.nii.gz")
+    ]
+
+
+def test_folders_of_pairs_take_lits_names(tmp_path):
+    touch(tmp_path, "images/volume-3.nii", "masks/segmentation-3.nii")
+    (case,) = find_cases(tmp_path)
+    assert case.mask.name == "segmentation-3.nii"
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("images/{}.nii.gz", "masks/{}.nii.gz"), ("volume-{}.nii", "segmentation-{}.nii")],
+)
+def test_what_has_no_partner_is_a_case_all_the_same(tmp_path, image, mask):
+    touch(tmp_path, image.format(1), mask.format(1), image.format(2), mask.format(3))
+    both, image_alone, mask_alone = find_cases(tmp_path)
+    assert both.mask is not None
+    assert image_alone.image.is_file()
+    assert image_alone.mask is None
+    assert mask_alone.mask.is_file()
+    assert not mask_alone.image.exists()
+
+
+def test_two_files_of_one_name(tmp_path):
+    touch(tmp_path, "images/a.nii", "images/a.nii.gz", "masks/a.nii")
+    check_refused(tmp_path, "images/a.nii and", "images/a.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        (None, ("msd", "lits", "folder")),
+        ("msd", ("dataset.json",)),
+        ("lits", ("cases",)),
+        ("folder", ("images/",)),
+    ],
+)
+def test_a_folder_without_data(tmp_path, layout, words):
+    check_refused(tmp_path, str(tmp_path), *words, layout=layout)
+
+
+def test_empty_images(tmp_path):
+    (tmp_path / "images").mkdir()
+    check_refused(tmp_path, "cases", "none")
+
+
+def test_no_folder(tmp_path):
+    check_refused(tmp_path / "nowhere", "nowhere")
+    check_refused(touch(tmp_path, "file") / "file", "file")
+
+
+def test_an_unknown_layout(tmp_path):
+    with pytest.raises(SettingsError, match=r"msd, lits, folder\. Received 'dicom'"):
+        find_cases(tmp_path, "dicom")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a/liver_1.nii.gz", "liver_1"),
+        ("segmentation-12.nii", "volume-12"),
+        ("volume-12.nii", "volume-12"),
+        ("segmentation-12b.nii", "segmentation-12b"),
+        ("a/dicom_folder", "dicom_folder"),
+    ],
+)
+def test_names(file, name):
+    assert case_name(file) == name
+
+
+def test_images_in_a_folder(tmp_path):
+    touch(tmp_path, "b.nii", "a.nii.gz", ".hidden.nii", "c.txt")
+    assert images_in(tmp_path) == {"a": tmp_path / "a.nii.gz", "b": tmp_path / "b.nii"}
+
+
+def test_natural_order_by_hand():
+    ordered = ["a", "a1", "a2", "a2b", "a10", "a10b", "b"]
+    shuffled = random.Random(0).sample(ordered, len(ordered))
+    assert sorted(shuffled, key=natural_order) == ordered
+
+
+@given(st.lists(st.text("a01²٣_-", max_size=5), unique=True), st.randoms())
+def test_natural_order_never_depends_on_the_input_order(names, rng):
+    shuffled = rng.sample(names, len(names))
+    assert sorted(shuffled, key=natural_order) == sorted(names, key=natural_order)

@@ -1,0 +1,95 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liverseg_tf.dataset.cases import natural_order
+from liverseg_tf.dataset.split import SplitRule, split_cases
+from liverseg_tf.errors import SettingsError
+
+SIDES = ("train", "val", "test")
+PATIENTS = r"(p\d+)_scan\d"
+
+
+def names_of(patients, scans):
+    return [f"p{patient}_scan{scan}" for patient in range(patients) for scan in range(scans)]
+
+
+rules = st.builds(
+    SplitRule,
+    validation=st.floats(0, 0.49),
+    test=st.floats(0, 0.49),
+    seed=st.integers(0, 10**6),
+    patient=st.sampled_from([None, PATIENTS, r"^p\d+"]),
+)
+
+
+@given(st.integers(0, 30), st.integers(1, 4), rules, st.randoms())
+@settings(max_examples=100, deadline=None)
+def test_every_split(patients, scans, rule, rng):
+    names = names_of(patients, scans)
+    split = split_cases(names, rule)
+    assert tuple(split) == SIDES
+    everyone = [name for side in SIDES for name in split[side]]
+    assert sorted(everyone) == sorted(names)
+    assert split_cases(rng.sample(names, len(names)), rule) == split
+    for side in SIDES:
+        assert split[side] == sorted(split[side], key=natural_order)
+    if rule.patient:
+        on_side = [{name.split("_")[0] for name in split[side]} for side in SIDES]
+        assert sum(map(len, on_side)) == patients
+    assert split["train"] or not names
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(0, (0, 0, 0)), (1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (4, (2, 1, 1)), (5, (3, 1, 1))]
+    + [(20, (14, 3, 3)), (100, (70, 15, 15))],
+)
+def test_sizes(count, sizes):
+    split = split_cases([f"liver_{n}" for n in range(count)], SplitRule())
+    assert tuple(len(split[side]) for side in SIDES) == sizes
+
+
+def test_a_share_of_nothing_is_nothing():
+    split = split_cases(list("abcdefgh"), SplitRule(validation=0, test=0))
+    assert split == {"train": list("abcdefgh"), "val": [], "test": []}
+
+
+def test_shares_count_patients_not_scans():
+    names = ["a_1", *(f"b_{n}" for n in range(50)), "c_1", "d_1"]
+    split = split_cases(names, SplitRule(0.25, 0.25, patient=r"^\w"))
+    assert sorted(len({name[0] for name in split[side]}) for side in SIDES) == [1, 1, 2]
+
+
+def test_the_seed_decides():
+    names = [f"liver_{n}" for n in range(30)]
+    splits = [split_cases(names, SplitRule(seed=seed)) for seed in range(5)]
+    assert splits[0] == split_cases(names, SplitRule(seed=0))
+    assert len({tuple(split["test"]) for split in splits}) > 1
+
+
+def test_names_that_differ_in_leading_zeros_only():
+    names = ["case_1", "case_01", "case_001", "case_2"]
+    assert split_cases(names, SplitRule()) == split_cases(names[::-1], SplitRule())
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"(patient\d+)", r"(q)?p1", "^$"],
+)
+def test_an_expression_that_names_no_patient(pattern):
+    with pytest.raises(SettingsError, match=r"^Expected the patient expression .* p\d_scan0\.$"):
+        split_cases(names_of(3, 1), SplitRule(patient=pattern))
+
+
+def test_an_expression_that_is_none():
+    with pytest.raises(SettingsError, match=r"Received '\(' \(missing"):
+        SplitRule(patient="(")
+
+
+@pytest.mark.parametrize(
+    ("validation", "test"), [(-0.1, 0), (0, -0.1), (0.5, 0.5), (1, 0), (float("nan"), 0)]
+)
+def test_shares_that_cannot_be(validation, test):
+    with pytest.raises(SettingsError, match=r"^Expected shares .* Received .*\.$"):
+        SplitRule(validation, test)

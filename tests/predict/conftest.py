@@ -1,0 +1,48 @@
+"""Predictors whose answers are known."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.train.run import Run
+from liverseg_tf.train.unet import UNetSpec, build_unet
+
+
+class BrightIsLiver:
+    """Liver above -70 HU, tumour above 150 HU, by the middle slice of the context."""
+
+    def __init__(self, spacing_mm=None, context=1, stride=16):
+        self.network = NetworkSpec(TileSpec(spacing_mm=spacing_mm), LIVER_REGIONS, context, stride)
+        self.shapes = set()
+
+    def probabilities(self, tiles):
+        self.shapes.add(tiles.shape)
+        middle = tiles[..., self.network.context // 2].astype(np.float32)
+        return np.stack([middle > 74, middle > 198], axis=-1).astype(np.float32)
+
+
+@pytest.fixture
+def bright_is_liver():
+    return BrightIsLiver
+
+
+@pytest.fixture(scope="session")
+def built_run(tmp_path_factory):
+    network = NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 3, 8)
+    run = Run.create(tmp_path_factory.mktemp("built") / "run")
+    split = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    run.write_record(network, store={"split": split})
+    keras.utils.set_random_seed(0)
+    run.save_model(build_unet(UNetSpec(3, network.regions.names, base_filters=4, depth=3)))
+    return run.folder
+
+
+@pytest.fixture
+def untrained_run(built_run, tmp_path):
+    """A run as training writes it, with weights that were never trained."""
+    return shutil.copytree(built_run, tmp_path / "run")

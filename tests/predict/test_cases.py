@@ -1,0 +1,74 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.nifti import write_volume
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.predict.cases import find_images, predict_cases
+
+
+def _write(path, bright=100):
+    array = np.full((4, 20, 20), -500, np.int16)
+    array[1:3, 5:12, 5:12] = bright
+    array[1, 17, 17] = bright
+    write_volume(path, Volume(array, np.diag([-1.0, -1.0, 3.0, 1.0])))
+    return path
+
+
+def test_files_folders_and_data_sets_are_found_by_case_name(tmp_path):
+    single = _write(tmp_path / "single.nii.gz")
+    _write(tmp_path / "flat" / "b.nii")
+    _write(tmp_path / "flat" / "._b.nii.gz")
+    _write(tmp_path / "set" / "images" / "a.nii.gz")
+    _write(tmp_path / "lits" / "part" / "volume-3.nii")
+    _write(tmp_path / "lits" / "part" / "segmentation-3.nii")
+    found = find_images([single, tmp_path / "flat", tmp_path / "set", tmp_path / "lits"])
+    assert list(found) == ["single", "b", "a", "volume-3"]
+    assert found["volume-3"].name == "volume-3.nii"
+
+
+def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
+    one, two = _write(tmp_path / "x" / "a.nii"), _write(tmp_path / "y" / "a.nii.gz")
+    with pytest.raises(LiverSegError, match="Expected one image a case"):
+        find_images([one, two])
+    assert find_images([one, one]) == {"a": one}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LiverSegError, match=r"Expected NIfTI files or a data set in .*empty"):
+        find_images([tmp_path / "empty"])
+    with pytest.raises(LiverSegError, match=r"Expected a .nii or .nii.gz file or a folder"):
+        find_images([tmp_path / "scan.png"])
+
+
+def test_masks_lie_on_the_grid_of_their_images_and_a_broken_file_stops_nothing(
+    tmp_path, bright_is_liver
+):
+    images = {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "broken", "z")}
+    images["missing"] = tmp_path / "missing.nii.gz"
+    images["broken"].write_bytes(images["broken"].read_bytes()[:100])
+    ended = []
+    failures = predict_cases(
+        images, bright_is_liver(), tmp_path / "out", (), lambda *case: ended.append(case)
+    )
+    assert [name for name, _ in ended] == ["a", "broken", "z", "missing"]
+    assert failures.keys() == {"broken", "missing"}
+    assert all("\n" not in reason and name in reason for name, reason in failures.items())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii.gz", "z.nii.gz"]
+    image, mask = nib.load(images["a"]), nib.load(tmp_path / "out" / "a.nii.gz")
+    np.testing.assert_array_equal(image.affine, mask.affine)
+    np.testing.assert_array_equal(np.asanyarray(mask.dataobj), np.asanyarray(image.dataobj) == 100)
+
+
+def test_the_largest_component_on_request(tmp_path, bright_is_liver):
+    images = {"a": _write(tmp_path / "a.nii.gz")}
+    predict_cases(images, bright_is_liver(), tmp_path / "out", ("liver",))
+    mask = np.asanyarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj)
+    assert mask.sum() == 2 * 7 * 7
+
+
+def test_a_folder_that_cannot_be_written_fails_by_case(tmp_path, bright_is_liver):
+    (tmp_path / "out").write_text("a file")
+    failures = predict_cases(
+        {"a": _write(tmp_path / "a.nii.gz")}, bright_is_liver(), tmp_path / "out"
+    )
+    assert "Expected to write" in failures["a"]

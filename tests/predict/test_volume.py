@@ -1,0 +1,109 @@
+import itertools
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.orientation import Orientation
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.predict.volume import predict_volume
+
+AXES = [
+    "".join(letters)
+    for order in itertools.permutations(("LR", "PA", "SI"))
+    for letters in itertools.product(*order)
+]
+
+
+def _bright_box(axes="LPS", shape=(7, 30, 41), spacing=(5.0, 1.3, 0.9)):
+    """HU and labels: a bright box (1) with a brighter core (2), in any axis order."""
+    labels = np.zeros(shape, np.uint8)
+    labels[2:6, 8:22, 5:20] = 1
+    labels[3:5, 12:18, 9:15] = 2
+    values = np.array([-500, 60, 240])[labels].astype(np.int16)
+    target = nib.orientations.axcodes2ornt(axes)
+    start = nib.orientations.axcodes2ornt("LPS")
+    turn = nib.orientations.ornt_transform(start, target)
+    affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
+    affine[:3, 3] = 10, 20, -30
+
+    def turned(array):
+        out = nib.Nifti1Image(array.T, affine).as_reoriented(turn)
+        return Volume(np.ascontiguousarray(np.asarray(out.dataobj).T), out.affine)
+
+    return turned(values), turned(labels)
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_labels_come_back_voxel_for_voxel_in_every_axis_order(axes, bright_is_liver):
+    image, labels = _bright_box(axes)
+    found = predict_volume(image, bright_is_liver(), batch_size=3)
+    np.testing.assert_array_equal(found.array, labels.array)
+    np.testing.assert_array_equal(found.affine, image.affine)
+    assert found.array.dtype == np.uint8
+    assert found.array.flags.c_contiguous
+    assert nib.aff2axcodes(found.affine) == tuple(axes)
+
+
+def test_the_way_through_another_spacing_keeps_shape_and_place(bright_is_liver):
+    image, labels = _bright_box()
+    image, labels = (Volume(v.array.repeat(3, 1).repeat(3, 2), v.affine) for v in (image, labels))
+    found = predict_volume(image, bright_is_liver(spacing_mm=1.1))
+    for label in (1, 2):
+        truth, mask = labels.array >= label, found.array >= label
+        assert 2 * (truth & mask).sum() / (truth.sum() + mask.sum()) > 0.93
+        for axis in range(3):
+            centres = [np.argwhere(m)[:, axis].mean() for m in (truth, mask)]
+            assert centres[0] == pytest.approx(centres[1], abs=0.6)  # answers of 0 and 1 have edges
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9])
+def test_every_batch_has_one_shape_and_every_slice_its_answer(count, bright_is_liver):
+    image, labels = _bright_box()
+    image, labels = (Volume(np.repeat(v.array, 2, 0)[:count], v.affine) for v in (image, labels))
+    predictor = bright_is_liver(context=5)
+    slices = []
+    found = predict_volume(image, predictor, 4, slices.append)
+    np.testing.assert_array_equal(found.array, labels.array)
+    assert predictor.shapes == {(4, 32, 48, 5)}
+    assert sum(slices) == count
+
+
+def test_context_is_that_of_the_whole_volume_at_the_seams_of_batches(bright_is_liver):
+    predictor = bright_is_liver(context=3)
+    seen = []
+
+    def record(tiles):
+        seen.append(tiles.copy())
+        return np.zeros((*tiles.shape[:3], 2), np.float32)
+
+    predictor.probabilities = record
+    rng = np.random.default_rng(0)
+    image = Volume(rng.integers(-300, 300, (9, 16, 16)).astype(np.int16), np.diag([-1, -1, 1, 1.0]))
+    predict_volume(image, predictor, 1)
+    one_by_one = np.concatenate(seen)
+    seen.clear()
+    predict_volume(image, predictor, 4)
+    np.testing.assert_array_equal(np.concatenate(seen)[:9], one_by_one)
+    middle = one_by_one[..., 1]
+    np.testing.assert_array_equal(one_by_one[1:, ..., 0], middle[:-1])
+    np.testing.assert_array_equal(one_by_one[:-1, ..., 2], middle[1:])
+
+
+def test_an_oblique_volume_keeps_its_grid(bright_is_liver):
+    image, labels = _bright_box("RSA")
+    angle = np.radians(20)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    oblique = Volume(image.array, turn @ image.affine)
+    assert Orientation.of(oblique.affine) == Orientation.of(image.affine)
+    found = predict_volume(oblique, bright_is_liver())
+    np.testing.assert_array_equal(found.array, labels.array)
+
+
+def test_padding_and_nan_are_air(bright_is_liver):
+    image, labels = _bright_box()
+    values = image.array.astype(np.float32)
+    values[:, :4], values[:, -4:] = np.nan, -3024
+    found = predict_volume(Volume(values, image.affine), bright_is_liver())
+    np.testing.assert_array_equal(found.array, labels.array)

@@ -1,0 +1,97 @@
+import pytest
+
+from liverseg_tf.atomic import read_json, replacing, write_json
+from liverseg_tf.errors import LiverSegError, SettingsError
+
+
+def write_half_a_file(target, error):
+    with replacing(target) as partial:
+        partial.write_text("half")
+        raise error
+
+
+def write_half_a_folder(target):
+    with replacing(target) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+        raise ValueError("half")
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    target = tmp_path / "new" / "a.nii.gz"
+    with replacing(target) as partial:
+        partial.write_text("whole")
+        assert partial.parent == target.parent
+        assert partial.suffixes[-2:] == [".nii", ".gz"]
+        assert partial.name.startswith(".")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_earlier_file(tmp_path, error):
+    target = tmp_path / "a.txt"
+    target.write_text("earlier")
+    with pytest.raises(error):
+        write_half_a_file(target, error)
+    assert target.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_earlier_folder(tmp_path):
+    target = tmp_path / "case"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(ValueError, match="half"):
+        write_half_a_folder(target)
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_replaces_a_folder(tmp_path):
+    target = tmp_path / "case"
+    target.mkdir()
+    (target / "old").touch()
+    with replacing(target) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+
+
+def test_system_errors_are_told_in_one_line(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.touch()
+    with pytest.raises(LiverSegError, match=r"^Expected to write .*file/a\.txt\. Received: .+\.$"):
+        write_json(blocker / "a.txt", {})
+    with pytest.raises(LiverSegError, match="No space left on device"):
+        write_half_a_file(tmp_path / "b", OSError(28, "No space left on device"))
+    assert list(tmp_path.iterdir()) == [blocker]
+
+
+def test_json_comes_back(tmp_path):
+    value = {"ä": [1, 2.5, None], "b": {"c": True}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_json_that_cannot_be_written_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b"\xff\xfe{}"])
+def test_bad_json_is_told_in_one_line(tmp_path, content):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LiverSegError, match=r"^Expected a JSON .*a\.json.* Received.*$") as caught:
+        read_json(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_names_its_case_once():
+    error = SettingsError("Expected a. Received b.").about("liver_1").about("liver_1")
+    assert type(error) is SettingsError
+    assert str(error) == "Expected a. Received b. (case liver_1)"

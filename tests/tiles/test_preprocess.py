@@ -1,0 +1,280 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from liverseg_tf.atomic import PARTIAL
+from liverseg_tf.ct.intensity import PercentileRange, Window
+from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
+from liverseg_tf.dataset.cases import find_cases
+from liverseg_tf.dataset.split import SplitRule
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.tiles import preprocess as stage
+from liverseg_tf.tiles.case import checksum
+from liverseg_tf.tiles.preprocess import preprocess
+from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
+from liverseg_tf.tiles.store import TileStore
+
+SPEC = TileSpec(tile_shape=(32, 32))
+RULE = SplitRule(validation=0.3, test=0.3)
+
+
+class DeadlyStore(TileStore):
+    """Ends the process that it is sent to."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Cut cases one after the other here, which saves the start of a process in each test."""
+
+    def outcomes(cases, store, workers):
+        for case in cases:
+            yield case.name, stage._cut_into(store, case)
+
+    monkeypatch.setattr(stage, "_outcomes", outcomes)
+
+
+def run(folder, store, spec=SPEC, storage="hdf5", **options):
+    return preprocess(find_cases(folder), TileStore(store, spec, storage), RULE, **options)
+
+
+def check_complete(store, names):
+    """Every case is whole, has its checksum, and nothing else is there."""
+    store = TileStore.open(store.folder)
+    assert sorted(store.cases) == sorted(names)
+    assert sorted(name for side in store.split.values() for name in side) == sorted(names)
+    for name, record in store.cases.items():
+        tiles = store.read(name)
+        assert checksum(np.asarray(tiles.image), np.asarray(tiles.mask)) == record["checksum"]
+        assert record == tiles.record
+    found = {path.name for path in (store.folder / "cases").iterdir()}
+    assert found == {store.path(name).name for name in names}
+    assert not list(store.folder.glob(f"**/{PARTIAL}*"))
+
+
+def test_worker_processes_cut_every_case(tmp_path, make_dataset):
+    make_dataset(tmp_path / "data", "msd", 3)
+    broken = tmp_path / "data/imagesTr/case_1.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:-50])
+    seen = {}
+    result = run(tmp_path / "data", tmp_path / "store", workers=2, on_case=seen.__setitem__)
+    assert sorted(result.cut) == ["case_0", "case_2"]
+    assert result.kept == []
+    assert list(result.failures) == ["case_1"]
+    assert seen == {"case_0": None, "case_1": result.failures["case_1"], "case_2": None}
+    for word in ("case_1.nii.gz", "truncated", "(case case_1)"):
+        assert word in result.failures["case_1"]
+    assert "\n" not in result.failures["case_1"]
+    check_complete(result.store, ["case_0", "case_2"])
+    assert result.store.rule == {"validation": 0.3, "test": 0.3, "seed": 0, "patient": None}
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("storage", ["hdf5", "hdf5-gzip", "png"])
+def test_a_second_run_keeps_what_is_unchanged(tmp_path, make_dataset, storage):
+    data = make_dataset(tmp_path / "data", "folder", 3)
+    first = run(data, tmp_path / "store", storage=storage)
+    assert first.cut == ["case_0", "case_1", "case_2"]
+    written = {name: first.store.path(name).stat().st_mtime_ns for name in first.cut}
+    second = run(data, tmp_path / "store", storage=storage)
+    assert (second.cut, second.kept) == ([], first.cut)
+    assert second.store == TileStore.open(tmp_path / "store")
+    assert second.store.split == first.store.split
+
+    mask = read_labels(data / "masks/case_1.nii.gz")
+    write_labels(data / "masks/case_1.nii.gz", mask.with_array(np.minimum(mask.array, 1)))
+    make_dataset(data, "folder", 4)  # writes 0 to 3 anew; the times of 0 and 2 are put back
+    for name in ("case_0", "case_2"):
+        for file, index in (("images", 0), ("masks", 1)):
+            ns = first.store.cases[name]["source"]["modified_ns"][index]
+            os.utime(data / file / f"{name}.nii.gz", ns=(ns, ns))
+    write_labels(data / "masks/case_1.nii.gz", mask.with_array(np.minimum(mask.array, 1)))
+    third = run(data, tmp_path / "store", storage=storage)
+    assert (third.cut, third.kept) == (["case_1", "case_3"], ["case_0", "case_2"])
+    assert list(third.store.cases["case_1"]["labels"]) == ["1"]
+    for name in third.kept:
+        assert third.store.path(name).stat().st_mtime_ns == written[name]
+    check_complete(third.store, [f"case_{n}" for n in range(4)])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_damaged_case_in_the_store_is_cut_again(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data")
+    store = run(data, tmp_path / "store").store
+    store.path("case_1").write_bytes(b"")
+    result = run(data, tmp_path / "store")
+    assert (result.cut, result.kept) == (["case_1"], ["case_0", "case_2"])
+    check_complete(result.store, ["case_0", "case_1", "case_2"])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_cases_without_partner_are_reported_among_good_ones(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", "folder", 4)
+    (data / "images/case_1.nii.gz").unlink()
+    (data / "masks/case_2.nii.gz").unlink()
+    result = run(data, tmp_path / "store")
+    assert sorted(result.failures) == ["case_1", "case_2"]
+    assert "No such file" in result.failures["case_1"]
+    assert "Expected a mask" in result.failures["case_2"]
+    check_complete(result.store, ["case_0", "case_3"])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_case_that_has_gone_bad_leaves_the_list(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data")
+    run(data, tmp_path / "store")
+    (data / "images/case_1.nii.gz").write_bytes(b"no image")
+    result = run(data, tmp_path / "store")
+    assert (result.kept, list(result.failures)) == (["case_0", "case_2"], ["case_1"])
+    assert sorted(TileStore.open(tmp_path / "store").cases) == ["case_0", "case_2"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_nothing_but_failures(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", "folder", 1)
+    (data / "images/case_0.nii.gz").write_bytes(b"")
+    result = run(data, tmp_path / "store")
+    assert "an empty file" in result.failures["case_0"]
+    with pytest.raises(LiverSegError, match="Expected cases in the store"):
+        TileStore.open(tmp_path / "store")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_several_windows_and_mr(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", "lits", 2)
+    both = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000)), tile_shape=(32, 32))
+    store = run(data, tmp_path / "two", both).store
+    assert store.read("volume-0").image.shape == (6, 32, 32, 2)
+    mr = TileSpec(percentiles=PercentileRange(1, 99), tile_shape=(32, 32))
+    store = run(data, tmp_path / "mr", mr).store
+    for number in (0, 1):
+        array = read_volume(data / f"volume_pt1/volume-{number}.nii").array
+        low, high = np.percentile(array[array > array.min()], (1, 99))
+        (window,) = store.read(f"volume-{number}").grid.windows
+        assert (window.lower_hu, window.upper_hu) == pytest.approx((low, high))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_interrupt_keeps_what_is_cut(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data")
+
+    def stop(name, failure):
+        if name == "case_1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "store", on_case=stop)
+    assert sorted(TileStore.open(tmp_path / "store").cases) == ["case_0", "case_1"]
+    result = run(data, tmp_path / "store")
+    assert (result.cut, result.kept) == (["case_2"], ["case_0", "case_1"])
+    check_complete(result.store, ["case_0", "case_1", "case_2"])
+
+
+def test_settings_are_checked_before_the_work(tmp_path, make_dataset, monkeypatch):
+    data = make_dataset(tmp_path / "data")
+    cases = find_cases(data)
+    TileStore(tmp_path / "store", SPEC).create()
+    with pytest.raises(SettingsError, match="spacing_mm"):
+        run(data, tmp_path / "store", TileSpec(tile_shape=(32, 32), spacing_mm=2))
+    two = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000)))
+    with pytest.raises(SettingsError, match="1 or 3 windows"):
+        run(data, tmp_path / "png", two, "png")
+    with pytest.raises(SettingsError, match="patient expression"):
+        preprocess(cases, TileStore(tmp_path / "new", SPEC), SplitRule(patient="liver"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_run_holds_the_store(tmp_path, make_dataset):
+    pytest.importorskip("fcntl")
+    data = make_dataset(tmp_path / "data")
+    with (
+        stage._alone_in(tmp_path / "store"),
+        pytest.raises(LiverSegError, match=r"another run is writing") as caught,
+    ):
+        run(data, tmp_path / "store")
+    assert "\n" not in str(caught.value)
+    with stage._alone_in(tmp_path / "store"):
+        pass  # free again
+
+
+def test_leftovers_of_a_crash_are_cleared(tmp_path):
+    for folder in (tmp_path, tmp_path / "cases"):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{PARTIAL}1-a.h5").touch()
+        (folder / f"{PARTIAL}2-b" / "image").mkdir(parents=True)
+    with stage._alone_in(tmp_path):
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "cases"]
+
+
+def test_a_store_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LiverSegError, match=r"^Expected to write the store .*Received"):
+        preprocess([], TileStore(tmp_path / "file", SPEC), RULE)
+
+
+def test_a_worker_that_dies_is_told(tmp_path, make_dataset):
+    cases = find_cases(make_dataset(tmp_path / "data", "folder", 2))
+    result = preprocess(cases, DeadlyStore(tmp_path / "store", SPEC), RULE)
+    assert sorted(result.failures) == ["case_0", "case_1"]
+    for name, message in result.failures.items():
+        assert "worker process died" in message
+        assert message.endswith(f"(case {name})")
+
+
+RUN = """
+import sys
+from pathlib import Path
+from liverseg_tf.dataset.cases import find_cases
+from liverseg_tf.dataset.split import SplitRule
+from liverseg_tf.tiles.preprocess import preprocess
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.tiles.store import TileStore
+
+if __name__ == "__main__":
+    data, store, storage = sys.argv[1:]
+    store = TileStore(Path(store), TileSpec(spacing_mm=0.5, tile_shape=(512, 512)), storage)
+    preprocess(find_cases(Path(data)), store, SplitRule(), 1, lambda *c: print(*c, flush=True))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.parametrize("storage", ["hdf5", "png"])
+def test_a_run_that_is_killed(tmp_path, make_dataset, storage):
+    data = make_dataset(tmp_path / "data", "folder", 4, (40, 20, 24))
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    command = [sys.executable, str(script), str(data), str(tmp_path / "store"), storage]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        assert process.stdout.readline() == b"case_0 None\n"
+        time.sleep(0.05)
+        process.kill()
+        # the worker holds the pipe as well: it closes when the worker has followed its parent
+        process.communicate(timeout=20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    spec = TileSpec(spacing_mm=0.5, tile_shape=(512, 512))
+    found = {path.name for path in (tmp_path / "store/cases").iterdir()}
+    store = TileStore(tmp_path / "store", spec, storage)
+    whole = [case.name for case in find_cases(data) if store.read_record(case.name)]
+    assert "case_0" in whole
+    assert len(whole) < 4
+    assert {name for name in found if not name.startswith(PARTIAL)} == {
+        store.path(name).name for name in whole
+    }
+    result = run(data, tmp_path / "store", spec, storage)
+    assert sorted(result.kept) == whole
+    assert result.failures == {}
+    check_complete(result.store, [f"case_{n}" for n in range(4)])

@@ -1,0 +1,243 @@
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from liverseg_tf.ct.intensity import Window
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.tiles import hdf5, png
+from liverseg_tf.tiles.case import checksum, cut_tiles
+from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
+from liverseg_tf.tiles.store import STORAGES, TileStore
+
+STORAGE_NAMES = sorted(STORAGES)
+ONE = TileSpec(tile_shape=(24, 32))
+THREE = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000), Window(-500, 1000)), tile_shape=(24, 32))
+
+
+@pytest.fixture
+def make_tiles(make_volumes):
+    return lambda spec=ONE, seed=0: cut_tiles(*make_volumes(seed), spec)
+
+
+@pytest.mark.parametrize("spec", [ONE, THREE], ids=["grey", "rgb"])
+def test_every_storage_holds_the_same_pixels(tmp_path, make_tiles, spec):
+    tiles = make_tiles(spec)
+    for storage in STORAGE_NAMES:
+        store = TileStore(tmp_path / storage, spec, storage).create()
+        store.write("a.b", tiles)
+        again = store.read("a.b")
+        assert again.image.shape == tiles.image.shape == (6, 24, 32, spec.channels)
+        assert again.mask.shape == tiles.mask.shape
+        assert again.image.dtype == again.mask.dtype == np.uint8
+        np.testing.assert_array_equal(np.asarray(again.image), tiles.image)
+        np.testing.assert_array_equal(np.asarray(again.mask), tiles.mask)
+        assert len(again.image) == len(again.mask) == 6
+        for z in (0, 3, 5):
+            np.testing.assert_array_equal(again.image[z], tiles.image[z])
+            np.testing.assert_array_equal(again.mask[z], tiles.mask[z])
+        assert checksum(np.asarray(again.image), np.asarray(again.mask)) == tiles.record["checksum"]
+        assert again.record == store.read_record("a.b") == json.loads(json.dumps(tiles.record))
+        assert again.grid == tiles.grid
+        restored = again.restore_labels()
+        np.testing.assert_array_equal(restored.array, tiles.restore_labels().array)
+
+
+def test_hdf5_is_mapped(tmp_path, make_tiles):
+    path = tmp_path / "a.h5"
+    hdf5.write_case(path, make_tiles())
+    again = hdf5.read_case(path)
+    assert isinstance(again.image, np.memmap)
+    assert isinstance(again.mask, np.memmap)
+    assert not again.image.flags.writeable
+    with h5py.File(path) as file:
+        assert file["image"].chunks is None
+        np.testing.assert_array_equal(file["image"][()], again.image)
+
+
+def test_compressed_hdf5_has_one_chunk_a_tile(tmp_path, make_tiles):
+    path = tmp_path / "a.h5"
+    hdf5.write_compressed_case(path, make_tiles(THREE))
+    with h5py.File(path) as file:
+        image, mask = file["image"], file["mask"]
+        assert (image.chunks, mask.chunks) == ((1, 24, 32, 3), (1, 24, 32))
+        assert (image.compression, image.compression_opts, image.shuffle) == ("gzip", 1, True)
+
+
+def test_pngs_open_with_any_tool(tmp_path, make_tiles):
+    tiles = make_tiles(THREE)
+    png.write_case(tmp_path / "a", tiles)
+    names = sorted(path.name for path in (tmp_path / "a/image").iterdir())
+    assert names == [f"{z:04d}.png" for z in range(6)]
+    with Image.open(tmp_path / "a/image/0003.png") as picture:
+        assert picture.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(picture), tiles.image[3])
+    with Image.open(tmp_path / "a/mask/0003.png") as picture:
+        assert picture.mode == "L"
+        np.testing.assert_array_equal(np.asarray(picture), tiles.mask[3])
+
+
+def test_png_slices_behave_like_an_array(tmp_path, make_tiles):
+    tiles = make_tiles()
+    png.write_case(tmp_path / "a", tiles)
+    image = png.read_case(tmp_path / "a").image
+    np.testing.assert_array_equal(image[-1], tiles.image[-1])
+    np.testing.assert_array_equal(np.stack(list(image)), tiles.image)
+    with pytest.raises(IndexError):
+        image[6]
+
+
+def fail(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+def write_half(path, content):
+    with open(path, "wb") as stream:
+        stream.write(bytes(content)[: len(content) // 2])
+    fail()
+
+
+@pytest.mark.parametrize("storage", STORAGE_NAMES)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_interrupted_writing_leaves_whole_cases(tmp_path, make_tiles, storage, earlier):
+    store = TileStore(tmp_path, ONE, storage).create()
+    if earlier:
+        store.write("a", make_tiles())
+    with pytest.MonkeyPatch.context() as patch:
+        if storage == "png":
+            patch.setattr(json, "dumps", fail)  # the pictures are there, the record is not
+        else:
+            patch.setattr(type(tmp_path), "write_bytes", write_half)
+        with pytest.raises(LiverSegError, match=r"^Expected to write .*No space left on device\.$"):
+            store.write("a", make_tiles(seed=1))
+    left = [path.name for path in (tmp_path / "cases").iterdir()]
+    assert left == ([store.path("a").name] if earlier else [])
+    record = store.read_record("a")
+    assert (record is not None) == earlier
+    assert not earlier or record["checksum"] == make_tiles().record["checksum"]
+
+
+@pytest.mark.parametrize("storage", STORAGE_NAMES)
+def test_a_disk_that_is_full_is_told(tmp_path, make_tiles, storage):
+    """h5py ends the process where a file can't grow, so its files are made in memory."""
+    resource = pytest.importorskip("resource")
+    store = TileStore(tmp_path, ONE, storage).create()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+    try:
+        with pytest.raises(LiverSegError, match="File too large"):
+            store.write("a", make_tiles())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "cases").iterdir()) == []
+
+
+@pytest.mark.parametrize("storage", STORAGE_NAMES)
+def test_a_case_that_is_not_there(tmp_path, storage):
+    store = TileStore(tmp_path, ONE, storage)
+    assert store.read_record("a") is None
+    with pytest.raises(LiverSegError, match=r"^Expected .*a.* Received.*[Nn]o such file") as caught:
+        store.read("a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [0, 10, 500, -1])
+def test_truncated_hdf5(tmp_path, make_tiles, cut):
+    store = TileStore(tmp_path, ONE).create()
+    store.write("a", make_tiles())
+    path = store.path("a")
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(LiverSegError, match=r"a\.h5\. Received a truncated or foreign file\.$"):
+        store.read("a")
+    assert store.read_record("a") is None
+
+
+def test_hdf5_of_something_else(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["image"] = np.zeros(3)
+    with pytest.raises(LiverSegError, match="Expected image, mask and record"):
+        hdf5.read_case(tmp_path / "a.h5")
+
+
+def test_broken_pngs(tmp_path, make_tiles):
+    png.write_case(tmp_path / "a", make_tiles())
+    case = png.read_case(tmp_path / "a")
+    (tmp_path / "a/image/0001.png").write_bytes(b"")
+    (tmp_path / "a/image/0002.png").unlink()
+    content = (tmp_path / "a/image/0003.png").read_bytes()
+    (tmp_path / "a/image/0003.png").write_bytes(content[: len(content) // 2])
+    Image.new("L", (5, 5)).save(tmp_path / "a/image/0004.png")
+    for z in (1, 2, 3, 4):
+        with pytest.raises(LiverSegError, match=rf"^Expected a tile .*000{z}\.png"):
+            case.image[z]
+
+
+def test_stores_come_back(tmp_path, make_tiles):
+    tiles = make_tiles()
+    store = TileStore(
+        tmp_path / "s",
+        THREE,
+        "png",
+        cases={"a": json.loads(json.dumps(tiles.record))},
+        split={"train": ["a"], "val": [], "test": []},
+        rule={"seed": 3},
+    )
+    store.save()
+    assert TileStore.open(tmp_path / "s") == store
+
+
+def test_a_store_that_is_none(tmp_path, make_tiles):
+    def refused(folder, words):
+        with pytest.raises(LiverSegError, match=words) as caught:
+            TileStore.open(folder)
+        assert "\n" not in str(caught.value)
+
+    refused(tmp_path / "no", "no such folder")
+    refused(tmp_path, "a folder without one")
+    TileStore(tmp_path, ONE).create()
+    refused(tmp_path, r"Expected cases in the store .* Received none")
+    path = tmp_path / "store.json"
+    content = json.loads(path.read_text())
+    for change in ({"format": 99}, {"format": None}, {"storage": "zarr"}):
+        path.write_text(json.dumps(content | change))
+        refused(tmp_path, "format 1")
+    path.write_text(json.dumps({k: v for k, v in content.items() if k != "split"}))
+    refused(tmp_path, "'split'")
+    path.write_text("{")
+    refused(tmp_path, "JSON")
+
+
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [
+        (TileStore("", TileSpec(tile_shape=(32, 32))), "tile_shape"),
+        (TileStore("", TileSpec(tile_shape=(24, 32), spacing_mm=2)), "spacing_mm"),
+        (TileStore("", THREE), "windows"),
+        (TileStore("", ONE, "png"), "storage"),
+    ],
+)
+def test_a_store_of_another_spec(tmp_path, other, key):
+    store = TileStore(tmp_path, ONE).create()
+    assert store.create() == store
+    with pytest.raises(SettingsError, match=f"^Expected a store with {key} .* another folder"):
+        TileStore(tmp_path, other.spec, other.storage).create()
+
+
+def test_two_windows_are_no_picture(tmp_path):
+    spec = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000)))
+    with pytest.raises(SettingsError, match=r"1 or 3 windows .* Received 2"):
+        TileStore(tmp_path / "s", spec, "png").create()
+    assert not (tmp_path / "s").exists()
+    TileStore(tmp_path / "s", spec).create()
+
+
+def test_a_moved_store_still_opens(tmp_path, make_tiles):
+    store = TileStore(tmp_path / "old", ONE, cases={"a": {}}).create()
+    store.write("a", make_tiles())
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    np.testing.assert_array_equal(
+        TileStore.open(tmp_path / "new").read("a").mask, make_tiles().mask
+    )
