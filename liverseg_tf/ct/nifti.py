@@ -84,17 +84,18 @@ def read_labels(path: Path) -> Volume:
 def write_labels(path: Path, labels: Volume) -> None:
     """Write a label map as uint8 NIfTI, whole or not at all.
 
-    With the header of the image that it belongs to, the file has that image's shape, affine,
-    qform, sform, their codes and its units, bit for bit.
+    With its image's header, it has that image's shape, affine, codes and units bit for bit.
 
     Args:
         path: .nii or .nii.gz (compressed with isal).
         labels: array (z, row, col) uint8.
 
     Raises:
-        LiverSegError: when the name has another ending, or the file can't be written.
+        LiverSegError: on another dtype or ending, or when the file can't be written.
     """
-    write_volume(path, labels.with_array(labels.array.astype(np.uint8, copy=False)))
+    if labels.array.dtype != np.uint8:
+        raise LiverSegError(f"Expected labels as uint8 for {path}. Received {labels.array.dtype}.")
+    write_volume(path, labels)
 
 
 def write_volume(path: Path, volume: Volume) -> None:

@@ -56,7 +56,8 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
         raise LiverSegError(f"Expected a mask for {case.image}. Received none (case {case.name})")
     try:
         image, mask = read_volume(case.image), read_labels(case.mask)
-        check_same_grid(image, mask)
+        # a mask that was stored in another axis order fits as well: both are turned
+        check_same_grid(to_canonical(image), to_canonical(mask))
         tiles = cut_tiles(image, mask, spec)
     except LiverSegError as error:
         raise error.about(case.name) from error

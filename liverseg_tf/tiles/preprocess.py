@@ -113,6 +113,9 @@ def _outcomes(
                 except BrokenProcessPool:
                     name = futures[future]
                     yield name, f"A worker process died (killed, or out of memory) (case {name})"
+                except Exception as error:  # a defect of ours must not cost the other cases
+                    name = futures[future]
+                    yield name, f"Unexpected {type(error).__name__}: {error} (case {name})"
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

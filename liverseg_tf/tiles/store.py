@@ -29,6 +29,9 @@ class TileStore:
         cases: record of each whole case by name.
         split: 'train', 'val' and 'test', each a list of names.
         rule: what the split was drawn by, for the record.
+
+    Raises:
+        SettingsError: when PNG can't hold the windows.
     """
 
     folder: Path
@@ -37,6 +40,13 @@ class TileStore:
     cases: dict[str, dict] | None = None
     split: dict[str, list[str]] | None = None
     rule: dict | None = None
+
+    def __post_init__(self) -> None:
+        if self.storage == "png" and self.spec.channels not in png.MODES:
+            raise SettingsError(
+                "Expected 1 or 3 windows for a PNG store. "
+                f"Received {self.spec.channels} (take HDF5 instead)."
+            )
 
     @classmethod
     def open(cls, folder: Path) -> "TileStore":
@@ -60,15 +70,9 @@ class TileStore:
         """Make the store, or check that the one that is there was cut alike.
 
         Raises:
-            SettingsError: when a store of another spec or storage is there, or PNG can't hold
-                the windows.
+            SettingsError: when a store of another spec or storage is there.
         """
         path = self.folder / "store.json"
-        if self.storage == "png" and self.spec.channels not in png.MODES:
-            raise SettingsError(
-                "Expected 1 or 3 windows for a PNG store. "
-                f"Received {self.spec.channels} (take HDF5 instead)."
-            )
         if not path.exists():
             self.save()
             return self

@@ -201,6 +201,8 @@ def test_each_way_to_place_an_image(tmp_path, qform, sform):
     [
         {"pixdim": [0, 0.7, 0.8, 5, 0, 0, 0, 0]},  # qfac 0 is common and means 1
         {"pixdim": [0, 0.7, 0.8, 5, 0, 0, 0, 0], "sform_code": 0, "qform_code": 1},
+        {"pixdim": [1, -0.7, 0.8, 5, 0, 0, 0, 0], "sform_code": 0},
+        {"pixdim": [-1, 0.7, -0.8, 5, 0, 0, 0, 0], "sform_code": 0, "qform_code": 1},
         {"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]},  # the sform says it all
         {"xyzt_units": 0},
         {"xyzt_units": 3},
@@ -269,6 +271,7 @@ def test_equal_masks_are_equal_gzip_files(tmp_path):
         write_labels(tmp_path / f"{name}.nii.gz", labels)
     content = (tmp_path / "a.nii.gz").read_bytes()
     assert content == (tmp_path / "b.nii.gz").read_bytes()
+    assert content[4:8] == bytes(4)  # no time
     assert gzip.decompress(content) == igzip.decompress(content)
     assert len(gzip.decompress(content)) == 352 + labels.array.size
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii.gz", "b.nii.gz"]
