@@ -1,0 +1,24 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+
+
+@pytest.mark.slow
+def test_the_demo_runs_every_stage_and_says_what_it_made(tmp_path):
+    out = tmp_path / "demo"
+    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.3]
+    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    for stage in ("phantom", "preprocess", "train", "predict", "evaluate"):
+        assert f"$ liverseg {stage} " in done.output
+    for made in ("run", "masks", "scores/scores.csv", "scores/overlays.html"):
+        assert (out / made).exists()
+        assert str(out / made) in done.output
+    rows = json.loads((out / "scores" / "scores.json").read_text())["rows"]
+    assert [row["region"] for row in rows] == ["liver"]
+    table = [line for line in done.output.splitlines() if line.startswith((" ", "│", "┃"))]
+    assert max(map(len, table)) <= 80
+    assert "seconds" in done.output

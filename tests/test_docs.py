@@ -1,0 +1,71 @@
+"""Every command that the documentation shows is run, and every link and picture is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data_cache" / "README.md"])
+# what makes them short: one epoch of a few batches, small tiles
+SHORT = """
+[train]
+epochs = 1
+steps-per-epoch = 2
+base-filters = 4
+depth = 2
+batch-size = 2
+[preprocess]
+spacing = 6
+tile = 64
+"""
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def _commands(page: Path) -> list[list[str]]:
+    lines = "\n".join(_blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    words = (shlex.split(line, comments=True) for line in lines)
+    return [line for line in words if line]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_exist(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("short.toml").write_text(SHORT)
+    small = ["--count", "7", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "data_cache/raw/Task03_Liver", *small])
+    image = next(Path("data_cache/raw/Task03_Liver/imagesTr").iterdir())
+    Path("new_ct.nii.gz").write_bytes(image.read_bytes())
+    (settings,) = _blocks(ROOT / "README.md", "toml")
+    Path("liver.toml").write_text(settings + "epochs = 1\nsteps-per-epoch = 1\nbatch-size = 1\n")
+    ran = 0
+    for program, *arguments in _commands(ROOT / "README.md"):
+        if program == "liverseg":
+            _invoke(
+                arguments if "--config" in arguments else ["--config", "short.toml", *arguments]
+            )
+            ran += 1
+        elif program == "bash":
+            assert (ROOT / arguments[0]).exists()
+        else:
+            assert [program, *arguments] == ["source", ".venv/bin/activate"]
+    assert ran >= 8
+
+
+def _invoke(arguments: list[str]) -> None:
+    done = CliRunner().invoke(liverseg, arguments)
+    assert done.exit_code == 0, f"{arguments}: {done.output}"
