@@ -39,7 +39,7 @@ def demo(ctx, out, cases, unseen, minutes, seed) -> None:
     folders = {
         name: out / name for name in ("phantoms", "unseen", "store", "run", "masks", "scores")
     }
-    _clear(folders.values())
+    _clear(out, folders.values())
     phantoms, test, store, run, masks, scores = folders.values()
     stages = {
         "phantoms": [
@@ -73,10 +73,19 @@ def _flat(values: dict) -> list:
     return [part for pair in values.items() for part in pair]
 
 
-def _clear(folders) -> None:
-    for folder in folders:
-        if folder.exists():
-            shutil.rmtree(folder)
+def _clear(out: Path, folders) -> None:
+    """Remove an earlier demo; what is no demo's is left alone."""
+    marker = out / ".liverseg-demo"
+    found = [folder for folder in folders if folder.exists()]
+    if found and not marker.exists():
+        raise click.UsageError(
+            f"Expected an empty folder or an earlier demo at {out}. Received one that holds "
+            f"{found[0].name}/."
+        )
+    for folder in found:
+        shutil.rmtree(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    marker.touch()
 
 
 def _summarise(seconds: dict[str, float], folders: dict[str, Path]) -> None:

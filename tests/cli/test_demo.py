@@ -22,3 +22,11 @@ def test_the_demo_runs_every_stage_and_says_what_it_made(tmp_path):
     table = [line for line in done.output.splitlines() if line.startswith((" ", "│", "┃"))]
     assert max(map(len, table)) <= 80
     assert "seconds" in done.output
+
+
+def test_what_is_no_demo_is_left_alone(tmp_path):
+    (tmp_path / "run").mkdir()
+    done = CliRunner().invoke(liverseg, ["demo", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "Expected an empty folder or an earlier demo" in " ".join(done.output.split())
+    assert (tmp_path / "run").exists()

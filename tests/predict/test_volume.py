@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -107,3 +108,20 @@ def test_padding_and_nan_are_air(bright_is_liver):
     values[:, :4], values[:, -4:] = np.nan, -3024
     found = predict_volume(Volume(values, image.affine), bright_is_liver())
     np.testing.assert_array_equal(found.array, labels.array)
+
+
+def test_memory_grows_by_the_labels_alone(bright_is_liver):
+    plane = np.full((1, 128, 128), -500, np.int16)
+    plane[:, 30:90, 30:90] = 100
+    peaks = {}
+    for count in (16, 128):
+        image = Volume(np.repeat(plane, count, axis=0), np.diag([-1.0, -1.0, 1.0, 1.0]))
+        predictor = bright_is_liver(spacing_mm=0.9)
+        predict_volume(image, predictor, 8)  # fills the caches of matrices
+        tracemalloc.start()
+        predict_volume(image, predictor, 8)
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    voxels = (128 - 16) * plane.size
+    # labels in canonical and in file order; probabilities would take 8 bytes a voxel
+    assert peaks[128] - peaks[16] < 2.5 * voxels
