@@ -13,6 +13,8 @@ from liverseg_tf.train.budget import ClockBudget, StepBudget, learning_rate
 from liverseg_tf.train.run import Run
 from liverseg_tf.train.validation import Judge
 
+_CLOSING_SECONDS = 6.0
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -113,8 +115,9 @@ class Monitor(keras.callbacks.Callback):
         return {f"dice_{name}": value for name, value in dice.items()}
 
     def _share(self) -> float:
-        # the last validation runs without being asked; saving and drawing take a second or two
-        return self.budget.progress(self.step, self._cost() + 3)
+        # another step, the last validation, and some seconds to save and draw must still fit
+        step = self._step_seconds if math.isfinite(self._step_seconds) else 0.0
+        return self.budget.progress(self.step, step + self._cost() + _CLOSING_SECONDS)
 
     def _cost(self) -> float:
         """Seconds that a validation is expected to take."""
@@ -124,16 +127,19 @@ class Monitor(keras.callbacks.Callback):
         return self.budget.thinning(self._full_cost())
 
     def _full_cost(self) -> float:
-        """A slice forwards takes less than half of a slice forwards and backwards."""
+        """A slice forwards takes about a third of a slice forwards and backwards."""
         if not math.isfinite(self._step_seconds):
             return 0.0
-        return 0.4 * self._step_seconds * self.judge.slices / self.judge.batch_size
+        return 0.5 * self._step_seconds * self.judge.slices / self.judge.batch_size
 
     def _time_step(self) -> None:
-        """The fastest of the steps seen so far, since some wait for other work."""
+        """A running mean, since other work on the machine comes and goes."""
         now = time.monotonic()
         if self._last_end is not None:
-            self._step_seconds = min(self._step_seconds, now - self._last_end)
+            seconds = now - self._last_end
+            if math.isfinite(self._step_seconds):
+                seconds = 0.8 * self._step_seconds + 0.2 * seconds
+            self._step_seconds = seconds
         self._last_end = now
 
     def _shown(self) -> float:
