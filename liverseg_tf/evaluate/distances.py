@@ -30,7 +30,7 @@ DEFINITIONS = {
 
 
 def assd_mm(distances: SurfaceDistances) -> float:
-    """Average symmetric surface distance: all points of both surfaces together (LiTS, MONAI, MedPy)."""
+    """Average symmetric surface distance, all points together (LiTS, MONAI, MedPy)."""
     if distances.one_empty:
         return math.nan
     return float(_sum(distances, 1) / _size(distances))
