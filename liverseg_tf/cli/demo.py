@@ -45,7 +45,7 @@ def demo(ctx, out, cases, unseen, minutes, seed) -> None:
         "preprocess": [("preprocess", [phantoms, store, *_flags(TRAINING), "--seed", seed])],
         "train": [("train", [store, run, "--minutes", minutes, "--seed", seed])],
         "predict": [("predict", [test, "--model", run, "--out", masks, "--largest", "liver"])],
-        "evaluate": [("evaluate", [test, masks, "--out", scores, "--overlays"])],
+        "evaluate": [("evaluate", [test, masks, "--out", scores, "--viewers"])],
     }
     seconds = {}
     for stage, calls in stages.items():
@@ -86,4 +86,4 @@ def _summarise(seconds: dict[str, float], folders: dict[str, Path]) -> None:
     click.echo(f"model: {folders['run']}  (curves.png shows how it learnt)")
     click.echo(f"masks: {folders['masks']}")
     click.echo(f"scores: {folders['scores'] / 'scores.csv'}")
-    click.echo(f"pictures: {folders['scores'] / 'overlays.html'}")
+    click.echo(f"report: {folders['scores'] / 'report.html'}  (with a viewer for each case)")

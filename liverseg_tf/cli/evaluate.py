@@ -60,13 +60,21 @@ PROTOCOLS = ("default", "lits", "msd", "nnunet")
     help="Processes; each holds one case, about 0.5 GB for 512x512x200 voxels.",
 )
 @click.option(
-    "--overlays/--no-overlays",
-    default=False,
-    help="Also draw each case (TRUTH must be a data set with images) into overlays.html.",
+    "--report/--no-report",
+    default=True,
+    help="Tables and plots as one page, OUT/report.html; where TRUTH is a data set with images, "
+    "also pictures of the worst cases.",
 )
 @click.option(
-    "--mr", is_flag=True, help="The overlays' images have no HU: take their own range of grey."
+    "--pictures", type=click.IntRange(0), default=20, help="Cases pictured in the report."
 )
+@click.option(
+    "--viewers",
+    is_flag=True,
+    help="An interactive page for each case with an image, OUT/viewer/CASE.html, linked from the "
+    "report; 10 to 40 MB each for a whole CT.",
+)
+@click.option("--mr", is_flag=True, help="The images have no HU: take their own range of grey.")
 @click.pass_context
 def evaluate(
     ctx,
@@ -81,7 +89,9 @@ def evaluate(
     versus,
     predicted_only,
     workers,
-    overlays,
+    report,
+    pictures,
+    viewers,
     mr,
 ) -> None:
     """Score the masks in PRED against TRUTH (a mask, a folder of masks, or a data set).
@@ -103,17 +113,19 @@ def evaluate(
     unset = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
     scoring = Scoring(protocol, None if unset else regions, tolerance, distances, compat)
     evaluation = _evaluate(truth, prediction, out, scoring, predicted_only, workers)
-    failures = list(evaluation.failures)
-    comparisons = None
+    failures = [failure.message for failure in evaluation.failures]
+    notes, comparisons = list(evaluation.notes), None
     if versus is not None:
         second = _evaluate(truth, versus, out / "versus", scoring, predicted_only, workers)
-        failures += second.failures
+        failures += [f"{versus}: {failure.message}" for failure in second.failures]
+        notes += [f"{versus}: {note}" for note in second.notes]
         comparisons = write_versus(out, evaluation, second)
-    if overlays:
-        failures += _draw(evaluation, out, mr)
+    if report:
+        drawn = _report(evaluation, out, pictures, viewers, mr)
+        failures += [failure.message for failure in drawn]
     for failure in failures:
-        complain(failure.message)
-    for note in evaluation.notes:
+        complain(failure)
+    for note in notes:
         click.echo(f"Note: {note}", err=True)
     console = Console()
     console.print(score_table(evaluation))
@@ -143,17 +155,13 @@ def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
 
 def _written(out):
     names = ("scores.csv", "scores.json", "lits.csv", "summary.json", "versus.csv", "versus.json")
-    return [out / name for name in (*names, "overlays.html") if (out / name).is_file()]
+    return [out / name for name in (*names, "report.html") if (out / name).is_file()]
 
 
-def _draw(evaluation, out, mr: bool):
+def _report(evaluation, out, pictures: int, viewers: bool, mr: bool):
     from liverseg_tf.evaluate.overlay import ABDOMEN
-    from liverseg_tf.evaluate.page import draw_evaluation
+    from liverseg_tf.evaluate.report import ReportSpec, write_report
 
-    with progress("overlays", 1) as show:
-        return draw_evaluation(
-            evaluation,
-            out,
-            None if mr else ABDOMEN,
-            lambda case, done, all_: show(done / all_, case),
-        )
+    spec = ReportSpec(None if mr else ABDOMEN, pictures, viewers)
+    with progress("report", 1) as show:
+        return write_report(evaluation, out, spec, lambda case, done, all_: show(done / all_, case))
