@@ -17,7 +17,7 @@ DEFINITIONS = {
     "msd": "maximum symmetric surface distance (Hausdorff distance) in mm",
     "hd95": "the larger of the two directed 95th percentiles in mm, interpolated (MONAI)",
     "hd95_pooled": "95th percentile of both directions' distances together in mm (MedPy)",
-    "hd95_by_area": (
+    "hd95_area": (
         "the larger of the two directed distances in mm within which 95 % of the surface's area "
         "lies (google-deepmind/surface-distance)"
     ),

@@ -53,15 +53,15 @@ def lits_table(evaluation: Evaluation) -> Table:
     title = "LiTS figures" + (" as the public scorer counts" if evaluation.scoring.compat else "")
     table = Table(title=title, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("")
-    for heading in ("Dice/case", "Dice global", "VOE", "RVD", "ASSD mm", "RMSD mm", "MSD mm"):
-        table.add_column(heading, justify="right")
+    for heading in ("Dice/case", "global", "VOE", "RVD", "ASSD mm", "RMSD mm", "MSD mm"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name in ("liver", "lesion"):
         keys = ("dice_per_case", "dice_global", "voe", "rvd", "assd", "rmsd", "msd")
         table.add_row(name, *(_text(figures[f"{name}_{key}"]) for key in keys))
     table.caption = (
-        f"lesions detected at > 0.5: precision {_text(figures['lesion_precision'])}, "
-        f"recall {_text(figures['lesion_recall'])}; at > 0: precision "
-        f"{_text(figures['lesion_precision_greater_zero'])}, "
+        f"detected at > 0.5: precision {_text(figures['lesion_precision'])}, "
+        f"recall {_text(figures['lesion_recall'])}\n"
+        f"detected at > 0:   precision {_text(figures['lesion_precision_greater_zero'])}, "
         f"recall {_text(figures['lesion_recall_greater_zero'])}\n"
         f"tumour burden: RMSE {_text(figures['RMSE_Tumorburden'])}, "
         f"largest difference {_text(figures['MAXERROR_Tumorburden'])}"
@@ -91,4 +91,6 @@ def _null(value):
 
 
 def _text(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"  # noqa: RUF001
+    if math.isnan(value):
+        return "–"  # noqa: RUF001
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"

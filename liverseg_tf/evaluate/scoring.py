@@ -129,7 +129,7 @@ def score_region(
         return overlap, scores
     found = measure_surfaces(truth, prediction, spacing_mm, scoring.surface)
     percentiles = (
-        {"hd95_by_area": views.hd95_by_area_mm(found)}
+        {"hd95_area": views.hd95_by_area_mm(found)}
         if scoring.surface == "surfels"
         else {"hd95": views.hd95_mm(found), "hd95_pooled": views.hd95_pooled_mm(found)}
     )

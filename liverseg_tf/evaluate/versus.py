@@ -16,7 +16,7 @@ from liverseg_tf.evaluate.bootstrap import TEXT as INTERVAL
 from liverseg_tf.evaluate.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.evaluation import Evaluation
 
-COMPARED = ("dice", "jaccard", "assd", "rmsd", "msd", "hd95", "hd95_by_area", "nsd")
+COMPARED = ("dice", "jaccard", "assd", "rmsd", "msd", "hd95", "hd95_area", "nsd")
 DEFINITIONS = {
     "difference": "second minus first, over the cases in which both are defined",
     "interval": INTERVAL,
