@@ -13,6 +13,7 @@ from liverseg_tf.evaluate.cases import evaluate_folder
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
 from liverseg_tf.evaluate.report import ReportSpec, worst_first, write_report
 from liverseg_tf.evaluate.scores import Overlap, score_overlap
+from liverseg_tf.evaluate.scoring import Scoring
 
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
 NASTY = "</script><script>alert(1)</script>\"'&$x$"
@@ -158,6 +159,16 @@ def test_undefined_scores_are_dashes(tmp_path):
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "ASSD mm" in page
     assert "0.250" in page
+
+
+def test_the_figures_of_the_lits_challenge(dataset):
+    evaluation = evaluate_folder(
+        dataset / "data", dataset / "predictions", dataset / "out", Scoring("lits")
+    )
+    write_report(evaluation, dataset / "out")
+    page = (dataset / "out/report.html").read_text(encoding="utf-8")
+    assert "Figures of the LiTS challenge" in page
+    assert "<td>liver_dice_global</td>" in page
 
 
 def test_worst_first():
