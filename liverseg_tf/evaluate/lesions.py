@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from liverseg_tf.evaluate.surface import bounding_box
+
 
 @dataclass(frozen=True, eq=False)
 class Lesions:
     """The 6-connected components of truth and prediction.
 
     Args:
-        truth: (z, row, col) int, 0 or the lesion's number from 1.
+        truth: (z, row, col) int, 0 or the lesion's number from 1, cropped to all lesions.
         prediction: the same.
+        truth_boxes: where each lies in these arrays.
+        prediction_boxes: the same.
         overlaps: (n predictions, n truths) int, voxels in common.
         truth_sizes: (n truths,) int, voxels.
         prediction_sizes: (n predictions,) int, voxels.
@@ -24,6 +28,8 @@ class Lesions:
 
     truth: np.ndarray
     prediction: np.ndarray
+    truth_boxes: list[tuple[slice, ...]]
+    prediction_boxes: list[tuple[slice, ...]]
     overlaps: np.ndarray
     truth_sizes: np.ndarray
     prediction_sizes: np.ndarray
@@ -66,12 +72,16 @@ def find_lesions(truth: np.ndarray, prediction: np.ndarray) -> Lesions:
         truth: (z, row, col) bool.
         prediction: bool, the same shape.
     """
+    box = bounding_box(truth, prediction)
+    truth, prediction = truth[box], prediction[box]
     (truths, n), (predictions, m) = ndimage.label(truth), ndimage.label(prediction)
     both = truth & prediction
     pairs = (predictions[both].astype(np.int64) - 1) * n + truths[both] - 1
     return Lesions(
         truths,
         predictions,
+        ndimage.find_objects(truths) if n else [],
+        ndimage.find_objects(predictions) if m else [],
         np.bincount(pairs, minlength=m * n).reshape(m, n),
         np.bincount(truths[truth], minlength=n + 1)[1:],
         np.bincount(predictions[prediction], minlength=m + 1)[1:],
@@ -169,13 +179,8 @@ def detect_as_scorer(lesions: Lesions, more_than: float) -> Detection:
 
 def masks_of(lesions: Lesions, group: Group) -> tuple[np.ndarray, np.ndarray]:
     """Truth and prediction of a group, bool, cropped to the box that holds both."""
-    boxes = []
-    for labels, members in (
-        (lesions.truth, group.truths),
-        (lesions.prediction, group.predictions),
-    ):
-        found = ndimage.find_objects(labels)
-        boxes += [found[index] for index in members]
+    boxes = [lesions.truth_boxes[index] for index in group.truths]
+    boxes += [lesions.prediction_boxes[index] for index in group.predictions]
     box = tuple(
         slice(min(part[axis].start for part in boxes), max(part[axis].stop for part in boxes))
         for axis in range(lesions.truth.ndim)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from liverseg_tf.errors import LiverSegError, SettingsError
@@ -22,6 +23,9 @@ SURFACES = {
         "area in mm² of the marching-cubes surface there (google-deepmind/surface-distance, MSD)"
     ),
 }
+
+_NEAR_MM = 20.0
+_VISITS_PER_VOXEL = 300  # points that a tree visits in the time of a transform of one voxel
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +65,8 @@ def measure_surfaces(
     """Distances between the surfaces of two masks.
 
     What lies outside the array is background, so a mask that touches the volume's border has
-    a surface there. Only surface points are searched (a k-d tree), never the whole volume;
-    distances come from whole index differences in float64, as those of a distance transform.
+    a surface there. Surface points alone are searched (a k-d tree; see `_search`); distances
+    come from whole index differences in float64, as those of a distance transform.
 
     Args:
         truth: (z, row, col) bool.
@@ -161,12 +165,33 @@ def _nearest(
         away = ~np.isin(own, other, assume_unique=True)
         distances = np.zeros(len(points))
         if away.any():
-            tree = KDTree(others * spacing_mm, leafsize=32, balanced_tree=False)
-            _, nearest = tree.query(points[away] * spacing_mm)
-            steps = (points[away] - others[nearest]) * spacing_mm
-            distances[away] = np.sqrt((steps**2).sum(axis=1))
+            distances[away] = _search(points[away], others, spacing_mm)
         both.append(distances)
     return both[0], both[1]
+
+
+def _search(points: np.ndarray, others: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
+    """From each point to the nearest of the others, in mm.
+
+    A tree finds what is near in no time. Far from a large surface it may visit all of it for
+    each point; where that could cost more than a distance transform, the latter is taken.
+    """
+    tree = KDTree(others * spacing_mm, leafsize=32, balanced_tree=False)
+    _, nearest = tree.query(points * spacing_mm, distance_upper_bound=_NEAR_MM)
+    far = nearest == len(others)
+    shape = np.maximum(points.max(axis=0), others.max(axis=0)) + 1
+    transform = int(far.sum()) * len(others) > _VISITS_PER_VOXEL * int(shape.prod())
+    if far.any() and not transform:
+        _, nearest[far] = tree.query(points[far] * spacing_mm)
+    nearest[nearest == len(others)] = 0  # the transform replaces these
+    steps = (points - others[nearest]) * spacing_mm
+    distances = np.sqrt((steps**2).sum(axis=1))
+    if transform:
+        elsewhere = np.ones(shape, bool)
+        elsewhere[tuple(others.T)] = False
+        everywhere = distance_transform_edt(elsewhere, sampling=spacing_mm)
+        distances[far] = everywhere[tuple(points[far].T)]
+    return distances
 
 
 def _with_margin(mask: np.ndarray) -> np.ndarray:

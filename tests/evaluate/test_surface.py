@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.evaluate import distances as views
+from liverseg_tf.evaluate import surface
 from liverseg_tf.evaluate.surface import SURFACES, bounding_box, measure_surfaces
 from liverseg_tf.evaluate.surfels import surfel_areas
 
@@ -25,9 +26,9 @@ def by_definition(truth, prediction, connectivity):
     return maps[1][edges[0]], maps[0][edges[1]]
 
 
-@pytest.mark.parametrize(("surface", "connectivity"), [("faces", 1), ("edges", 2)])
-def test_distances_are_those_of_the_whole_volume(mask_pair, surface, connectivity):
-    found = measure_surfaces(*mask_pair, SPACING, surface)
+@pytest.mark.parametrize(("kind", "connectivity"), [("faces", 1), ("edges", 2)])
+def test_distances_are_those_of_the_whole_volume(mask_pair, kind, connectivity):
+    found = measure_surfaces(*mask_pair, SPACING, kind)
     expected = by_definition(*mask_pair, connectivity)
     # 7 steps of 0.8 mm and 8 of 0.7 mm are equally near and differ in their last bit
     np.testing.assert_allclose(found.from_truth_mm, expected[0], rtol=1e-15)
@@ -51,6 +52,16 @@ def test_any_masks(data, shape):
     swapped = measure_surfaces(prediction, truth, SPACING)
     for view in (views.assd_mm, views.rmsd_mm, views.hd95_mm, views.hd95_pooled_mm):
         assert view(found) == pytest.approx(view(swapped), nan_ok=True)
+
+
+def test_a_tree_and_a_transform_find_the_same(mask_pair, monkeypatch):
+    found = measure_surfaces(*mask_pair, SPACING)
+    monkeypatch.setattr(surface, "_NEAR_MM", 1.0)
+    for visits in (0, 10**9):
+        monkeypatch.setattr(surface, "_VISITS_PER_VOXEL", visits)
+        other = measure_surfaces(*mask_pair, SPACING)
+        np.testing.assert_allclose(other.from_truth_mm, found.from_truth_mm, rtol=1e-15)
+        np.testing.assert_allclose(other.from_prediction_mm, found.from_prediction_mm, rtol=1e-15)
 
 
 def test_views_by_hand():
@@ -83,15 +94,15 @@ def test_a_surfel_is_counted_by_its_area():
     assert surfel_areas((5.0, 0.7, 0.8))[0b00001111] == pytest.approx(0.7 * 0.8)
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_empty_masks(surface):
+@pytest.mark.parametrize("kind", SURFACES)
+def test_empty_masks(kind):
     mask, empty = np.ones((2, 3, 4), bool), np.zeros((2, 3, 4), bool)
     distance_views = (
         views.assd_mm, views.assd_of_means_mm, views.rmsd_mm, views.maximum_mm,
         views.hd95_mm, views.hd95_pooled_mm, views.hd95_by_area_mm,
     )  # fmt: skip
     for pair, share in (((empty, empty), 1.0), ((mask, empty), 0.0), ((empty, mask), 0.0)):
-        found = measure_surfaces(*pair, SPACING, surface)
+        found = measure_surfaces(*pair, SPACING, kind)
         assert found.one_empty
         assert all(math.isnan(view(found)) for view in distance_views)
         assert views.nsd(found, 5.0) == share
@@ -99,8 +110,8 @@ def test_empty_masks(surface):
 
 
 def test_equal_masks_have_no_distance(mask_pair):
-    for surface in SURFACES:
-        found = measure_surfaces(mask_pair[0], mask_pair[0], SPACING, surface)
+    for kind in SURFACES:
+        found = measure_surfaces(mask_pair[0], mask_pair[0], SPACING, kind)
         assert views.maximum_mm(found) == 0
         assert views.nsd(found, 0.0) == 1
 
