@@ -1,5 +1,6 @@
 # Sourced by demo.sh and test.sh: makes or updates .venv, and puts its programs first.
 # usage: prepare_environment EXTRA   (an extra of setup.cfg, or nothing)
+#        prepare_browser             (for the tests of report and viewer)
 
 prepare_environment() {
     local extra="${1:-}" python="" candidate stamp wanted
@@ -30,4 +31,21 @@ prepare_environment() {
         echo "$wanted" >"$stamp"
     fi
     export PATH="$PWD/.venv/bin:$PATH"
+}
+
+# Debian's chromium and its driver, where they can be installed; the tests run without them.
+prepare_browser() {
+    if command -v chromedriver >/dev/null &&
+        { command -v chromium || command -v google-chrome; } >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing chromium and chromium-driver (once, some minutes)"
+        if { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes \
+            --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1; then
+            return
+        fi
+    fi
+    echo "No browser: the tests of report and viewer in Chromium are skipped." \
+        "Install chromium and chromedriver (Debian: apt install chromium chromium-driver)." >&2
 }

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 prepare_environment test
+prepare_browser
 ruff check .
 ruff format --check .
 python -m pytest "$@"

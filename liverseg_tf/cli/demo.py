@@ -51,7 +51,7 @@ def demo(ctx, out, cases, unseen, minutes, seed) -> None:
             ("train", [store, run, *LIVER, *_flat(TRAINING), "--minutes", minutes, "--seed", seed])
         ],
         "predict": [("predict", [test, "--model", run, "--out", masks, "--largest", "liver"])],
-        "evaluate": [("evaluate", [test, masks, "--out", scores, *LIVER, "--overlays"])],
+        "evaluate": [("evaluate", [test, masks, "--out", scores, *LIVER, "--viewers"])],
     }
     seconds = {}
     for stage, calls in stages.items():
@@ -101,4 +101,4 @@ def _summarise(seconds: dict[str, float], folders: dict[str, Path]) -> None:
     click.echo(f"model: {folders['run']}  (curves.png shows how it learnt)")
     click.echo(f"masks: {folders['masks']}")
     click.echo(f"scores: {folders['scores'] / 'scores.csv'}")
-    click.echo(f"pictures: {folders['scores'] / 'overlays.html'}")
+    click.echo(f"report: {folders['scores'] / 'report.html'}  (with a viewer for each case)")

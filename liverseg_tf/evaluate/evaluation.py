@@ -3,13 +3,17 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.evaluate import distances, scores
+from liverseg_tf.evaluate.bootstrap import bootstrap_interval
+from liverseg_tf.evaluate.lits import LitsCase
 from liverseg_tf.evaluate.pairs import Pair
-from liverseg_tf.evaluate.scores import DEFINITIONS, Overlap
+from liverseg_tf.evaluate.scores import Overlap
+from liverseg_tf.evaluate.scoring import Scoring
 
 CONVENTIONS = MappingProxyType(
     {
@@ -27,13 +31,16 @@ class Row:
         case: its name.
         region: its name.
         overlap: the voxel counts; pooled over cases they give global scores.
-        scores: by the names of `scores.DEFINITIONS`; NaN where undefined.
+        scores: by the names of `scores.DEFINITIONS` and, where surfaces were measured,
+            `distances.DEFINITIONS`; NaN where undefined.
+        grid_voxels: of the whole volume.
     """
 
     case: str
     region: str
     overlap: Overlap
     scores: Mapping[str, float]
+    grid_voxels: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,11 @@ class Evaluation:
     Args:
         regions: what was compared.
         rows: case by case, the regions of each in order.
-        pairs: the files of the scored cases.
+        pairs: the files of the scored cases whose prediction could be read.
         failures: cases that were to be scored and are not.
         notes: what the user should know, such as predictions without a truth; one line each.
+        scoring: how they were compared.
+        lits: the challenge's figures of each case, under that protocol.
     """
 
     regions: Regions
@@ -78,6 +87,15 @@ class Evaluation:
     pairs: tuple[Pair, ...] = ()
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    scoring: Scoring = field(default_factory=Scoring)
+    lits: tuple[LitsCase, ...] = ()
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that its rows have, in the order of their definitions."""
+        there = {name for row in self.rows for name in row.scores}
+        measured = (name for name in distances.DEFINITIONS if name in there)
+        return (*scores.DEFINITIONS, *measured)
 
     def rows_of(self, *, case: str | None = None, region: str | None = None) -> list[Row]:
         """The rows of a case, of a region, or of both."""
@@ -94,21 +112,37 @@ class Evaluation:
         Raises:
             SettingsError: when there is no such convention.
         """
+        return {
+            region: {
+                score: summarise(self.values(region, score, convention))
+                for score in self.score_names
+            }
+            for region in self.regions.names
+        }
+
+    def intervals(
+        self, convention: str = "lits", seed: int = 0
+    ) -> dict[str, dict[str, tuple[float, float]]]:
+        """95 % intervals of the means of `summary`, by region and score (see `bootstrap`)."""
+        return {
+            region: {
+                score: bootstrap_interval(self.values(region, score, convention), seed)
+                for score in self.score_names
+            }
+            for region in self.regions.names
+        }
+
+    def values(self, region: str, score: str, convention: str = "lits") -> list[float]:
+        """One score of a region, case by case; NaN where undefined."""
         if convention not in CONVENTIONS:
             raise SettingsError(
                 f"Expected a convention of {', '.join(CONVENTIONS)}. Received {convention!r}."
             )
-        return {
-            region: {
-                score: summarise(
-                    row.scores[score]
-                    for row in self.rows_of(region=region)
-                    if convention == "lits" or not row.overlap.both_empty
-                )
-                for score in DEFINITIONS
-            }
-            for region in self.regions.names
-        }
+        return [
+            row.scores.get(score, math.nan)
+            for row in self.rows_of(region=region)
+            if convention == "lits" or not row.overlap.both_empty
+        ]
 
 
 def summarise(values: Iterable[float]) -> Statistics:

@@ -14,7 +14,7 @@ def test_the_demo_runs_every_stage_and_says_what_it_made(tmp_path):
     assert done.exit_code == 0, done.output
     for stage in ("phantom", "preprocess", "train", "predict", "evaluate"):
         assert f"$ liverseg {stage} " in done.output
-    for made in ("run", "masks", "scores/scores.csv", "scores/overlays.html"):
+    for made in ("run", "masks", "scores/scores.csv", "scores/report.html"):
         assert (out / made).exists()
         assert str(out / made) in done.output
     rows = json.loads((out / "scores" / "scores.json").read_text())["rows"]

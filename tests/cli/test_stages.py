@@ -58,13 +58,13 @@ def test_stages_follow_each_other(work, tmp_path):
     np.testing.assert_array_equal(nib.load(mask).affine, image.affine)
 
     scores = ["evaluate", work / "set", tmp_path / "masks", "--out", tmp_path / "scores"]
-    done = _run(*scores, "--predicted-only", "--overlays")
+    done = _run(*scores, "--predicted-only", "--viewers")
     assert done.exit_code == 0, done.output
     assert "3 cases have no prediction" in done.output
     table = [line for line in done.output.splitlines() if line.startswith(" ")]
     assert max(map(len, table)) <= 80
     names = {path.name for path in (tmp_path / "scores").iterdir()}
-    assert names == {"scores.csv", "scores.json", "overlays.html", "overlays"}
+    assert names == {"scores.csv", "scores.json", "report.html", "viewer"}
 
     done = _run(*scores)
     assert done.exit_code == 1

@@ -11,6 +11,7 @@ from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.cases import evaluate_folder, score_masks
+from liverseg_tf.evaluate.scoring import Scoring
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml a voxel, RAS
 
@@ -59,7 +60,9 @@ def test_scores_by_hand(tmp_path):
 def test_other_regions(tmp_path):
     truth = write(tmp_path / "t", a=labels(6, 2))
     prediction = write(tmp_path / "p", a=labels(6, 4))
-    evaluation = evaluate_folder(truth, prediction, tmp_path / "out", Regions({"healthy": (1,)}))
+    evaluation = evaluate_folder(
+        truth, prediction, tmp_path / "out", Scoring(regions=Regions({"healthy": (1,)}))
+    )
     (row,) = evaluation.rows
     assert (row.overlap.truth_voxels, row.overlap.prediction_voxels) == (4, 2)
 

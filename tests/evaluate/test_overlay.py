@@ -1,5 +1,4 @@
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,10 +103,8 @@ def test_another_grid_is_refused():
         overlay_case(CaseVolumes("x", image, case.truth, case.prediction), LIVER_REGIONS)
 
 
-def test_a_real_ct():
-    data = Path(__file__).parents[2] / "../shared/data/Task03_Liver"
-    if not data.is_dir():
-        pytest.skip("needs shared/data/Task03_Liver beside the repository")
+def test_a_real_ct(shared_data):
+    data = shared_data / "Task03_Liver"
     image = read_volume(data / "imagesTr/liver_0.nii.gz")
     truth = read_labels(data / "labelsTr/liver_0.nii.gz")
     shifted = truth.with_array(np.roll(truth.array, 8, axis=2))

@@ -78,10 +78,12 @@ def test_the_terminal_table():
     assert "0.842" in text
     assert "-50.0" in text
     lines = [line for line in text.splitlines() if "tumour" in line]
-    assert "mean of 2" in lines[-2]
-    assert "0.500" in lines[-2]
-    assert "1 not empty" in lines[-1]
-    assert "0.000" in lines[-1]
+    assert "mean of 2" in lines[-4]
+    assert "0.500" in lines[-4]
+    assert "1 not empty" in lines[-3]
+    assert "0.000" in lines[-3]
+    assert "95 % from" in lines[-2]
+    assert "95 % to" in lines[-1]
 
 
 def test_the_terminal_table_fits_80_columns():

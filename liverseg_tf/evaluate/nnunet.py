@@ -1,0 +1,76 @@
+"""nnU-Net's summary.json, so that its tables and ours can be compared line by line.
+
+Source: MIC-DKFZ/nnUNet, nnunetv2/evaluation/evaluate_predictions.py.
+"""
+
+import math
+import statistics
+from pathlib import Path
+
+from liverseg_tf.atomic import write_json
+from liverseg_tf.evaluate.evaluation import Evaluation, Row
+
+METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
+
+
+def write_summary(path: Path, evaluation: Evaluation) -> None:
+    """Write summary.json; as nnU-Net does, with the word NaN for undefined scores."""
+    write_json(path, summary(evaluation))
+
+
+def summary(evaluation: Evaluation) -> dict:
+    """Cases, means over cases and the mean over regions, keyed by label as nnU-Net keys them.
+
+    A region that is empty in truth and prediction has Dice and IoU NaN, which the mean over
+    cases leaves out; where it is so in every case, its mean and the foreground mean are NaN.
+    Cases without a prediction are not in it.
+    """
+    cases = []
+    for pair in evaluation.pairs:
+        rows = {row.region: row for row in evaluation.rows_of(case=pair.case)}
+        cases.append(
+            {
+                "metrics": {
+                    key: _metrics(rows[region]) for region, key in _keys(evaluation).items()
+                },
+                "prediction_file": str(pair.prediction),
+                "reference_file": str(pair.truth),
+            }
+        )
+    mean = {
+        key: {name: _nanmean([case["metrics"][key][name] for case in cases]) for name in METRICS}
+        for key in _keys(evaluation).values()
+    }
+    foreground = {
+        name: statistics.fmean(metrics[name] for metrics in mean.values()) for name in METRICS
+    }
+    return {"foreground_mean": foreground, "mean": mean, "metric_per_case": cases}
+
+
+def _keys(evaluation: Evaluation) -> dict[str, str]:
+    """'1' for a region of one label, '(1, 2)' for one of two."""
+    return {
+        name: str(labels[0]) if len(labels) == 1 else str(tuple(labels))
+        for name, labels in evaluation.regions.items
+    }
+
+
+def _metrics(row: Row) -> dict[str, float]:
+    overlap = row.overlap
+    union = overlap.truth_voxels + overlap.prediction_voxels - overlap.both_voxels
+    empty = overlap.both_empty
+    return {
+        "Dice": math.nan if empty else overlap.dice,
+        "FN": overlap.truth_voxels - overlap.both_voxels,
+        "FP": overlap.prediction_voxels - overlap.both_voxels,
+        "IoU": math.nan if empty else overlap.jaccard,
+        "TN": row.grid_voxels - union,
+        "TP": overlap.both_voxels,
+        "n_pred": overlap.prediction_voxels,
+        "n_ref": overlap.truth_voxels,
+    }
+
+
+def _nanmean(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(known) if known else math.nan
