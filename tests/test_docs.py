@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,26 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
         else:
             assert [program, *arguments] == ["source", ".venv/bin/activate"]
     assert ran >= 8
+
+
+@pytest.mark.slow
+def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["--count", "2", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "TRUTH", *small])
+    shutil.copytree("TRUTH/labelsTr", "PRED")
+    for name, folder in [
+        ("ct", "imagesTr"),
+        ("t1", "imagesTr"),
+        ("truth", "labelsTr"),
+        ("mask", "labelsTr"),
+    ]:
+        shutil.copy(f"TRUTH/{folder}/phantom_000.nii.gz", f"{name}.nii.gz")
+    commands = _commands(ROOT / "docs" / "report-and-viewer.md")
+    assert len(commands) == 6
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(arguments)
 
 
 def _invoke(arguments: list[str]) -> None:
