@@ -142,10 +142,12 @@ def mean_rows(evaluation: Evaluation) -> list[list[str]]:
 
 
 def interval_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Two rows for each region: the ends of the 95 % intervals of its means."""
+    """Two rows for each region: the ends of the 95 % intervals of its means; none for one case."""
     rows = []
     intervals = evaluation.intervals()
     for region in evaluation.regions.names:
+        if all(math.isnan(end) for ends in intervals[region].values() for end in ends):
+            continue
         for place, name in enumerate(("95 % from", "95 % to")):
             ends = {score: interval[place] for score, interval in intervals[region].items()}
             rows.append([name, region, *_texts(ends)])
