@@ -194,20 +194,26 @@ def _strange_labels(path: Path, array: np.ndarray, scoring: Scoring) -> str | No
     counted = (
         "count as liver in the challenge's figures only"
         if scoring.protocol == "lits"
-        else ("count as background")
+        else "count as background"
     )
-    return f"Labels {', '.join(map(str, strange))} of {path} are in no region and {counted}."
+    names = ", ".join(map(str, strange))
+    return f"Expected labels of the regions in {path}. Received {names}, which {counted}."
 
 
 def _collect(pairs: list[Pair], found: dict[str, CaseScores], scoring: Scoring) -> Evaluation:
-    strangers = [
-        f"Not scored: {pair.prediction} (no truth of that name)."
+    notes = [note for one in found.values() for note in one.notes]
+    failures = [Failure(one.case, one.failure) for one in found.values() if one.failure]
+    failures += [
+        Failure(pair.case, f"Expected a truth for {pair.prediction}. Received none.")
         for pair in pairs
         if pair.truth is None
     ]
+    if scoring.knows_all:  # nobody chose to leave these labels out
+        failures += [Failure(one.case, note) for one in found.values() for note in one.notes]
+        notes = []
     empty = [one.case for one in found.values() if one.failure and one.rows]
     if empty:
-        strangers.append(
+        notes.append(
             f"Counted as an empty prediction (Dice 0, protocol {scoring.protocol}): "
             f"{', '.join(empty)}."
         )
@@ -215,8 +221,8 @@ def _collect(pairs: list[Pair], found: dict[str, CaseScores], scoring: Scoring) 
         scoring.regions,
         tuple(row for one in found.values() for row in one.rows),
         tuple(pair for pair in pairs if pair.case in found and not found[pair.case].failure),
-        tuple(Failure(one.case, one.failure) for one in found.values() if one.failure),
-        (*strangers, *(note for one in found.values() for note in one.notes)),
+        tuple(failures),
+        tuple(notes),
         scoring,
         tuple(one.lits for one in found.values() if one.lits is not None),
     )

@@ -1,7 +1,7 @@
 """How cases are scored: the protocol's regions, surface, tolerance and treatment of gaps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -75,8 +75,10 @@ class Scoring:
     tolerance_mm: float | None = None
     distances: bool = True
     compat: bool = False
+    knows_all: bool = field(init=False)  # a label outside the protocol's own regions is wrong
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "knows_all", self.regions is None)
         if self.protocol not in PROTOCOLS:
             raise SettingsError(
                 f"Expected a protocol of {', '.join(PROTOCOLS)}. Received {self.protocol!r}."

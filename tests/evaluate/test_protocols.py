@@ -131,16 +131,21 @@ def test_nnunet_regions_are_keyed_by_their_labels(folders):
     assert set(json.loads((out / "summary.json").read_text())["mean"]) == {"(1, 2)", "2"}
 
 
-def test_labels_that_no_region_has_are_noted(tmp_path):
+def test_labels_outside_the_regions_are_a_failure_unless_they_were_left_out_on_purpose(tmp_path):
     odd = labels().array.copy()
     odd.flat[-1], odd.flat[-2] = 7, 255
     truth = write(tmp_path / "t", a=labels())
-    evaluation = evaluate_folder(
-        truth, write(tmp_path / "p", a=Volume(odd, AFFINE)), tmp_path / "out"
-    )
-    (note,) = evaluation.notes
-    assert note.startswith("Labels 7, 255 of")
-    assert evaluation.rows[0].scores["dice"] == 1
+    prediction = write(tmp_path / "p", a=Volume(odd, AFFINE))
+    evaluation = evaluate_folder(truth, prediction, tmp_path / "out")
+    (failure,) = evaluation.failures
+    assert failure.message.startswith("Expected labels of the regions in")
+    assert "Received 7, 255, which count as background" in failure.message
+    assert evaluation.rows[0].scores["dice"] == 1  # scored all the same
+
+    chosen = Scoring(regions=LIVER_REGIONS)
+    evaluation = evaluate_folder(truth, prediction, tmp_path / "chosen", chosen)
+    assert evaluation.failures == ()
+    assert "Received 7, 255" in evaluation.notes[0]
 
 
 def test_probabilities_are_no_mask(tmp_path):
