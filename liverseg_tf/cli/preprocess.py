@@ -38,9 +38,9 @@ from liverseg_tf.cli.progress import progress
 )
 @click.option(
     "--tile",
-    default="256",
     metavar="N|ROWSxCOLS|whole",
-    help="Shape of a tile in pixels, cut around the body; 'whole' keeps whole slices.",
+    help="Shape of a tile in pixels, cut around the body; 'whole' keeps whole slices.  "
+    "[default: 256; with --spacing native: whole]",
 )
 @click.option(
     "--storage", type=click.Choice(["hdf5", "png"]), default="hdf5", help="Format of the tiles."
@@ -85,6 +85,7 @@ def preprocess(dataset, store, layout, **options) -> None:
         )
     for message in result.failures.values():
         complain(message)
+    _note_what_is_cut_off(result.store.cases)
     split = result.store.split
     click.echo(
         f"{len(result.cut)} cases cut, {len(result.kept)} kept, {len(result.failures)} failed; "
@@ -92,6 +93,17 @@ def preprocess(dataset, store, layout, **options) -> None:
         f"store: {store}"
     )
     end_with(len(result.failures))
+
+
+def _note_what_is_cut_off(cases) -> None:
+    cut = {name: case["labelled_outside"] for name, case in cases.items()}
+    worst = max(cut, key=cut.get, default=None)
+    if worst is not None and cut[worst] > 0:
+        click.echo(
+            f"Note: tiles cut off labelled voxels of {sum(map(bool, cut.values()))} cases, most of "
+            f"{worst} ({100 * cut[worst]:.1f} %): a larger --tile or --spacing keeps them.",
+            err=True,
+        )
 
 
 def _target(store, options):
@@ -106,7 +118,7 @@ def _target(store, options):
         windows=tuple(Window(*window) for window in options["windows"]),
         percentiles=None if percentiles is None else PercentileRange(*percentiles),
         spacing_mm=_spacing(options["spacing"]),
-        tile_shape=_shape(options["tile"]),
+        tile_shape=_shape(options["tile"] or ("256", "whole")[options["spacing"] == "native"]),
     )
     return TileStore(store, spec, options["storage"] + ("-gzip" if options["compress"] else ""))
 

@@ -52,17 +52,18 @@ def _bar(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
 @contextmanager
 def _lines(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
     started = printed = time.monotonic()
-    latest = (0.0, "")
+    latest: tuple[float, str] | None = None  # what is not on the screen yet
 
     def show(done: float, note: str) -> None:
         nonlocal printed, latest
         latest = (done, note)
         if time.monotonic() - printed >= _LINE_SECONDS:
-            printed = time.monotonic()
+            printed, latest = time.monotonic(), None
             _print(title, done / total, printed - started, note)
 
     yield show
-    _print(title, latest[0] / total, time.monotonic() - started, latest[1])
+    if latest is not None:
+        _print(title, latest[0] / total, time.monotonic() - started, latest[1])
 
 
 def _print(title: str, share: float, seconds: float, note: str) -> None:

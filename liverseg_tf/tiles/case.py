@@ -24,7 +24,8 @@ class CaseTiles:
         mask: (z, h, w) uint8 label map.
         record: what the store keeps about the case: `grid` and `orientation` for the way
             back, `affine` and `shape` of the source, `labels` (native voxels of each label),
-            `slices_with` (the tile slices that hold each label), `checksum` of the pixels,
+            `slices_with` (the tile slices that hold each label), `labelled_outside` (share of
+            the labelled voxels that the tile cuts off), `checksum` of the pixels,
             and `source` (size and time of the files, to see whether they changed).
     """
 
@@ -76,7 +77,8 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
     canonical = to_canonical(image)
     grid = TileGrid.of(canonical, spec)
     image_tiles = grid.cut_image(canonical.array)
-    mask_tiles = grid.cut_mask(to_canonical(mask).array)
+    canonical_mask = to_canonical(mask).array
+    mask_tiles = grid.cut_mask(canonical_mask)
     orientation = Orientation.of(image.affine)
     counts = np.bincount(mask.array.reshape(-1), minlength=256)
     record = {
@@ -87,6 +89,7 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
         "spacing_mm": image.spacing_mm,
         "slices": len(mask_tiles),
         "labels": {str(label): int(counts[label]) for label in np.flatnonzero(counts[1:]) + 1},
+        "labelled_outside": round(grid.share_outside(canonical_mask), 4),
         "slices_with": _slices_with(mask_tiles),
         "checksum": checksum(image_tiles, mask_tiles),
     }

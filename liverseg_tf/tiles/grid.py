@@ -103,6 +103,26 @@ class TileGrid:
         ]
         return tiles
 
+    def share_outside(self, labels: np.ndarray) -> float:
+        """Share (0..1) of the labelled voxels whose resampled place lies outside the tile.
+
+        Args:
+            labels: (z, row, col) uint8 on the native grid, canonical order.
+        """
+        labelled = labels != 0
+        if not labelled.any():
+            return 0.0
+        inside = labelled
+        for axis, (origin, tile, native, length) in enumerate(
+            zip(
+                self.origin, self.shape, self.native_shape, self.resampler.target_shape, strict=True
+            )
+        ):
+            place = (np.arange(native) + 0.5) * length / native
+            kept = (place >= origin) & (place < origin + tile)
+            inside = np.compress(kept, inside, axis=axis + 1)
+        return 1 - np.count_nonzero(inside) / np.count_nonzero(labelled)
+
     def restore_mask(self, tiles: np.ndarray) -> np.ndarray:
         """Native label maps of mask tiles, the way back of `cut_mask`.
 

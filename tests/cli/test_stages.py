@@ -80,6 +80,17 @@ def test_a_second_preprocess_keeps_what_is_there_and_refuses_another_spec(work):
     assert "Expected a store with" in done.output
 
 
+def test_tiles_that_cut_off_labels_are_noted_and_native_ones_are_whole(work, tmp_path):
+    done = _run("preprocess", work / "set", tmp_path / "small", "--spacing", 6, "--tile", 16)
+    assert done.exit_code == 0
+    assert "Note: tiles cut off labelled voxels of 4 cases" in done.output
+    done = _run("preprocess", work / "set", tmp_path / "native", "--spacing", "native")
+    assert "cut off" not in done.output
+    assert (
+        json.loads((tmp_path / "native" / "store.json").read_text())["spec"]["tile_shape"] is None
+    )
+
+
 def test_a_broken_case_ends_with_1_and_the_others_are_done(work, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

@@ -161,3 +161,15 @@ def test_real_masks_through_tiles_and_back(tmp_path, shared_data, dataset):
     for field in ("dim", "pixdim", "qform_code", "sform_code", "srow_x", "srow_z", "quatern_b"):
         assert written.header[field].tobytes() == source.header[field].tobytes()
     np.testing.assert_array_equal(np.asanyarray(written.dataobj).T, restored.array)
+
+
+@pytest.mark.parametrize(("tile", "outside"), [(None, 0.0), ((16, 16), 0.75), ((32, 16), 0.5)])
+def test_what_a_tile_cuts_off_is_counted(tile, outside):
+    mask = np.ones((3, 32, 32), np.uint8)
+    image = np.full(mask.shape, 50, np.int16)
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    spec = TileSpec(spacing_mm=None, tile_shape=tile)
+    tiles = cut_tiles(Volume(image, affine), Volume(mask, affine), spec)
+    assert tiles.record["labelled_outside"] == outside
+    empty = cut_tiles(Volume(image, affine), Volume(mask * 0, affine), spec)
+    assert empty.record["labelled_outside"] == 0
