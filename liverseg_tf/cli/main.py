@@ -46,3 +46,7 @@ def liverseg() -> None:
     Start with `liverseg demo`, which makes synthetic CTs and runs every stage on them. With
     data of your own: preprocess, train, predict, evaluate.
     """
+
+
+if __name__ == "__main__":
+    liverseg(prog_name="liverseg")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import nibabel as nib
 import numpy as np
 import pytest
@@ -143,6 +144,24 @@ def test_tensorflow_is_silent_and_onednn_is_on(tmp_path):
     )
     assert done.stdout.split() == ["1", "tensorflow"]
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
+    """In processes of their own, with tiles large enough for several threads."""
+    assert _run("phantom", tmp_path / "set", "--count", 2).exit_code == 0
+    tiles = ["--spacing", 3, "--tile", 128, "--val", 0.5, "--test", 0]
+    assert _run("preprocess", tmp_path / "set", tmp_path / "store", *tiles).exit_code == 0
+    weights = []
+    for name in "ab":
+        run = tmp_path / name
+        arguments = ["train", tmp_path / "store", run, "--epochs", 1, "--steps-per-epoch", 8]
+        command = [sys.executable, "-m", "liverseg_tf.cli.main", *map(str, arguments)]
+        subprocess.run([*command, "--dropout", "0.1"], check=True)
+        model = keras.saving.load_model(run / "model.keras", compile=False)
+        weights.append(model.get_weights())
+    for left, right in zip(*weights, strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 @pytest.mark.parametrize("stage", ["preprocess", "train", "predict", "evaluate"])
