@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets everything up and runs all checks: `bash scripts/test.sh`.
-# Arguments go to pytest; `-m "not slow"` takes about a minute.
+# Arguments go to pytest; `-m "not slow"` leaves out what trains for minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
