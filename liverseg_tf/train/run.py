@@ -11,7 +11,7 @@ import keras
 from matplotlib.figure import Figure
 
 from liverseg_tf.atomic import replacing, write_json
-from liverseg_tf.errors import SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles.network import NetworkSpec
 
 FORMAT = 1
@@ -30,12 +30,18 @@ class Run:
 
         Raises:
             SettingsError: when the folder holds a run already.
+            LiverSegError: when it can't be made.
         """
         if (Path(folder) / "run.json").exists():
             raise SettingsError(
                 f"Expected a new folder for the run. Received {folder}, which holds one."
             )
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LiverSegError(
+                f"Expected to make the folder {folder}. Received: {error.strerror}."
+            ) from error
         return cls(Path(folder))
 
     def write_record(self, network: NetworkSpec, **parts: dict) -> None:
