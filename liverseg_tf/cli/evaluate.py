@@ -1,7 +1,5 @@
 """`liverseg evaluate`: scores of predicted masks."""
 
-import os
-
 import click
 
 from liverseg_tf.cli import options
@@ -52,13 +50,7 @@ PROTOCOLS = ("default", "lits", "msd", "nnunet")
     is_flag=True,
     help="A case of TRUTH without a prediction is left out; otherwise it is a failure.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=lambda: min(os.cpu_count() or 1, 8),
-    show_default="cores, at most 8",
-    help="Processes; each holds one case, about 0.5 GB for 512x512x200 voxels.",
-)
+@options.workers_option("Processes; each holds one case, about 0.5 GB for 512x512x200 voxels.")
 @click.option(
     "--report/--no-report",
     default=True,

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from pathlib import Path
 
 import click
@@ -30,3 +31,14 @@ region = click.option(
     callback=_parse_regions,
     help="What the mask's labels mean, once for each region; nested ones from the outside in.",
 )
+
+
+def workers_option(help: str):
+    """The option --workers of a command that works on cases in processes."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1),
+        default=lambda: min(os.cpu_count() or 1, 8),
+        show_default="cores, at most 8",
+        help=help,
+    )

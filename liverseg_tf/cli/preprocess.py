@@ -1,11 +1,9 @@
 """`liverseg preprocess`: stage 1."""
 
-import os
-
 import click
 
 from liverseg_tf.cli.command import command, complain, end_with
-from liverseg_tf.cli.options import FOLDER
+from liverseg_tf.cli.options import FOLDER, workers_option
 from liverseg_tf.cli.progress import progress
 
 
@@ -56,13 +54,7 @@ from liverseg_tf.cli.progress import progress
     metavar="REGEX",
     help="Which part of a case's name is the patient.  [default: the whole name]",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=lambda: min(os.cpu_count() or 1, 8),
-    show_default="cores, at most 8",
-    help="Processes.",
-)
+@workers_option("Processes.")
 def preprocess(dataset, store, layout, **options) -> None:
     """Cut the CTs of DATASET into windowed 2D tiles in STORE.
 

@@ -18,7 +18,7 @@ from liverseg_tf.evaluate.pairs import Pair, find_pairs
 from liverseg_tf.evaluate.scoring import Scoring, score_region
 from liverseg_tf.evaluate.surface import bounding_box
 from liverseg_tf.evaluate.tables import write_tables
-from liverseg_tf.evaluate.workers import run_each
+from liverseg_tf.workers import run_each, run_here
 
 OnCase = Callable[[str, int, int], None]
 
@@ -84,7 +84,9 @@ def evaluate_pairs(
     _make_folder(Path(out))
     due = [pair for pair in pairs if pair.truth is not None]
     found: list[CaseScores | None] = [None] * len(due)
-    outcomes = run_each(functools.partial(score_case, scoring=scoring), due, workers)
+    score = functools.partial(score_case, scoring=scoring)
+    alone = min(workers, len(due)) <= 1
+    outcomes = run_here(score, due) if alone else run_each(score, due, workers)
     for done, (index, outcome) in enumerate(outcomes, start=1):
         case = due[index].case
         died = f"A worker process died (killed, or out of memory) (case {case})"

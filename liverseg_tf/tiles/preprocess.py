@@ -1,12 +1,9 @@
 """Stage 1: a data set's cases become a store, in parallel and whole case by whole case."""
 
-import multiprocessing
+import functools
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +14,7 @@ from liverseg_tf.dataset.split import SplitRule, split_cases
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.case import cut_case, fingerprint
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import run_each
 
 
 @dataclass
@@ -98,36 +96,11 @@ def _outcomes(
     cases: list[Case], store: TileStore, workers: int
 ) -> Iterator[tuple[str, dict | str]]:
     """Name with record, or with the reason why there is none, as the cases end."""
-    if not cases:
-        return
-    # spawn: forked copies of a process that runs threads (TensorFlow, BLAS) can hang
-    context = multiprocessing.get_context("spawn")
     empty = replace(store, cases=None, split=None)
-    count = min(workers, len(cases))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
-        futures = {pool.submit(_cut_into, empty, case): case.name for case in cases}
-        try:
-            for future in as_completed(futures):
-                try:
-                    yield futures[future], future.result()
-                except BrokenProcessPool:
-                    name = futures[future]
-                    yield name, f"A worker process died (killed, or out of memory) (case {name})"
-                except Exception as error:  # a defect of ours must not cost the other cases
-                    name = futures[future]
-                    yield name, f"Unexpected {type(error).__name__}: {error} (case {name})"
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when its parent was killed; it would wait for work for ever."""
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    for index, outcome in run_each(functools.partial(_cut_into, empty), cases, workers):
+        name = cases[index].name
+        died = f"A worker process died (killed, or out of memory) (case {name})"
+        yield name, died if outcome is None else outcome
 
 
 def _cut_into(store: TileStore, case: Case) -> dict | str:
@@ -139,6 +112,8 @@ def _cut_into(store: TileStore, case: Case) -> dict | str:
         return str(error.about(case.name))
     except MemoryError:
         return f"Expected enough memory to cut the tiles. Received none (case {case.name})"
+    except Exception as error:  # a defect of ours must not cost the other cases
+        return f"Unexpected {type(error).__name__}: {error} (case {case.name})"
     return tiles.record
 
 

@@ -17,6 +17,7 @@ from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.evaluate import cases
 from liverseg_tf.evaluate.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.cases import evaluate_folder
+from liverseg_tf.evaluate.pairs import find_pairs
 from liverseg_tf.evaluate.scoring import PROTOCOLS, Scoring
 from liverseg_tf.evaluate.versus import compare, wilcoxon_p, write_versus
 
@@ -169,7 +170,8 @@ def test_a_case_whose_worker_died_is_named(folders, monkeypatch):
         yield from ((n, None if job.case == "a" else function(job)) for n, job in enumerate(jobs))
 
     monkeypatch.setattr(cases, "run_each", died_once)
-    evaluation = evaluate_folder(*folders)
+    truth, prediction, out = folders
+    evaluation = cases.evaluate_pairs(find_pairs(truth, prediction), out, workers=2)
     messages = [failure.message for failure in evaluation.failures]
     assert messages[0] == "A worker process died (killed, or out of memory) (case a)"
     assert {row.case for row in evaluation.rows} == {"b"}

@@ -8,24 +8,26 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 
+def run_here(function: Callable, jobs: list) -> Iterator[tuple[int, object]]:
+    """Index and result of each job, one after the other in this process."""
+    yield from ((index, function(job)) for index, job in enumerate(jobs))
+
+
 def run_each(
     function: Callable, jobs: list, workers: int = 1
 ) -> Iterator[tuple[int, object | None]]:
-    """Call a function with each job.
+    """Call a function with each job in processes of their own.
 
     Args:
         function: of a module's top level, with one argument; it returns something else than
             None.
         jobs: the arguments; they travel to other processes.
-        workers: processes; 1 works in this one.
+        workers: processes.
 
     Yields:
         The job's index and the function's result, in the order in which they end; None where
         the job's process died (killed, or out of memory).
     """
-    if min(workers, len(jobs)) <= 1:
-        yield from ((index, function(job)) for index, job in enumerate(jobs))
-        return
     waiting = list(range(len(jobs)))
     while waiting:
         done = set()
@@ -43,7 +45,7 @@ def _run_pool(
     function: Callable, jobs: list, indices: list[int], workers: int
 ) -> Iterator[tuple[int, object]]:
     """Index and result of each job that ended; a broken pool leaves the others out."""
-    # spawn: forked copies of a process that runs threads can hang
+    # spawn: forked copies of a process that runs threads (TensorFlow, BLAS) can hang
     context = multiprocessing.get_context("spawn")
     count = min(workers, len(indices))
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:

@@ -1,6 +1,6 @@
 import pytest
 
-from liverseg_tf.evaluate.workers import run_each
+from liverseg_tf.workers import run_each, run_here
 
 DIES = "__import__('os')._exit(3)"
 
@@ -10,6 +10,10 @@ def run(jobs, workers):
 
 
 def test_in_this_process():
+    assert list(run_here(str.upper, ["a", "b"])) == [(0, "A"), (1, "B")]
+
+
+def test_one_process_keeps_the_order_and_no_job_needs_none():
     assert list(run_each(str.upper, ["a", "b"])) == [(0, "A"), (1, "B")]
     assert list(run_each(str.upper, [], 4)) == []
 
