@@ -6,6 +6,19 @@ from pathlib import Path
 
 import click
 
+PRESETS = ("liver", "spleen", "pancreas", "prostate")
+
+
+def load_preset(name: str, group: click.Group, ctx: click.Context) -> dict[str, dict]:
+    """The defaults of a preset, a TOML file inside the package; see `load_defaults`."""
+    return load_defaults(Path(__file__).parents[1] / "presets" / f"{name}.toml", group, ctx)
+
+
+def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:
+    """Both together; where they name the same option of a command, the second one's."""
+    sections = first | second
+    return {name: first.get(name, {}) | second.get(name, {}) for name in sections}
+
 
 def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[str, dict]:
     """Read a TOML file as click's `default_map`.

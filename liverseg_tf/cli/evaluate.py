@@ -67,6 +67,7 @@ PROTOCOLS = ("default", "lits", "msd", "nnunet")
     "report; 10 to 40 MB each for a whole CT.",
 )
 @click.option("--mr", is_flag=True, help="The images have no HU: take their own range of grey.")
+@options.channel
 @click.pass_context
 def evaluate(
     ctx,
@@ -85,6 +86,7 @@ def evaluate(
     pictures,
     viewers,
     mr,
+    channel,
 ) -> None:
     """Score the masks in PRED against TRUTH (a mask, a folder of masks, or a data set).
 
@@ -113,7 +115,7 @@ def evaluate(
         notes += [f"{versus}: {note}" for note in second.notes]
         comparisons = write_versus(out, evaluation, second)
     if report:
-        drawn = _report(evaluation, out, pictures, viewers, mr)
+        drawn = _report(evaluation, out, (pictures, viewers), mr, channel)
         failures += [failure.message for failure in drawn]
     for failure in failures:
         complain(failure)
@@ -150,10 +152,10 @@ def _written(out):
     return [out / name for name in (*names, "report.html") if (out / name).is_file()]
 
 
-def _report(evaluation, out, pictures: int, viewers: bool, mr: bool):
+def _report(evaluation, out, drawn: tuple[int, bool], mr: bool, channel: int | None):
     from liverseg_tf.evaluate.overlay import ABDOMEN
     from liverseg_tf.evaluate.report import ReportSpec, write_report
 
-    spec = ReportSpec(None if mr else ABDOMEN, pictures, viewers)
+    spec = ReportSpec(None if mr else ABDOMEN, *drawn, channel=channel)
     with progress("report", 1) as show:
         return write_report(evaluation, out, spec, lambda case, done, all_: show(done / all_, case))

@@ -7,10 +7,20 @@ import click
 
 import liverseg_tf
 from liverseg_tf.cli.command import CONTEXT
-from liverseg_tf.cli.config import load_defaults
+from liverseg_tf.cli.config import PRESETS, load_defaults, load_preset, merge_defaults
 
 # the order in which data flows
-COMMANDS = ("demo", "phantom", "preprocess", "train", "predict", "evaluate", "view", "completion")
+COMMANDS = (
+    "demo",
+    "phantom",
+    "check",
+    "preprocess",
+    "train",
+    "predict",
+    "evaluate",
+    "view",
+    "completion",
+)
 
 
 class LazyGroup(click.Group):
@@ -27,7 +37,14 @@ class LazyGroup(click.Group):
 
 def _load_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     if value is not None:
-        ctx.default_map = load_defaults(value, ctx.command, ctx)
+        given = load_defaults(value, ctx.command, ctx)
+        ctx.default_map = merge_defaults(ctx.default_map or {}, given)
+
+
+def _load_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:  # whatever --config says wins, in either order
+        given = load_preset(value, ctx.command, ctx)
+        ctx.default_map = merge_defaults(given, ctx.default_map or {})
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT)
@@ -39,6 +56,14 @@ def _load_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     expose_value=False,
     is_eager=True,
     help="TOML file with defaults: sections are commands, keys their options.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    callback=_load_preset,
+    expose_value=False,
+    is_eager=True,
+    help="Defaults for an organ of the Decathlon; --config and the command line win.",
 )
 def liverseg() -> None:
     """Segment the liver and its tumours (or other organs) in CT or MR volumes, slice by slice.

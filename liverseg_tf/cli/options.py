@@ -33,6 +33,14 @@ region = click.option(
 )
 
 
+channel = click.option(
+    "--channel",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Of 4D images, the volume to take, from 0 (MR: the modality).",
+)
+
+
 def workers_option(help: str):
     """The option --workers of a command that works on cases in processes."""
     return click.option(

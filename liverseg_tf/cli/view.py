@@ -32,7 +32,8 @@ from liverseg_tf.cli.command import command
     help="Largest size of the volumes in the page; a larger CT is cut, then down-sampled.",
 )
 @click.option("--mr", is_flag=True, help="The image has no HU: take its own range of grey.")
-def view(image, masks, out, regions, names, title, limit_mb, mr) -> None:
+@options.channel
+def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> None:
     """Write one page that shows a CT (NIfTI) with any number of masks on its grid.
 
     It opens in any browser without a network: slices in three planes, HU windows, 3D, volumes
@@ -51,5 +52,5 @@ def view(image, masks, out, regions, names, title, limit_mb, mr) -> None:
         raise SettingsError(f"Expected another name for each mask. Received {', '.join(names)}.")
     labels = {name: read_labels(mask) for name, mask in zip(names, masks, strict=True)}
     spec = ViewerSpec(title or image.name, regions, is_ct=not mr, limit_mb=limit_mb)
-    write_viewer(out, read_volume(image), labels, spec)
+    write_viewer(out, read_volume(image, channel), labels, spec)
     click.echo(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -11,11 +11,16 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from liverseg_tf.atomic import replacing
+from liverseg_tf.ct.nifti_header import (
+    affine_of,
+    check_scalar_image,
+    choose_channel,
+    read_header,
+)
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
 SUFFIXES = (".nii.gz", ".nii")
-LARGEST_VOXELS = 2**32
 _CHUNK_BYTES = 1 << 24
 _GZIP_LEVEL = 2  # isal's levels are 0 to 3; 2 is as small as zlib's default and six times faster
 
@@ -28,11 +33,12 @@ def nifti_stem(path: Path) -> str | None:
     return None
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, channel: int | None = None) -> Volume:
     """Read an image: slope and intercept applied, in the file's own axis order.
 
     Args:
         path: .nii or .nii.gz, NIfTI-1 or NIfTI-2, either byte order.
+        channel: of a 4D file, the volume that is read; 0 is a 3D file's own.
 
     Returns:
         A volume whose array (z, row, col) is float32 where the file stores floats or its slope
@@ -40,10 +46,10 @@ def read_volume(path: Path) -> Volume:
         where the file stores them so, else int16, int32 or float32: the first that holds them.
 
     Raises:
-        LiverSegError: when the file is missing, truncated, corrupt, not 3D, no scalar image,
-            or on a sheared grid.
+        LiverSegError: when the file is missing, truncated, corrupt, no scalar image, or on a
+            sheared grid; when it is 4D and no channel is named, or has no such channel.
     """
-    header, raw = _read(Path(path))
+    header, raw = _read(Path(path), channel)
     slope, intercept = header.get_slope_inter()
     array = _scaled(raw, 1.0, 0.0) if slope is None else _scaled(raw, slope, intercept)
     return _volume(array, header, path)
@@ -139,16 +145,19 @@ def _create(path: Path) -> Iterator[BinaryIO]:
             yield file
 
 
-def _read(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
+def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray]:
     """The header, and the stored values as (z, row, col) in the machine's byte order."""
     opener = igzip.open if path.name.endswith(".gz") else open
     try:
         with opener(path, "rb") as stream:
-            header = _read_header(stream, path)
+            header = read_header(stream, path)
+            offset = int(header.get_data_offset())
+            header, index = choose_channel(header, channel, path)
             shape, dtype = header.get_data_shape(), header.get_data_dtype()
-            _check_shape(shape, dtype, path)
-            stream.seek(int(header.get_data_offset()))
-            data = _read_exactly(stream, int(np.prod(shape, dtype=object)) * dtype.itemsize)
+            check_scalar_image(shape, dtype, path)
+            size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+            stream.seek(offset + index * size)
+            data = _read_exactly(stream, size)
     except EOFError as error:
         raise LiverSegError(
             f"Expected a whole NIfTI file at {path}. Received a truncated one."
@@ -158,59 +167,6 @@ def _read(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
         raise LiverSegError(f"Expected a NIfTI file at {path}. Received: {reason}.") from error
     raw = np.frombuffer(data, dtype).reshape(shape[::-1])
     return header, raw.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
-    start = stream.read(540)
-    for kind in (nib.Nifti1Header, nib.Nifti2Header):
-        if kind.may_contain_header(start):
-            stream.seek(0)
-            try:
-                header = kind.from_fileobj(stream, check=False)  # a check would change its fields
-                header.get_data_shape(), header.get_slope_inter(), _affine(header)
-                _check_fields(header)
-                return header
-            except (nib.spatialimages.HeaderDataError, ValueError) as error:
-                raise LiverSegError(
-                    f"Expected a valid NIfTI header in {path}. Received: {error}."
-                ) from error
-    raise LiverSegError(
-        f"Expected a NIfTI file at {path}. "
-        f"Received {'an empty file' if not start else 'something else (no NIfTI header)'}."
-    )
-
-
-def _check_fields(header: nib.Nifti1Header) -> None:
-    offset, code = float(header["vox_offset"]), int(header["datatype"])
-    if not header.single_vox_offset <= offset < 2**40:
-        raise ValueError(f"voxels at byte {offset:g}, where they can't be")
-    if code not in nib.nifti1.data_type_codes:
-        raise ValueError(f"unknown data type {code}")
-
-
-def _affine(header: nib.Nifti1Header) -> np.ndarray:
-    """Voxel to mm; a spacing of 0 stays 0 (nibabel would take 1 mm), for `Volume` to refuse."""
-    pixdim = header["pixdim"]
-    header = header.copy()
-    header["pixdim"][:4] = (-1 if pixdim[0] == -1 else 1, *np.abs(pixdim[1:4]))
-    return header.get_best_affine()
-
-
-def _check_shape(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
-    if len(shape) != 3 or min(shape) < 1:
-        raise LiverSegError(
-            f"Expected a 3D image in {path}. Received the shape {tuple(map(int, shape))}"
-            f"{' (choose one of its volumes first)' if len(shape) > 3 else ''}."
-        )
-    if np.prod(shape, dtype=object) > LARGEST_VOXELS:
-        raise LiverSegError(
-            f"Expected at most {LARGEST_VOXELS} voxels in {path}. Received the shape {shape}."
-        )
-    if dtype.kind not in "iuf":
-        raise LiverSegError(
-            f"Expected whole or real numbers in {path}. Received the data type {dtype} "
-            "(a colour or complex image)."
-        )
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
@@ -245,6 +201,6 @@ def _scaled(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 
 def _volume(array: np.ndarray, header: nib.Nifti1Header, path: Path) -> Volume:
     try:
-        return Volume(array, _affine(header), header)
+        return Volume(array, affine_of(header), header)
     except LiverSegError as error:
         raise LiverSegError(f"{error} (file {path})") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json
+from liverseg_tf.ct.correction import GridCorrection
 from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.errors import LiverSegError, SettingsError
 
@@ -20,11 +21,13 @@ class Case:
         name: unique within the data set; predictions are written under it.
         image: file of the image; the file may be missing, which its reader reports.
         mask: file of the label map; None where the layout names none.
+        correction: of headers that are known to be wrong (see `dataset.corrections`).
     """
 
     name: str
     image: Path
     mask: Path | None = None
+    correction: GridCorrection | None = None
 
 
 def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
@@ -131,7 +134,10 @@ def _lits_cases(folder: Path) -> list[Case]:
 
 
 def _lits_files(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.rglob("*-*.nii*")) if LITS_NAME.match(nifti_stem(p) or "")]
+    """Kaggle unpacks some files into folders of their own name: volume-3.nii/volume-3.nii."""
+    found = [p for p in sorted(folder.rglob("*-*.nii*")) if LITS_NAME.match(nifti_stem(p) or "")]
+    folders = {path.parent for path in found}
+    return [path for path in found if path not in folders]
 
 
 def _folder_cases(folder: Path) -> list[Case]:

@@ -26,12 +26,14 @@ class ReportSpec:
         pictures: number of cases of which a picture is embedded, the worst ones.
         viewers: whether each case gets a viewer page.
         limit_mb: largest size of the volumes in a viewer page.
+        channel: of 4D images, the volume that is shown.
     """
 
     window: Window | None = ABDOMEN
     pictures: int = 20
     viewers: bool = False
     limit_mb: float = 40.0
+    channel: int | None = None
 
 
 def write_report(
@@ -66,7 +68,7 @@ def write_report(
     todo = worst if spec.viewers else pictured
     for done, case in enumerate(todo, start=1):
         try:
-            volumes = _read(with_image[case])
+            volumes = _read(with_image[case], spec.channel)
             if case in pictured:
                 pictures[case] = overlay_case(volumes, evaluation.regions, spec.window)
             if spec.viewers:
@@ -91,9 +93,9 @@ def worst_first(evaluation: Evaluation) -> list[str]:
     return sorted(dice, key=dice.get)
 
 
-def _read(pair: Pair) -> CaseVolumes:
+def _read(pair: Pair, channel: int | None) -> CaseVolumes:
     truth, prediction = read_labels(pair.truth), read_labels(pair.prediction)
-    return CaseVolumes(pair.case, read_volume(pair.image), truth, prediction)
+    return CaseVolumes(pair.case, read_volume(pair.image, channel), truth, prediction)
 
 
 def _write_viewer(

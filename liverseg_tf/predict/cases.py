@@ -51,7 +51,7 @@ def predict_cases(
     failures: dict[str, str] = {}
     for name, image in images.items():
         try:
-            volume = read_volume(image)
+            volume = read_volume(image, predictor.network.tiles.channel)
             labels = predict_volume(volume, predictor)
             if largest:
                 kept = keep_largest(labels.array, predictor.network.regions, largest)

@@ -1,15 +1,16 @@
 """One case's tiles, and how they are cut from its volumes."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.ct.nifti import read_labels, read_volume
 from liverseg_tf.ct.orientation import Orientation, to_canonical
-from liverseg_tf.ct.volume import Volume, check_same_grid
+from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
+from liverseg_tf.dataset.reading import guesses_geometry, read_case
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.grid import TileGrid
 from liverseg_tf.tiles.spec import TileSpec
@@ -26,7 +27,9 @@ class CaseTiles:
             back, `affine` and `shape` of the source, `labels` (native voxels of each label),
             `slices_with` (the tile slices that hold each label), `labelled_outside` (share of
             the labelled voxels that the tile cuts off), `checksum` of the pixels,
-            and `source` (size and time of the files, to see whether they changed).
+            `source` (size and time of the files and the correction of their grid, to see
+            whether they changed), and `guessed_geometry` (the header says nothing:
+            spacing and orientation are guesses).
     """
 
     image: np.ndarray
@@ -53,16 +56,13 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
         LiverSegError: when a file is missing or broken, the mask lies on another grid, or the
             case has no mask.
     """
-    if case.mask is None:
-        raise LiverSegError(f"Expected a mask for {case.image}. Received none (case {case.name})")
     try:
-        image, mask = read_volume(case.image), read_labels(case.mask)
-        # a mask that was stored in another axis order fits as well: both are turned
-        check_same_grid(to_canonical(image), to_canonical(mask))
+        image, mask = read_case(case, spec.channel)
         tiles = cut_tiles(image, mask, spec)
     except LiverSegError as error:
         raise error.about(case.name) from error
     tiles.record["source"] = fingerprint(case)
+    tiles.record["guessed_geometry"] = guesses_geometry(case, image)
     return tiles
 
 
@@ -80,7 +80,8 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
     canonical_mask = to_canonical(mask).array
     mask_tiles = grid.cut_mask(canonical_mask)
     orientation = Orientation.of(image.affine)
-    counts = np.bincount(mask.array.reshape(-1), minlength=256)
+    # slice by slice, since bincount makes 8 bytes of each voxel
+    counts = sum(np.bincount(plane.reshape(-1), minlength=256) for plane in mask.array)
     record = {
         "grid": grid.to_json(),
         "orientation": {"axes": orientation.axes, "flips": orientation.flips},
@@ -123,14 +124,18 @@ def checksum(image: np.ndarray, mask: np.ndarray) -> str:
 
 
 def fingerprint(case: Case) -> dict:
-    """Size and time of a case's files, which tell whether it has to be cut again."""
+    """Size and time of a case's files and its correction: whether it has to be cut again."""
     try:
         stats = [Path(file).stat() for file in (case.image, case.mask)]
     except OSError as error:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
-    return {"bytes": [s.st_size for s in stats], "modified_ns": [s.st_mtime_ns for s in stats]}
+    found = {"bytes": [s.st_size for s in stats], "modified_ns": [s.st_mtime_ns for s in stats]}
+    if case.correction is None:
+        return found
+    # through JSON, as it comes back from the store: tuples become lists
+    return found | {"correction": json.loads(json.dumps(case.correction.to_json()))}
 
 
 def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:

@@ -19,12 +19,14 @@ class TileSpec:
         spacing_mm: in-plane spacing of the tiles; None keeps each image's own.
         tile_shape: (rows, cols) of every tile, cut around the body's middle and padded with 0;
             None stores whole slices.
+        channel: of 4D images, the volume that is taken (MR: the modality); None for 3D ones.
     """
 
     windows: tuple[Window, ...] = (LIVER_WINDOW,)
     percentiles: PercentileRange | None = None
     spacing_mm: float | None = 1.5
     tile_shape: tuple[int, int] | None = (256, 256)
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         if not self.windows and self.percentiles is None:
@@ -38,6 +40,8 @@ class TileSpec:
                 "Expected a tile shape of at least 16 x 16. "
                 f"Received {self.tile_shape[0]} x {self.tile_shape[1]}."
             )
+        if self.channel is not None and self.channel < 0:
+            raise SettingsError(f"Expected a channel from 0. Received {self.channel}.")
 
     @property
     def channels(self) -> int:
@@ -62,6 +66,7 @@ class TileSpec:
                 percentiles=None if percentiles is None else PercentileRange(**percentiles),
                 spacing_mm=value["spacing_mm"],
                 tile_shape=None if shape is None else (int(shape[0]), int(shape[1])),
+                channel=value.get("channel"),
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise LiverSegError(f"Expected a tile spec. Received {value!r}.") from error

@@ -1,0 +1,100 @@
+"""NIfTI headers: what is read from them, and what is refused before a voxel is read."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import nibabel as nib
+import numpy as np
+
+from liverseg_tf.errors import LiverSegError
+
+LARGEST_VOXELS = 2**32
+
+
+def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
+    """The header at the start of a NIfTI-1 or NIfTI-2 file, with its fields as they are stored.
+
+    Raises:
+        LiverSegError: when there is none, or its fields can't be meant.
+    """
+    start = stream.read(540)
+    for kind in (nib.Nifti1Header, nib.Nifti2Header):
+        if kind.may_contain_header(start):
+            stream.seek(0)
+            try:
+                header = kind.from_fileobj(stream, check=False)  # a check would change its fields
+                header.get_data_shape(), header.get_slope_inter(), affine_of(header)
+                _check_fields(header)
+                return header
+            except (nib.spatialimages.HeaderDataError, ValueError) as error:
+                raise LiverSegError(
+                    f"Expected a valid NIfTI header in {path}. Received: {error}."
+                ) from error
+    raise LiverSegError(
+        f"Expected a NIfTI file at {path}. "
+        f"Received {'an empty file' if not start else 'something else (no NIfTI header)'}."
+    )
+
+
+def affine_of(header: nib.Nifti1Header) -> np.ndarray:
+    """Voxel to mm; a spacing of 0 stays 0 (nibabel would take 1 mm), for `Volume` to refuse."""
+    pixdim = header["pixdim"]
+    header = header.copy()
+    header["pixdim"][:4] = (-1 if pixdim[0] == -1 else 1, *np.abs(pixdim[1:4]))
+    return header.get_best_affine()
+
+
+def choose_channel(
+    header: nib.Nifti1Header, channel: int | None, path: Path
+) -> tuple[nib.Nifti1Header, int]:
+    """The header of one volume of a file, and which one it is.
+
+    Args:
+        header: of the file.
+        channel: the volume's index in a 4D file; None takes the file as it is.
+        path: for the error.
+
+    Raises:
+        LiverSegError: when the file has no such volume.
+    """
+    shape = header.get_data_shape()
+    if channel is None or len(shape) not in (3, 4):
+        return header, 0
+    count = shape[3] if len(shape) == 4 else 1
+    if not 0 <= channel < count:
+        raise LiverSegError(
+            f"Expected a channel from 0 to {count - 1} of {path}. Received {channel}."
+        )
+    header = header.copy()
+    header.set_data_shape(shape[:3])  # a mask of it is 3D
+    return header, channel
+
+
+def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
+    """Refuse what is not 3D, too large to be meant, or no scalar image.
+
+    Raises:
+        LiverSegError: with the shape or data type that came.
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise LiverSegError(
+            f"Expected a 3D image in {path}. Received the shape {tuple(map(int, shape))}"
+            f"{' (choose one of its volumes: --channel 0)' if len(shape) > 3 else ''}."
+        )
+    if np.prod(shape, dtype=object) > LARGEST_VOXELS:
+        raise LiverSegError(
+            f"Expected at most {LARGEST_VOXELS} voxels in {path}. Received the shape {shape}."
+        )
+    if dtype.kind not in "iuf":
+        raise LiverSegError(
+            f"Expected whole or real numbers in {path}. Received the data type {dtype} "
+            "(a colour or complex image)."
+        )
+
+
+def _check_fields(header: nib.Nifti1Header) -> None:
+    offset, code = float(header["vox_offset"]), int(header["datatype"])
+    if not header.single_vox_offset <= offset < 2**40:
+        raise ValueError(f"voxels at byte {offset:g}, where they can't be")
+    if code not in nib.nifti1.data_type_codes:
+        raise ValueError(f"unknown data type {code}")
