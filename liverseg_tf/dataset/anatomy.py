@@ -8,26 +8,28 @@ from liverseg_tf.ct.volume import Volume
 
 _COARSE_MM = 4.0
 _BODY_HU, _LUNG_HU, _BONE_HU = -300, (-950, -600), 250
-_SPINE_SHARE = 8  # the spine lies within this part of the body's width, on both sides of its middle
+_SPINE_PART = 8  # the spine lies within this part of the body's width, on both sides of its middle
+_FEWEST = 64  # voxels that are looked at along an axis, where it has them
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Masses whose place in the body is known.
+    """Masses whose place in the body is known, as shares of it: they need no spacing.
 
     Args:
-        lung_low_ml: air in tissue (-950 to -600 HU) in the lower half of the slices.
-        lung_high_ml: the same in the upper half; lungs lie above the liver.
-        spine_front_ml: bone near the middle line, in front of the body's middle.
-        spine_back_ml: the same behind it, where the spine is.
-        offsets_mm: of each label's centre from the body's, to the patient's left.
+        lung_low: air in tissue (-950 to -600 HU) in the lower half of the slices.
+        lung_high: the same in the upper half; lungs lie above the liver.
+        spine_front: bone near the middle line, in front of the body's middle.
+        spine_back: the same behind it, where the spine is.
+        offsets: of each label's centre from the body's, to the patient's left, as a share of
+            the body's width.
     """
 
-    lung_low_ml: float
-    lung_high_ml: float
-    spine_front_ml: float
-    spine_back_ml: float
-    offsets_mm: dict[int, float]
+    lung_low: float
+    lung_high: float
+    spine_front: float
+    spine_back: float
+    offsets: dict[int, float]
 
 
 def measure_anatomy(image: Volume, labels: np.ndarray | None) -> Anatomy:
@@ -37,30 +39,31 @@ def measure_anatomy(image: Volume, labels: np.ndarray | None) -> Anatomy:
         image: HU, canonical order.
         labels: (z, row, col) uint8 on its grid, or None.
     """
-    steps = [max(1, round(_COARSE_MM / mm)) for mm in image.spacing_mm]
-    coarse = tuple(slice(None, None, step) for step in steps)
+    coarse = tuple(
+        slice(None, None, max(1, min(round(_COARSE_MM / mm), length // _FEWEST)))
+        for mm, length in zip(image.spacing_mm, image.array.shape, strict=True)
+    )
     array = image.array[coarse]
-    voxel_ml = image.voxel_volume_ml * float(np.prod(steps))
     body = array > _BODY_HU
+    whole = max(1, np.count_nonzero(body))
     lung = (array > _LUNG_HU[0]) & (array < _LUNG_HU[1]) & _enclosed(body)
-    lung_ml = np.count_nonzero(lung, axis=(1, 2)) * voxel_ml
-    half = len(lung_ml) // 2
+    lung = np.count_nonzero(lung, axis=(1, 2)) / whole
+    half = len(lung) // 2
     rows, cols = _extent(body, 1), _extent(body, 2)
-    reach = (cols[1] - cols[0]) / _SPINE_SHARE
-    near = np.abs(np.arange(array.shape[2]) - sum(cols) / 2) < reach
-    bone_ml = np.count_nonzero((array > _BONE_HU) & near, axis=(0, 2)) * voxel_ml
+    width = max(1.0, cols[1] - cols[0])
+    near = np.abs(np.arange(array.shape[2]) - sum(cols) / 2) < width / _SPINE_PART
+    bone = np.count_nonzero((array > _BONE_HU) & near, axis=(0, 2)) / whole
     middle = int(np.ceil(sum(rows) / 2))
     offsets = {}
     if labels is not None:
         labels = labels[coarse]
         for label in np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256)[1:]) + 1:
-            centre = _centre(labels == label) - sum(cols) / 2
-            offsets[int(label)] = float(centre * image.spacing_mm[2] * steps[2])
+            offsets[int(label)] = (_centre(labels == label) - sum(cols) / 2) / width
     return Anatomy(
-        float(lung_ml[:half].sum()),
-        float(lung_ml[len(lung_ml) - half :].sum()),
-        float(bone_ml[:middle].sum()),
-        float(bone_ml[middle:].sum()),
+        float(lung[:half].sum()),
+        float(lung[len(lung) - half :].sum()),
+        float(bone[:middle].sum()),
+        float(bone[middle:].sum()),
         offsets,
     )
 

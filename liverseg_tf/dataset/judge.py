@@ -13,8 +13,8 @@ _CLIPPED = 0.01  # share of the voxels at an end that noise does not reach
 _LEAST_SOFT_TISSUE = 0.02
 _SHIFTED_HU = (800, 1500)  # where organs lie when the intercept of -1024 was left out
 _SIDES = {"liver": -1, "spleen": 1}  # of the body: to the patient's right, or left
-_OFF_MIDDLE_MM = 15
-_LUNG_ML, _SPINE_ML = 300, 30  # less tells nothing
+_OFF_MIDDLE = 0.04  # of the body's width
+_LUNG, _SPINE = 0.015, 0.0015  # of the body: less tells nothing
 _FLIPPED = dict(zip("RLAPSI", "LRPAIS", strict=True))
 
 
@@ -65,7 +65,7 @@ def judge_case(name: str, case: CaseMeasures, expected: Expectation) -> list[Rem
         expected: what it should be.
     """
     found = [*_grid(name, case), *_contrast(case.values)]
-    if expected.has_hu and not found_errors(found, "contrast"):
+    if expected.has_hu and case.values.low < case.values.high:
         found += _hounsfield(case.values)
     if case.labels is None:
         found.append((ERROR, "no mask", "no mask"))
@@ -73,11 +73,6 @@ def judge_case(name: str, case: CaseMeasures, expected: Expectation) -> list[Rem
         found += [*_labels(case.labels, expected), *_cut(case, expected)]
     found += _orientation(name, case, expected)
     return [Remark(severity, kind, name, text) for severity, kind, text in found]
-
-
-def found_errors(found: list[tuple[str, str, str]], kind: str) -> bool:
-    """Whether errors of one kind are among the severities, kinds and texts."""
-    return any((severity, what) == (ERROR, kind) for severity, what, _ in found)
 
 
 def _grid(name: str, case: CaseMeasures):
@@ -104,7 +99,7 @@ def _hounsfield(values: Values):
         yield ERROR, "values", f"{ends}: an 8-bit picture, no HU"
     elif low >= 0:
         yield ERROR, "values", f"{ends}: no HU (intercept left out, or MR?)"
-    elif values.at_low > _CLIPPED and (low > _AIR_HU or values.at_high > _CLIPPED):
+    elif low > _AIR_HU and values.at_low > _CLIPPED:
         yield ERROR, "values", f"{ends}: clipped to a window, no whole HU"
     elif low > _AIR_HU:
         yield WARNING, "values", f"{ends}: no air in it"
@@ -113,7 +108,13 @@ def _hounsfield(values: Values):
         yield ERROR, "values", f"{share} of the voxels from -200 to 300 HU: wrong intercept?"
     elif shifted := _shifted(values):
         yield ERROR, "values", f"label {shifted[0]} has {shifted[1]:.0f} HU: intercept left out?"
-    elif low < _PADDING_HU:
+    elif values.at_high > _CLIPPED:
+        yield (
+            WARNING,
+            "values",
+            f"{_percent(values.at_high)} of the voxels are clipped at {high:g} HU",
+        )
+    if low < _PADDING_HU:
         yield NOTE, "padding", "padding below -1500 HU, taken as air"
 
 
@@ -159,15 +160,15 @@ def _orientation(name: str, case: CaseMeasures, expected: Expectation):
     contradicted, reasons = set(), []
     for region, of in expected.regions.items:
         side = _SIDES.get(region.lower())
-        offsets = [case.anatomy.offsets_mm[n] for n in of if n in case.anatomy.offsets_mm]
-        if side and offsets and offsets[0] * side < -_OFF_MIDDLE_MM:
+        offsets = [case.anatomy.offsets[n] for n in of if n in case.anatomy.offsets]
+        if side and offsets and offsets[0] * side < -_OFF_MIDDLE:
             contradicted |= set("LR")
             reasons.append(f"{region} on the {'left' if side < 0 else 'right'}")
     anatomy = case.anatomy
-    if anatomy.spine_front_ml > max(_SPINE_ML, 1.5 * anatomy.spine_back_ml):
+    if anatomy.spine_front > max(_SPINE, 1.5 * anatomy.spine_back):
         contradicted |= set("AP")
         reasons.append("spine in front")
-    if anatomy.lung_low_ml > max(_LUNG_ML, 3 * anatomy.lung_high_ml):
+    if anatomy.lung_low > max(_LUNG, 3 * anatomy.lung_high):
         contradicted |= set("SI")
         reasons.append("lungs below")
     if reasons:

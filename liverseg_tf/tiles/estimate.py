@@ -14,9 +14,9 @@ from liverseg_tf.tiles.case import cut_tiles
 from liverseg_tf.tiles.spec import TileSpec
 
 _RECORD_BYTES = 4096  # headers of an HDF5 file, and a case's record
-_PROCESS_BYTES = 120e6  # Python with its libraries
+_PROCESS_BYTES = 110e6  # Python with its libraries
 _SLAB_SLICES = 32
-_SLAB_PIXEL_BYTES = 16  # copies of a slab: lifted padding, float32 before and after
+_SLAB_PIXEL_BYTES = 8  # copies of a slab: lifted padding, float32
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def _resampled_shape(case: CaseMeasures, spec: TileSpec) -> tuple[int, int]:
 
 
 def _memory(case: CaseMeasures, spec: TileSpec) -> float:
-    """Image, mask, slab copies, and the tiles twice: as arrays and as the file that is written."""
+    """Image (read into a buffer that grows by an eighth), mask and where it is labelled, slab
+    copies, and the tiles twice: as arrays and as the file that is written."""
     slab = min(case.shape[0], _SLAB_SLICES) * case.shape[1] * case.shape[2] * _SLAB_PIXEL_BYTES
-    return _voxels(case) * (case.voxel_bytes + 2) + slab + 2 * _tile_bytes(case, spec)
+    return _voxels(case) * (case.voxel_bytes * 9 / 8 + 2) + slab + 2 * _tile_bytes(case, spec)
 
 
 def _voxels(case: CaseMeasures) -> int:

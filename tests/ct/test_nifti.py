@@ -467,3 +467,33 @@ def test_label_maps_that_are_none(tmp_path, array, words):
 def test_labels_as_an_image(tmp_path):
     path = save(tmp_path, labelled(np.uint8, 1, 2))
     assert read_volume(path).array.dtype == np.uint8
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_channel_of_a_4d_file(tmp_path, ending):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 900, (5, 4, 3, 2)).astype(np.int16)
+    affine = nib.affines.from_matvec(np.diag([0.6, 0.6, 3.6]), (1, 2, 3))
+    path = tmp_path / f"prostate{ending}"
+    nib.save(nib.Nifti1Image(values, affine), path)
+    for channel in (0, 1):
+        volume = read_volume(path, channel)
+        np.testing.assert_array_equal(volume.array, values[..., channel].T)
+        np.testing.assert_allclose(volume.affine, affine)
+    mask = volume.with_array(np.ones(volume.array.shape, np.uint8))
+    write_labels(tmp_path / "mask.nii.gz", mask)
+    written = nib.load(tmp_path / "mask.nii.gz")
+    assert written.shape == (5, 4, 3)
+    np.testing.assert_array_equal(written.affine, nib.load(path).affine)
+    with pytest.raises(LiverSegError, match=r"channel from 0 to 1 .* Received 2"):
+        read_volume(path, 2)
+    with pytest.raises(LiverSegError, match="--channel 0"):
+        read_volume(path)
+
+
+def test_channel_0_of_a_3d_file_is_the_file(tmp_path, make_volumes):
+    image, _ = make_volumes()
+    write_volume(tmp_path / "a.nii", image)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii", 0).array, image.array)
+    with pytest.raises(LiverSegError, match=r"channel from 0 to 0 .* Received 1"):
+        read_volume(tmp_path / "a.nii", 1)

@@ -108,6 +108,23 @@ def test_lits_as_kaggle_lays_it_out(tmp_path):
         assert case.mask == tmp_path / f"segmentations/segmentation-{number}.nii"
 
 
+def test_lits_of_both_parts_with_files_in_folders_of_their_own(tmp_path):
+    touch(
+        tmp_path,
+        "LITS17-part1/volume_pt1/volume-0.nii/volume-0.nii",
+        "LITS17-part1/segmentations/segmentation-0.nii/segmentation-0.nii",
+        "LITS17-part1/segmentations/segmentation-70.nii",
+        "LITS17-part2/volume_pt6/volume-70.nii",
+    )
+    (tmp_path / "LITS17-part2/volume_pt6/volume-71.nii").mkdir()  # nothing was unpacked into it
+    first, other, empty = find_cases(tmp_path)
+    assert first.image == tmp_path / "LITS17-part1/volume_pt1/volume-0.nii/volume-0.nii"
+    assert first.mask.is_file()
+    assert other.image.is_file()
+    assert other.mask.is_file()
+    assert empty.name == "volume-71", "its reader says that it is a folder"
+
+
 def test_lits_with_files_of_one_name(tmp_path):
     touch(tmp_path, "a/volume-1.nii", "b/volume-1.nii.gz", "segmentation-1.nii")
     check_refused(tmp_path, "one file a case", "a/volume-1.nii", "b/volume-1.nii.gz")
