@@ -2,6 +2,7 @@ import json
 import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -13,6 +14,13 @@ LAYOUTS = {  # image, mask
     "msd": ("imagesTr/case_{}.nii.gz", "labelsTr/case_{}.nii.gz"),
     "lits": ("volume_pt1/volume-{}.nii", "segmentations/segmentation-{}.nii"),
     "folder": ("images/case_{}.nii.gz", "masks/case_{}.nii.gz"),
+}
+
+TASKS = {  # of the Decathlon: names, modality, labels
+    "liver": ("liver_{}", {"0": "CT"}, {"1": "liver", "2": "cancer"}),
+    "spleen": ("spleen_{}", {"0": "CT"}, {"1": "spleen"}),
+    "pancreas": ("pancreas_{:03d}", {"0": "CT"}, {"1": "pancreas", "2": "cancer"}),
+    "prostate": ("prostate_{:02d}", {"0": "T2", "1": "ADC"}, {"1": "PZ", "2": "TZ"}),
 }
 
 
@@ -48,6 +56,12 @@ def make_dataset():
     return make
 
 
+@pytest.fixture
+def make_task():
+    """A function: folder, one of `TASKS` and count to a data set as the Decathlon packs it."""
+    return _write_task
+
+
 def _volumes(seed=0, shape=(6, 20, 24), affine=None):
     """A body of soft tissue in air, with a block of label 1 that holds a block of label 2."""
     affine = np.diag([-0.8, -0.8, 5.0, 1.0]) if affine is None else affine
@@ -69,3 +83,46 @@ def _write_description(folder, count):
     labels = {"0": "background", "1": "liver", "2": "cancer"}
     description = {"labels": labels, "training": training, "test": ["./imagesTs/case_9.nii.gz"]}
     (folder / "dataset.json").write_text(json.dumps(description))
+
+
+def _write_task(folder, task, count=3):
+    """As the archives unpack: dataset.json, imagesTr and labelsTr, one ._ file among them."""
+    pattern, modalities, labels = TASKS[task]
+    rng = np.random.default_rng(0)
+    affine = nib.affines.from_matvec(np.diag([4.0, 4.0, 5.0]), (-90, -100, 20))
+    training = []
+    for number in range(count):
+        name = pattern.format(number) + ".nii.gz"
+        organ = np.zeros((48, 48, 10), np.uint8)
+        # RAS: i runs to the patient's right, where the liver is
+        side = slice(10, 20) if task == "spleen" else slice(28, 38)
+        organ[side, 15:32, 2:8] = 1
+        if "2" in labels:
+            organ[side, 20:25, 4:6] = 2
+        if len(modalities) == 1:
+            image = np.full(organ.shape, -1000)
+            image[6:42, 8:40] = rng.normal(40, 15, (36, 32, 10))
+            image[22:26, 9:13] = 600  # the spine
+            image += 60 * (organ > 0) - 40 * (organ == 2)
+        else:
+            image = rng.gamma(4, 60, (*organ.shape, 2)) + 200 * (organ > 0)[..., None]
+            image[..., 1] *= 4
+        for part, values, dtype in (("images", image, np.int16), ("labels", organ, np.uint8)):
+            path = folder / f"{part}Tr" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(values.astype(dtype), affine), path)
+        training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    (folder / "imagesTr" / f"._{name}").write_bytes(b"Mac OS X")
+    description = {
+        "name": task.upper(),
+        "description": "synthetic",
+        "tensorImageSize": "4D" if len(modalities) > 1 else "3D",
+        "modality": modalities,
+        "labels": {"0": "background", **labels},
+        "numTraining": count,
+        "numTest": 1,
+        "training": training,
+        "test": [f"./imagesTs/{pattern.format(99)}.nii.gz"],
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder

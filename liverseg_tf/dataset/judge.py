@@ -64,20 +64,21 @@ def judge_case(name: str, case: CaseMeasures, expected: Expectation) -> list[Rem
         case: its measures.
         expected: what it should be.
     """
-    found = [*_grid(name, case), *_contrast(case.values)]
+    found = [*_grid(case), *_contrast(case.values)]
     if expected.has_hu and case.values.low < case.values.high:
         found += _hounsfield(case.values)
     if case.labels is None:
         found.append((ERROR, "no mask", "no mask"))
     else:
         found += [*_labels(case.labels, expected), *_cut(case, expected)]
-    found += _orientation(name, case, expected)
+    if not any(severity == ERROR and kind in ("values", "contrast") for severity, kind, _ in found):
+        found += _orientation(case, expected)  # it is told by HU
     return [Remark(severity, kind, name, text) for severity, kind, text in found]
 
 
-def _grid(name: str, case: CaseMeasures):
+def _grid(case: CaseMeasures):
     if case.guessed_geometry:
-        yield ERROR, "geometry", f"its header has no geometry: --spacing-of {name}=I,J,K gives it"
+        yield ERROR, "geometry", "no geometry in its header: give --spacing-of, --orientation"
     if case.grid_error is not None:
         yield ERROR, "grid", case.grid_error
 
@@ -154,7 +155,7 @@ def _cut(case: CaseMeasures, expected: Expectation):
             yield WARNING, f"cut {region}", f"{region} cut off at the {', '.join(faces)}"
 
 
-def _orientation(name: str, case: CaseMeasures, expected: Expectation):
+def _orientation(case: CaseMeasures, expected: Expectation):
     if case.anatomy is None:
         return
     contradicted, reasons = set(), []
@@ -175,7 +176,7 @@ def _orientation(name: str, case: CaseMeasures, expected: Expectation):
         axes = "".join(
             _FLIPPED[letter] if letter in contradicted else letter for letter in case.axes
         )
-        yield WARNING, "orientation", f"{', '.join(reasons)}: --orientation {name}={axes}?"
+        yield WARNING, "orientation", f"{', '.join(reasons)}: its axes are {axes}?"
 
 
 def _named(labels) -> str:

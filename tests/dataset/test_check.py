@@ -122,7 +122,7 @@ def test_a_real_ct_that_is_mirrored(shared_data, tmp_path, flips):
         write_volume(tmp_path / name / "c.nii", volume.with_array(array))
     (remark,) = (r for r in _check(tmp_path).remarks if r.kind == "orientation")
     assert word in remark.text
-    axes = remark.text.split("=")[1].rstrip("?")
+    axes = remark.text.rstrip("?").split()[-1]
     cases = Corrections([f"c={axes}"]).apply(find_cases(tmp_path))
     kinds = {remark.kind for remark in check_cases(cases, Expectation()).remarks}
     assert "orientation" not in kinds, "the proposed orientation settles it"
@@ -167,6 +167,18 @@ def test_a_few_nan(write):
     only(write(values(spoil)), "warning", "not finite", "0.15 % of the voxels")
 
 
+def test_a_missing_intercept_behind_padding(write):
+    def shift(array):
+        array = np.maximum(array, -1024) + 1024
+        array[:, 0] = -2000
+        return array
+
+    checked = write(values(shift))
+    (remark,) = (remark for remark in checked.remarks if remark.severity != "note")
+    assert (remark.severity, remark.kind) == ("error", "values")
+    assert "HU: intercept left out?" in remark.text
+
+
 def test_padding_is_a_note(write):
     def pad(array):
         array = array.copy()
@@ -196,9 +208,9 @@ def test_a_header_without_geometry(write):
 
     remarks = {remark.kind: remark for remark in write(drop).remarks}
     assert remarks["geometry"].severity == "error"
-    assert "--spacing-of c=" in remarks["geometry"].text
+    assert "--spacing-of" in remarks["geometry"].text
     # identity is RAS, the phantom is LPS: what the anatomy says is the right orientation
-    assert "--orientation c=LPS?" in remarks["orientation"].text
+    assert "its axes are LPS?" in remarks["orientation"].text
     spacing = ",".join(map(str, CLEAN.spacing_mm[::-1]))
     checked = write(drop, orientations=["c=LPS"], spacings=[f"c={spacing}"])
     assert {remark.kind for remark in checked.remarks} <= {"padding"}
@@ -216,7 +228,7 @@ def test_a_mirrored_case(write, axis, axes, reason):
         ]
 
     remark = only(write(mirror), "warning", "orientation", reason)
-    assert remark.text.endswith(f"--orientation c={axes}?")
+    assert remark.text.endswith(f"its axes are {axes}?")
     assert remark.text.count(",") == 0
     checked = write(mirror, orientations=[f"c={axes}"])
     assert {remark.kind for remark in checked.remarks} <= {"padding"}

@@ -12,6 +12,7 @@ from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
 from liverseg_tf.dataset.cases import find_cases
+from liverseg_tf.dataset.corrections import Corrections
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import preprocess as stage
@@ -103,6 +104,27 @@ def test_a_second_run_keeps_what_is_unchanged(tmp_path, make_dataset, storage):
     for name in third.kept:
         assert third.store.path(name).stat().st_mtime_ns == written[name]
     check_complete(third.store, [f"case_{n}" for n in range(4)])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_case_is_cut_again_when_its_correction_changes(tmp_path, make_dataset):
+    make_dataset(tmp_path / "data")
+    cases = find_cases(tmp_path / "data")
+    known = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,4"]).apply(cases)
+    other = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,3"]).apply(cases)
+    store = TileStore(tmp_path / "store", SPEC)
+    assert len(preprocess(cases, store, RULE).cut) == 3
+    for changed in (known, other, cases):
+        result = preprocess(changed, store, RULE)
+        assert (result.cut, result.kept) == (["case_1"], ["case_0", "case_2"])
+        correction = result.store.cases["case_1"]["source"].get("correction")
+        assert (correction is None) == (changed is cases)
+        assert preprocess(changed, store, RULE).cut == []
+    preprocess(known, store, RULE)
+    record = store.read_record("case_1")
+    assert record["spacing_mm"] == [4, 0.8, 0.8]
+    assert record["orientation"]["flips"] == [False, True, True]
+    assert not record["guessed_geometry"]
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -41,6 +41,7 @@ def test_channels():
         {"spacing_mm": float("nan")},
         {"tile_shape": (0, 256)},
         {"tile_shape": (256, 15)},
+        {"channel": -1},
     ],
 )
 def test_settings_that_cannot_be(fields):
@@ -70,3 +71,10 @@ def test_json_of_something_else(change):
 def test_json_without_the_keys(value):
     with pytest.raises(LiverSegError, match="Expected a tile spec"):
         TileSpec.from_json(value)
+
+
+def test_specs_from_before_there_were_channels():
+    value = TileSpec().to_json()
+    del value["channel"]
+    assert TileSpec.from_json(value) == TileSpec()
+    assert TileSpec.from_json(TileSpec(channel=1).to_json()).channel == 1

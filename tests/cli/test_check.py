@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.ct.nifti import read_volume, write_volume
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.tiles.store import TileStore
+
+SMALL = ["--shape", 10, 56, 56, "--spacing", 24, 8, 8]
+
+
+def _run(*arguments):
+    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    assert _run("phantom", folder, "--count", 3, *SMALL).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def broken(phantoms, tmp_path):
+    """phantom_001 has lost its geometry, the mask of phantom_002 is cut short."""
+    for path in phantoms.rglob("*.*"):
+        target = tmp_path / "set" / path.relative_to(phantoms)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    for folder in ("imagesTr", "labelsTr"):
+        path = tmp_path / "set" / folder / "phantom_001.nii.gz"
+        write_volume(path, Volume(read_volume(path).array, np.eye(4)))
+    path = tmp_path / "set/labelsTr/phantom_002.nii.gz"
+    path.write_bytes(path.read_bytes()[:-50])
+    return tmp_path / "set"
+
+
+def _not_finite(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_a_clean_data_set_ends_with_0(phantoms):
+    done = _run("check", phantoms, "--workers", 2)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == "3 cases: 0 errors, 0 warnings"
+    for row in ("slices", "in-plane spacing, mm", "HU at 50 %", "liver, ml", "preprocess takes"):
+        assert row in done.stdout
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_findings_are_lines_and_errors_end_with_1(broken, tmp_path):
+    done = _run("check", broken, "--workers", 1, "--json", tmp_path / "found.json")
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("error: phantom_001: no geometry in its header")
+    assert lines[1].startswith("error: phantom_002: Expected a whole NIfTI file at ")
+    assert lines[-1].startswith("3 cases: 2 errors, ")
+    assert all(len(line) <= 80 for line in lines if str(broken) not in line)
+    found = json.loads((tmp_path / "found.json").read_text(), parse_constant=_not_finite)
+    assert [(f["severity"], f["case"]) for f in found["findings"]][:2] == [
+        ("error", "phantom_001"),
+        ("error", "phantom_002"),
+    ]
+    assert sorted(found["cases"]) == ["phantom_000", "phantom_001"]
+    assert found["estimate"]["store_bytes"] > 10 * 256 * 256 * 2
+    assert {row["name"] for row in found["summary"]} >= {"slices", "liver, ml"}
+
+
+def test_json_alone_on_standard_output(broken):
+    done = _run("check", broken, "--workers", 1, "--json", "-")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout, parse_constant=_not_finite)
+    assert found["findings"][0]["kind"] == "geometry"
+    assert "error: phantom_001" in done.stderr
+    assert "3 cases: 2 errors" in done.stderr
+
+
+def test_nothing_can_be_read(broken):
+    for path in (broken / "imagesTr").iterdir():
+        path.write_bytes(b"")
+    done = _run("check", broken, "--workers", 1, "--json", "-")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert (found["cases"], found["summary"], found["estimate"]) == ({}, [], None)
+
+
+def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
+    options = ["--orientation", "*_001=LPS", "--spacing-of", "*_001=8,8,24", "--workers", 1]
+    done = _run("check", broken, *options)
+    assert "no geometry" not in done.output
+    config = tmp_path / "fix.toml"
+    config.write_text(
+        '[preprocess]\norientation = ["*_001=LPS"]\nspacing-of = ["*_001=8,8,24"]\n'
+        "spacing = 6\ntile = 64\n"
+    )
+    done = _run("--config", config, "preprocess", broken, tmp_path / "store", "--workers", 1)
+    assert done.exit_code == 1, "phantom_002 is broken still"
+    assert "geometry" not in done.output
+    record = TileStore.open(tmp_path / "store").cases["phantom_001"]
+    assert record["spacing_mm"] == [24, 8, 8]
+    assert record["source"]["correction"]["orientation"] == "LPS"
+
+
+def test_preprocess_tells_what_it_had_to_guess(broken, tmp_path):
+    done = _run("preprocess", broken, tmp_path / "store", "--workers", 1, "--tile", 64)
+    assert "Warning: 1 cases have no geometry in their headers" in done.stderr
+    assert "guesses: phantom_001." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--orientation", "nobody=LPS"], 2, "'nobody', which is none of them"),
+        (["--spacing-of", "*=1,2"], 2, "three spacings"),
+        (["--tile", "axb"], 2, "Expected --tile"),
+        (["--channel", "-1"], 2, "-1"),
+        (["--layout", "lits"], 1, "Expected cases in"),
+    ],
+)
+def test_wrong_usage(phantoms, options, code, says):
+    done = _run("check", phantoms, *options)
+    assert done.exit_code == code
+    assert says in " ".join(done.output.split())
+
+
+def test_percentiles_are_for_mr(tmp_path):
+    assert _run("phantom", tmp_path, "--count", 1, "--modality", "mr", *SMALL).exit_code == 0
+    done = _run("check", tmp_path, "--workers", 1)
+    assert "warning: data set: images are MR, not CT: --percentiles" in done.stdout
+    done = _run("check", tmp_path, "--workers", 1, "--percentiles", 0.5, 99.5)
+    assert "not CT" not in done.stdout
+    assert "value at 50 %" in done.stdout
