@@ -89,6 +89,29 @@ def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
         _invoke(arguments)
 
 
+@pytest.mark.slow
+def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task):
+    monkeypatch.chdir(tmp_path)
+    small = ["--count", "2", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "phantoms", *small])
+    for number in (27, 28):
+        for kind, name in (("images", "volume"), ("labels", "segmentation")):
+            path = Path("data_cache/raw/LITS17") / f"{name}-{number}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(f"phantoms/{kind}Tr/phantom_00{number - 27}.nii.gz", path)
+    for task in ("Task09_Spleen", "Task05_Prostate"):
+        make_task(Path("data_cache/raw") / task, task.split("_")[1].lower())
+    page = ROOT / "docs" / "data-sets.md"
+    (settings,) = _blocks(page, "toml")
+    Path("lits.toml").write_text(settings)
+    Path("short.toml").write_text(SHORT.replace("[preprocess]\nspacing = 6\ntile = 64\n", ""))
+    commands = _commands(page)
+    assert len(commands) == 9
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(["--config", "short.toml", *arguments] if "train" in arguments else arguments)
+
+
 def _invoke(arguments: list[str]) -> None:
     done = CliRunner().invoke(liverseg, arguments)
     assert done.exit_code == 0, f"{arguments}: {done.output}"

@@ -7,7 +7,10 @@ from click.testing import CliRunner
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset import check
+from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import run_here
 
 SMALL = ["--shape", 10, 56, 56, "--spacing", 24, 8, 8]
 
@@ -24,6 +27,13 @@ def phantoms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
     assert _run("phantom", folder, "--count", 3, *SMALL).exit_code == 0
     return folder
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Spares the start of processes in a test."""
+    for module in (check, preprocess):
+        monkeypatch.setattr(module, "run_each", lambda function, jobs, _: run_here(function, jobs))
 
 
 @pytest.fixture
@@ -72,6 +82,7 @@ def test_findings_are_lines_and_errors_end_with_1(broken, tmp_path):
     assert {row["name"] for row in found["summary"]} >= {"slices", "liver, ml"}
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_json_alone_on_standard_output(broken):
     done = _run("check", broken, "--workers", 1, "--json", "-")
     assert done.exit_code == 1
@@ -81,6 +92,7 @@ def test_json_alone_on_standard_output(broken):
     assert "3 cases: 2 errors" in done.stderr
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_nothing_can_be_read(broken):
     for path in (broken / "imagesTr").iterdir():
         path.write_bytes(b"")
@@ -90,6 +102,7 @@ def test_nothing_can_be_read(broken):
     assert (found["cases"], found["summary"], found["estimate"]) == ({}, [], None)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
     options = ["--orientation", "*_001=LPS", "--spacing-of", "*_001=8,8,24", "--workers", 1]
     done = _run("check", broken, *options)
@@ -107,6 +120,7 @@ def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
     assert record["source"]["correction"]["orientation"] == "LPS"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_preprocess_tells_what_it_had_to_guess(broken, tmp_path):
     done = _run("preprocess", broken, tmp_path / "store", "--workers", 1, "--tile", 64)
     assert "Warning: 1 cases have no geometry in their headers" in done.stderr
@@ -129,6 +143,7 @@ def test_wrong_usage(phantoms, options, code, says):
     assert says in " ".join(done.output.split())
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_percentiles_are_for_mr(tmp_path):
     assert _run("phantom", tmp_path, "--count", 1, "--modality", "mr", *SMALL).exit_code == 0
     done = _run("check", tmp_path, "--workers", 1)

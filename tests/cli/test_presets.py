@@ -11,7 +11,10 @@ from click.testing import CliRunner
 import liverseg_tf
 from liverseg_tf.cli.config import PRESETS
 from liverseg_tf.cli.main import liverseg
+from liverseg_tf.dataset import check
+from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import run_here
 
 REGIONS = {
     "liver": {"liver": [1, 2], "tumour": [2]},
@@ -27,6 +30,13 @@ def _run(*arguments):
         raise done.exception
     assert done.exit_code == 0, done.output
     return done
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Spares the start of processes in each test."""
+    for module in (check, preprocess):
+        monkeypatch.setattr(module, "run_each", lambda function, jobs, _: run_here(function, jobs))
 
 
 def test_the_presets_are_the_files_of_the_package():
