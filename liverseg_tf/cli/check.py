@@ -92,7 +92,7 @@ def _what_it_takes(takes, options) -> str:
     return (
         f"preprocess takes {'' if whole else 'at most '}{_size(takes.store_bytes)} on the disk, "
         f"{_size(takes.process_bytes)} of memory for each\nprocess, "
-        f"about {max(1, round(takes.seconds / workers))} s with {workers} of them."
+        f"about {takes.seconds_with(workers):.0f} s with {workers} of them."
     )
 
 

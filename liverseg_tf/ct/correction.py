@@ -9,6 +9,7 @@ from liverseg_tf.ct.orientation import Orientation
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 
+_SCANNER_PIXELS = 512
 AXIS_LETTERS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 
 
@@ -99,10 +100,12 @@ class GridCorrection:
 
 
 def lacks_geometry(volume: Volume) -> bool:
-    """Whether a header says nothing: 1 mm along each axis, no rotation, the origin at 0.
+    """Whether a header says nothing: 1 mm along each axis, no rotation, no place.
 
-    It is what tools write that drop the geometry (cases 28 to 47 of LiTS). No scanner makes
-    such a grid.
+    It is what tools write that drop the geometry (cases 28 to 47 of LiTS). The origin is 0, or
+    slices have the scanner's 512 x 512 pixels, which no one keeps who resamples to 1 mm.
     """
     linear, origin = volume.affine[:3, :3], volume.affine[:3, 3]
-    return bool(np.allclose(np.abs(linear), np.eye(3), atol=1e-6) and np.allclose(origin, 0))
+    unit = np.allclose(np.abs(linear), np.eye(3), atol=1e-6)
+    native = volume.array.shape.count(_SCANNER_PIXELS) >= 2
+    return bool(unit and (native or np.allclose(origin, 0)))

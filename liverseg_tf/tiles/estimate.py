@@ -15,6 +15,7 @@ from liverseg_tf.tiles.spec import TileSpec
 
 _RECORD_BYTES = 4096  # headers of an HDF5 file, and a case's record
 _PROCESS_BYTES = 110e6  # Python with its libraries
+_START_SECONDS = 2  # of the processes
 _SLAB_SLICES = 32
 _SLAB_PIXEL_BYTES = 8  # copies of a slab: lifted padding, float32
 
@@ -32,6 +33,10 @@ class Estimate:
     store_bytes: int
     process_bytes: int
     seconds: float
+
+    def seconds_with(self, processes: int) -> float:
+        """Wall clock with so many processes on cores of their own."""
+        return _START_SECONDS + self.seconds / processes
 
 
 def estimate_store(cases: list[Case], checked: Checked, spec: TileSpec) -> Estimate | None:

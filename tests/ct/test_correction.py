@@ -99,14 +99,15 @@ def test_the_record_is_json():
 
 
 @pytest.mark.parametrize(
-    ("diagonal", "origin", "lacks"),
+    ("diagonal", "origin", "shape", "lacks"),
     [
-        ((1, 1, 1), (0, 0, 0), True),
-        ((-1, -1, 1), (0, 0, 0), True),
-        ((1, 1, 1), (-170, 12, 3), False),  # resampled to 1 mm, in its place
-        ((0.7, 0.7, 1), (0, 0, 0), False),
+        ((1, 1, 1), (0, 0, 0), (2, 2, 2), True),
+        ((-1, -1, 1), (0, 0, 0), (2, 2, 2), True),
+        ((1, 1, 1), (-170, 12, 3), (2, 2, 2), False),  # resampled to 1 mm, in its place
+        ((1, 1, 1), (-170, 12, 3), (2, 512, 512), True),  # a scanner's slices
+        ((0.7, 0.7, 1), (0, 0, 0), (2, 512, 512), False),
     ],
 )
-def test_headers_without_geometry(diagonal, origin, lacks):
+def test_headers_without_geometry(diagonal, origin, shape, lacks):
     affine = nib.affines.from_matvec(np.diag(diagonal), origin)
-    assert lacks_geometry(Volume(np.zeros((2, 2, 2)), affine)) is lacks
+    assert lacks_geometry(Volume(np.zeros(shape, np.uint8), affine)) is lacks

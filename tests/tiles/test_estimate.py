@@ -44,6 +44,7 @@ def test_the_store_is_as_large_as_foretold(tmp_path, spec):
     foretold = estimate_store(cases, checked, spec)
     assert foretold.store_bytes == pytest.approx(written, rel=0.03)
     assert foretold.seconds > 0
+    assert foretold.seconds_with(2) < foretold.seconds_with(1)
 
 
 def test_memory_grows_with_the_largest_case(tmp_path):
