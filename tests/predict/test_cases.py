@@ -34,9 +34,13 @@ def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
         find_images([one, two])
     assert find_images([one, one]) == {"a": one}
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LiverSegError, match=r"Expected NIfTI files or a data set in .*empty"):
+    with pytest.raises(
+        LiverSegError, match=r"Expected image files, DICOM files or a data set in .*empty"
+    ):
         find_images([tmp_path / "empty"])
-    with pytest.raises(LiverSegError, match=r"Expected a .nii or .nii.gz file or a folder"):
+    with pytest.raises(
+        LiverSegError, match=r"Expected a file ending in .nii.gz, .nii, .* or a folder"
+    ):
         find_images([tmp_path / "scan.png"])
 
 
