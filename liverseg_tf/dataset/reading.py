@@ -1,7 +1,7 @@
 """A case's image and mask, read and corrected: the one place where cases become volumes."""
 
 from liverseg_tf.ct.correction import lacks_geometry
-from liverseg_tf.ct.nifti import read_labels, read_volume
+from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.dataset.cases import Case
@@ -36,8 +36,8 @@ def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume
     Raises:
         LiverSegError: when a file is missing or broken.
     """
-    image = read_volume(case.image, channel)
-    mask = None if case.mask is None else read_labels(case.mask)
+    image = read_image(case.image, channel)
+    mask = None if case.mask is None else read_label_image(case.mask)
     if case.correction is None:
         return image, mask
     if mask is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf.ct.dicom import DicomSeries, files_below
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
@@ -124,18 +125,35 @@ def checksum(image: np.ndarray, mask: np.ndarray) -> str:
 
 
 def fingerprint(case: Case) -> dict:
-    """Size and time of a case's files and its correction: whether it has to be cut again."""
+    """Size and time of a case's files and its correction: whether it has to be cut again.
+
+    Returns:
+        `bytes` and `modified_ns` of image and mask; of a DICOM series the sum and the newest,
+        and how many `files` it has. `correction` where there is one.
+    """
     try:
-        stats = [Path(file).stat() for file in (case.image, case.mask)]
+        image = [file.stat() for file in _files(case.image)]
+        mask = Path(case.mask).stat()
     except OSError as error:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
-    found = {"bytes": [s.st_size for s in stats], "modified_ns": [s.st_mtime_ns for s in stats]}
-    if case.correction is None:
-        return found
-    # through JSON, as it comes back from the store: tuples become lists
-    return found | {"correction": json.loads(json.dumps(case.correction.to_json()))}
+    size, modified = (
+        sum(stat.st_size for stat in image),
+        max((stat.st_mtime_ns for stat in image), default=0),
+    )
+    found = {"bytes": [size, mask.st_size], "modified_ns": [modified, mask.st_mtime_ns]}
+    if len(image) > 1:
+        found["files"] = len(image)
+    if case.correction is not None:  # through JSON, as it comes back: tuples become lists
+        found["correction"] = json.loads(json.dumps(case.correction.to_json()))
+    return found
+
+
+def _files(image: Path | DicomSeries) -> list[Path]:
+    if isinstance(image, DicomSeries):
+        return list(image.files)
+    return list(files_below(image)) if Path(image).is_dir() else [Path(image)]
 
 
 def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:
