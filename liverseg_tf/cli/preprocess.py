@@ -3,7 +3,7 @@
 import click
 
 from liverseg_tf.cli.command import command, complain, end_with
-from liverseg_tf.cli.options import FOLDER, workers_option
+from liverseg_tf.cli.options import FOLDER, workers_options
 from liverseg_tf.cli.progress import progress
 
 
@@ -54,7 +54,7 @@ from liverseg_tf.cli.progress import progress
     metavar="REGEX",
     help="Which part of a case's name is the patient.  [default: the whole name]",
 )
-@workers_option("Processes.")
+@workers_options("Processes.")
 def preprocess(dataset, store, layout, **options) -> None:
     """Cut the CTs of DATASET into windowed 2D tiles in STORE.
 

@@ -39,7 +39,7 @@ def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
     Raises:
         LiverSegError: when there is no such folder, no case in it, or two files of one name.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # the cases may travel to workers that stand elsewhere
     if not folder.is_dir():
         raise LiverSegError(f"Expected a data set folder at {folder}. Received no such folder.")
     if layout not in (None, *LAYOUTS):

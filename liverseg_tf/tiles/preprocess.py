@@ -14,7 +14,7 @@ from liverseg_tf.dataset.split import SplitRule, split_cases
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.case import cut_case, fingerprint
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_each
+from liverseg_tf.workers import Processes, Workers, run_each
 
 
 @dataclass
@@ -38,7 +38,7 @@ def preprocess(
     cases: list[Case],
     store: TileStore,
     rule: SplitRule,
-    workers: int = 1,
+    workers: Workers | None = None,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
 ) -> Preprocessed:
     """Cut the tiles of every case into a store.
@@ -50,7 +50,7 @@ def preprocess(
         cases: images with masks.
         store: folder, spec and storage.
         rule: of the split.
-        workers: processes.
+        workers: where the cases are cut; one process of its own by default.
         on_case: called with a case's name, and its failure or None, as each one ends.
 
     Raises:
@@ -63,7 +63,8 @@ def preprocess(
         result = Preprocessed(store)
         records: dict[str, dict] = {}
         try:
-            for name, outcome in _outcomes(_missing(cases, result, records), store, workers):
+            missing = _missing(cases, result, records)
+            for name, outcome in _outcomes(missing, store, workers or Processes()):
                 if isinstance(outcome, str):
                     result.failures[name] = outcome
                 else:
@@ -93,14 +94,20 @@ def _missing(cases: list[Case], result: Preprocessed, records: dict[str, dict]) 
 
 
 def _outcomes(
-    cases: list[Case], store: TileStore, workers: int
+    cases: list[Case], store: TileStore, workers: Workers
 ) -> Iterator[tuple[str, dict | str]]:
     """Name with record, or with the reason why there is none, as the cases end."""
-    empty = replace(store, cases=None, split=None)
+    empty = replace(store, folder=Path(store.folder).absolute(), cases=None, split=None)
     for index, outcome in run_each(functools.partial(_cut_into, empty), cases, workers):
         name = cases[index].name
-        died = f"A worker process died (killed, or out of memory) (case {name})"
-        yield name, died if outcome is None else outcome
+        if isinstance(outcome, LiverSegError):
+            outcome = str(outcome.about(name))
+        elif not isinstance(outcome, str) and not store.path(name).exists():
+            outcome = (
+                f"Expected the worker to write {store.path(name)}. Received none here: does it "
+                f"see another file system? (case {name})"
+            )
+        yield name, outcome
 
 
 def _cut_into(store: TileStore, case: Case) -> dict | str:

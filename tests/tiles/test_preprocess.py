@@ -19,6 +19,7 @@ from liverseg_tf.tiles.case import checksum
 from liverseg_tf.tiles.preprocess import preprocess
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import Processes
 
 SPEC = TileSpec(tile_shape=(32, 32))
 RULE = SplitRule(validation=0.3, test=0.3)
@@ -65,7 +66,9 @@ def test_worker_processes_cut_every_case(tmp_path, make_dataset):
     broken = tmp_path / "data/imagesTr/case_1.nii.gz"
     broken.write_bytes(broken.read_bytes()[:-50])
     seen = {}
-    result = run(tmp_path / "data", tmp_path / "store", workers=2, on_case=seen.__setitem__)
+    result = run(
+        tmp_path / "data", tmp_path / "store", workers=Processes(2), on_case=seen.__setitem__
+    )
     assert sorted(result.cut) == ["case_0", "case_2"]
     assert result.kept == []
     assert list(result.failures) == ["case_1"]
@@ -225,7 +228,7 @@ def test_a_worker_that_dies_is_told(tmp_path, make_dataset):
     result = preprocess(cases, DeadlyStore(tmp_path / "store", SPEC), RULE)
     assert sorted(result.failures) == ["case_0", "case_1"]
     for name, message in result.failures.items():
-        assert "worker process died" in message
+        assert "died (killed, or out of memory)" in message
         assert message.endswith(f"(case {name})")
 
 
@@ -241,7 +244,7 @@ from liverseg_tf.tiles.store import TileStore
 if __name__ == "__main__":
     data, store, storage = sys.argv[1:]
     store = TileStore(Path(store), TileSpec(spacing_mm=0.5, tile_shape=(512, 512)), storage)
-    preprocess(find_cases(Path(data)), store, SplitRule(), 1, lambda *c: print(*c, flush=True))
+    preprocess(find_cases(Path(data)), store, SplitRule(), on_case=lambda *c: print(*c, flush=True))
 """
 
 
