@@ -27,7 +27,7 @@ class DaskCluster:
 
     address: str
     patience_s: float = 60.0
-    count: int = 1  # jobs that suspect each other of a crash: Dask finds the culprit itself
+    count: int = 1  # unknown, and workers come and go
 
     @contextmanager
     def open(self) -> Iterator[Executor]:

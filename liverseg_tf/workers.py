@@ -67,7 +67,7 @@ def run_each(function: Callable, jobs: list, workers: Workers) -> Iterator[tuple
             done.add(index)
             yield index, outcome
         waiting = [index for index in waiting if index not in done]
-        # a pool broke: jobs start in order, so a dead one is among the first; find it alone
+        # a worker died: jobs start in order, so the guilty one is among the first; find it alone
         for index in waiting[: workers.count]:
             alone = dict(_run_all(function, jobs, [index], workers))
             yield index, alone.get(index, LiverSegError(_DIED))
@@ -80,7 +80,7 @@ _DIED = "Expected a worker to end its work. Received none: it died (killed, or o
 def _run_all(
     function: Callable, jobs: list, indices: list[int], workers: Workers
 ) -> Iterator[tuple[int, object]]:
-    """Index and outcome of each job that ended; a broken executor leaves the others out."""
+    """Index and outcome of each job that ended; one whose worker died is left out."""
     ended = queue.SimpleQueue()
     with workers.open() as executor:
         futures = {}
@@ -92,13 +92,18 @@ def _run_all(
             for _ in futures:
                 future = ended.get()
                 error = None if future.cancelled() else future.exception()
-                if not isinstance(error, BrokenExecutor):
+                if not _is_death(error):
                     yield futures[future], _outcome(future)
         except BrokenExecutor:
             return  # it broke while jobs were handed in
         finally:
             for future in futures:  # of an interrupted run: what has not begun never does
                 future.cancel()
+
+
+def _is_death(error: BaseException | None) -> bool:
+    # Dask blames every job that waited on the worker; its class is named, not imported
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
 def _outcome(future) -> object:

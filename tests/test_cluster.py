@@ -115,7 +115,7 @@ def test_a_killed_worker_costs_its_own_job_alone(cluster):
     outcomes = dict(run_each(eval, jobs, DaskCluster(cluster.address)))
     died = outcomes.pop(1)
     assert isinstance(died, LiverSegError)
-    assert "KilledWorker" in str(died)
+    assert "died (killed, or out of memory)" in str(died)
     assert outcomes == {0: 1, 2: 3, 3: 4}
 
 
