@@ -71,7 +71,7 @@ def send(address: Address, headers: dict[str, str], silence_s: float) -> HTTPRes
         if response.status not in _REDIRECTS:
             return response
         response.close()
-        url = _follow(url, response.headers.get("Location", ""))
+        url = follow(url, response.headers.get("Location", ""))
     raise LiverSegError(
         f"Expected at most {MOST_REDIRECTS} redirects from {plain(address.url)}. Received more."
     )
@@ -84,6 +84,25 @@ def plain(url: str) -> str:
     except ValueError:
         return "an address that can't be read"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def follow(url: str, location: str) -> str:
+    """The address that a redirect leads to.
+
+    Raises:
+        LiverSegError: when it is not http or https, or http where https was asked for.
+    """
+    try:
+        target = urljoin(url, location.replace(" ", "%20"))
+    except ValueError:
+        target = ""
+    origin = _origin(target)
+    if origin is None or (origin[0] == "http" and _origin(url)[0] == "https"):
+        raise LiverSegError(
+            f"Expected a redirect of {plain(url)} to http or https, and never from https to http. "
+            f"Received {plain(target)}."
+        )
+    return target
 
 
 def _open(request: urllib.request.Request, silence_s: float) -> HTTPResponse:
@@ -110,20 +129,6 @@ def explain(error: object) -> str:
     if isinstance(error, TimeoutError):
         return "silence"
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-
-
-def _follow(url: str, location: str) -> str:
-    try:
-        target = urljoin(url, location.replace(" ", "%20"))
-    except ValueError:
-        target = ""
-    origin = _origin(target)
-    if origin is None or (origin[0] == "http" and _origin(url)[0] == "https"):
-        raise LiverSegError(
-            f"Expected a redirect of {plain(url)} to http or https, and never from https to http. "
-            f"Received {plain(target)}."
-        )
-    return target
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

@@ -22,5 +22,5 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise LiverSegError(
-            f"Expected {needed / 1e9:.2f} GB free at {there}. Received {free / 1e9:.2f} GB."
+            f"Expected {needed / 1e9:.3g} GB free at {there}. Received {free / 1e9:.3g} GB."
         )

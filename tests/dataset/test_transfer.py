@@ -10,7 +10,7 @@ import time
 import pytest
 
 from liverseg_tf.dataset.partial import Partial
-from liverseg_tf.dataset.request import Address
+from liverseg_tf.dataset.request import Address, follow
 from liverseg_tf.dataset.transfer import Patience, check_md5, fetch
 from liverseg_tf.errors import LiverSegError, SettingsError
 
@@ -151,6 +151,14 @@ def test_a_shorter_part_than_asked_for_will_do(serve, partial):
     server.acts = [server.cut(100_000), server.say(206, BODY[100_000:150_000], **part)]
     get(server, partial)
     assert server.ranges()[-1] == "bytes=150000-"
+
+
+@pytest.mark.parametrize("length", [None, 500_000])
+def test_more_than_the_part_is_not_read(serve, partial, length):
+    server = serve(BODY)
+    part = {"Content_Length": length, "Content_Range": "bytes 100000-299999/300000"}
+    server.acts = [server.cut(100_000), server.say(206, BODY[100_000:] + bytes(300_000), **part)]
+    get(server, partial)
 
 
 def test_a_part_that_was_not_asked_for(serve, partial):
@@ -349,6 +357,13 @@ def test_redirects_elsewhere_are_refused(serve, partial, location):
     ):
         fetch(Address(server.url), partial, HASTY)
     assert not partial.path.exists()
+
+
+def test_a_redirect_never_leaves_encryption():
+    assert follow("https://a/b?c", "/d") == "https://a/d"
+    assert follow("http://a/b", "https://a/b") == "https://a/b"
+    with pytest.raises(LiverSegError, match=r"^Expected a redirect .*https to http\. Received"):
+        follow("https://a/b", "http://a/b")
 
 
 def test_a_circle_of_redirects_and_its_bodies(serve, partial):
