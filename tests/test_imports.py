@@ -74,6 +74,7 @@ def test_modules_stay_short(module):
     [
         "import liverseg_tf.cli.main as m; m.liverseg(['--help'], standalone_mode=False)",
         "import liverseg_tf.tiles.preprocess, liverseg_tf.cli.preprocess",
+        "import liverseg_tf.dataset.download, liverseg_tf.cli.download",
         "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report, liverseg_tf.cli.evaluate",
         "import liverseg_tf.evaluate.viewer, liverseg_tf.cli.view",
         "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
