@@ -52,9 +52,9 @@ def make_pair(work: Path) -> None:
         return
     from scipy import ndimage
 
+    from liverseg_tf.ct.box import bounding_box
     from liverseg_tf.ct.nifti import write_labels
     from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
-    from liverseg_tf.evaluate.surface import bounding_box
 
     spec = PhantomSpec(shape=SHAPE, spacing_mm=SPACING, tumours=5, axes="LPS", oblique=0)
     _, truth = make_phantom(0, spec)

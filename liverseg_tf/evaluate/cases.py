@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
@@ -16,7 +17,6 @@ from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
 from liverseg_tf.evaluate.lits import LitsCase, score_lits_case
 from liverseg_tf.evaluate.pairs import Pair, find_pairs
 from liverseg_tf.evaluate.scoring import Scoring, score_region
-from liverseg_tf.evaluate.surface import bounding_box
 from liverseg_tf.evaluate.tables import write_tables
 from liverseg_tf.workers import Workers, run_each, run_here
 

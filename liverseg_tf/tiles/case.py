@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.ct.dicom import DicomSeries, files_below
 from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.orientation import Orientation, to_canonical
@@ -81,7 +82,7 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
     canonical_mask = to_canonical(mask).array
     mask_tiles = grid.cut_mask(canonical_mask)
     orientation = Orientation.of(image.affine)
-    counts = np.bincount(mask.array.reshape(-1), minlength=256)
+    counts = np.bincount(mask.array[bounding_box(mask.array)].reshape(-1), minlength=256)
     record = {
         "grid": grid.to_json(),
         "orientation": {"axes": orientation.axes, "flips": orientation.flips},
