@@ -8,16 +8,12 @@ package is measured. All times are medians, wall clock, of one run on one machin
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from measure import median_of, print_hardware
 
 SHAPE, SPACING = (200, 512, 512), (1.5, 0.75, 0.75)
 PEERS = ("medpy", "monai")
@@ -56,9 +52,9 @@ def make_pair(work: Path) -> None:
         return
     from scipy import ndimage
 
+    from liverseg_tf.ct.box import bounding_box
     from liverseg_tf.ct.nifti import write_labels
     from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
-    from liverseg_tf.evaluate.surface import bounding_box
 
     spec = PhantomSpec(shape=SHAPE, spacing_mm=SPACING, tumours=5, axes="LPS", oblique=0)
     _, truth = make_phantom(0, spec)
@@ -143,23 +139,6 @@ def measure_peer(peer: str, work: Path, repeats: int) -> tuple[float, float, flo
 
     seconds, (hd95, assd) = median_of(job, repeats)
     return seconds, hd95, assd
-
-
-def median_of(job, repeats: int):
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        result = job()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times), result
-
-
-def print_hardware() -> None:
-    model = platform.processor()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
-    print(f"{model}, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from liverseg_tf.errors import LiverSegError
 
 PARTIAL = ".partial-"
+_TAG = 8  # letters that make a temporary name the only one
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def replacing(target: Path) -> Iterator[Path]:
         LiverSegError: when the disk is full or the folder can't be written.
     """
     target = Path(target)
-    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:8]}-{target.name}")
+    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:_TAG]}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -42,6 +43,18 @@ def replacing(target: Path) -> Iterator[Path]:
         raise LiverSegError(f"Expected to write {target}. Received: {reason}.") from error
     finally:
         _remove(partial)
+
+
+def clear_partials(folder: Path, names: set[str] | None = None) -> None:
+    """Remove what runs that were killed left in a folder.
+
+    Args:
+        folder: may be missing.
+        names: of the targets whose leftovers go; None means all of them.
+    """
+    for partial in folder.glob(f"{PARTIAL}*"):
+        if names is None or partial.name[len(PARTIAL) + _TAG + 1 :] in names:
+            _remove(partial)
 
 
 def _remove(partial: Path) -> None:

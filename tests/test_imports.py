@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "liverseg_tf"
-# folder: what it may import besides itself; errors, atomic and workers are everybody's
+# folder: what it may import besides itself; errors, atomic, workers and cluster are everybody's
 MAY_IMPORT = {
     "ct": set(),
     "dataset": {"ct"},
@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "evaluate": {"ct", "dataset"},
     "cli": {"ct", "dataset", "tiles", "train", "predict", "evaluate"},
 }
-EVERYBODYS = {"errors", "atomic", "workers", "__version__"}
+EVERYBODYS = {"errors", "atomic", "workers", "cluster", "__version__"}
 MAY_IMPORT_TENSORFLOW = {
     "train/pipeline.py": {"tensorflow"},
     "train/augment.py": {"tensorflow"},
@@ -75,6 +75,7 @@ def test_modules_stay_short(module):
         "import liverseg_tf.cli.main as m; m.liverseg(['--help'], standalone_mode=False)",
         "import liverseg_tf.tiles.preprocess, liverseg_tf.cli.preprocess",
         "import liverseg_tf.tiles.estimate, liverseg_tf.dataset.summary, liverseg_tf.cli.check",
+        "import liverseg_tf.dataset.download, liverseg_tf.cli.download",
         "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report, liverseg_tf.cli.evaluate",
         "import liverseg_tf.evaluate.viewer, liverseg_tf.cli.view",
         "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",

@@ -12,7 +12,7 @@ from liverseg_tf.cli.data_options import (
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.options import FOLDER, region, workers_option
+from liverseg_tf.cli.options import FOLDER, region, workers_options
 from liverseg_tf.cli.progress import progress
 
 
@@ -27,7 +27,7 @@ from liverseg_tf.cli.progress import progress
     metavar="FILE|-",
     help="Write everything that was found as JSON; - is standard output, with nothing else on it.",
 )
-@workers_option("Processes.")
+@workers_options("Processes.")
 @click.pass_context
 def check(ctx, dataset, regions, json, **options) -> None:
     """Read every case of DATASET once and say what is wrong with it, a line for each finding.
@@ -87,7 +87,7 @@ def _print_table(figures, aside: bool) -> None:
 
 
 def _what_it_takes(takes, options) -> str:
-    workers = options["workers"]
+    workers = 1 if options["workers"] is None else options["workers"].count
     whole = options["storage"] == "hdf5" and not options["compress"]
     return (
         f"preprocess takes {'' if whole else 'at most '}{_size(takes.store_bytes)} on the disk, "

@@ -50,7 +50,7 @@ PROTOCOLS = ("default", "lits", "msd", "nnunet")
     is_flag=True,
     help="A case of TRUTH without a prediction is left out; otherwise it is a failure.",
 )
-@options.workers_option("Processes; each holds one case, about 0.5 GB for 512x512x200 voxels.")
+@options.workers_options("Processes; each holds one case, about 0.5 GB for 512x512x200 voxels.")
 @click.option(
     "--report/--no-report",
     default=True,

@@ -13,6 +13,7 @@ from liverseg_tf.cli.config import PRESETS, load_defaults, load_preset, merge_de
 COMMANDS = (
     "demo",
     "phantom",
+    "download",
     "check",
     "preprocess",
     "train",

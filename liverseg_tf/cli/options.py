@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -41,12 +42,40 @@ channel = click.option(
 )
 
 
-def workers_option(help: str):
-    """The option --workers of a command that works on cases in processes."""
-    return click.option(
-        "--workers",
-        type=click.IntRange(1),
-        default=lambda: min(os.cpu_count() or 1, 8),
-        show_default="cores, at most 8",
-        help=help,
-    )
+def workers_options(help: str):
+    """The options --workers and --dask of a command that works on cases side by side.
+
+    The command gets one `workers`: where `liverseg_tf.workers.run_each` runs its jobs.
+    """
+
+    def decorate(function):
+        @click.option(
+            "--workers",
+            type=click.IntRange(1),
+            default=lambda: min(os.cpu_count() or 1, 8),
+            show_default="cores, at most 8",
+            help=help,
+        )
+        @click.option(
+            "--dask",
+            metavar="ADDRESS",
+            help="Run on the workers of this Dask scheduler (tcp://HOST:PORT) instead, which see "
+            "the same files.",
+        )
+        @functools.wraps(function)
+        def with_workers(*args, workers, dask, **options):
+            return function(*args, workers=_workers(workers, dask), **options)
+
+        return with_workers
+
+    return decorate
+
+
+def _workers(count: int, dask: str | None):
+    """None where the cases go one by one, which needs no other process."""
+    from liverseg_tf.cluster import DaskCluster
+    from liverseg_tf.workers import Processes
+
+    if dask is not None:
+        return DaskCluster(dask)
+    return Processes(count) if count > 1 else None

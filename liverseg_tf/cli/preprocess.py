@@ -9,7 +9,7 @@ from liverseg_tf.cli.data_options import (
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.options import FOLDER, workers_option
+from liverseg_tf.cli.options import FOLDER, workers_options
 from liverseg_tf.cli.progress import progress
 
 
@@ -28,25 +28,33 @@ from liverseg_tf.cli.progress import progress
     metavar="REGEX",
     help="Which part of a case's name is the patient.  [default: the whole name]",
 )
-@workers_option("Processes.")
+@click.option(
+    "--part",
+    default="1/1",
+    metavar="I/N",
+    help="Cut the I-th of N shares of the cases: one for each array job of a cluster. They may "
+    "write one STORE at the same time.",
+)
+@click.option("--recut", is_flag=True, help="Cut a STORE of other settings anew.")
+@workers_options("Processes.")
 def preprocess(dataset, store, **options) -> None:
     """Cut the CTs of DATASET into windowed 2D tiles in STORE.
 
     Cases that are in the store already, from unchanged files, are kept. The store records the
     split into training, validation and test patients.
     """
+    from liverseg_tf.dataset.part import Part
+    from liverseg_tf.tiles.preprocess import Intake
     from liverseg_tf.tiles.preprocess import preprocess as run
 
     target, rule = _target(store, options), _rule(options)
     cases = find_corrected_cases(dataset, options)
-    with progress("preprocess", len(cases)) as show:
-        ended = iter(range(1, len(cases) + 1))
+    intake = Intake(cases, rule, Part.parse(options["part"]), options["recut"])
+    count = len(intake.part.of(intake.cases))
+    with progress("preprocess", count) as show:
+        ended = iter(range(1, count + 1))
         result = run(
-            cases,
-            target,
-            rule,
-            options["workers"],
-            lambda name, failure: show(next(ended), name),
+            intake, target, options["workers"], lambda name, failure: show(next(ended), name)
         )
     for message in result.failures.values():
         complain(message)

@@ -10,6 +10,7 @@ from liverseg_tf.ct.volume import Volume
 # Canonical voxel axes (col, row, z) run to the patient's left, posterior and superior. In
 # RAS+ millimetres, left and posterior are the negative directions of axes 0 and 1.
 CANONICAL_SIGNS = (-1, -1, 1)
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,24 @@ class Orientation:
 
     def _reversal(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
+
+
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """A C-contiguous copy of a view in another axis order; the array itself where it is one.
+
+    Blocks fit into the processor's caches, where numpy's copy of a transposed view reads and
+    drops each line of memory many times (a third of the time for z as the fastest axis).
+
+    Args:
+        array: three axes of any strides.
+    """
+    if array.flags.c_contiguous:
+        return array
+    copy = np.empty(array.shape, array.dtype)
+    for corner in np.ndindex(*(-(-length // _BLOCK) for length in array.shape)):
+        block = tuple(slice(at * _BLOCK, (at + 1) * _BLOCK) for at in corner)
+        copy[block] = array[block]
+    return copy
 
 
 def to_canonical(volume: Volume) -> Volume:

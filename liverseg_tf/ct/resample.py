@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
+from liverseg_tf.ct.box import bounding_box
+
 
 @lru_cache(maxsize=64)
 def resampling_matrix(source: int, target: int, ratio: float) -> sparse.csr_array:
@@ -94,14 +96,9 @@ class PlaneResampler:
         """
         if self.is_identity:
             return slices
-        rows, cols = (
-            resampling_matrix(*lengths)
-            for lengths in zip(self.source_shape, self.target_shape, self.ratio, strict=True)
-        )
         out = np.empty((len(slices), *self.target_shape), np.float32)
         for z, plane in enumerate(slices):
-            half = rows @ np.ascontiguousarray(plane, np.float32)
-            out[z] = (cols @ np.ascontiguousarray(half.T)).T
+            out[z] = _resample(plane, *self._matrices)
         return out
 
     def apply_labels(self, labels: np.ndarray) -> np.ndarray:
@@ -116,12 +113,41 @@ class PlaneResampler:
         if self.is_identity:
             return labels
         winner = np.zeros((len(labels), *self.target_shape), np.uint8)
-        for z in np.flatnonzero(labels.any(axis=(1, 2))):
-            plane = labels[z : z + 1]
-            strongest = np.zeros((1, *self.target_shape), np.float32)
-            for label in np.flatnonzero(np.bincount(plane.ravel(), minlength=256)):
-                weight = self.apply(plane == label)
+        box = bounding_box(labels)
+        # only the target voxels that a label reaches, and all that reaches them
+        around = [_reached(*lines) for lines in zip(self._matrices, box[1:], strict=True)]
+        matrices, targets, sources = zip(*around, strict=True)
+        for z in range(box[0].start, box[0].stop):
+            plane = np.ascontiguousarray(labels[z][sources])
+            found = winner[z][targets]
+            strongest = np.zeros(found.shape, np.float32)
+            for label in np.flatnonzero(np.bincount(plane.reshape(-1))):
+                weight = _resample(plane == label, *matrices)
                 wins = weight > strongest
-                winner[z : z + 1][wins] = label
+                found[wins] = label
                 strongest[wins] = weight[wins]
         return winner
+
+    @property
+    def _matrices(self) -> list[sparse.csr_array]:
+        """Of the rows and of the columns."""
+        lengths = zip(self.source_shape, self.target_shape, self.ratio, strict=True)
+        return [resampling_matrix(*line) for line in lengths]
+
+
+def _resample(plane: np.ndarray, rows: sparse.csr_array, cols: sparse.csr_array) -> np.ndarray:
+    half = rows @ np.ascontiguousarray(plane, np.float32)
+    return (cols @ np.ascontiguousarray(half.T)).T
+
+
+def _reached(matrix: sparse.csr_array, labelled: slice) -> tuple[sparse.csr_array, slice, slice]:
+    """The part of a matrix that labelled voxels reach, and where it lies in target and source."""
+    target = _span(matrix[:, labelled].sum(axis=1))
+    source = _span(matrix[target].sum(axis=0))
+    return matrix[target, source], target, source
+
+
+def _span(weights: np.ndarray) -> slice:
+    """From the first to the last that is not 0."""
+    places = np.flatnonzero(weights)
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0)

@@ -10,7 +10,7 @@ from liverseg_tf.dataset.judge import Expectation, judge_case
 from liverseg_tf.dataset.measures import CaseMeasures, measure_case
 from liverseg_tf.dataset.remarks import ERROR, WARNING, Remark, in_order
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.workers import run_each
+from liverseg_tf.workers import Processes, Workers, run_each
 
 _FEWEST_FOR_MEDIAN = 3
 _OUTLIER = {"slice": 6.0, "in-plane": 2.0}  # times the median: LiTS has slices of 0.7 to 5 mm
@@ -36,7 +36,7 @@ class Checked:
 def check_cases(
     cases: list[Case],
     expected: Expectation,
-    workers: int = 1,
+    workers: Workers | None = None,
     on_case: Callable[[str], None] = lambda name: None,
 ) -> Checked:
     """Read every case once, in parallel, and judge it alone and among the others.
@@ -44,19 +44,18 @@ def check_cases(
     Args:
         cases: images with masks.
         expected: what they should be.
-        workers: processes.
+        workers: where the cases are read; one process of its own by default.
         on_case: called with a case's name as each one ends.
     """
     checked = Checked()
     measure = functools.partial(_measure, expected)
-    for index, outcome in run_each(measure, cases, workers):
+    for index, outcome in run_each(measure, cases, workers or Processes()):
         name = cases[index].name
         if isinstance(outcome, CaseMeasures):
             checked.measures[name] = outcome
             checked.remarks += judge_case(name, outcome, expected)
         else:
-            died = "its process died (killed, or out of memory)"
-            checked.remarks.append(Remark(ERROR, "unreadable", name, outcome or died))
+            checked.remarks.append(Remark(ERROR, "unreadable", name, str(outcome)))
         on_case(name)
     names = sorted(checked.measures, key=natural_order)
     checked.measures = {name: checked.measures[name] for name in names}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
@@ -16,9 +17,8 @@ from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
 from liverseg_tf.evaluate.lits import LitsCase, score_lits_case
 from liverseg_tf.evaluate.pairs import Pair, find_pairs
 from liverseg_tf.evaluate.scoring import Scoring, score_region
-from liverseg_tf.evaluate.surface import bounding_box
 from liverseg_tf.evaluate.tables import write_tables
-from liverseg_tf.workers import run_each, run_here
+from liverseg_tf.workers import Workers, run_each, run_here
 
 OnCase = Callable[[str, int, int], None]
 
@@ -77,20 +77,21 @@ def evaluate_pairs(
     out: Path,
     scoring: Scoring | None = None,
     on_case: OnCase | None = None,
-    workers: int = 1,
+    workers: Workers | None = None,
 ) -> Evaluation:
-    """Score pairs that are known, in `workers` processes; see `evaluate_folder`."""
+    """Score pairs that are known, here or by workers; see `evaluate_folder`."""
     scoring = scoring or Scoring()
     _make_folder(Path(out))
     due = [pair for pair in pairs if pair.truth is not None]
     found: list[CaseScores | None] = [None] * len(due)
     score = functools.partial(score_case, scoring=scoring)
-    alone = min(workers, len(due)) <= 1
+    alone = workers is None or len(due) <= 1
     outcomes = run_here(score, due) if alone else run_each(score, due, workers)
     for done, (index, outcome) in enumerate(outcomes, start=1):
         case = due[index].case
-        died = f"A worker process died (killed, or out of memory) (case {case})"
-        found[index] = outcome or CaseScores(case, failure=died)
+        if isinstance(outcome, LiverSegError):
+            outcome = CaseScores(case, failure=str(outcome.about(case)))
+        found[index] = outcome
         if on_case is not None:
             on_case(case, done, len(due))
     evaluation = _collect(

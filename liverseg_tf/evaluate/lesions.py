@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from liverseg_tf.evaluate.surface import bounding_box
+from liverseg_tf.ct.box import bounding_box
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.evaluate import distances as views
 from liverseg_tf.evaluate.lesions import (
     Detection,
@@ -20,7 +21,7 @@ from liverseg_tf.evaluate.lesions import (
     masks_of,
 )
 from liverseg_tf.evaluate.scores import Overlap, count_overlap
-from liverseg_tf.evaluate.surface import bounding_box, measure_surfaces
+from liverseg_tf.evaluate.surface import measure_surfaces
 
 LARGE = 9001  # what the scorer writes for a figure that is undefined
 LEAST_OVERLAPS = (0.5, 0.0)

@@ -51,7 +51,7 @@ def find_pairs(truth: Path, prediction: Path) -> list[Pair]:
         LiverSegError: when a path does not exist, a side holds no mask, a name stands for two
             files, or nothing can be paired.
     """
-    truth, prediction = Path(truth), Path(prediction)
+    truth, prediction = Path(truth).absolute(), Path(prediction).absolute()
     if truth.is_file() and prediction.is_file():
         return [Pair(case_name(truth), truth, prediction)]
     truths, predictions = _truths(truth), _masks(prediction)

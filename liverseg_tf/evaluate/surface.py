@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.evaluate.surfels import find_surfels
 
@@ -98,24 +99,6 @@ def measure_surfaces(
         truth_sizes,
         prediction_sizes,
     )
-
-
-def bounding_box(*masks: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds every voxel of the masks; an empty one where there is none.
-
-    Args:
-        masks: of one shape; what is not 0 counts.
-    """
-    box = []
-    for axis in range(masks[0].ndim):
-        rest = tuple(other for other in range(masks[0].ndim) if other != axis)
-        # the axes found so far narrow the search for the next ones
-        view = (*box, *[slice(None)] * (masks[0].ndim - axis))
-        places = np.flatnonzero(np.logical_or.reduce([mask[view].any(axis=rest) for mask in masks]))
-        if not places.size:
-            return (slice(0, 0),) * masks[0].ndim
-        box.append(slice(int(places[0]), int(places[-1]) + 1))
-    return tuple(box)
 
 
 def erode(mask: np.ndarray, surface: str) -> np.ndarray:

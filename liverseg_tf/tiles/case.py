@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.ct.dicom import DicomSeries, files_below
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.volume import Volume
@@ -81,8 +82,7 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
     canonical_mask = to_canonical(mask).array
     mask_tiles = grid.cut_mask(canonical_mask)
     orientation = Orientation.of(image.affine)
-    # slice by slice, since bincount makes 8 bytes of each voxel
-    counts = sum(np.bincount(plane.reshape(-1), minlength=256) for plane in mask.array)
+    counts = np.bincount(mask.array[bounding_box(mask.array)].reshape(-1), minlength=256)
     record = {
         "grid": grid.to_json(),
         "orientation": {"axes": orientation.axes, "flips": orientation.flips},

@@ -4,7 +4,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.ct.intensity import AIR_HU, Window, to_uint8, without_padding
+from liverseg_tf.ct.orientation import contiguous
 from liverseg_tf.ct.resample import PlaneResampler
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
@@ -86,7 +88,7 @@ class TileGrid:
         tiles = np.zeros((len(slices), *self.shape, len(self.windows)), np.uint8)
         inside, outside = self._overlap()
         for start in range(0, len(slices), _SLAB):
-            slab = without_padding(slices[start : start + _SLAB], self.floor)
+            slab = without_padding(contiguous(slices[start : start + _SLAB]), self.floor)
             resampled = self.resampler.apply(slab)[:, outside[0], outside[1]]
             for channel, window in enumerate(self.windows):
                 tiles[start : start + _SLAB, inside[0], inside[1], channel] = to_uint8(
@@ -109,8 +111,9 @@ class TileGrid:
         Args:
             labels: (z, row, col) uint8 on the native grid, canonical order.
         """
-        labelled = labels != 0
-        if not labelled.any():
+        box = bounding_box(labels)
+        labelled = contiguous(labels[box]) != 0
+        if not labelled.size:
             return 0.0
         inside = labelled
         for axis, (origin, tile, native, length) in enumerate(
@@ -118,7 +121,7 @@ class TileGrid:
                 self.origin, self.shape, self.native_shape, self.resampler.target_shape, strict=True
             )
         ):
-            place = (np.arange(native) + 0.5) * length / native
+            place = (np.arange(native)[box[axis + 1]] + 0.5) * length / native
             kept = (place >= origin) & (place < origin + tile)
             inside = np.compress(kept, inside, axis=axis + 1)
         return 1 - np.count_nonzero(inside) / np.count_nonzero(labelled)

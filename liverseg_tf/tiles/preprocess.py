@@ -1,20 +1,46 @@
 """Stage 1: a data set's cases become a store, in parallel and whole case by whole case."""
 
 import functools
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from liverseg_tf.atomic import PARTIAL
+from liverseg_tf.atomic import clear_partials
 from liverseg_tf.dataset.cases import Case
+from liverseg_tf.dataset.part import Part
 from liverseg_tf.dataset.split import SplitRule, split_cases
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles.case import cut_case, fingerprint
+from liverseg_tf.tiles.lock import holding, listing
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_each
+from liverseg_tf.workers import Processes, Workers, run_each
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What goes into a store.
+
+    Args:
+        cases: images with masks: all of the data set.
+        rule: of the split.
+        part: the cases that this run cuts; other runs cut the others, at the same time if
+            they like.
+        recut: a store of other settings is emptied first, instead of being an error.
+
+    Raises:
+        SettingsError: when one of several parts would empty the store.
+    """
+
+    cases: list[Case]
+    rule: SplitRule = SplitRule()  # noqa: RUF009 (frozen)
+    part: Part = Part()  # noqa: RUF009 (frozen)
+    recut: bool = False
+
+    def __post_init__(self) -> None:
+        if self.recut and self.part.count > 1:
+            raise SettingsError(
+                f"Expected to cut a store of other settings anew in one run. Received {self.part}."
+            )
 
 
 @dataclass
@@ -35,35 +61,41 @@ class Preprocessed:
 
 
 def preprocess(
-    cases: list[Case],
+    intake: Intake,
     store: TileStore,
-    rule: SplitRule,
-    workers: int = 1,
+    workers: Workers | None = None,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
 ) -> Preprocessed:
     """Cut the tiles of every case into a store.
 
     A case that is in the store already, cut from the same files, is kept. A case that fails
-    is reported and the others go on. The split is drawn from the cases that are there.
+    is reported and the others go on. The split is drawn from the cases that are there, those
+    that other parts have cut included.
 
     Args:
-        cases: images with masks.
+        intake: cases, split and part.
         store: folder, spec and storage.
-        rule: of the split.
-        workers: processes.
+        workers: where the cases are cut; one process of its own by default.
         on_case: called with a case's name, and its failure or None, as each one ends.
 
     Raises:
-        SettingsError: when the folder holds a store of another spec.
-        LiverSegError: when another run is writing this store.
+        SettingsError: when the folder holds a store of another spec, and not `recut`.
+        LiverSegError: when another run is writing this part of the store.
     """
-    split_cases([case.name for case in cases], rule)  # a wrong rule is told before the work
-    with _alone_in(store.folder):
-        store = store.create()
+    # a wrong rule is told before the work
+    split_cases([case.name for case in intake.cases], intake.rule)
+    cases = intake.part.of(intake.cases)
+    with holding(store.folder, intake.part):
+        # what a crash left; with several parts, the rest may be what others are writing
+        own = {store.path(case.name).name for case in cases} if intake.part.count > 1 else None
+        clear_partials(store.folder / "cases", own)
+        store = store.create(intake.recut)
         result = Preprocessed(store)
         records: dict[str, dict] = {}
         try:
-            for name, outcome in _outcomes(_missing(cases, result, records), store, workers):
+            missing = _missing(cases, store, records)
+            result.kept += list(records)
+            for name, outcome in _outcomes(missing, store, workers or Processes()):
                 if isinstance(outcome, str):
                     result.failures[name] = outcome
                 else:
@@ -71,36 +103,41 @@ def preprocess(
                     result.cut.append(name)
                 on_case(name, result.failures.get(name))
         finally:
-            result.store = _close(store, records, rule)
+            result.store = _close(store, records, intake)
     return result
 
 
-def _missing(cases: list[Case], result: Preprocessed, records: dict[str, dict]) -> list[Case]:
+def _missing(cases: list[Case], store: TileStore, records: dict[str, dict]) -> list[Case]:
     """The cases to cut; those that are there already go into `records`."""
     missing = []
     for case in cases:
-        record = result.store.read_record(case.name)
+        record = store.read_record(case.name)
         try:
             unchanged = record is not None and record.get("source") == fingerprint(case)
         except (LiverSegError, TypeError):
             unchanged = False  # cutting it will say what is wrong
         if unchanged:
             records[case.name] = record
-            result.kept.append(case.name)
         else:
             missing.append(case)
     return missing
 
 
 def _outcomes(
-    cases: list[Case], store: TileStore, workers: int
+    cases: list[Case], store: TileStore, workers: Workers
 ) -> Iterator[tuple[str, dict | str]]:
     """Name with record, or with the reason why there is none, as the cases end."""
-    empty = replace(store, cases=None, split=None)
+    empty = replace(store, folder=Path(store.folder).absolute(), cases=None, split=None)
     for index, outcome in run_each(functools.partial(_cut_into, empty), cases, workers):
         name = cases[index].name
-        died = f"A worker process died (killed, or out of memory) (case {name})"
-        yield name, died if outcome is None else outcome
+        if isinstance(outcome, LiverSegError):
+            outcome = str(outcome.about(name))
+        elif not isinstance(outcome, str) and not store.path(name).exists():
+            outcome = (
+                f"Expected the worker to write {store.path(name)}. Received none here: does it "
+                f"see another file system? (case {name})"
+            )
+        yield name, outcome
 
 
 def _cut_into(store: TileStore, case: Case) -> dict | str:
@@ -117,45 +154,17 @@ def _cut_into(store: TileStore, case: Case) -> dict | str:
     return tiles.record
 
 
-def _close(store: TileStore, records: dict[str, dict], rule: SplitRule) -> TileStore:
-    closed = replace(
-        store,
-        cases={name: records[name] for name in sorted(records)},
-        split=split_cases(list(records), rule),
-        rule=asdict(rule),
-    )
-    closed.save()
+def _close(store: TileStore, records: dict[str, dict], intake: Intake) -> TileStore:
+    """Write store.json with the cases that this run has and those that other parts have cut."""
+    with listing(store.folder):
+        clear_partials(store.folder)
+        mine = {case.name for case in intake.part.of(intake.cases)}
+        _missing([case for case in intake.cases if case.name not in mine], store, records)
+        closed = replace(
+            store,
+            cases={name: records[name] for name in sorted(records)},
+            split=split_cases(list(records), intake.rule),
+            rule=asdict(intake.rule),
+        )
+        closed.save()
     return closed
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the store's lock, which the system frees when the process ends, and clear leftovers."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise LiverSegError(
-            f"Expected to write the store {folder}. Received: {error.strerror}."
-        ) from error
-    try:
-        _lock(lock, folder)
-        for leftover in [*folder.glob(f"{PARTIAL}*"), *folder.glob(f"cases/{PARTIAL}*")]:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock, the cases are still whole
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise LiverSegError(
-            f"Expected the store {folder} for this run alone. "
-            "Received one that another run is writing."
-        ) from error

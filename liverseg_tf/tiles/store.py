@@ -1,5 +1,6 @@
 """A store of tiles: cases cut with one spec, and how they are split."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +67,14 @@ class TileStore:
             raise LiverSegError(f"Expected cases in the store {folder}. Received none.")
         return store
 
-    def create(self) -> "TileStore":
+    def create(self, recut: bool = False) -> "TileStore":
         """Make the store, or check that the one that is there was cut alike.
 
+        Args:
+            recut: empty a store of another spec or storage.
+
         Raises:
-            SettingsError: when a store of another spec or storage is there.
+            SettingsError: when a store of another spec or storage is there, and not `recut`.
         """
         path = self.folder / "store.json"
         if not path.exists():
@@ -80,11 +84,14 @@ class TileStore:
         mine = self.spec.to_json() | {"storage": self.storage}
         others = old.spec.to_json() | {"storage": old.storage}
         differing = [key for key in mine if mine[key] != others[key]]
-        if differing:
+        if differing and recut:
+            shutil.rmtree(self.folder / "cases", ignore_errors=True)
+            self.save()
+        elif differing:
             key = differing[0]
             raise SettingsError(
                 f"Expected a store with {key} {mine[key]} at {self.folder}. Received one that "
-                f"was cut with {others[key]}: choose another folder."
+                f"was cut with {others[key]}: choose another folder, or --recut."
             )
         return self
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from liverseg_tf.ct.orientation import Orientation, to_canonical
+from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
 from liverseg_tf.ct.volume import Volume
 
 SHAPE = (4, 5, 6)
@@ -84,3 +84,16 @@ def test_canonical_arrays_are_views_without_header():
 
 def test_lps_stays_as_it_is():
     assert Orientation.of(np.diag([-1.0, -1, 1, 1])) == Orientation((0, 1, 2), (False,) * 3)
+
+
+@pytest.mark.parametrize("axes", list(permutations(range(3))))
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_contiguous_copies_any_order(axes, dtype):
+    stored = np.random.default_rng(0).integers(0, 200, (65, 3, 130)).astype(dtype)
+    view = np.transpose(stored, axes)[::-1, :, ::-1]
+    copy = contiguous(view)
+    assert copy.flags.c_contiguous
+    assert copy.dtype == dtype
+    np.testing.assert_array_equal(copy, view)
+    assert contiguous(copy) is copy
+    assert contiguous(view[:0]).shape == view[:0].shape

@@ -364,18 +364,19 @@ def test_a_sheared_grid(write):
 
 def test_a_worker_that_dies(write, monkeypatch):
     def died(function, jobs, workers):
-        yield from ((index, None if index == 2 else function(jobs[index])) for index in (2, 1, 0))
+        died = LiverSegError("Expected a worker to end its work. Received none: it died")
+        yield from ((index, died if index == 2 else function(jobs[index])) for index in (2, 1, 0))
 
     monkeypatch.setattr(check, "run_each", died)
     checked = write()
-    only(checked, "error", "unreadable", "process died")
+    only(checked, "error", "unreadable", "it died")
     assert list(checked.measures) == ["a", "b"]
 
 
 def test_every_case_is_told_as_it_ends(tmp_path, phantoms):
     write_volume(tmp_path / "images/a.nii", phantoms[0][0])
     seen = []
-    check_cases(find_cases(tmp_path), Expectation(), 1, seen.append)
+    check_cases(find_cases(tmp_path), Expectation(), on_case=seen.append)
     assert seen == ["a"]
 
 

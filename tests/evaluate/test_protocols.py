@@ -20,6 +20,7 @@ from liverseg_tf.evaluate.cases import evaluate_folder
 from liverseg_tf.evaluate.pairs import find_pairs
 from liverseg_tf.evaluate.scoring import PROTOCOLS, Scoring
 from liverseg_tf.evaluate.versus import compare, wilcoxon_p, write_versus
+from liverseg_tf.workers import Processes
 
 AFFINE = np.diag([-1.0, -2.0, 5.0, 1.0])  # 0.01 ml a voxel
 SHAPE = (4, 5, 6)
@@ -167,13 +168,14 @@ def test_probabilities_are_no_mask(tmp_path):
 
 def test_a_case_whose_worker_died_is_named(folders, monkeypatch):
     def died_once(function, jobs, workers):
-        yield from ((n, None if job.case == "a" else function(job)) for n, job in enumerate(jobs))
+        for number, job in enumerate(jobs):
+            yield number, LiverSegError("it died") if job.case == "a" else function(job)
 
     monkeypatch.setattr(cases, "run_each", died_once)
     truth, prediction, out = folders
-    evaluation = cases.evaluate_pairs(find_pairs(truth, prediction), out, workers=2)
+    evaluation = cases.evaluate_pairs(find_pairs(truth, prediction), out, workers=Processes(2))
     messages = [failure.message for failure in evaluation.failures]
-    assert messages[0] == "A worker process died (killed, or out of memory) (case a)"
+    assert messages[0] == "it died (case a)"
     assert {row.case for row in evaluation.rows} == {"b"}
 
 

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.evaluate import distances as views
 from liverseg_tf.evaluate import surface
-from liverseg_tf.evaluate.surface import SURFACES, bounding_box, measure_surfaces
+from liverseg_tf.evaluate.surface import SURFACES, measure_surfaces
 from liverseg_tf.evaluate.surfels import surfel_areas
 
 SPACING = (5.0, 0.7, 0.8)
@@ -114,15 +115,6 @@ def test_equal_masks_have_no_distance(mask_pair):
         found = measure_surfaces(mask_pair[0], mask_pair[0], SPACING, kind)
         assert views.maximum_mm(found) == 0
         assert views.nsd(found, 0.0) == 1
-
-
-def test_bounding_box():
-    mask = np.zeros((4, 5, 6), np.uint8)
-    assert bounding_box(mask, mask) == (slice(0, 0),) * 3
-    mask[1, 2, 5] = 3
-    other = np.zeros_like(mask)
-    other[3, 2, 0] = 1
-    assert bounding_box(mask, other) == (slice(1, 4), slice(2, 3), slice(0, 6))
 
 
 def test_what_is_no_pair_of_masks_is_refused():

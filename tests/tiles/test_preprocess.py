@@ -13,13 +13,15 @@ from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.corrections import Corrections
+from liverseg_tf.dataset.part import Part
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import preprocess as stage
 from liverseg_tf.tiles.case import checksum
-from liverseg_tf.tiles.preprocess import preprocess
+from liverseg_tf.tiles.preprocess import Intake, preprocess
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import Processes
 
 SPEC = TileSpec(tile_shape=(32, 32))
 RULE = SplitRule(validation=0.3, test=0.3)
@@ -44,7 +46,7 @@ def in_this_process(monkeypatch):
 
 
 def run(folder, store, spec=SPEC, storage="hdf5", **options):
-    return preprocess(find_cases(folder), TileStore(store, spec, storage), RULE, **options)
+    return preprocess(Intake(find_cases(folder), RULE), TileStore(store, spec, storage), **options)
 
 
 def check_complete(store, names):
@@ -66,7 +68,9 @@ def test_worker_processes_cut_every_case(tmp_path, make_dataset):
     broken = tmp_path / "data/imagesTr/case_1.nii.gz"
     broken.write_bytes(broken.read_bytes()[:-50])
     seen = {}
-    result = run(tmp_path / "data", tmp_path / "store", workers=2, on_case=seen.__setitem__)
+    result = run(
+        tmp_path / "data", tmp_path / "store", workers=Processes(2), on_case=seen.__setitem__
+    )
     assert sorted(result.cut) == ["case_0", "case_2"]
     assert result.kept == []
     assert list(result.failures) == ["case_1"]
@@ -113,14 +117,14 @@ def test_a_case_is_cut_again_when_its_correction_changes(tmp_path, make_dataset)
     known = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,4"]).apply(cases)
     other = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,3"]).apply(cases)
     store = TileStore(tmp_path / "store", SPEC)
-    assert len(preprocess(cases, store, RULE).cut) == 3
+    assert len(preprocess(Intake(cases, RULE), store).cut) == 3
     for changed in (known, other, cases):
-        result = preprocess(changed, store, RULE)
+        result = preprocess(Intake(changed, RULE), store)
         assert (result.cut, result.kept) == (["case_1"], ["case_0", "case_2"])
         correction = result.store.cases["case_1"]["source"].get("correction")
         assert (correction is None) == (changed is cases)
-        assert preprocess(changed, store, RULE).cut == []
-    preprocess(known, store, RULE)
+        assert preprocess(Intake(changed, RULE), store).cut == []
+    preprocess(Intake(known, RULE), store)
     record = store.read_record("case_1")
     assert record["spacing_mm"] == [4, 0.8, 0.8]
     assert record["orientation"]["flips"] == [False, True, True]
@@ -210,44 +214,108 @@ def test_settings_are_checked_before_the_work(tmp_path, make_dataset, monkeypatc
     with pytest.raises(SettingsError, match="1 or 3 windows"):
         run(data, tmp_path / "png", two, "png")
     with pytest.raises(SettingsError, match="patient expression"):
-        preprocess(cases, TileStore(tmp_path / "new", SPEC), SplitRule(patient="liver"))
+        preprocess(Intake(cases, SplitRule(patient="liver")), TileStore(tmp_path / "new", SPEC))
     assert not (tmp_path / "new").exists()
 
 
-def test_another_run_holds_the_store(tmp_path, make_dataset):
+HOLD = """
+import sys
+from pathlib import Path
+from liverseg_tf.dataset.part import Part
+from liverseg_tf.tiles.lock import holding
+
+with holding(Path(sys.argv[1]), Part.parse(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(
+    ("theirs", "ours", "fits"),
+    [("1/1", "1/1", False), ("1/1", "2/3", False), ("2/3", "1/1", False), ("2/3", "2/3", False)]
+    + [("2/3", "1/3", True), ("2/3", "3/3", True), ("1/2", "3/4", True), ("1/2", "2/4", False)],
+)
+def test_another_run_holds_the_store(tmp_path, make_dataset, theirs, ours, fits):
     pytest.importorskip("fcntl")
+    intake = Intake(find_cases(make_dataset(tmp_path / "data")), RULE, Part.parse(ours))
+    store = TileStore(tmp_path / "store", SPEC)
+    command = [sys.executable, "-c", HOLD, str(store.folder), theirs]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        if fits:
+            assert not preprocess(intake, store).failures
+        else:
+            with pytest.raises(LiverSegError, match=r"another run is writing") as caught:
+                preprocess(intake, store)
+            assert "\n" not in str(caught.value)
+        process.communicate()
+    assert not preprocess(intake, store).failures  # free again
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_parts_make_the_store_of_one_run(tmp_path, make_dataset):
+    cases = find_cases(make_dataset(tmp_path / "data", count=5))
+    whole = preprocess(Intake(cases, RULE), TileStore(tmp_path / "whole", SPEC))
+    for part, names in (("2/2", ["case_1", "case_3"]), ("1/2", ["case_0", "case_2", "case_4"])):
+        result = preprocess(
+            Intake(cases, RULE, Part.parse(part)), TileStore(tmp_path / "parts", SPEC)
+        )
+        assert result.cut == names
+    check_complete(result.store, whole.cut)
+    stores = [TileStore.open(tmp_path / name) for name in ("whole", "parts")]
+    assert stores[0].cases == stores[1].cases
+    assert stores[0].split == stores[1].split
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_store_of_other_settings_is_cut_anew_when_asked_for(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data")
-    with (
-        stage._alone_in(tmp_path / "store"),
-        pytest.raises(LiverSegError, match=r"another run is writing") as caught,
-    ):
-        run(data, tmp_path / "store")
-    assert "\n" not in str(caught.value)
-    with stage._alone_in(tmp_path / "store"):
-        pass  # free again
+    run(data, tmp_path / "store")
+    other = TileStore(tmp_path / "store", TileSpec(tile_shape=(16, 16)), "png")
+    cases = find_cases(data)
+    with pytest.raises(SettingsError, match="or --recut"):
+        preprocess(Intake(cases, RULE), other)
+    result = preprocess(Intake(cases, RULE, recut=True), other)
+    assert len(result.cut) == 3
+    check_complete(result.store, result.cut)
+    again = preprocess(Intake(cases, RULE, recut=True), other)
+    assert len(again.kept) == 3
+    with pytest.raises(SettingsError, match="in one run"):
+        Intake(cases, RULE, Part(1, 2), recut=True)
 
 
-def test_leftovers_of_a_crash_are_cleared(tmp_path):
-    for folder in (tmp_path, tmp_path / "cases"):
-        folder.mkdir(exist_ok=True)
-        (folder / f"{PARTIAL}1-a.h5").touch()
-        (folder / f"{PARTIAL}2-b" / "image").mkdir(parents=True)
-    with stage._alone_in(tmp_path):
-        assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "cases"]
+@pytest.mark.usefixtures("in_this_process")
+def test_leftovers_of_a_crash_are_cleared(tmp_path, make_dataset):
+    cases = find_cases(make_dataset(tmp_path / "data", count=2))
+    store = TileStore(tmp_path / "store", SPEC)
+    leftovers = [
+        store.folder / f"cases/{PARTIAL}12345678-case_0.h5",
+        store.folder / f"cases/{PARTIAL}12345678-case_1.h5",
+        store.folder / f"{PARTIAL}12345678-store.json",
+    ]
+    for leftover in leftovers:
+        leftover.parent.mkdir(parents=True, exist_ok=True)
+        leftover.touch()
+    (store.folder / f"cases/{PARTIAL}12345678-gone/image").mkdir(parents=True)
+    preprocess(Intake(cases, RULE, Part(1, 2)), store)
+    assert [leftover.exists() for leftover in leftovers] == [False, True, False]
+    preprocess(Intake(cases, RULE), store)
+    check_complete(store, ["case_0", "case_1"])
 
 
 def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LiverSegError, match=r"^Expected to write the store .*Received"):
-        preprocess([], TileStore(tmp_path / "file", SPEC), RULE)
+        preprocess(Intake([]), TileStore(tmp_path / "file", SPEC))
 
 
 def test_a_worker_that_dies_is_told(tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "data", "folder", 2))
-    result = preprocess(cases, DeadlyStore(tmp_path / "store", SPEC), RULE)
+    result = preprocess(Intake(cases), DeadlyStore(tmp_path / "store", SPEC))
     assert sorted(result.failures) == ["case_0", "case_1"]
     for name, message in result.failures.items():
-        assert "worker process died" in message
+        assert "died (killed, or out of memory)" in message
         assert message.endswith(f"(case {name})")
 
 
@@ -255,15 +323,14 @@ RUN = """
 import sys
 from pathlib import Path
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.split import SplitRule
-from liverseg_tf.tiles.preprocess import preprocess
+from liverseg_tf.tiles.preprocess import Intake, preprocess
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
 
 if __name__ == "__main__":
     data, store, storage = sys.argv[1:]
     store = TileStore(Path(store), TileSpec(spacing_mm=0.5, tile_shape=(512, 512)), storage)
-    preprocess(find_cases(Path(data)), store, SplitRule(), 1, lambda *c: print(*c, flush=True))
+    preprocess(Intake(find_cases(Path(data))), store, on_case=lambda *c: print(*c, flush=True))
 """
 
 

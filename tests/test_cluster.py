@@ -1,0 +1,150 @@
+"""A real Dask scheduler with two real workers on loopback."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.cluster import DaskCluster
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import run_each
+
+DIES = "__import__('os')._exit(3)"
+
+
+class Cluster:
+    """Processes as a user starts them: `dask scheduler`, and `dask worker ADDRESS` twice."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        file = folder / "scheduler.json"
+        self.scheduler = self.start(
+            "scheduler",
+            "--host=127.0.0.1",
+            "--port=0",
+            "--no-dashboard",
+            f"--scheduler-file={file}",
+        )
+        until(file.exists)
+        self.workers = [
+            self.start(
+                "worker", f"--scheduler-file={file}", "--host=127.0.0.1", "--nthreads=1",
+                "--no-dashboard", f"--local-directory={folder}",
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+
+        from distributed import Client
+
+        with Client(scheduler_file=str(file)) as client:
+            self.address = client.scheduler.address
+            client.wait_for_workers(2, timeout=60)
+
+    def start(self, kind, *arguments):
+        log = open(self.folder / "log", "ab")  # noqa: SIM115 (the process keeps it)
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def stop(self):
+        for process in (*self.workers, self.scheduler):
+            stop(process)
+
+
+def stop(process):
+    """With a worker's nanny goes the worker itself."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("dask"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def own_cluster(tmp_path):
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.stop()
+
+
+def preprocess(dataset, store, *options):
+    arguments = ["preprocess", dataset, store, "--tile", 32, *options]
+    return CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+
+
+def test_a_data_set_is_cut_as_in_processes(cluster, tmp_path, make_dataset, monkeypatch):
+    make_dataset(tmp_path / "data", count=5)
+    broken = tmp_path / "data/images/case_1.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:-50])
+    monkeypatch.chdir(tmp_path)  # the workers' own folder is another one
+    done = preprocess("data", "store", "--dask", cluster.address)
+    assert done.exit_code == 1, done.output
+    (error,) = [line for line in done.output.splitlines() if line.startswith("Error:")]
+    for word in ("truncated", "(case case_1)"):
+        assert word in error
+    preprocess("data", "here", "--workers", 1)
+    stores = [TileStore.open(tmp_path / name) for name in ("store", "here")]
+    assert stores[0].cases == stores[1].cases
+    assert len(stores[0].cases) == 4
+    assert stores[0].split == stores[1].split
+
+
+def test_a_killed_worker_costs_its_own_job_alone(cluster):
+    jobs = ["1", DIES, "3", "4"]
+    outcomes = dict(run_each(eval, jobs, DaskCluster(cluster.address)))
+    died = outcomes.pop(1)
+    assert isinstance(died, LiverSegError)
+    assert "died (killed, or out of memory)" in str(died)
+    assert outcomes == {0: 1, 2: 3, 3: 4}
+
+
+def test_a_cluster_whose_workers_are_gone_does_not_hang_the_run(own_cluster):
+    jobs = ["__import__('time').sleep(600)"] * 3
+    gone = threading.Timer(2, lambda: [stop(worker) for worker in own_cluster.workers])
+    gone.start()
+    outcomes = dict(run_each(eval, jobs, DaskCluster(own_cluster.address, patience_s=2)))
+    gone.join()
+    assert len(outcomes) == 3
+    for outcome in outcomes.values():
+        assert "no worker left" in str(outcome)
+
+
+def test_a_scheduler_that_is_gone_does_not_hang_the_run(own_cluster):
+    jobs = ["__import__('time').sleep(600)"] * 3
+    gone = threading.Timer(2, lambda: stop(own_cluster.scheduler))
+    gone.start()
+    outcomes = dict(run_each(eval, jobs, DaskCluster(own_cluster.address, patience_s=2)))
+    gone.join()
+    assert len(outcomes) == 3
+    for outcome in outcomes.values():
+        assert isinstance(outcome, LiverSegError)
+
+
+def test_no_scheduler_is_one_line(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data")
+    with pytest.raises(LiverSegError, match="Expected a Dask scheduler at tcp:"):
+        list(run_each(eval, ["1"], DaskCluster("tcp://127.0.0.1:9", patience_s=1)))
+    done = preprocess(data, tmp_path / "store", "--dask", "nonsense://x")
+    assert done.exit_code == 1
+    assert "Expected a Dask scheduler at nonsense://x" in done.output
