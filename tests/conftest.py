@@ -36,13 +36,13 @@ def shared_data():
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_volumes():
     """A function: seed, shape (z, row, col) and affine to an int16 CT and its uint8 labels."""
     return _volumes
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_series():
     """A function: folder and volume to a DICOM series of it, one file a slice."""
     return _write_series

@@ -11,9 +11,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from liverseg_tf.ct.dicom_slices import Slice
 from liverseg_tf.ct.rescale import rescale
+from liverseg_tf.ct.volume import check_size
 from liverseg_tf.errors import LiverSegError
-
-LARGEST_VOXELS = 2**32
 
 
 def read_pixels(slices: list[Slice]) -> np.ndarray:
@@ -31,10 +30,7 @@ def read_pixels(slices: list[Slice]) -> np.ndarray:
             for which no decoder is installed.
     """
     shape = (len(slices), *slices[0].shape)
-    if np.prod(shape, dtype=object) > LARGEST_VOXELS:
-        raise LiverSegError(
-            f"Expected at most {LARGEST_VOXELS} voxels. Received the shape {shape[::-1]}."
-        )
+    check_size(shape[::-1], 2, "the series")
     array = np.empty(shape, np.int16)
     start = 0
     # a multi-frame file is parsed once; single-frame files come one by one

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.ct.rescale import rescale
-from liverseg_tf.ct.volume import Volume
+from liverseg_tf.ct.volume import Volume, check_size
 from liverseg_tf.errors import LiverSegError
 
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-LARGEST_VOXELS = 2**32
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -62,7 +61,4 @@ def _check(reader, path: Path) -> None:
             f"Expected one number a voxel in {path}. "
             f"Received {reader.GetNumberOfComponents()} (a colour or vector image)."
         )
-    if np.prod(size, dtype=object) > LARGEST_VOXELS:
-        raise LiverSegError(
-            f"Expected at most {LARGEST_VOXELS} voxels in {path}. Received the shape {size}."
-        )
+    check_size(size, 2, path)

@@ -130,6 +130,8 @@ def _create(path: Path) -> Iterator[BinaryIO]:
 def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray]:
     """The header, and the stored values as (z, row, col) in the machine's byte order."""
     opener = igzip.open if path.name.lower().endswith(".gz") else open
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
+        raise LiverSegError(f"Expected a regular file at {path}. Received a pipe or a device.")
     try:
         with opener(path, "rb") as stream:
             header = read_header(stream, path)

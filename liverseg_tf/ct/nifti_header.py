@@ -6,9 +6,8 @@ from typing import BinaryIO
 import nibabel as nib
 import numpy as np
 
+from liverseg_tf.ct.volume import check_size
 from liverseg_tf.errors import LiverSegError
-
-LARGEST_VOXELS = 2**32
 
 
 def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
@@ -81,10 +80,7 @@ def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> N
             f"Expected a 3D image in {path}. Received the shape {tuple(map(int, shape))}"
             f"{' (choose one of its volumes: --channel 0)' if len(shape) > 3 else ''}."
         )
-    if np.prod(shape, dtype=object) > LARGEST_VOXELS:
-        raise LiverSegError(
-            f"Expected at most {LARGEST_VOXELS} voxels in {path}. Received the shape {shape}."
-        )
+    check_size(shape, dtype.itemsize, path)
     if dtype.kind not in "iuf":
         raise LiverSegError(
             f"Expected whole or real numbers in {path}. Received the data type {dtype} "

@@ -1,5 +1,7 @@
 """A volume: voxels, and where they lie in the patient."""
 
+import math
+import os
 from dataclasses import dataclass, replace
 
 import nibabel as nib
@@ -9,6 +11,7 @@ from liverseg_tf.errors import LiverSegError
 
 ORTHONORMAL_TOLERANCE = 1e-3
 GRID_TOLERANCE_VOXELS = 0.1
+LARGEST_VOXELS = 2**32
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,52 @@ def check_affine(affine: np.ndarray) -> None:
         )
 
 
+def check_size(shape: tuple[int, ...], voxel_bytes: int, what: object) -> None:
+    """Refuse a volume that can't be held, before anything of it is allocated.
+
+    Args:
+        shape: as a header claims it.
+        voxel_bytes: size of a voxel.
+        what: file or series, for the error.
+
+    Raises:
+        LiverSegError: above 2^32 voxels, or above half of the machine's memory.
+    """
+    voxels = np.prod(shape, dtype=object)
+    if voxels > LARGEST_VOXELS:
+        raise LiverSegError(
+            f"Expected at most {LARGEST_VOXELS} voxels in {what}. "
+            f"Received the shape {tuple(map(int, shape))}."
+        )
+    memory = _memory_bytes() / 2  # it becomes tiles beside itself
+    if voxels * voxel_bytes > memory:
+        raise LiverSegError(
+            f"Expected at most {memory / 1e9:.1f} GB (half of the memory) in {what}. "
+            f"Received {voxels * voxel_bytes / 1e9:.1f} GB, the shape {tuple(map(int, shape))}."
+        )
+
+
+def count_not_finite(array: np.ndarray) -> int:
+    """Voxels of (z, row, col) that are NaN or infinite."""
+    if array.dtype.kind != "f":
+        return 0
+    return sum(plane.size - np.count_nonzero(np.isfinite(plane)) for plane in array)
+
+
+def check_finite(image: Volume) -> None:
+    """Refuse an image with voxels that are no numbers: they are lost, or mean something unsaid.
+
+    Raises:
+        LiverSegError: with how many there are.
+    """
+    count = count_not_finite(image.array)
+    if count:
+        raise LiverSegError(
+            f"Expected finite values in the image. Received {count} of {image.array.size} voxels "
+            "that are NaN or infinite: replace them first (air has -1024 HU)."
+        )
+
+
 def check_same_grid(image: Volume, mask: Volume) -> None:
     """Refuse a mask that does not lie on the image's voxels.
 
@@ -122,3 +171,10 @@ def check_same_grid(image: Volume, mask: Volume) -> None:
 
 def _numbers(values: np.ndarray) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
+
+
+def _memory_bytes() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # Windows does not tell
+        return math.inf

@@ -85,7 +85,7 @@ def _grid(case: CaseMeasures):
 
 def _contrast(values: Values):
     if values.not_finite:
-        yield WARNING, "not finite", f"{_percent(values.not_finite)} of the voxels are NaN or inf"
+        yield ERROR, "not finite", f"{_percent(values.not_finite)} of the voxels are NaN or inf"
     if values.low == values.high:
         yield ERROR, "contrast", f"one value everywhere: {values.low:g}"
 

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from liverseg_tf.ct.orientation import to_canonical
-from liverseg_tf.ct.volume import Volume
+from liverseg_tf.ct.volume import Volume, count_not_finite
 from liverseg_tf.dataset.anatomy import Anatomy, measure_anatomy
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.reading import check_one_grid, guesses_geometry, read_volumes
@@ -134,7 +134,7 @@ def _measure_values(array: np.ndarray, labels: np.ndarray | None) -> Values:
         high=high,
         at_low=_share(sample == low),
         at_high=_share(sample == high),
-        not_finite=1 - _share(finite),
+        not_finite=count_not_finite(array) / array.size,
         soft_tissue=_share((sample >= _SOFT_TISSUE_HU[0]) & (sample <= _SOFT_TISSUE_HU[1])),
         percentiles=_percentiles(sample),
         of_labels={label: values for label, values in of_labels.items() if values},

@@ -3,7 +3,7 @@
 from liverseg_tf.ct.correction import lacks_geometry
 from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.orientation import to_canonical
-from liverseg_tf.ct.volume import Volume, check_same_grid
+from liverseg_tf.ct.volume import Volume, check_finite, check_same_grid
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.errors import LiverSegError
 
@@ -21,12 +21,13 @@ def read_case(case: Case, channel: int | None = None) -> tuple[Volume, Volume]:
 
     Raises:
         LiverSegError: when there is no mask, a file is missing or broken, or the mask lies on
-            another grid.
+            another grid, or the image holds NaN or infinity.
     """
     if case.mask is None:
         raise LiverSegError(f"Expected a mask for {case.image}. Received none.")
     image, mask = read_volumes(case, channel)
     check_one_grid(image, mask)
+    check_finite(image)
     return image, mask
 
 

@@ -165,7 +165,7 @@ def test_a_few_nan(write):
         array[3, 3] = np.nan
         return array
 
-    only(write(values(spoil)), "warning", "not finite", "0.15 % of the voxels")
+    only(write(values(spoil)), "error", "not finite", "0.15 % of the voxels")
 
 
 def test_a_missing_intercept_behind_padding(write):
