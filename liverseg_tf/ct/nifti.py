@@ -11,6 +11,8 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from liverseg_tf.atomic import replacing
+from liverseg_tf.ct.labels import as_labels
+from liverseg_tf.ct.rescale import rescale
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
@@ -23,7 +25,7 @@ _GZIP_LEVEL = 2  # isal's levels are 0 to 3; 2 is as small as zlib's default and
 def nifti_stem(path: Path) -> str | None:
     """The file's name without .nii or .nii.gz; None where it is no NIfTI name or hidden."""
     for suffix in SUFFIXES:
-        if path.name.endswith(suffix) and not path.name.startswith("."):
+        if path.name.lower().endswith(suffix) and not path.name.startswith("."):
             return path.name[: -len(suffix)]
     return None
 
@@ -45,7 +47,7 @@ def read_volume(path: Path) -> Volume:
     """
     header, raw = _read(Path(path))
     slope, intercept = header.get_slope_inter()
-    array = _scaled(raw, 1.0, 0.0) if slope is None else _scaled(raw, slope, intercept)
+    array = rescale(raw) if slope is None else rescale(raw, slope, intercept)
     return _volume(array, header, path)
 
 
@@ -58,27 +60,7 @@ def read_labels(path: Path) -> Volume:
     Raises:
         LiverSegError: as `read_volume`, and when a value is no whole number from 0 to 255.
     """
-    volume = read_volume(path)
-    array = volume.array
-    if array.dtype == np.uint8:
-        return volume
-    if array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            whole = np.rint(array)
-            off = ~(np.abs(array - whole) <= 0.01)
-        if off.any():
-            raise LiverSegError(
-                f"Expected whole numbers as labels in {path}. Received {array[off][0]:g} "
-                f"and {int(off.sum()) - 1} more voxels like it (an image instead of a mask?)."
-            )
-        array = whole
-    low, high = array.min(), array.max()
-    if low < 0 or high > 255:
-        raise LiverSegError(
-            f"Expected labels from 0 to 255 in {path}. "
-            f"Received values from {low:g} to {high:g} (an image instead of a mask?)."
-        )
-    return volume.with_array(array.astype(np.uint8))
+    return as_labels(read_volume(path), path)
 
 
 def write_labels(path: Path, labels: Volume) -> None:
@@ -141,7 +123,7 @@ def _create(path: Path) -> Iterator[BinaryIO]:
 
 def _read(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
     """The header, and the stored values as (z, row, col) in the machine's byte order."""
-    opener = igzip.open if path.name.endswith(".gz") else open
+    opener = igzip.open if path.name.lower().endswith(".gz") else open
     try:
         with opener(path, "rb") as stream:
             header = _read_header(stream, path)
@@ -222,25 +204,6 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
             raise EOFError
         data += chunk
     return data
-
-
-def _scaled(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    whole = raw.dtype.kind in "iu" and slope == round(slope) and intercept == round(intercept)
-    if not whole:
-        values = raw.astype(np.float32)
-        if (slope, intercept) != (1, 0):
-            values *= np.float32(slope)
-            values += np.float32(intercept)
-        return values
-    if (slope, intercept) == (1, 0) and raw.dtype in (np.int16, np.uint8):
-        return raw
-    ends = [int(raw.min()) * slope + intercept, int(raw.max()) * slope + intercept]
-    if max(map(abs, (*ends, slope, intercept))) >= 2**31:
-        return (raw * np.float64(slope) + intercept).astype(np.float32)
-    fits = min(ends) >= -(2**15) and max(ends) < 2**15
-    values = np.multiply(raw, int(slope), dtype=np.int64 if raw.dtype.itemsize > 2 else np.int32)
-    values += int(intercept)
-    return values.astype(np.int16 if fits else np.int32, copy=False)
 
 
 def _volume(array: np.ndarray, header: nib.Nifti1Header, path: Path) -> Volume:

@@ -1,0 +1,68 @@
+"""MetaImage and NRRD files, through SimpleITK where it is installed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from liverseg_tf.ct.rescale import rescale
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+LARGEST_VOXELS = 2**32
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+def read_itk(path: Path) -> Volume:
+    """Read a MetaImage or NRRD file, in its own axis order.
+
+    Returns:
+        A volume without header; dtypes as `rescale` gives them.
+
+    Raises:
+        LiverSegError: when SimpleITK is not installed, or the file is missing, broken, not 3D
+            or no scalar image.
+    """
+    try:
+        import SimpleITK as sitk  # an extra
+    except ImportError as error:
+        raise LiverSegError(
+            f"Expected SimpleITK, which reads {path}. "
+            "Received none: install it with pip install 'liverseg_tf[itk]'."
+        ) from error
+    if not Path(path).is_file():
+        raise LiverSegError(f"Expected a file at {path}. Received no such file.")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check(reader, path)
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LiverSegError(
+            f"Expected a whole MetaImage or NRRD file at {path}. Received: {reason}"
+        ) from error
+    affine = np.eye(4)
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    affine[:3, :3] = _LPS_TO_RAS @ direction * image.GetSpacing()
+    affine[:3, 3] = _LPS_TO_RAS @ image.GetOrigin()
+    try:
+        return Volume(rescale(sitk.GetArrayFromImage(image)), affine)
+    except LiverSegError as error:
+        raise LiverSegError(f"{error} (file {path})") from error
+
+
+def _check(reader, path: Path) -> None:
+    size = reader.GetSize()
+    if len(size) != 3:
+        raise LiverSegError(f"Expected a 3D image in {path}. Received the shape {size}.")
+    if reader.GetNumberOfComponents() != 1:
+        raise LiverSegError(
+            f"Expected one number a voxel in {path}. "
+            f"Received {reader.GetNumberOfComponents()} (a colour or vector image)."
+        )
+    if np.prod(size, dtype=object) > LARGEST_VOXELS:
+        raise LiverSegError(
+            f"Expected at most {LARGEST_VOXELS} voxels in {path}. Received the shape {size}."
+        )

@@ -1,0 +1,34 @@
+"""Stored numbers to HU: slope, intercept, and the smallest type that keeps them."""
+
+import numpy as np
+
+
+def rescale(raw: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:
+    """Apply a slope and an intercept.
+
+    Args:
+        raw: whole or real numbers as a file stores them, in the machine's byte order.
+        slope: of the file.
+        intercept: of the file.
+
+    Returns:
+        float32 where `raw` holds floats or slope or intercept is no whole number; otherwise
+        uint8 (where `raw` is that and stays as it is), int16, int32 or float32: the first that
+        holds the values.
+    """
+    whole = raw.dtype.kind in "iu" and slope == round(slope) and intercept == round(intercept)
+    if not whole:
+        values = raw.astype(np.float32)
+        if (slope, intercept) != (1, 0):
+            values *= np.float32(slope)
+            values += np.float32(intercept)
+        return values
+    if (slope, intercept) == (1, 0) and raw.dtype in (np.int16, np.uint8):
+        return raw
+    ends = [int(raw.min()) * slope + intercept, int(raw.max()) * slope + intercept]
+    if max(map(abs, (*ends, slope, intercept))) >= 2**31:
+        return (raw * np.float64(slope) + intercept).astype(np.float32)
+    fits = min(ends) >= -(2**15) and max(ends) < 2**15
+    values = np.multiply(raw, int(slope), dtype=np.int64 if raw.dtype.itemsize > 2 else np.int32)
+    values += int(intercept)
+    return values.astype(np.int16 if fits else np.int32, copy=False)
