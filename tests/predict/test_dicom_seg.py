@@ -13,30 +13,14 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.dicom_seg import write_seg
 
 hd = pytest.importorskip("highdicom")
-TURN = nib.eulerangles.euler2mat(0.2, -0.1, 0.15)
-GRIDS = {  # direction of columns, rows and slices in RAS
-    "axial": [(-1, 0, 0), (0, -1, 0), (0, 0, 1)],
-    "reversed": [(-1, 0, 0), (0, -1, 0), (0, 0, -1)],
-    "rows flipped": [(-1, 0, 0), (0, 1, 0), (0, 0, 1)],
-    "columns flipped": [(1, 0, 0), (0, -1, 0), (0, 0, 1)],
-    "both flipped": [(1, 0, 0), (0, 1, 0), (0, 0, -1)],
-    "coronal": [(-1, 0, 0), (0, 0, -1), (0, -1, 0)],
-    "sagittal": [(0, 1, 0), (0, 0, -1), (1, 0, 0)],
-    "oblique": [*(TURN @ ((-1, 0, 0), (0, -1, 0), (0, 0, 1))).T],
-    "oblique, flipped": [*(TURN @ ((1, 0, 0), (0, -1, 0), (0, 0, -1))).T],
-}
+
+
+AXIAL = np.diag([-0.75, -0.8, 2.5, 1.0])
 
 
 def _labels(hounsfield):
     """Noise: no flip, turn or shift leaves it as it was. The outermost slices have none."""
     return (hounsfield > 0).astype(np.uint8) + (hounsfield > 60).astype(np.uint8)
-
-
-def _affine(directions):
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(directions).T * (0.75, 0.8, 2.5)
-    affine[:3, 3] = -120.5, 33.25, 800
-    return affine
 
 
 def _noise(affine):
@@ -52,9 +36,8 @@ def _written(folder, out, regions=LIVER_REGIONS):
     return series
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-def test_round_trip_through_the_files_it_refers_to(grid, write_dicom, tmp_path):
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS[grid])))
+def test_round_trip_through_the_files_it_refers_to(dicom_affine, write_dicom, tmp_path):
+    folder = write_dicom(tmp_path / "ct", _noise(dicom_affine))
     series = _written(folder, tmp_path / "a.dcm")
     files = {(one := pydicom.dcmread(file)).SOPInstanceUID: one for file in series.files}
     found = hd.seg.segread(tmp_path / "a.dcm")
@@ -66,11 +49,10 @@ def test_round_trip_through_the_files_it_refers_to(grid, write_dicom, tmp_path):
     assert len(found.pixel_array) == 2 * 5  # frames without a voxel are left out
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-def test_round_trip_through_positions_alone(grid, write_dicom, tmp_path):
+def test_round_trip_through_positions_alone(dicom_affine, write_dicom, tmp_path):
     """Frames are placed by what they say of themselves, in a volume that SimpleITK made."""
     sitk = pytest.importorskip("SimpleITK")
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS[grid])))
+    folder = write_dicom(tmp_path / "ct", _noise(dicom_affine))
     _written(folder, tmp_path / "a.dcm")
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
     image = sitk.ReadImage(names)
@@ -94,7 +76,7 @@ def test_round_trip_through_positions_alone(grid, write_dicom, tmp_path):
 
 
 def test_what_it_says_of_itself(write_dicom, tmp_path):
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS["axial"])))
+    folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     regions = Regions({"liver": (1, 2), "left kidney": (3,), "tumour": (2,), "Gewebe ü": (4,)})
     series = _written(folder, tmp_path / "a.dcm", regions)
     source, seg = pydicom.dcmread(series.files[0]), pydicom.dcmread(tmp_path / "a.dcm")
@@ -113,7 +95,7 @@ def test_what_it_says_of_itself(write_dicom, tmp_path):
 
 
 def test_a_volume_without_any_voxel(write_dicom, tmp_path):
-    volume = _noise(_affine(GRIDS["axial"]))
+    volume = _noise(AXIAL)
     folder = write_dicom(tmp_path / "ct", volume.with_array(np.full_like(volume.array, -200)))
     _written(folder, tmp_path / "a.dcm")
     seg = hd.seg.segread(tmp_path / "a.dcm")
@@ -122,7 +104,7 @@ def test_a_volume_without_any_voxel(write_dicom, tmp_path):
 
 
 def test_anonymised_headers_are_enough(write_dicom, tmp_path):
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS["axial"])))
+    folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     for file in folder.iterdir():
         dataset = pydicom.dcmread(file)
         del dataset.PatientID, dataset.PatientName, dataset.SeriesNumber
@@ -140,14 +122,14 @@ def test_anonymised_headers_are_enough(write_dicom, tmp_path):
     ],
 )
 def test_headers_that_cannot_be_referred_to_are_refused(values, message, write_dicom, tmp_path):
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS["axial"])), **values)
+    folder = write_dicom(tmp_path / "ct", _noise(AXIAL), **values)
     with pytest.raises(LiverSegError, match=message):
         _written(folder, tmp_path / "a.dcm")
     assert not (tmp_path / "a.dcm").exists()
 
 
 def test_labels_of_another_grid_are_refused(write_dicom, tmp_path):
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS["axial"])))
+    folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     (series,) = find_series(folder)
     image = read_series(series)
     for change in (np.diag([1, 1, -1, 1.0]), np.diag([1.1, 1, 1, 1])):
@@ -161,7 +143,7 @@ def test_labels_of_another_grid_are_refused(write_dicom, tmp_path):
 
 
 def test_highdicom_is_asked_for(write_dicom, tmp_path, monkeypatch):
-    folder = write_dicom(tmp_path / "ct", _noise(_affine(GRIDS["axial"])))
+    folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(LiverSegError, match=r"pip install 'liverseg_tf\[dicom\]'"):
         _written(folder, tmp_path / "a.dcm")
