@@ -41,8 +41,16 @@ _FINDINGS = {
 _SYNONYMS = {
     **dict.fromkeys(("tumor", "tumors", "cancer", "neoplasm", "carcinoma", "hcc"), "tumour"),
     **dict.fromkeys(("metastases", "mets"), "metastasis"),
-    **{"renal": "kidney", "hepatic": "liver", "pancreatic": "pancreas", "esophagus": "oesophagus"},
+    **{
+        "l": "left",
+        "r": "right",
+        "renal": "kidney",
+        "hepatic": "liver",
+        "pancreatic": "pancreas",
+        "esophagus": "oesophagus",
+    },
 }
+_FILLERS = {"gland", "urinary", "whole", "organ"}
 _UNKNOWN_COLOURS = ((128, 174, 128), (111, 184, 210), (177, 122, 101), (144, 144, 200))
 
 
@@ -75,7 +83,8 @@ def find_anatomy(regions: Regions, name: str) -> Anatomy:
             "Left kidney", "kidney_left" and "left-kidneys" are alike.
 
     Returns:
-        A tissue where the name says neither an organ nor a finding.
+        A tissue where the name says neither an organ nor a finding, or has words beside them
+        that aren't known: a "liver vein" is no liver.
     """
     words = _words(name)
     side = next((SIDES[word] for word in words if word in SIDES), None)
@@ -93,19 +102,25 @@ def find_anatomy(regions: Regions, name: str) -> Anatomy:
 
 
 def _words(name: str) -> list[str]:
+    """The known words of a name; none at all where one is unknown."""
+    spoken = " ".join(re.findall(r"[^\W\d_]+", name.casefold())).replace("gall b", "gallb")
     words = []
-    for word in re.findall(r"[^\W\d_]+", name.casefold()):
-        for form in (word, word.removesuffix("s"), word.removesuffix("es")):
-            form = _SYNONYMS.get(form, form)
-            if form in _ORGANS or form in _FINDINGS or form in SIDES:
-                words.append(form)
-                break
+    for word in spoken.split():
+        forms = [word, word.removesuffix("s"), word.removesuffix("es")]
+        forms = [_SYNONYMS.get(form, form) for form in forms]
+        known = [form for form in forms if form in {*_ORGANS, *_FINDINGS, *SIDES, *_FILLERS}]
+        if not known:
+            return []
+        words.append(known[0])
     return words
 
 
 def _organ(words: list[str]) -> tuple | None:
-    """The last organ: in "hepatic vessel" it is the vessel."""
-    return next((_ORGANS[word] for word in reversed(words) if word in _ORGANS), None)
+    """The one organ, or an organ's vessels; None for several."""
+    organs = [word for word in words if word in _ORGANS]
+    if not organs or (len(organs) > 1 and organs[-1] != "vessel"):
+        return None
+    return _ORGANS[organs[-1]]
 
 
 def _organ_around(regions: Regions, name: str) -> tuple | None:

@@ -12,7 +12,10 @@ from liverseg_tf.ct.volume import GRID_TOLERANCE_VOXELS, Volume
 from liverseg_tf.errors import LiverSegError
 
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_NEEDED_BY_PLACE = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient")
+_NEEDED_BY_PLACE = (
+    *("FrameOfReferenceUID", "PixelSpacing"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+)
 # what may be empty in DICOM, but not left out; anonymised files do that
 _MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),

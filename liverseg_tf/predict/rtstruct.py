@@ -47,20 +47,20 @@ def write_rtstruct(path: Path, series: DicomSeries, labels: Volume, regions: Reg
             slices, or the file can't be written.
     """
     sources = read_sources(series, labels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd values in the source's header
-        dataset = _structure_set(sources)
-        for number, name in enumerate(regions.names, 1):
-            anatomy = find_anatomy(regions, name)
-            contours = _contours(sources, labels.array, regions, name)
-            _add_region(dataset, (number, name), anatomy, contours)
-        try:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd values in the source's header
+            dataset = _structure_set(sources)
+            for number, name in enumerate(regions.names, 1):
+                anatomy = find_anatomy(regions, name)
+                contours = _contours(sources, labels.array, regions, name)
+                _add_region(dataset, (number, name), anatomy, contours)
             with replacing(path) as partial:
                 dataset.save_as(partial, enforce_file_format=True)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise LiverSegError(
-                f"Expected headers that RTSTRUCT can take over, in {series}. Received: {error}."
-            ) from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise LiverSegError(
+            f"Expected headers that RTSTRUCT can take over, in {series}. Received: {error}."
+        ) from error
 
 
 def _structure_set(sources: list[Dataset]) -> Dataset:

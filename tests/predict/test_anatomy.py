@@ -21,6 +21,9 @@ def _find(name):
         ("prostate", "41216001"),
         ("hepatic vessels", "59820001"),
         ("urinary_bladder", "89837001"),
+        ("Gall bladder", "28231008"),
+        ("adrenal glands", "23451007"),
+        ("kidney_2", "64033007"),
     ],
 )
 def test_organs_have_their_codes(name, code):
@@ -44,6 +47,11 @@ def test_a_finding_lies_in_an_organ():
     assert _find("kidney tumor").site == ("64033007", "Kidney")
     assert _find("cancer").site is None
     assert _find("liver metastases").kind[1] == "Neoplasm, Secondary"
+
+
+@pytest.mark.parametrize("name", ["portal vein", "liver vein", "liver spleen", "lung lobe", "7"])
+def test_a_name_is_an_organs_only_as_a_whole(name):
+    assert _find(name).kind == ("85756007", "Tissue")
 
 
 def test_unknown_regions_are_tissue_in_different_colours():
