@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import DSfloat
 
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
@@ -29,6 +32,12 @@ def shared_data():
 def make_volumes():
     """A function: seed, shape (z, row, col) and affine to an int16 CT and its uint8 labels."""
     return _volumes
+
+
+@pytest.fixture
+def write_series():
+    """A function: folder and volume to a DICOM series of it, one file a slice."""
+    return _write_series
 
 
 @pytest.fixture
@@ -59,6 +68,42 @@ def _volumes(seed=0, shape=(6, 20, 24), affine=None):
     labels[tuple(slice(n // 4, n - n // 4) for n in shape)] = 1
     labels[tuple(slice(n // 2, n // 2 + max(1, n // 6)) for n in shape)] = 2
     return Volume(array, affine), Volume(labels, affine)
+
+
+def _write_series(folder, volume, edit=lambda dataset, z: None, name="{:04}.dcm", uid=None):
+    """`edit` may change each data set before it is written; `name` takes the slice's index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spacing = volume.spacing_mm
+    axes = np.diag([-1, -1, 1]) @ volume.affine[:3, :3] / spacing[::-1]  # LPS
+    uid = uid or generate_uid()
+    for z, plane in enumerate(volume.array):
+        place = np.diag([-1, -1, 1, 1]) @ volume.affine @ [0, 0, z, 1]
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, generate_uid()
+        dataset.ImageType, dataset.Modality = ["ORIGINAL", "PRIMARY", "AXIAL"], "CT"
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", uid
+        dataset.PatientID, dataset.PatientName = "p1", "A^B"
+        dataset.SeriesNumber, dataset.SeriesDescription = 3, "Abdomen"
+        dataset.InstanceNumber = z + 1
+        dataset.SliceThickness = _decimal(spacing[0])
+        dataset.ImagePositionPatient = [_decimal(mm) for mm in place[:3]]
+        dataset.ImageOrientationPatient = [_decimal(one) for one in axes[:, :2].T.ravel()]
+        dataset.PixelSpacing = [_decimal(mm) for mm in spacing[1:]]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.Rows, dataset.Columns = plane.shape
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+        dataset.PixelRepresentation = 0
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+        dataset.PixelData = (plane.astype(np.int32) + 1024).astype("<u2").tobytes()
+        edit(dataset, z)
+        dataset.save_as(folder / name.format(z), enforce_file_format=True)
+    return folder
+
+
+def _decimal(value):
+    return DSfloat(float(value), auto_format=True)
 
 
 def _write_description(folder, count):

@@ -23,7 +23,10 @@ from liverseg_tf.cli.progress import progress
     help="Only the cases that were on this side of the split when the model was trained.",
 )
 def predict(inputs, model, out, largest, side) -> None:
-    """Segment every INPUT (NIfTI files, folders of them, data sets) and write OUT/NAME.nii.gz.
+    """Segment every INPUT and write OUT/NAME.nii.gz.
+
+    An INPUT is an image (NIfTI; MetaImage and NRRD with the extra itk), a folder of images, a DICOM
+    series, a tree of them, or a data set.
 
     A mask has the shape, affine, orientation codes and units of its image.
     """

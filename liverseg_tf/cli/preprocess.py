@@ -12,9 +12,9 @@ from liverseg_tf.cli.progress import progress
 @click.argument("store", type=FOLDER)
 @click.option(
     "--layout",
-    type=click.Choice(["msd", "lits", "folder"]),
+    type=click.Choice(["msd", "lits", "folder", "dicom"]),
     help="msd: dataset.json; lits: volume-N.nii and segmentation-N.nii; folder: images/ and "
-    "masks/ with equal names.  [default: found out]",
+    "masks/ with equal names; dicom: a tree of DICOM series, and masks/.  [default: found out]",
 )
 @click.option(
     "--window",

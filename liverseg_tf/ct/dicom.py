@@ -36,7 +36,7 @@ class DicomSeries:
     """Files that share a SeriesInstanceUID.
 
     Args:
-        uid: SeriesInstanceUID; '' for files of one folder whose header has none or is broken.
+        uid: SeriesInstanceUID; '' for what has none in one folder, is broken or unreadable.
         files: sorted by path, which says nothing about their order in the patient.
         images: how many there are, frames counted.
         localizer: whether all of them say that they are scout views.
@@ -73,19 +73,23 @@ def find_series(folder: Path) -> list[DicomSeries]:
     DICOM objects that are no slices of a patient (contours, segmentations, reports, screen
     captures) are passed over. Links are followed, each folder is visited once.
 
-    Raises:
-        LiverSegError: when a folder or file can't be read.
+    What is unreadable or broken comes as a series without UID, which can't be read.
     """
     headers: dict[str, list[tuple[Path, Dataset | None]]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd values are judged where they matter
-        for path in _files(Path(folder)):
+        for path in files_below(folder):
             for dataset in _header(path):
                 uid = "" if dataset is None else str(dataset.get("SeriesInstanceUID") or "")
                 # what has no UID stays together by folder, for its reader to say what is wrong
                 headers.setdefault(uid or str(path.parent), []).append((path, dataset))
         series = [_series(entries) for entries in headers.values()]
     return sorted(series, key=lambda one: one.files[0])
+
+
+def holds_series(folder: Path) -> bool:
+    """Whether there is any DICOM slice in a folder or below it."""
+    return any(True for path in files_below(folder) for _ in _header(path))
 
 
 def volume_series(folder: Path) -> list[DicomSeries]:
@@ -115,9 +119,9 @@ def read_series(series: DicomSeries) -> Volume:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            slices = [one for file in series.files for one in read_slices(file)]
             if not series.uid:
                 raise LiverSegError("Expected a SeriesInstanceUID in each file. Received none.")
-            slices = [one for file in series.files for one in read_slices(file)]
             slices = [one for one in slices if not one.localizer] or slices
             slices, affine = stack_slices(slices)
             return Volume(read_pixels(slices), affine)
@@ -154,9 +158,12 @@ def _frames(dataset: Dataset | None) -> int:
 
 
 def _header(path: Path) -> Iterator[Dataset | None]:
-    """The header of a slice; None for a broken DICOM file; nothing for any other file."""
+    """The header of a slice; None for what is broken or unreadable; nothing for other files."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            yield None
+        if not stat.S_ISREG(mode):  # a pipe would wait for ever
             return
         with open(path, "rb") as stream:
             start = stream.read(132)
@@ -178,7 +185,7 @@ def _header(path: Path) -> Iterator[Dataset | None]:
                     yield None
     except OSError as error:
         if error.errno != errno.ELOOP:  # a link to itself
-            raise LiverSegError(f"Expected to read {path}. Received: {error.strerror}.") from error
+            yield None
 
 
 def _is_slice(dataset: Dataset) -> bool:
@@ -189,16 +196,11 @@ def _is_slice(dataset: Dataset) -> bool:
     return "ImagePositionPatient" in dataset and modality not in _NO_SLICES
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """The files below a folder, hidden ones and DICOMDIR left out."""
-
-    def refuse(error: OSError) -> None:
-        raise LiverSegError(
-            f"Expected to read {error.filename}. Received: {error.strerror}."
-        ) from error
-
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, hidden ones and DICOMDIR left out; and unreadable folders."""
+    unreadable: list[OSError] = []
     visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=unreadable.append):
         place = os.stat(root)
         if (place.st_dev, place.st_ino) in visited:
             folders.clear()
@@ -208,3 +210,4 @@ def _files(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             if not name.startswith(".") and name.upper() != "DICOMDIR":
                 yield Path(root, name)
+    yield from (Path(error.filename) for error in unreadable)

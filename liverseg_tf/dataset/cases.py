@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json
+from liverseg_tf.ct.dicom import DicomSeries, holds_series
+from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
+from liverseg_tf.dataset.dicom_cases import named_series
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)$")
@@ -18,13 +21,19 @@ class Case:
 
     Args:
         name: unique within the data set; predictions are written under it.
-        image: file of the image; the file may be missing, which its reader reports.
+        image: file of the image, folder of one DICOM series, or the series; it may be missing,
+            which its reader reports.
         mask: file of the label map; None where the layout names none.
     """
 
     name: str
-    image: Path
+    image: Path | DicomSeries
     mask: Path | None = None
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the image is there; whether it can be read is another matter."""
+        return isinstance(self.image, DicomSeries) or self.image.exists()
 
 
 def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
@@ -33,13 +42,14 @@ def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
     Args:
         folder: its root.
         layout: 'msd' (dataset.json as in the Medical Segmentation Decathlon), 'lits'
-            (volume-N and segmentation-N anywhere below the folder) or 'folder' (images/ and
-            masks/ with equal names); None finds out.
+            (volume-N and segmentation-N anywhere below the folder), 'folder' (images/ and
+            masks/ with equal names; images may be folders of DICOM files) or 'dicom' (a tree
+            of DICOM series, with their masks in masks/); None finds out.
 
     Raises:
         LiverSegError: when there is no such folder, no case in it, or two files of one name.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # the cases may travel to workers that stand elsewhere
     if not folder.is_dir():
         raise LiverSegError(f"Expected a data set folder at {folder}. Received no such folder.")
     if layout not in (None, *LAYOUTS):
@@ -48,7 +58,8 @@ def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
     if layout is None:
         raise LiverSegError(
             f"Expected a data set in {folder}: a dataset.json (msd), volume-N.nii with "
-            "segmentation-N.nii (lits), or images/ with masks/ (folder). Received none of these."
+            "segmentation-N.nii (lits), images/ with masks/ (folder), or DICOM files (dicom). "
+            "Received none of these."
         )
     cases = LAYOUTS[layout](folder)
     if not cases:
@@ -62,12 +73,14 @@ def recognise_layout(folder: Path) -> str | None:
         return "msd"
     if (folder / "images").is_dir():
         return "folder"
-    return "lits" if _lits_files(folder) else None
+    if _lits_files(folder):
+        return "lits"
+    return "dicom" if holds_series(folder) else None
 
 
 def case_name(path: Path) -> str:
     """The case that a file belongs to: its stem; segmentation-N belongs to volume-N."""
-    stem = nifti_stem(Path(path)) or Path(path).name
+    stem = image_stem(Path(path)) or Path(path).name
     match = LITS_NAME.match(stem)
     return f"volume-{match[2]}" if match else stem
 
@@ -88,6 +101,16 @@ def images_in(folder: Path) -> dict[str, Path]:
     return _by_name(path for path in sorted(Path(folder).iterdir()) if nifti_stem(path))
 
 
+def sources_in(folder: Path) -> dict[str, Path]:
+    """The image files of any format in a folder, and its DICOM folders, by case name.
+
+    Raises:
+        LiverSegError: when two of them have one name.
+    """
+    paths = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith(".")]
+    return _by_name(p for p in paths if image_stem(p) or (p.is_dir() and holds_series(p)))
+
+
 def _msd_cases(folder: Path) -> list[Case]:
     entries = read_json(folder / "dataset.json").get("training")
     if not isinstance(entries, list):
@@ -102,7 +125,7 @@ def _msd_cases(folder: Path) -> list[Case]:
                 f"Received {entry!r}."
             )
         image, mask = (_inside(folder, entry[key]) for key in ("image", "label"))
-        if nifti_stem(image) is None:
+        if image_stem(image) is None:
             continue  # the archives hold ._ files of the machine that packed them
         if image.name != mask.name:
             raise LiverSegError(
@@ -137,12 +160,19 @@ def _lits_files(folder: Path) -> list[Path]:
 def _folder_cases(folder: Path) -> list[Case]:
     if not (folder / "images").is_dir():
         raise LiverSegError(f"Expected a folder images/ in {folder}. Received none.")
-    masks = images_in(folder / "masks") if (folder / "masks").is_dir() else {}
-    return _paired(images_in(folder / "images"), masks, folder / "images", ".nii.gz")
+    return _paired(sources_in(folder / "images"), _masks(folder), folder / "images", ".nii.gz")
+
+
+def _dicom_cases(folder: Path) -> list[Case]:
+    return _paired(named_series(folder), _masks(folder), folder, "")
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    return sources_in(folder / "masks") if (folder / "masks").is_dir() else {}
 
 
 def _paired(
-    images: dict[str, Path], masks: dict[str, Path], folder: Path, suffix: str
+    images: dict[str, Path | DicomSeries], masks: dict[str, Path], folder: Path, suffix: str
 ) -> list[Case]:
     """Pair by name; a mask without its image becomes a case whose image can't be read."""
     return [
@@ -160,4 +190,9 @@ def _by_name(paths) -> dict[str, Path]:
     return named
 
 
-LAYOUTS = {"msd": _msd_cases, "lits": _lits_cases, "folder": _folder_cases}
+LAYOUTS = {
+    "msd": _msd_cases,
+    "lits": _lits_cases,
+    "folder": _folder_cases,
+    "dicom": _dicom_cases,
+}

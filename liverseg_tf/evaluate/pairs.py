@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from liverseg_tf.ct.dicom import DicomSeries
 from liverseg_tf.dataset.cases import (
     case_name,
     find_cases,
@@ -28,7 +29,7 @@ class Pair:
     case: str
     truth: Path | None = None
     prediction: Path | None = None
-    image: Path | None = None
+    image: Path | DicomSeries | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -73,9 +74,7 @@ def _truths(path: Path) -> dict[str, Pair]:
         cases = [case for case in find_cases(path) if case.mask is not None]
         if cases:
             return {
-                case.name: Pair(
-                    case.name, case.mask, image=case.image if case.image.is_file() else None
-                )
+                case.name: Pair(case.name, case.mask, image=case.image if case.has_image else None)
                 for case in cases
             }
     return {case: Pair(case, mask) for case, mask in _masks(path).items()}

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.intensity import Window
-from liverseg_tf.ct.nifti import read_labels, read_volume
+from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.html import Page, asset, write_page
@@ -93,7 +94,7 @@ def worst_first(evaluation: Evaluation) -> list[str]:
 
 def _read(pair: Pair) -> CaseVolumes:
     truth, prediction = read_labels(pair.truth), read_labels(pair.prediction)
-    return CaseVolumes(pair.case, read_volume(pair.image), truth, prediction)
+    return CaseVolumes(pair.case, read_image(pair.image), truth, prediction)
 
 
 def _write_viewer(

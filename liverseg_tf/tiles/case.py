@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.ct.nifti import read_labels, read_volume
+from liverseg_tf.ct.dicom import DicomSeries, files_below
+from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.dataset.cases import Case
@@ -56,7 +57,7 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
     if case.mask is None:
         raise LiverSegError(f"Expected a mask for {case.image}. Received none (case {case.name})")
     try:
-        image, mask = read_volume(case.image), read_labels(case.mask)
+        image, mask = read_image(case.image), read_label_image(case.mask)
         # a mask that was stored in another axis order fits as well: both are turned
         check_same_grid(to_canonical(image), to_canonical(mask))
         tiles = cut_tiles(image, mask, spec)
@@ -123,14 +124,31 @@ def checksum(image: np.ndarray, mask: np.ndarray) -> str:
 
 
 def fingerprint(case: Case) -> dict:
-    """Size and time of a case's files, which tell whether it has to be cut again."""
+    """Size and time of a case's files, which tell whether it has to be cut again.
+
+    Returns:
+        `bytes` and `modified_ns` of image and mask; of a DICOM series the sum and the newest,
+        and how many `files` it has.
+    """
     try:
-        stats = [Path(file).stat() for file in (case.image, case.mask)]
+        image = [file.stat() for file in _files(case.image)]
+        mask = Path(case.mask).stat()
     except OSError as error:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
-    return {"bytes": [s.st_size for s in stats], "modified_ns": [s.st_mtime_ns for s in stats]}
+    size, modified = (
+        sum(stat.st_size for stat in image),
+        max((stat.st_mtime_ns for stat in image), default=0),
+    )
+    found = {"bytes": [size, mask.st_size], "modified_ns": [modified, mask.st_mtime_ns]}
+    return found if len(image) == 1 else {**found, "files": len(image)}
+
+
+def _files(image: Path | DicomSeries) -> list[Path]:
+    if isinstance(image, DicomSeries):
+        return list(image.files)
+    return list(files_below(image)) if Path(image).is_dir() else [Path(image)]
 
 
 def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:

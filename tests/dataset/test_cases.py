@@ -169,8 +169,8 @@ def test_no_folder(tmp_path):
 
 
 def test_an_unknown_layout(tmp_path):
-    with pytest.raises(SettingsError, match=r"msd, lits, folder\. Received 'dicom'"):
-        find_cases(tmp_path, "dicom")
+    with pytest.raises(SettingsError, match=r"msd, lits, folder, dicom\. Received 'x'"):
+        find_cases(tmp_path, "x")
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,13 @@ def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
         find_images([one, two])
     assert find_images([one, one]) == {"a": one}
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LiverSegError, match=r"Expected NIfTI files or a data set in .*empty"):
+    with pytest.raises(
+        LiverSegError, match=r"Expected image files, DICOM files or a data set in .*empty"
+    ):
         find_images([tmp_path / "empty"])
-    with pytest.raises(LiverSegError, match=r"Expected a .nii or .nii.gz file or a folder"):
+    with pytest.raises(
+        LiverSegError, match=r"Expected a file ending in .nii.gz, .nii, .* or a folder"
+    ):
         find_images([tmp_path / "scan.png"])
 
 
@@ -72,3 +76,22 @@ def test_a_folder_that_cannot_be_written_fails_by_case(tmp_path, bright_is_liver
         {"a": _write(tmp_path / "a.nii.gz")}, bright_is_liver(), tmp_path / "out"
     )
     assert "Expected to write" in failures["a"]
+
+
+def test_dicom_folders_and_trees_are_found_and_predicted(
+    tmp_path, make_volumes, write_series, bright_is_liver
+):
+    ct, _ = make_volumes(shape=(4, 20, 20))
+    write_series(tmp_path / "tree" / "p1", ct)
+    write_series(tmp_path / "tree" / "p2" / "CT", ct)
+    assert list(find_images([tmp_path / "tree"])) == ["p1", "p2_CT"]
+    (tmp_path / "tree" / "p2" / "CT" / "0001.dcm").unlink()
+    found = find_images([tmp_path / "tree" / "p1", tmp_path / "tree" / "p2"])
+    assert list(found) == ["p1", "p2"]
+    failures = predict_cases(found, bright_is_liver(), tmp_path / "out")
+    assert failures.keys() == {"p2"}
+    assert "equal distances" in failures["p2"]
+    assert nib.load(tmp_path / "out" / "p1.nii.gz").shape == (20, 20, 4)
+    _write(tmp_path / "tree" / "a.nii")
+    with pytest.raises(LiverSegError, match="either image files or DICOM files"):
+        find_images([tmp_path / "tree"])

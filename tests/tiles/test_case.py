@@ -1,10 +1,12 @@
 import json
+import os
 from itertools import permutations
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.dicom import find_series
 from liverseg_tf.ct.intensity import PercentileRange
 from liverseg_tf.ct.nifti import read_labels, write_labels, write_volume
 from liverseg_tf.ct.orientation import to_canonical
@@ -173,3 +175,26 @@ def test_what_a_tile_cuts_off_is_counted(tile, outside):
     assert tiles.record["labelled_outside"] == outside
     empty = cut_tiles(Volume(image, affine), Volume(mask * 0, affine), spec)
     assert empty.record["labelled_outside"] == 0
+
+
+def test_a_dicom_series_is_cut_like_its_nifti(tmp_path, make_volumes, write_series):
+    image, mask = make_volumes()
+    write_series(tmp_path / "tree" / "a", image)
+    write_volume(tmp_path / "a.nii", image)
+    write_labels(tmp_path / "mask.nii.gz", mask)
+    (series,) = find_series(tmp_path / "tree")
+    sources = (series, tmp_path / "tree" / "a", tmp_path / "a.nii")
+    cases = [Case("a", source, tmp_path / "mask.nii.gz") for source in sources]
+    records = [cut_case(case, TileSpec()).record for case in cases]
+    assert len({record["checksum"] for record in records}) == 1
+    before = [fingerprint(case) for case in cases]
+    assert before == [record["source"] for record in records]
+    assert before[0] == before[1]
+    assert before[0]["files"] == len(image.array)
+    assert before[0]["bytes"][0] == sum(file.stat().st_size for file in series.files)
+    os.utime(series.files[3], ns=(0, 2**62))
+    assert fingerprint(cases[0]) != before[0]
+    series.files[2].unlink()
+    assert fingerprint(cases[1])["files"] == len(image.array) - 1
+    with pytest.raises(LiverSegError, match="No such file"):
+        fingerprint(cases[0])
