@@ -6,8 +6,6 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.tiles.network import NetworkSpec
@@ -74,37 +72,25 @@ def dicom_affine(request):
 
 
 @pytest.fixture
-def write_dicom():
-    """A function: folder, volume and header values to a DICOM series in shuffled files."""
-    return _write_dicom
+def write_dicom(write_series):
+    """A function: folder, volume and header values to a series that others can refer to.
 
+    Its files are shuffled; their stored values are HU + 1024.
+    """
 
-def _write_dicom(folder, volume, **values):
-    folder.mkdir()
-    affine = np.diag([-1, -1, 1, 1]) @ volume.affine  # LPS
-    step = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    row_mm, col_mm = volume.spacing_mm[1:]
-    series, study, frame = (generate_uid() for _ in range(3))
-    names = np.random.default_rng(0).permutation(len(volume.array))
-    for z, name in enumerate(names):
-        dataset = Dataset()
-        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, generate_uid()
-        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, study
-        dataset.FrameOfReferenceUID, dataset.Modality = frame, "CT"
-        dataset.PatientID, dataset.PatientName, dataset.SeriesNumber = "7", "Doe^Jane", 3
-        dataset.InstanceNumber = int(name) + 1
-        dataset.ImagePositionPatient = [f"{mm:.6f}" for mm in (affine @ (0, 0, z, 1))[:3]]
-        dataset.ImageOrientationPatient = [f"{of:.8f}" for of in step[:, :2].T.ravel()]
-        dataset.PixelSpacing = [row_mm, col_mm]
-        dataset.Rows, dataset.Columns = volume.array.shape[1:]
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.BitsAllocated = dataset.BitsStored = 16
-        dataset.HighBit, dataset.PixelRepresentation = 15, 1
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
-        for keyword, value in values.items():
-            setattr(dataset, keyword, value)
-        dataset.PixelData = volume.array[z].astype("<i2").tobytes()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.save_as(folder / f"{name:03}.dcm", enforce_file_format=True)
-    return folder
+    def write(folder, volume, **values):
+        def edit(dataset, z):
+            dataset.FrameOfReferenceUID = "1.2.3.5"
+            for keyword, value in values.items():
+                setattr(dataset, keyword, value)
+
+        write_series(folder, volume, edit)
+        for place, file in zip(
+            np.random.default_rng(0).permutation(len(volume.array)),
+            sorted(folder.iterdir()),
+            strict=True,
+        ):
+            file.rename(folder / f"IMG{place}")
+        return folder
+
+    return write
