@@ -47,9 +47,10 @@ def main() -> None:
     options = parser.parse_args()
     print_hardware()
     dataset = make_dataset(options.work, options.data, options.phantoms)
-    slices = count_slices(dataset)
-    print(f"{len(find_cases(dataset))} cases, {slices} slices of 512x512; {PROCESSES} processes")
     ours, gigabytes = measure_ours(dataset, options.work / "store", options.repeats)
+    cases = TileStore.open(options.work / "store").cases
+    slices = sum(case["slices"] for case in cases.values())
+    print(f"{len(cases)} cases, {slices} slices of 512x512; {PROCESSES} processes")
     report("liverseg", slices / ours, gigabytes)
     for peer in (measure_monai, measure_nnunet) if options.peers else ():
         seconds, gigabytes = peer(options.peers, dataset, options.work, options.repeats)
@@ -82,12 +83,6 @@ def make_dataset(work: Path, data: Path | None, phantoms: int) -> Path:
         )
     (dataset / "dataset.json").write_text(json.dumps(description))
     return dataset
-
-
-def count_slices(dataset: Path) -> int:
-    import nibabel as nib
-
-    return sum(nib.load(case.image).shape[2] for case in find_cases(dataset))
 
 
 def measure_ours(dataset: Path, store: Path, repeats: int) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.spec import TileSpec
 
+LARGEST_SIDE = 8192
 _SLAB = 32  # slices at a time: float copies of a whole volume are never made
 _BODY_SLICES = 16
 _BODY_HU = -300
@@ -49,7 +50,8 @@ class TileGrid:
             spec: of the tiles; its tile shape is centred on the body.
 
         Raises:
-            LiverSegError: when percentiles are asked of an image without contrast.
+            LiverSegError: when percentiles are asked of an image without contrast, or its
+                spacing would make slices of an absurd size.
         """
         native = canonical.spacing_mm[1:]
         spacing = native if spec.spacing_mm is None else (spec.spacing_mm,) * 2
@@ -59,6 +61,11 @@ class TileGrid:
             windows = (spec.percentiles.window_of(canonical.array),)
             floor = windows[0].lower_hu
         resampler = PlaneResampler.to_spacing(canonical.array.shape[1:], native, spacing)
+        if max(resampler.target_shape) > LARGEST_SIDE:
+            raise LiverSegError(
+                f"Expected slices of at most {LARGEST_SIDE} pixels a side at {spacing[0]:g} mm. "
+                f"Received {resampler.target_shape}: the image says {native} mm for its pixels."
+            )
         shape = spec.tile_shape or resampler.target_shape
         origin = (0, 0)
         if spec.tile_shape is not None:

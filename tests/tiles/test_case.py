@@ -1,10 +1,12 @@
 import json
 import os
-from itertools import permutations
+from itertools import count, permutations
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from liverseg_tf.ct.dicom import find_series
 from liverseg_tf.ct.intensity import PercentileRange
@@ -198,3 +200,40 @@ def test_a_dicom_series_is_cut_like_its_nifti(tmp_path, make_volumes, write_seri
     assert fingerprint(cases[1])["files"] == len(image.array) - 1
     with pytest.raises(LiverSegError, match="No such file"):
         fingerprint(cases[0])
+
+
+numbers = count()
+FIELDS = {  # of a NIfTI header, with values that no scanner writes
+    "dim": st.lists(st.integers(-3, 70), min_size=8, max_size=8),
+    "pixdim": st.lists(st.floats(width=32), min_size=8, max_size=8),
+    "vox_offset": st.floats(width=32),
+    "datatype": st.sampled_from([0, 1, 2, 4, 8, 16, 64, 128, 256, 512, 768, 1024, 2304, 77]),
+    "scl_slope": st.floats(width=32),
+    "scl_inter": st.floats(width=32),
+    "qform_code": st.integers(-2, 6),
+    "sform_code": st.integers(-2, 6),
+    "quatern_b": st.floats(width=32),
+    "quatern_c": st.floats(width=32),
+    "srow_x": st.lists(st.floats(width=32), min_size=4, max_size=4),
+    "srow_z": st.lists(st.floats(width=32), min_size=4, max_size=4),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=FIELDS), st.integers(-9, 9))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_header_is_cut_or_told(tmp_path, fields, power):
+    """Spacings of 10^-9 to 10^9 mm among them: what is cut stays of a size that fits."""
+    scale = 10.0**power
+    image = nib.Nifti1Image(np.zeros((9, 8, 7), np.int16), np.diag([scale, scale, 2, 1]))
+    image.header["vox_offset"] = 352
+    for field, value in fields.items():
+        image.header[field] = value
+    content = image.header.binaryblock + b"\0" * (4 + 9 * 8 * 7 * 16)
+    path = tmp_path / f"{next(numbers)}.nii"
+    path.write_bytes(content)
+    told = None
+    try:
+        assert cut_case(Case("c", path, path), SMALL).image.dtype == np.uint8
+    except LiverSegError as error:
+        told = str(error)
+    assert told is None or (told.endswith("(case c)") and "\n" not in told)
