@@ -23,7 +23,7 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
 SUFFIXES = (".nii.gz", ".nii")
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 20
 _GZIP_LEVEL = 2  # isal's levels are 0 to 3; 2 is as small as zlib's default and six times faster
 
 
@@ -153,14 +153,16 @@ def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray
     return header, raw.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
-    """`size` bytes, taken in steps: what a header claims is never allocated at once."""
-    data = bytearray()
-    while len(data) < size:
-        chunk = stream.read(min(_CHUNK_BYTES, size - len(data)))
-        if not chunk:
+def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
+    """`size` bytes: what a header claims is reserved, but takes memory only as it is read."""
+    data = np.empty(size, np.uint8)
+    view = memoryview(data)
+    start = 0
+    while start < size:
+        count = stream.readinto(view[start : start + _CHUNK_BYTES])
+        if not count:
             raise EOFError
-        data += chunk
+        start += count
     return data
 
 

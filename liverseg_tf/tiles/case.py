@@ -158,7 +158,8 @@ def _files(image: Path | DicomSeries) -> list[Path]:
 
 def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:
     slices: dict[str, list[int]] = {}
-    for z, plane in enumerate(mask):
+    for z in np.flatnonzero(mask.any(axis=(1, 2))):
+        plane = mask[z]
         for label in np.flatnonzero(np.bincount(plane.reshape(-1))[1:]) + 1:
-            slices.setdefault(str(label), []).append(z)
+            slices.setdefault(str(label), []).append(int(z))
     return slices
