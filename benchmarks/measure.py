@@ -19,22 +19,31 @@ def median_of(job, repeats: int):
     return statistics.median(times), result
 
 
+# a process in between: on Linux a child begins with the peak of the process that forked it
+_MEASURED = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+done = subprocess.run(sys.argv[1:])
+seconds = time.perf_counter() - started
+print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2)
+sys.exit(done.returncode)
+"""
+
+
 def run_command(command: list, **options) -> tuple[float, float]:
-    """Seconds of a command, and the peak memory in GB of its largest process."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [str(part) for part in command],
+    """Seconds of a command, and the peak memory in GiB of its largest process."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
         **options,
     )
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"{output}\nfailed: {' '.join(map(str, command))}")
-    return seconds, usage.ru_maxrss / 1024**2
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\nfailed: {' '.join(map(str, command))}")
+    seconds, gigabytes = done.stdout.splitlines()[-1].split()
+    return float(seconds), float(gigabytes)
 
 
 def print_hardware() -> None:

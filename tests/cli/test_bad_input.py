@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -201,17 +200,18 @@ def done(tmp_path_factory, make_volumes, write_series):
             BAD[name][0](files)
     command = [sys.executable, "-c", "from liverseg_tf.cli.main import liverseg; liverseg()"]
     command += ["preprocess", folder / "data", folder / "store", "--tile", 32, "--workers", 2]
-    with open(folder / "out", "w+") as out, open(folder / "err", "w+") as err:
-        process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)  # of the largest process of its tree
-        process.returncode = os.waitstatus_to_exitcode(status)
-    yield SimpleNamespace(
-        returncode=process.returncode,
-        stdout=(folder / "out").read_text(),
-        stderr=(folder / "err").read_text(),
-        store=folder / "store",
-        peak_bytes=usage.ru_maxrss * 1024,
+    # a process in between: on Linux a child begins with the peak of the process that forked it
+    between = (
+        "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
     )
+    result = subprocess.run(
+        [sys.executable, "-c", between, *map(str, command)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    result.store = folder / "store"
+    result.peak_bytes = int(result.stdout.splitlines()[-1]) * 1024
+    yield result
     shutil.rmtree(folder)
 
 
