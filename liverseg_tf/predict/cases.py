@@ -1,20 +1,20 @@
-"""Stage 3 for files: which images there are, and a mask for each."""
+"""Which images there are to be segmented."""
 
-from collections.abc import Callable, Iterable
+import csv
+from collections.abc import Iterable
 from pathlib import Path
 
-from liverseg_tf.ct.nifti import nifti_stem, read_volume, write_labels
+from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.dataset.cases import case_name, find_cases, images_in, recognise_layout
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.postprocess import keep_largest
-from liverseg_tf.predict.volume import Predictor, predict_volume
 
 
 def find_images(inputs: Iterable[Path]) -> dict[str, Path]:
     """Images by case name.
 
     Args:
-        inputs: NIfTI files, folders of NIfTI files, and data sets.
+        inputs: NIfTI files, folders of NIfTI files, data sets, and tables (.csv) with a column
+            `image` (paths, relative ones from the table's folder) and, if names are wanted, `name`.
 
     Raises:
         LiverSegError: when an input is none of these, or two images have one name.
@@ -29,40 +29,6 @@ def find_images(inputs: Iterable[Path]) -> dict[str, Path]:
     return images
 
 
-def predict_cases(
-    images: dict[str, Path],
-    predictor: Predictor,
-    out: Path,
-    largest: tuple[str, ...] = (),
-    on_case: Callable[[str, str | None], None] = lambda name, failure: None,
-) -> dict[str, str]:
-    """Write the mask of every image as `out/NAME.nii.gz`, each whole or not at all.
-
-    Args:
-        images: files by case name.
-        predictor: of the slices.
-        out: folder of the masks.
-        largest: regions of which only the largest component is kept.
-        on_case: called with a case's name, and its failure or None, as each one ends.
-
-    Returns:
-        Case to reason, for those that failed; the others are written.
-    """
-    failures: dict[str, str] = {}
-    for name, image in images.items():
-        try:
-            volume = read_volume(image)
-            labels = predict_volume(volume, predictor)
-            if largest:
-                kept = keep_largest(labels.array, predictor.network.regions, largest)
-                labels = labels.with_array(kept)
-            write_labels(Path(out) / f"{name}.nii.gz", labels)
-        except LiverSegError as error:
-            failures[name] = str(error.about(name))
-        on_case(name, failures.get(name))
-    return failures
-
-
 def _images_of(path: Path) -> dict[str, Path]:
     if path.is_dir():
         if recognise_layout(path):
@@ -71,6 +37,33 @@ def _images_of(path: Path) -> dict[str, Path]:
         if not images:
             raise LiverSegError(f"Expected NIfTI files or a data set in {path}. Received none.")
         return images
+    if path.suffix.lower() == ".csv":
+        return _images_of_table(path)
     if nifti_stem(path) is None:
-        raise LiverSegError(f"Expected a .nii or .nii.gz file or a folder. Received {path}.")
+        raise LiverSegError(f"Expected a .nii, .nii.gz or .csv file or a folder. Received {path}.")
     return {case_name(path): path}
+
+
+def _images_of_table(path: Path) -> dict[str, Path]:
+    images: dict[str, Path] = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LiverSegError(f"Expected a table at {path}. Received: {reason}.") from error
+    for row in rows:
+        if not row.get("image"):
+            raise LiverSegError(
+                f"Expected a path in the column image of each row of {path}. Received {row}."
+            )
+        image = path.parent / row["image"].strip()
+        name = (row.get("name") or "").strip() or case_name(image)
+        if name in images or Path(name).name != name or name.startswith("."):
+            raise LiverSegError(
+                f"Expected names in {path} that can be files, each once. Received {name!r}."
+            )
+        images[name] = image
+    if not images:
+        raise LiverSegError(f"Expected rows in {path}. Received none.")
+    return images

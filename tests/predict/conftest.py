@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.run import Run
@@ -18,6 +19,8 @@ class BrightIsLiver:
 
     def __init__(self, spacing_mm=None, context=1, stride=16):
         self.network = NetworkSpec(TileSpec(spacing_mm=spacing_mm), LIVER_REGIONS, context, stride)
+        self.postprocessing = PostProcessing()
+        self.fingerprint = "bright"
         self.shapes = set()
 
     def probabilities(self, tiles):

@@ -1,11 +1,12 @@
-import nibabel as nib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.cases import find_images, predict_cases
+from liverseg_tf.predict.cases import find_images
 
 
 def _write(path, bright=100):
@@ -36,39 +37,30 @@ def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(LiverSegError, match=r"Expected NIfTI files or a data set in .*empty"):
         find_images([tmp_path / "empty"])
-    with pytest.raises(LiverSegError, match=r"Expected a .nii or .nii.gz file or a folder"):
+    with pytest.raises(LiverSegError, match=r"Expected a .nii, .nii.gz or .csv file or a folder"):
         find_images([tmp_path / "scan.png"])
 
 
-def test_masks_lie_on_the_grid_of_their_images_and_a_broken_file_stops_nothing(
-    tmp_path, bright_is_liver
-):
-    images = {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "broken", "z")}
-    images["missing"] = tmp_path / "missing.nii.gz"
-    images["broken"].write_bytes(images["broken"].read_bytes()[:100])
-    ended = []
-    failures = predict_cases(
-        images, bright_is_liver(), tmp_path / "out", (), lambda *case: ended.append(case)
-    )
-    assert [name for name, _ in ended] == ["a", "broken", "z", "missing"]
-    assert failures.keys() == {"broken", "missing"}
-    assert all("\n" not in reason and name in reason for name, reason in failures.items())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii.gz", "z.nii.gz"]
-    image, mask = nib.load(images["a"]), nib.load(tmp_path / "out" / "a.nii.gz")
-    np.testing.assert_array_equal(image.affine, mask.affine)
-    np.testing.assert_array_equal(np.asanyarray(mask.dataobj), np.asanyarray(image.dataobj) == 100)
+def test_a_table_names_images(tmp_path):
+    _write(tmp_path / "x" / "a.nii.gz")
+    table = tmp_path / "list.csv"
+    table.write_text("image,name\nx/a.nii.gz,first\n/abs/volume-7.nii,\n")
+    assert find_images([table]) == {
+        "first": tmp_path / "x" / "a.nii.gz",
+        "volume-7": Path("/abs/volume-7.nii"),
+    }
 
 
-def test_the_largest_component_on_request(tmp_path, bright_is_liver):
-    images = {"a": _write(tmp_path / "a.nii.gz")}
-    predict_cases(images, bright_is_liver(), tmp_path / "out", ("liver",))
-    mask = np.asanyarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj)
-    assert mask.sum() == 2 * 7 * 7
-
-
-def test_a_folder_that_cannot_be_written_fails_by_case(tmp_path, bright_is_liver):
-    (tmp_path / "out").write_text("a file")
-    failures = predict_cases(
-        {"a": _write(tmp_path / "a.nii.gz")}, bright_is_liver(), tmp_path / "out"
-    )
-    assert "Expected to write" in failures["a"]
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expected rows"),
+        ("file\na.nii\n", "Expected a path in the column image"),
+        ("image,name\na.nii,one\nb.nii,one\n", "each once. Received 'one'"),
+        ("image,name\na.nii,../one\n", "Received '../one'"),
+    ],
+)
+def test_what_is_no_table_of_images_is_refused(tmp_path, text, says):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(LiverSegError, match=says):
+        find_images([tmp_path / "list.csv"])
