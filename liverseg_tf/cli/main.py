@@ -10,7 +10,17 @@ from liverseg_tf.cli.command import CONTEXT
 from liverseg_tf.cli.config import load_defaults
 
 # the order in which data flows
-COMMANDS = ("demo", "phantom", "preprocess", "train", "predict", "evaluate", "view", "completion")
+COMMANDS = (
+    "demo",
+    "phantom",
+    "preprocess",
+    "train",
+    "tune",
+    "predict",
+    "evaluate",
+    "view",
+    "completion",
+)
 
 
 class LazyGroup(click.Group):

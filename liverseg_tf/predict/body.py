@@ -45,7 +45,9 @@ class Field:
 
         Body is what is brighter than -300 HU, in images without HU than the window's lower end
         (which leaves everything where the background is noisy). The box is larger than the body
-        by one stride on each side, so that its skin doesn't lie at the edge.
+        by one stride on each side, and no smaller than the tiles that the network has learnt
+        from. Networks of whole slices see whole slices. It begins at a multiple of the stride,
+        without which masks would differ by one or two percent of their voxels.
 
         Args:
             canonical: the image in canonical order.
@@ -58,15 +60,19 @@ class Field:
         grid = whole.grid
         threshold = BODY_HU if network.tiles.percentiles is None else grid.floor
         z, *plane = _extent(canonical.array, threshold)
+        least = network.padded(network.tiles.tile_shape or grid.shape)
         origin, shape = [], []
-        for (first, last), native, length, padded in zip(
-            plane, grid.native_shape, grid.resampler.target_shape, grid.shape, strict=True
+        for (first, last), native, length, padded, tile in zip(
+            plane, grid.native_shape, grid.resampler.target_shape, grid.shape, least, strict=True
         ):
-            start = max(int(first * length / native) - network.stride, 0)
-            stop = min(int(np.ceil((last + 1) * length / native)) + network.stride, length)
-            size = min(-(-(stop - start) // network.stride) * network.stride, padded)
-            # what is missing to the stride comes from the slice, not from beyond its end
-            origin.append(max(min(start, length - size), 0))
+            start = int(first * length / native) - network.stride
+            stop = int(np.ceil((last + 1) * length / native)) + network.stride
+            missing = max(tile - (stop - start), 0)
+            # whole strides from the slice's corner: pooling then joins the same pixels
+            start = max(start - missing // 2, 0) // network.stride * network.stride
+            stop = -(-max(stop, start + tile) // network.stride) * network.stride
+            size = min(stop - start, padded)
+            origin.append(min(start, padded - size))
             shape.append(size)
         return cls(replace(grid, origin=tuple(origin), shape=tuple(shape)), range(z[0], z[1] + 1))
 

@@ -17,8 +17,9 @@ from liverseg_tf.train.unet import UNetSpec, build_unet
 class BrightIsLiver:
     """Liver above -70 HU, tumour above 150 HU, by the middle slice of the context."""
 
-    def __init__(self, spacing_mm=None, context=1, stride=16):
-        self.network = NetworkSpec(TileSpec(spacing_mm=spacing_mm), LIVER_REGIONS, context, stride)
+    def __init__(self, spacing_mm=None, context=1, stride=16, tile=256):
+        tiles = TileSpec(spacing_mm=spacing_mm, tile_shape=tile and (tile, tile))
+        self.network = NetworkSpec(tiles, LIVER_REGIONS, context, stride)
         self.postprocessing = PostProcessing()
         self.fingerprint = "bright"
         self.shapes = set()

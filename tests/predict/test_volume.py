@@ -133,12 +133,16 @@ def test_air_around_the_body_is_not_looked_at(bright_is_liver):
     values[5:15, 60:120, 40:90] = -100
     values[8:12, 80:100, 50:70] = 100
     image = Volume(values, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    predictor, slices = bright_is_liver(), []
+    predictor, slices = bright_is_liver(tile=32), []
     found = predict_volume(image, predictor, Inference(4), slices.append)
     np.testing.assert_array_equal(found.array, values == 100)
     assert sum(slices) == 10
-    # 60 x 50 and one stride of 16 on each side, up to a multiple of it
-    assert predictor.shapes == {(4, 96, 96, 1)}
+    # 60 x 50 with one stride of 16 on each side, from stride to stride: rows 32-144, cols 16-112
+    assert predictor.shapes == {(4, 112, 96, 1)}
+    for tile, shape in ((112, (112, 112)), (170, (176, 160)), (None, (208, 160))):
+        predictor = bright_is_liver(tile=tile)
+        np.testing.assert_array_equal(predict_volume(image, predictor).array, found.array)
+        assert predictor.shapes == {(8, *shape, 1)}
     whole = predict_volume(image, bright_is_liver(), Inference(4, crop=False))
     np.testing.assert_array_equal(found.array, whole.array)
 
@@ -149,7 +153,7 @@ def test_a_body_at_the_edge_loses_nothing(at, bright_is_liver):
     values[:, at[0] : at[0] + 26, at[1] : at[1] + 27] = 100
     for spacing in (None, 1.3):
         image = Volume(values, np.diag([-1.0, -1.0, 1.0, 1.0]))
-        found = predict_volume(image, bright_is_liver(spacing))
+        found = predict_volume(image, bright_is_liver(spacing, tile=32))
         whole = predict_volume(image, bright_is_liver(spacing), Inference(crop=False))
         np.testing.assert_array_equal(found.array, whole.array)
         assert found.array.any()
