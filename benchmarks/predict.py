@@ -184,7 +184,7 @@ def measure_monai(work: Path, repeats: int) -> tuple[float, str]:
             t.ScaleIntensityRanged("image", -200, 250, 0, 1, clip=True),
         ]
     )
-    inferer = SliceInferer((TILE, TILE), sw_batch_size=8, spatial_dim=2)
+    inferer = SliceInferer(roi_size=(TILE, TILE), sw_batch_size=8, spatial_dim=2)
     after = t.Compose(
         [
             t.Activationsd("pred", sigmoid=True),

@@ -10,7 +10,7 @@ from liverseg_tf.tiles.network import NetworkSpec
 
 _BASE_BYTES = 0.65e9  # Python, TensorFlow and a model
 _PIXEL_BYTES = 600  # a network of 16 filters at its first level holds these for each pixel
-_MASK_BYTES = 3  # for each voxel: masks, and copies of them while they are processed
+_MASK_BYTES = 2  # for each voxel: masks, and a copy while they are processed
 
 
 def estimate(images: Iterable[Path], network: NetworkSpec, batch_size: int) -> list[str]:

@@ -1,15 +1,15 @@
 """Three steps on each of many jobs, the first and the last beside the second."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 def in_step(jobs: Sequence, before: Callable, work: Callable, after: Callable) -> Iterator[object]:
     """For each job, `after(work(before(job)))`.
 
     `work` runs here. Meanwhile one thread ends the job before (`after`), then prepares the next
-    one (`before`): values of two jobs are in memory at most. When `work` is interrupted, what
-    has begun on the thread ends.
+    one (`before`): values of two jobs are in memory at most. When `work` is interrupted, the
+    job before is still ended.
 
     Args:
         jobs: arguments of `before`.
@@ -35,4 +35,6 @@ def in_step(jobs: Sequence, before: Callable, work: Callable, after: Callable) -
         if last is not None:
             yield last.result()
     finally:
+        if last is not None:
+            wait([last])  # it may not have begun: its work is done, its end must not be lost
         beside.shutdown(wait=True, cancel_futures=True)
