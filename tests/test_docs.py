@@ -112,6 +112,31 @@ def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task):
         _invoke(["--config", "short.toml", *arguments] if "train" in arguments else arguments)
 
 
+@pytest.mark.slow
+def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("short.toml").write_text(SHORT)
+    small = ["--count", "4", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "SET", *small])
+    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
+    for run in ("RUN", "RUN2"):
+        _invoke(["--config", "short.toml", "train", "STORE", run])
+    Path("NEW").mkdir()
+    for path in ("NEW/new.nii.gz", "ct.nii.gz"):
+        shutil.copy("SET/imagesTr/phantom_000.nii.gz", path)
+    page = ROOT / "docs" / "predict.md"
+    commands = _commands(page)
+    assert len(commands) == 5
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(arguments)
+    assert Path("PROBABLE/probabilities/tumour/new.nii.gz").exists()
+    names: dict = {}
+    for block in _blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+    assert [mask.array.shape for mask in names["masks"]] == [names["ct"].array.shape] * 2
+
+
 def _invoke(arguments: list[str]) -> None:
     done = CliRunner().invoke(liverseg, arguments)
     assert done.exit_code == 0, f"{arguments}: {done.output}"

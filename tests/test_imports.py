@@ -23,7 +23,7 @@ MAY_IMPORT_TENSORFLOW = {
     "train/pipeline.py": {"tensorflow"},
     "train/augment.py": {"tensorflow"},
     "cli/tensorflow.py": {"tensorflow"},
-    "predict/run.py": {"keras"},
+    "predict/run.py": {"keras", "tensorflow"},
 }
 
 

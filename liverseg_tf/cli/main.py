@@ -17,6 +17,7 @@ COMMANDS = (
     "check",
     "preprocess",
     "train",
+    "tune",
     "predict",
     "evaluate",
     "view",

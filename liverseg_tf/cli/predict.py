@@ -7,53 +7,141 @@ from liverseg_tf.cli.command import command, complain, end_with
 from liverseg_tf.cli.progress import progress
 
 
+def _step(flag: str, *values: str, help: str):
+    """A step of post-processing for one region; its parameter has the step's name."""
+    kind = (str, *(float if value in ("P", "ML", "MM") else str for value in values))
+    return click.option(
+        flag,
+        multiple=True,
+        type=kind if values else str,
+        metavar=" ".join(("REGION", *values)),
+        help=f"{help} May be repeated.",
+    )
+
+
 @command("predict")
 @click.argument("inputs", type=options.ANY_PATH, nargs=-1, required=True, metavar="INPUT...")
-@click.option("--model", type=options.FOLDER, required=True, help="A run directory.")
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the masks.")
 @click.option(
-    "--largest",
+    "--model",
+    "models",
+    type=options.FOLDER,
     multiple=True,
-    metavar="REGION",
-    help="Keep only the largest connected component of this region; may be repeated.",
+    required=True,
+    help="A run directory; of several, the probabilities are averaged.",
 )
+@click.option("--out", type=options.FOLDER, required=True, help="Folder for the masks.")
 @click.option(
     "--side",
     type=click.Choice(["train", "val", "test"]),
     help="Only the cases that were on this side of the split when the model was trained.",
 )
-def predict(inputs, model, out, largest, side) -> None:
+@click.option("--part", metavar="I/N", help="Only the I-th of N parts of the cases.")
+@click.option("--force", is_flag=True, help="Make masks again that are there and up to date.")
+@click.option(
+    "--mirror",
+    type=click.Choice(["none", "left-right", "all"]),
+    default="none",
+    help="Average over mirrored slices: two looks or four, and as many times the work.",
+)
+@click.option(
+    "--crop/--no-crop", default=True, help="Leave out slices and edges that hold no body."
+)
+@click.option("--batch-size", type=click.IntRange(1), default=8, help="Slices at a time.")
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Write OUT/probabilities/REGION/NAME.nii.gz too (uint8, a slope makes 0 to 1 of it).",
+)
+@click.option(
+    "--no-postprocessing",
+    is_flag=True,
+    help="Leave out what the run's validation chose; the options below still apply.",
+)
+@_step("--inside", "OUTER", "MM", help="Keep a region only in or at most MM beside another one.")
+@_step("--smooth-z", help="Keep and fill in what two of three neighbouring slices have.")
+@_step("--likely", "P", help="Keep components of at least this mean probability.")
+@_step("--smallest", "ML", help="Keep components of at least so many millilitres.")
+@_step("--largest", help="Keep only the largest connected component of this region.")
+@_step("--fill-2d", help="Fill holes within slices.")
+@_step("--fill-3d", help="Fill holes that are closed to all sides.")
+def predict(inputs, models, out, side, part, **options) -> None:
     """Segment every INPUT and write OUT/NAME.nii.gz.
 
     An INPUT is an image (NIfTI; MetaImage and NRRD with the extra itk), a folder of images, a DICOM
-    series, a tree of them, or a data set.
+    series, a tree of them, a data set, or a table (.csv) with a column image.
 
-    A mask has the shape, affine, orientation codes and units of its image.
+    A mask has the shape, affine, orientation codes and units of its image. Masks that are
+    there, made from the same image by the same model and settings, are kept.
     """
-    from liverseg_tf.predict.cases import find_images, predict_cases
-    from liverseg_tf.predict.run import RunPredictor, RunRecord
+    from liverseg_tf.predict.batch import predict_cases
+    from liverseg_tf.predict.cases import find_images
+    from liverseg_tf.predict.ensemble import joint_network
+    from liverseg_tf.predict.memory import estimate
+    from liverseg_tf.predict.run import RunRecord, load_predictor
 
-    record = RunRecord.read(model)
-    record.network.regions.check_names(largest)
-    images = find_images(inputs)
-    if side is not None:
-        images = {name: path for name, path in images.items() if name in record.split[side]}
-        if not images:
-            raise click.UsageError(
-                f"Expected cases of the run's {side} side ({', '.join(record.split[side])}) "
-                "among the inputs. Received none."
-            )
+    records = [RunRecord.read(model) for model in models]
+    network = joint_network([record.network for record in records])
+    steps = _steps(options)
+    steps.check(network.regions)
+    images = _chosen(find_images(inputs), side, part, records)
+    for line in estimate(images.values(), network, options["batch_size"]):
+        click.echo(line, err=True)
 
     from liverseg_tf.cli.tensorflow import import_tensorflow
 
     import_tensorflow()
-    predictor = RunPredictor(model)
+    predictor = load_predictor(models, options["mirror"])
+    output = _output(out, predictor, steps, options)
     with progress("predict", len(images)) as show:
         ended = iter(range(1, len(images) + 1))
-        failures = predict_cases(
-            images, predictor, out, largest, lambda name, failure: show(next(ended), name)
+        result = predict_cases(
+            images, predictor, output, lambda name, failure: show(next(ended), name)
         )
-    for message in failures.values():
+    for message in result.failures.values():
         complain(message)
-    click.echo(f"{len(images) - len(failures)} masks written, {len(failures)} failed; in {out}")
-    end_with(len(failures))
+    kept = f"{len(result.kept)} kept, " if result.kept else ""
+    click.echo(
+        f"{len(result.written)} masks written, {kept}{len(result.failures)} failed; in {out}"
+    )
+    end_with(len(result.failures))
+
+
+def _steps(options):
+    from liverseg_tf.predict.postprocess import PostProcessing
+
+    names = ("inside", "smooth_z", "likely", "largest", "fill_2d", "fill_3d")
+    return PostProcessing(
+        **{name: tuple(options[name]) for name in names}, smallest_ml=tuple(options["smallest"])
+    )
+
+
+def _output(out, predictor, steps, options):
+    from liverseg_tf.predict.batch import Output
+    from liverseg_tf.predict.postprocess import PostProcessing
+    from liverseg_tf.predict.volume import Inference
+
+    chosen = PostProcessing() if options["no_postprocessing"] else predictor.postprocessing
+    return Output(
+        out,
+        chosen.updated(steps),
+        options["probabilities"],
+        Inference(options["batch_size"], options["crop"]),
+        options["force"],
+    )
+
+
+def _chosen(images, side, part, records):
+    from liverseg_tf.dataset.part import Part
+
+    if side is not None:
+        # of several runs' sides, only what is on that side in all of them
+        names = set.intersection(*(set(record.split[side]) for record in records))
+        images = {name: path for name, path in images.items() if name in names}
+        if not images:
+            raise click.UsageError(
+                f"Expected cases of the run's {side} side ({', '.join(sorted(names))}) "
+                "among the inputs. Received none."
+            )
+    if part is not None:
+        images = {name: images[name] for name in Part.parse(part).of(list(images))}
+    return images

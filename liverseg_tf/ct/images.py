@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from liverseg_tf.ct.dicom import DicomSeries, read_series, volume_series
+from liverseg_tf.ct.dicom import DicomSeries, files_below, read_series, volume_series
 from liverseg_tf.ct.itk import ITK_SUFFIXES, read_itk
 from liverseg_tf.ct.labels import as_labels
 from liverseg_tf.ct.nifti import SUFFIXES, read_volume
@@ -49,6 +49,13 @@ def read_image(source: Path | DicomSeries, channel: int | None = None) -> Volume
     if isinstance(source, DicomSeries):
         return read_series(source)
     return read_series(_only_series(source)) if source.is_dir() else read_itk(source)
+
+
+def files_of(source: Path | DicomSeries) -> list[Path]:
+    """The files that an image is read from, to see whether they changed."""
+    if isinstance(source, DicomSeries):
+        return list(source.files)
+    return list(files_below(source)) if Path(source).is_dir() else [Path(source)]
 
 
 def read_label_image(path: Path) -> Volume:

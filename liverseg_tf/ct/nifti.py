@@ -91,15 +91,15 @@ def write_volume(path: Path, volume: Volume) -> None:
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
         raise LiverSegError(f"Expected a file name ending in .nii or .nii.gz. Received {path}.")
-    header = _output_header(volume)
-    with replacing(path) as partial, _create(partial) as stream:
+    header = output_header(volume)
+    with replacing(path) as partial, create(partial) as stream:
         header.write_to(stream)
         stream.write(b"\0" * (header.get_data_offset() - stream.tell()))
         array = np.ascontiguousarray(volume.array, header.get_data_dtype())
         stream.write(memoryview(array).cast("B"))
 
 
-def _output_header(volume: Volume) -> nib.Nifti1Header:
+def output_header(volume: Volume) -> nib.Nifti1Header:
     if volume.header is None:
         header = nib.Nifti1Header()
         header.set_data_shape(volume.array.shape[::-1])
@@ -118,7 +118,7 @@ def _output_header(volume: Volume) -> nib.Nifti1Header:
 
 
 @contextmanager
-def _create(path: Path) -> Iterator[BinaryIO]:
+def create(path: Path) -> Iterator[BinaryIO]:
     with open(path, "wb") as file:
         if path.name.endswith(".gz"):  # neither name nor time in it: equal masks, equal files
             with igzip.IGzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as stream:

@@ -1,16 +1,14 @@
-"""Stage 3 for files: which images there are, and a mask for each."""
+"""Which images there are to be segmented."""
 
-from collections.abc import Callable, Iterable
+import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from liverseg_tf.ct.dicom import DicomSeries
-from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem, read_image
-from liverseg_tf.ct.nifti import write_labels
+from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
 from liverseg_tf.dataset.cases import case_name, find_cases, recognise_layout, sources_in
 from liverseg_tf.dataset.dicom_cases import named_series
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.postprocess import keep_largest
-from liverseg_tf.predict.volume import Predictor, predict_volume
 
 
 def find_images(inputs: Iterable[Path]) -> dict[str, Path | DicomSeries]:
@@ -18,7 +16,9 @@ def find_images(inputs: Iterable[Path]) -> dict[str, Path | DicomSeries]:
 
     Args:
         inputs: NIfTI, MetaImage and NRRD files, folders of them, DICOM folders or trees of
-            them, and data sets. A folder with one DICOM series gives it its name.
+            them, data sets, and tables (.csv) with a column `image` (paths, relative ones from the
+            table's folder) and, if names are wanted, `name`. A folder with one DICOM series gives
+            it its name.
 
     Raises:
         LiverSegError: when an input is none of these, or two images have one name.
@@ -33,45 +33,13 @@ def find_images(inputs: Iterable[Path]) -> dict[str, Path | DicomSeries]:
     return images
 
 
-def predict_cases(
-    images: dict[str, Path | DicomSeries],
-    predictor: Predictor,
-    out: Path,
-    largest: tuple[str, ...] = (),
-    on_case: Callable[[str, str | None], None] = lambda name, failure: None,
-) -> dict[str, str]:
-    """Write the mask of every image as `out/NAME.nii.gz`, each whole or not at all.
-
-    Args:
-        images: files and series by case name.
-        predictor: of the slices.
-        out: folder of the masks.
-        largest: regions of which only the largest component is kept.
-        on_case: called with a case's name, and its failure or None, as each one ends.
-
-    Returns:
-        Case to reason, for those that failed; the others are written.
-    """
-    failures: dict[str, str] = {}
-    for name, image in images.items():
-        try:
-            volume = read_image(image, predictor.network.tiles.channel)
-            labels = predict_volume(volume, predictor)
-            if largest:
-                kept = keep_largest(labels.array, predictor.network.regions, largest)
-                labels = labels.with_array(kept)
-            write_labels(Path(out) / f"{name}.nii.gz", labels)
-        except LiverSegError as error:
-            failures[name] = str(error.about(name))
-        on_case(name, failures.get(name))
-    return failures
-
-
 def _images_of(path: Path) -> dict[str, Path | DicomSeries]:
     if not path.is_dir():
+        if path.suffix.lower() == ".csv":
+            return _images_of_table(path)
         if image_stem(path) is None:
             raise LiverSegError(
-                f"Expected a file ending in {', '.join(IMAGE_SUFFIXES)} or a folder. "
+                f"Expected a file ending in {', '.join(IMAGE_SUFFIXES)} or .csv, or a folder. "
                 f"Received {path}."
             )
         return {case_name(path): path}
@@ -92,3 +60,28 @@ def _images_of(path: Path) -> dict[str, Path | DicomSeries]:
         )
     series = named_series(path)
     return {path.resolve().name: one for one in series.values()} if len(series) == 1 else series
+
+
+def _images_of_table(path: Path) -> dict[str, Path]:
+    images: dict[str, Path] = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LiverSegError(f"Expected a table at {path}. Received: {reason}.") from error
+    for row in rows:
+        if not row.get("image"):
+            raise LiverSegError(
+                f"Expected a path in the column image of each row of {path}. Received {row}."
+            )
+        image = path.parent / row["image"].strip()
+        name = (row.get("name") or "").strip() or case_name(image)
+        if name in images or Path(name).name != name or name.startswith("."):
+            raise LiverSegError(
+                f"Expected names in {path} that can be files, each once. Received {name!r}."
+            )
+        images[name] = image
+    if not images:
+        raise LiverSegError(f"Expected rows in {path}. Received none.")
+    return images

@@ -1,84 +1,157 @@
-"""Stage 3 for one volume: slices through the network, labels back on the scanner's grid."""
+"""Stage 3 for one volume: slices through the network, masks back on the scanner's grid."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from liverseg_tf.ct.orientation import Orientation, to_canonical
+from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.tiles.grid import TileGrid
+from liverseg_tf.predict.body import Field
+from liverseg_tf.predict.found import Found
+from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.tiles.network import NetworkSpec
 
 THRESHOLD = 0.5
 
 
 class Predictor(Protocol):
-    """Anything that gives probabilities for tiles: a run, an export, a server."""
+    """Anything that gives probabilities for tiles: a run, several runs, an export, a server.
+
+    `network` says what it takes and gives, `postprocessing` what its validation chose, and
+    `fingerprint` is another text for another model.
+    """
 
     network: NetworkSpec
+    postprocessing: PostProcessing
+    fingerprint: str
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
         """(batch, h, w, channels) uint8 to (batch, h, w, regions) float32."""
 
 
+@dataclass(frozen=True)
+class Inference:
+    """How the slices of a volume go through the network.
+
+    Args:
+        batch_size: slices at a time.
+        crop: whether slices and edges without body are left out.
+    """
+
+    batch_size: int = 8
+    crop: bool = True
+
+
 def predict_volume(
     image: Volume,
     predictor: Predictor,
-    batch_size: int = 8,
+    inference: Inference = Inference(),
     on_slices: Callable[[int], None] = lambda count: None,
 ) -> Volume:
-    """Segment a volume, slab by slab.
-
-    Whole slices go through the network, since it is fully convolutional; their probabilities
-    return to the native in-plane grid and become labels before the next slab is read. Only the
-    labels of the whole volume are held, never its probabilities.
+    """Segment a volume.
 
     Args:
         image: HU or MR units, any axis order.
         predictor: of the slices.
-        batch_size: slices at a time.
+        inference: how.
         on_slices: called with the number of slices that a slab held.
 
     Returns:
         uint8 labels on the image's grid, with its header.
+
+    Raises:
+        LiverSegError: when there is no body in a CT that is to be cropped to it.
+    """
+    return find_regions(image, predictor, inference, on_slices).labels()
+
+
+def find_regions(
+    image: Volume,
+    predictor: Predictor,
+    inference: Inference = Inference(),
+    on_slices: Callable[[int], None] = lambda count: None,
+    probabilities: np.ndarray | None = None,
+) -> Found:
+    """Find each region in a volume, slab by slab.
+
+    The network is fully convolutional: it sees the box around the body in each slice at once,
+    and every batch of a volume has one shape. While it works on one, a thread cuts the tiles of
+    the next and takes the probabilities of the one before to the native grid. Only the masks of
+    the whole volume are held, and its probabilities where an array for them is given.
+
+    Args:
+        image: HU or MR units, any axis order.
+        predictor: of the slices.
+        inference: how.
+        on_slices: called with the number of slices that a slab held.
+        probabilities: zeros of (regions, z, row, col) uint8 in the image's order; filled.
+
+    Raises:
+        LiverSegError: when there is no body in a CT that is to be cropped to it.
     """
     network = predictor.network
     canonical = to_canonical(image)
-    grid = TileGrid.of(canonical, replace(network.tiles, tile_shape=None))
-    labels = np.empty(canonical.array.shape, np.uint8)
-    for start in range(0, len(labels), batch_size):
-        stop = min(start + batch_size, len(labels))
-        tiles = _tiles(canonical.array, range(start, stop), grid, network)
+    field = (Field.of_body if inference.crop else Field.whole)(canonical, network)
+    found = Found.empty(image, network.regions, probabilities)
+    slabs = _slabs(field.slices, inference.batch_size)
+
+    def cut(slab: range) -> np.ndarray:
         # the last batch is filled up: one shape, one compiled function
-        filled = np.zeros((batch_size, *network.padded(grid.shape), network.channels), np.uint8)
-        filled[: len(tiles), : grid.shape[0], : grid.shape[1]] = tiles
-        found = predictor.probabilities(filled)[: len(tiles), : grid.shape[0], : grid.shape[1]]
-        labels[start:stop] = _labels(found, grid, network)
-        on_slices(stop - start)
-    native = Orientation.of(image.affine).from_canonical(labels)
-    return image.with_array(np.ascontiguousarray(native))
+        filled = np.zeros((inference.batch_size, *field.grid.shape, network.channels), np.uint8)
+        filled[: len(slab)] = _tiles(canonical.array, slab, field, network)
+        return filled
+
+    with ThreadPoolExecutor(1) as background:
+        ahead, behind = background.submit(cut, slabs[0]), _done()
+        for slab, following in pairwise([*slabs, None]):
+            tiles = ahead.result()
+            if following is not None:
+                ahead = background.submit(cut, following)
+            outputs = predictor.probabilities(tiles)[: len(slab)]
+            behind.result()
+            behind = background.submit(_restore, outputs, slab, field, found)
+            on_slices(len(slab))
+        behind.result()
+    return found
 
 
-def _tiles(array: np.ndarray, chosen: range, grid: TileGrid, network: NetworkSpec) -> np.ndarray:
+def _slabs(slices: range, batch_size: int) -> list[range]:
+    return [slices[start : start + batch_size] for start in range(0, len(slices), batch_size)]
+
+
+def _done() -> Future:
+    future: Future = Future()
+    future.set_result(None)
+    return future
+
+
+def _tiles(array: np.ndarray, chosen: range, field: Field, network: NetworkSpec) -> np.ndarray:
     """(batch, h, w, channels) uint8 of the chosen slices with their neighbours."""
     reach = network.context // 2
     first, last = max(chosen.start - reach, 0), min(chosen.stop + reach, len(array))
-    cut = grid.cut_image(array[first:last])
+    cut = field.grid.cut_image(array[first:last])
     # beyond the volume's ends its last slice is repeated, which is where `cut` ends as well
     return np.stack([network.stack(cut, z - first) for z in chosen])
 
 
-def _labels(probabilities: np.ndarray, grid: TileGrid, network: NetworkSpec) -> np.ndarray:
-    """Native labels (batch, row, col) uint8 of probabilities (batch, h, w, regions)."""
-    labels = np.zeros((len(probabilities), *grid.native_shape), np.uint8)
-    # the way back averages with weights that sum to 1: it never exceeds the tile's maximum
-    busy = np.flatnonzero(probabilities.max(axis=(1, 2, 3)) > THRESHOLD)
-    if len(busy):
-        masks = [
-            grid.restore_values(probabilities[busy, ..., region]) > THRESHOLD
-            for region in range(probabilities.shape[-1])
-        ]
-        labels[busy] = network.regions.labels_of(np.stack(masks, axis=-1))
-    return labels
+def _restore(outputs: np.ndarray, slab: range, field: Field, found: Found) -> None:
+    """Write the masks of probabilities (batch, h, w, regions) into `found`."""
+    target = found.canonical_bits[slab.start : slab.stop]
+    for region in range(outputs.shape[-1]):
+        tiles = outputs[..., region]
+        if found.probabilities is not None:
+            values = field.grid.restore_values(tiles)
+            scaled = np.rint(values * 255).astype(np.uint8)
+            found.canonical_probabilities(region)[slab.start : slab.stop] = scaled
+            busy = range(len(tiles))
+        else:
+            # the way back averages with weights that sum to 1: it never exceeds the tile's maximum
+            busy = np.flatnonzero(tiles.max(axis=(1, 2)) > THRESHOLD)
+            values = field.grid.restore_values(tiles[busy]) if len(busy) else ()
+        bit = target.dtype.type(1 << region)
+        for z, plane in zip(busy, values, strict=True):
+            target[z] |= np.multiply(plane > THRESHOLD, bit, dtype=target.dtype)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.ct.box import bounding_box
-from liverseg_tf.ct.dicom import DicomSeries, files_below
+from liverseg_tf.ct.images import files_of
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
@@ -132,7 +132,7 @@ def fingerprint(case: Case) -> dict:
         and how many `files` it has. `correction` where there is one.
     """
     try:
-        image = [file.stat() for file in _files(case.image)]
+        image = [file.stat() for file in files_of(case.image)]
         mask = Path(case.mask).stat()
     except OSError as error:
         raise LiverSegError(
@@ -148,12 +148,6 @@ def fingerprint(case: Case) -> dict:
     if case.correction is not None:  # through JSON, as it comes back: tuples become lists
         found["correction"] = json.loads(json.dumps(case.correction.to_json()))
     return found
-
-
-def _files(image: Path | DicomSeries) -> list[Path]:
-    if isinstance(image, DicomSeries):
-        return list(image.files)
-    return list(files_below(image)) if Path(image).is_dir() else [Path(image)]
 
 
 def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:

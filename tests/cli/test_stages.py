@@ -51,7 +51,7 @@ def test_stages_follow_each_other(work, tmp_path):
         "--side", "test", "--largest", "liver",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    (mask,) = (tmp_path / "masks").iterdir()
+    (mask,) = (tmp_path / "masks").glob("*.nii.gz")
     split = json.loads((work / "store" / "store.json").read_text())["split"]
     assert mask.name == f"{split['test'][0]}.nii.gz"
     image = nib.load(work / "set" / "imagesTr" / mask.name)
@@ -103,7 +103,7 @@ def test_a_broken_case_ends_with_1_and_the_others_are_done(work, tmp_path):
     errors = [line for line in done.output.splitlines() if line.startswith("Error:")]
     assert len(errors) == 1
     assert "phantom_000" in errors[0]
-    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["phantom_001.nii.gz"]
+    assert [mask.name for mask in (tmp_path / "masks").glob("*.nii*")] == ["phantom_001.nii.gz"]
 
 
 @pytest.mark.parametrize(

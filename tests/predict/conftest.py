@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.run import Run
@@ -30,8 +31,11 @@ GRIDS = {  # direction of columns, rows and slices in RAS
 class BrightIsLiver:
     """Liver above -70 HU, tumour above 150 HU, by the middle slice of the context."""
 
-    def __init__(self, spacing_mm=None, context=1, stride=16):
-        self.network = NetworkSpec(TileSpec(spacing_mm=spacing_mm), LIVER_REGIONS, context, stride)
+    def __init__(self, spacing_mm=None, context=1, stride=16, tile=256):
+        tiles = TileSpec(spacing_mm=spacing_mm, tile_shape=tile and (tile, tile))
+        self.network = NetworkSpec(tiles, LIVER_REGIONS, context, stride)
+        self.postprocessing = PostProcessing()
+        self.fingerprint = "bright"
         self.shapes = set()
 
     def probabilities(self, tiles):

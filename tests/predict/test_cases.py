@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -5,7 +7,8 @@ import pytest
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.cases import find_images, predict_cases
+from liverseg_tf.predict.batch import Output, predict_cases
+from liverseg_tf.predict.cases import find_images
 
 
 def _write(path, bright=100):
@@ -39,43 +42,34 @@ def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
     ):
         find_images([tmp_path / "empty"])
     with pytest.raises(
-        LiverSegError, match=r"Expected a file ending in .nii.gz, .nii, .* or a folder"
+        LiverSegError, match=r"Expected a file ending in .nii.gz, .nii, .* or .csv, or a folder"
     ):
         find_images([tmp_path / "scan.png"])
 
 
-def test_masks_lie_on_the_grid_of_their_images_and_a_broken_file_stops_nothing(
-    tmp_path, bright_is_liver
-):
-    images = {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "broken", "z")}
-    images["missing"] = tmp_path / "missing.nii.gz"
-    images["broken"].write_bytes(images["broken"].read_bytes()[:100])
-    ended = []
-    failures = predict_cases(
-        images, bright_is_liver(), tmp_path / "out", (), lambda *case: ended.append(case)
-    )
-    assert [name for name, _ in ended] == ["a", "broken", "z", "missing"]
-    assert failures.keys() == {"broken", "missing"}
-    assert all("\n" not in reason and name in reason for name, reason in failures.items())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii.gz", "z.nii.gz"]
-    image, mask = nib.load(images["a"]), nib.load(tmp_path / "out" / "a.nii.gz")
-    np.testing.assert_array_equal(image.affine, mask.affine)
-    np.testing.assert_array_equal(np.asanyarray(mask.dataobj), np.asanyarray(image.dataobj) == 100)
+def test_a_table_names_images(tmp_path):
+    _write(tmp_path / "x" / "a.nii.gz")
+    table = tmp_path / "list.csv"
+    table.write_text("image,name\nx/a.nii.gz,first\n/abs/volume-7.nii,\n")
+    assert find_images([table]) == {
+        "first": tmp_path / "x" / "a.nii.gz",
+        "volume-7": Path("/abs/volume-7.nii"),
+    }
 
 
-def test_the_largest_component_on_request(tmp_path, bright_is_liver):
-    images = {"a": _write(tmp_path / "a.nii.gz")}
-    predict_cases(images, bright_is_liver(), tmp_path / "out", ("liver",))
-    mask = np.asanyarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj)
-    assert mask.sum() == 2 * 7 * 7
-
-
-def test_a_folder_that_cannot_be_written_fails_by_case(tmp_path, bright_is_liver):
-    (tmp_path / "out").write_text("a file")
-    failures = predict_cases(
-        {"a": _write(tmp_path / "a.nii.gz")}, bright_is_liver(), tmp_path / "out"
-    )
-    assert "Expected to write" in failures["a"]
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expected rows"),
+        ("file\na.nii\n", "Expected a path in the column image"),
+        ("image,name\na.nii,one\nb.nii,one\n", "each once. Received 'one'"),
+        ("image,name\na.nii,../one\n", "Received '../one'"),
+    ],
+)
+def test_what_is_no_table_of_images_is_refused(tmp_path, text, says):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(LiverSegError, match=says):
+        find_images([tmp_path / "list.csv"])
 
 
 def test_dicom_folders_and_trees_are_found_and_predicted(
@@ -88,7 +82,7 @@ def test_dicom_folders_and_trees_are_found_and_predicted(
     (tmp_path / "tree" / "p2" / "CT" / "0001.dcm").unlink()
     found = find_images([tmp_path / "tree" / "p1", tmp_path / "tree" / "p2"])
     assert list(found) == ["p1", "p2"]
-    failures = predict_cases(found, bright_is_liver(), tmp_path / "out")
+    failures = predict_cases(found, bright_is_liver(), Output(tmp_path / "out")).failures
     assert failures.keys() == {"p2"}
     assert "equal distances" in failures["p2"]
     assert nib.load(tmp_path / "out" / "p1.nii.gz").shape == (20, 20, 4)

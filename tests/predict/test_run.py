@@ -1,12 +1,14 @@
 import json
+import shutil
 import zipfile
 
 import keras
 import numpy as np
 import pytest
 
-from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.run import RunPredictor, RunRecord
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.predict.postprocess import PostProcessing
+from liverseg_tf.predict.run import RunPredictor, RunRecord, load_predictor
 from liverseg_tf.train.unet import UNetSpec, build_unet
 
 
@@ -63,3 +65,68 @@ def test_code_in_a_model_file_is_not_run(untrained_run, tmp_path):
         RunPredictor(untrained_run)
     with zipfile.ZipFile(untrained_run / "model.keras") as archive:
         assert "config.json" in archive.namelist()
+
+
+def test_volumes_of_many_shapes_cost_one_trace(untrained_run, monkeypatch):
+    predictor = RunPredictor(untrained_run)
+    traces = []
+    call = type(predictor._model).call
+    monkeypatch.setattr(
+        type(predictor._model), "call", lambda *a, **k: (traces.append(1), call(*a, **k))[1]
+    )
+    for count, rows, cols in [(2, 16, 16), (2, 16, 24), (2, 32, 40), (1, 40, 16), (8, 48, 48)]:
+        found = predictor.probabilities(np.zeros((count, rows, cols, 3), np.uint8))
+        assert found.shape == (count, rows, cols, 2)
+    assert len(traces) == 1
+
+
+def test_another_version_of_a_model_file_is_refused_in_one_line(untrained_run):
+    path = untrained_run / "model.keras"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][1]["class_name"] = "LayerOfTomorrow"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"config.json": json.dumps(config)}).items():
+            archive.writestr(name, part)
+    with pytest.raises(LiverSegError, match="Expected a Keras model at") as caught:
+        RunPredictor(untrained_run)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixed_precision_finds_about_the_same(untrained_run):
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
+    full = RunPredictor(untrained_run, "float32").probabilities(tiles)
+    mixed = RunPredictor(untrained_run, "mixed_float16")
+    policies = {layer.name: layer.compute_dtype for layer in mixed._model.layers}
+    assert policies["down0_conv_a"] == "float16"
+    assert policies["logits"] == policies["probabilities"] == "float32"
+    found = mixed.probabilities(tiles)
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, full)
+    np.testing.assert_allclose(found, full, atol=0.02)
+
+
+def test_a_run_knows_its_postprocessing(untrained_run):
+    assert RunRecord.read(untrained_run).postprocessing == PostProcessing()
+    path = untrained_run / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"postprocessing": {"largest": ["liver"]}}))
+    assert RunPredictor(untrained_run).postprocessing == PostProcessing(largest=("liver",))
+    path.write_text(json.dumps(record | {"postprocessing": {"largest": ["lung"]}}))
+    with pytest.raises(SettingsError, match="Received 'lung'"):
+        RunRecord.read(untrained_run)
+
+
+def test_several_runs_are_averaged_and_have_a_fingerprint_of_their_own(untrained_run, tmp_path):
+    other = shutil.copytree(untrained_run, tmp_path / "other")
+    build = build_unet(UNetSpec(3, ("liver", "tumour"), 2, 2))
+    build.save(other / "model.keras")
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
+    one, two = RunPredictor(untrained_run), RunPredictor(other)
+    both = load_predictor([untrained_run, other])
+    mean = (one.probabilities(tiles) + two.probabilities(tiles)) / 2
+    np.testing.assert_allclose(both.probabilities(tiles), mean, atol=1e-6)
+    mirrored = load_predictor([untrained_run], "all")
+    assert len({p.fingerprint for p in (one, two, both, mirrored)}) == 4
+    assert RunPredictor(untrained_run).fingerprint == one.fingerprint

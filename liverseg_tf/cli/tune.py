@@ -1,0 +1,34 @@
+"""`liverseg tune`: post-processing for a run."""
+
+import click
+
+from liverseg_tf.cli import options
+from liverseg_tf.cli.command import command
+
+
+@command("tune")
+@click.argument("run", type=options.FOLDER)
+@click.argument("store", type=options.FOLDER)
+def tune(run, store) -> None:
+    """Choose RUN's post-processing on STORE's validation cases and write it into RUN/run.json.
+
+    A step is kept where it raises the Dice of its region and lowers no other region's. `liverseg
+    predict` applies what is kept.
+    """
+    from liverseg_tf.predict.run import RunPredictor, RunRecord
+    from liverseg_tf.tiles.store import TileStore
+
+    RunRecord.read(run)
+    tiles = TileStore.open(store)
+
+    from liverseg_tf.cli.tensorflow import import_tensorflow
+
+    import_tensorflow()
+    from liverseg_tf.predict.tune import tune_postprocessing, write_postprocessing
+
+    tuned = tune_postprocessing(RunPredictor(run), tiles)
+    write_postprocessing(run, tuned.chosen)
+    for name in tuned.before:
+        click.echo(f"{name}: Dice {tuned.before[name]:.4f}, then {tuned.after[name]:.4f}")
+    steps = "; ".join(f"{name} {value}" for name, value in tuned.chosen.to_json().items())
+    click.echo(f"Post-processing of {run}: {steps or 'none'}")

@@ -1,0 +1,204 @@
+"""Many images one after another: one is read and one is written while the network works."""
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from liverseg_tf.ct.nifti_stream import write_slabs
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.predict.found import Found
+from liverseg_tf.predict.inputs import read_input
+from liverseg_tf.predict.mapped import check_folder, mapped_zeros
+from liverseg_tf.predict.postprocess import PostProcessing
+from liverseg_tf.predict.record import Records, source_of
+from liverseg_tf.predict.steps import in_step
+from liverseg_tf.predict.volume import Inference, Predictor, find_regions
+
+VERSION = 1  # of the way from an image to its mask: other masks, another number
+_SLAB = 16
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written.
+
+    Args:
+        folder: of the masks, `NAME.nii.gz`.
+        postprocessing: of the masks; None takes what the model's validation chose.
+        probabilities: whether `probabilities/REGION/NAME.nii.gz` are written too.
+        inference: how slices go through the network.
+        force: whether masks are made again that are there already.
+    """
+
+    folder: Path
+    postprocessing: PostProcessing | None = None
+    probabilities: bool = False
+    inference: Inference = Inference()  # noqa: RUF009 (frozen)
+    force: bool = False
+
+
+@dataclass
+class Predicted:
+    """What a run of stage 3 did.
+
+    Args:
+        written: names of the cases whose masks were made.
+        kept: names of those that were there, from the same image, model and settings.
+        failures: one line for each case that has no mask.
+    """
+
+    written: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def predict_cases(
+    images: dict[str, Path],
+    predictor: Predictor,
+    output: Output,
+    on_case: Callable[[str, str | None], None] = lambda name, failure: None,
+) -> Predicted:
+    """Write the mask of every image, each whole or not at all.
+
+    While the network works on one image, a thread writes the mask before and reads the next
+    image: two volumes are in memory at most. A case that fails is reported and the others go
+    on. An interrupt leaves the masks that are done, and the one that was being written.
+
+    Args:
+        images: by case name.
+        predictor: of the slices.
+        output: where and what.
+        on_case: called with a case's name, and its failure or None, as each one ends.
+
+    Raises:
+        LiverSegError: when nothing can be written into the folder.
+        SettingsError: when the post-processing names no region.
+    """
+    check_folder(output.folder)
+    maker = _Maker.of(predictor, output)
+    result, jobs = Predicted(), []
+    for name, image in images.items():
+        if maker.is_done(name, image):
+            result.kept.append(name)
+            on_case(name, None)
+        else:
+            jobs.append(_Job(name, image))
+    steps = (functools.partial(_attempt, step) for step in (maker.read, maker.find, maker.write))
+    for job in in_step(jobs, *steps):
+        if job.failure is None:
+            result.written.append(job.name)
+        else:
+            result.failures[job.name] = job.failure
+        on_case(job.name, job.failure)
+    return result
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A case on its way: its image, then volume, then masks, then None; or why it failed."""
+
+    name: str
+    value: object
+    failure: str | None = None
+
+
+def _attempt(step: Callable[[_Job], object], job: _Job) -> _Job:
+    """The job after a step; one that failed is passed on."""
+    if job.failure is not None:
+        return job
+    try:
+        return replace(job, value=step(job))
+    except LiverSegError as error:
+        failure = str(error.about(job.name))
+    except MemoryError:
+        failure = f"Expected enough memory for the image. Received none (case {job.name})"
+    except Exception as error:  # a defect of ours, or of the device, must not cost the others
+        failure = f"Unexpected {type(error).__name__}: {error} (case {job.name})"
+    return _Job(job.name, None, failure)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """The steps from an image to its files.
+
+    Args:
+        predictor: of the slices.
+        output: where and what.
+        postprocessing: of the masks.
+        records: of what is there.
+    """
+
+    predictor: Predictor
+    output: Output
+    postprocessing: PostProcessing
+    records: Records
+
+    @classmethod
+    def of(cls, predictor: Predictor, output: Output) -> "_Maker":
+        chosen = output.postprocessing
+        chosen = predictor.postprocessing if chosen is None else chosen
+        chosen.check(predictor.network.regions)
+        return cls(predictor, output, chosen, Records(output.folder))
+
+    def is_done(self, name: str, image: Path) -> bool:
+        if self.output.force or not all(path.is_file() for path in self._files(name)):
+            return False
+        try:
+            return self.records.matches(name, self._made_from(image))
+        except LiverSegError:
+            return False  # reading it will say what is wrong
+
+    def read(self, job: _Job) -> tuple[Volume, dict]:
+        made = self._made_from(job.value)
+        return read_input(job.value, self.predictor.network.tiles.channel), made
+
+    def find(self, job: _Job) -> tuple[Found, dict]:
+        image, made = job.value
+        regions = self.predictor.network.regions
+        probabilities = None
+        if self.output.probabilities or self.postprocessing.needs_probabilities:
+            shape = (len(regions), *image.array.shape)
+            probabilities = mapped_zeros(self.output.folder, shape)
+        found = find_regions(
+            image, self.predictor, self.output.inference, probabilities=probabilities
+        )
+        return found, made
+
+    def write(self, job: _Job) -> None:
+        found, made = job.value
+        mask, *maps = self._files(job.name)
+        masks = self.postprocessing.apply(found)
+        self.records.forget(job.name)
+        # the step of likely components needs probabilities that nobody wants as files
+        for path, values in zip(maps, found.probabilities if maps else (), strict=True):
+            slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
+            write_slabs(path, found.grid, slabs, 1 / 255)
+        write_slabs(mask, found.grid, masks.label_slabs())
+        self.records.write(job.name, made)
+
+    def _files(self, name: str) -> list[Path]:
+        """The mask and, where they are wanted, the probabilities."""
+        regions = self.predictor.network.regions.names if self.output.probabilities else ()
+        return [
+            self.output.folder / f"{name}.nii.gz",
+            *(
+                self.output.folder
+                / "probabilities"
+                / re.sub(r"[/\\]", "_", region)
+                / f"{name}.nii.gz"
+                for region in regions
+            ),
+        ]
+
+    def _made_from(self, image: Path) -> dict:
+        return {
+            "source": source_of(image),
+            "model": self.predictor.fingerprint,
+            "postprocessing": json.loads(json.dumps(self.postprocessing.to_json())),
+            "crop": self.output.inference.crop,
+            "version": VERSION,
+        }

@@ -1,0 +1,51 @@
+"""Images that are to be segmented, read and looked at."""
+
+from pathlib import Path
+
+import numpy as np
+
+from liverseg_tf.ct.dicom import DicomSeries
+from liverseg_tf.ct.images import read_image
+from liverseg_tf.ct.volume import Volume, check_finite
+from liverseg_tf.errors import LiverSegError
+
+_MASK_VALUES = 16
+
+
+def read_input(source: Path | DicomSeries, channel: int | None = None) -> Volume:
+    """Read an image that is no mask.
+
+    Args:
+        source: see `read_image`.
+        channel: of a 4D image, the volume that is read.
+
+    Raises:
+        LiverSegError: when it can't be read, is a mask, or holds NaN or infinity.
+    """
+    image = read_image(source, channel)
+    check_is_image(image)
+    check_finite(image)
+    return image
+
+
+def check_is_image(image: Volume) -> None:
+    """Refuse a label map: a few whole numbers from 0 upwards.
+
+    Raises:
+        LiverSegError: when there are at most 16 of them, none above 255.
+    """
+    array = image.array
+    if not (array.min() >= 0 and array.max() <= 255):  # also where there are NaN
+        return
+    values = np.zeros(256, bool)
+    for plane in array:
+        whole = plane.astype(np.uint8)
+        if not np.array_equal(whole, plane):
+            return
+        values[whole] = True
+    found = np.flatnonzero(values)
+    if 1 < len(found) <= _MASK_VALUES:
+        listed = ", ".join(map(str, found[:4])) + (", ..." if len(found) > 4 else "")
+        raise LiverSegError(
+            f"Expected an image. Received what looks like a mask: no values but {listed}."
+        )

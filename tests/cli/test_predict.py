@@ -1,0 +1,179 @@
+"""`liverseg predict` as it is typed: what it writes, keeps, refuses, and leaves behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.ct.nifti import read_volume, write_volume
+from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.train.run import Run
+from liverseg_tf.train.unet import UNetSpec, build_unet
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A run whose model was never trained."""
+    run = Run.create(tmp_path_factory.mktemp("model") / "run")
+    network = NetworkSpec(TileSpec(spacing_mm=2.0), LIVER_REGIONS, 1, 4)
+    split = {"train": ["case_0"], "val": ["case_1"], "test": ["case_2"]}
+    run.write_record(network, store={"split": split})
+    keras.utils.set_random_seed(0)
+    run.save_model(build_unet(UNetSpec(1, network.regions.names, base_filters=2, depth=2)))
+    return run.folder
+
+
+@pytest.fixture
+def images(tmp_path, make_dataset):
+    return make_dataset(tmp_path / "set", count=5) / "images"
+
+
+def _predict(*arguments):
+    done = CliRunner().invoke(liverseg, ["predict", *map(str, arguments)])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def _masks(out):
+    return sorted(path.name.removesuffix(".nii.gz") for path in out.glob("*.nii.gz"))
+
+
+def test_what_is_there_is_kept_and_the_memory_is_told_beforehand(tmp_path, images, model):
+    arguments = [images, "--model", model, "--out", tmp_path / "out"]
+    done = _predict(*arguments)
+    assert done.exit_code == 0, done.output
+    assert "5 masks written, 0 failed" in done.output
+    assert "Largest of 5 images: 24 x 20 x 6 voxels; about 0.7 GB" in done.output
+    (tmp_path / "out" / "case_3.nii.gz").unlink()
+    assert "1 masks written, 4 kept, 0 failed" in _predict(*arguments).output
+    assert "5 masks written, 0 failed" in _predict(*arguments, "--force").output
+    assert "5 masks written, 0 failed" in _predict(*arguments, "--fill-3d", "liver").output
+
+
+def test_parts_make_what_the_whole_makes(tmp_path, images, model):
+    _predict(images, "--model", model, "--out", tmp_path / "whole")
+    for part in ("1/2", "2/2"):
+        done = _predict(images, "--model", model, "--out", tmp_path / "out", "--part", part)
+        assert done.exit_code == 0, done.output
+        assert f"{3 if part == '1/2' else 2} masks written, 0 failed" in done.output
+    assert _masks(tmp_path / "out") == _masks(tmp_path / "whole")
+    for path in (tmp_path / "whole").glob("*.nii.gz"):
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+
+
+def test_a_table_several_models_mirrors_and_every_step(tmp_path, images, model):
+    table = tmp_path / "list.csv"
+    table.write_text("image,name\nset/images/case_0.nii.gz,one\nset/images/case_1.nii.gz,two\n")
+    done = _predict(
+        table, "--model", model, "--model", model, "--out", tmp_path / "out", "--mirror", "all",
+        "--inside", "tumour", "liver", 5, "--smooth-z", "liver", "--likely", "liver", 0.5,
+        "--smallest", "tumour", 0.01, "--largest", "liver", "--fill-2d", "liver",
+        "--fill-3d", "liver", "--no-postprocessing", "--probabilities", "--no-crop",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert _masks(tmp_path / "out") == ["one", "two"]
+    assert _masks(tmp_path / "out" / "probabilities" / "tumour") == ["one", "two"]
+
+
+def test_what_the_run_chose_is_applied_unless_it_is_left_out(tmp_path, images, model):
+    chosen = shutil.copytree(model, tmp_path / "run")
+    record = json.loads((chosen / "run.json").read_text())
+    # nothing is as large as that: every mask is empty
+    steps = {"postprocessing": {"smallest_ml": [["liver", 1e6], ["tumour", 1e6]]}}
+    (chosen / "run.json").write_text(json.dumps(record | steps))
+
+    def labelled(*arguments):
+        assert _predict(images, "--model", chosen, "--out", out, *arguments).exit_code == 0
+        return sum(read_volume(path).array.any() for path in out.glob("*.nii.gz"))
+
+    out = tmp_path / "out"
+    assert labelled() == 0
+    plain = labelled("--no-postprocessing")
+    assert plain > 0
+    options = ["--smallest", "liver", "0", "--smallest", "tumour", "0"]
+    assert labelled(*options) == plain
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--part", "3/2"], "2 Expected a part"),
+        (["--part", "half"], "2 Expected a part as I/N"),
+        (["--largest", "lung"], "2 Expected a region of liver, tumour"),
+        (["--inside", "tumour", "lung", "3"], "2 Received 'lung'"),
+        (["--likely", "liver", "2"], "2 Expected a probability of 0 to 1"),
+        (["--model", "{other}"], "2 Expected models with the same tiles"),
+        (["--model", "{broken}"], "1 Expected a Keras model at"),
+        (["--model", "{none}"], "1 Expected a run"),
+        (["--out", "/proc/none"], "1 Expected to write"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(tmp_path, images, model, arguments, says):
+    other, broken = (shutil.copytree(model, tmp_path / name) for name in ("other", "broken"))
+    record = json.loads((other / "run.json").read_text())
+    record["network"]["tiles"]["spacing_mm"] = 4.0
+    (other / "run.json").write_text(json.dumps(record))
+    whole = (broken / "model.keras").read_bytes()
+    (broken / "model.keras").write_bytes(whole[: len(whole) // 2])
+    names = {"other": other, "broken": broken, "none": tmp_path / "none"}
+    done = _predict(
+        images, "--model", model, "--out", tmp_path / "out", *(a.format(**names) for a in arguments)
+    )
+    code, says = says.split(" ", 1)
+    assert done.exit_code == int(code), done.output
+    errors = [line for line in done.output.splitlines() if line.startswith("Error:")]
+    assert len(errors) == 1
+    assert says in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_and_air_among_the_images_fail_alone(tmp_path, images, model):
+    shutil.copy(images.parent / "masks" / "case_0.nii.gz", images / "mask.nii.gz")
+    ct = read_volume(images / "case_1.nii.gz")
+    write_volume(images / "air.nii.gz", ct.with_array(np.full_like(ct.array, -1000)))
+    done = _predict(images, "--model", model, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    errors = [line for line in done.output.splitlines() if line.startswith("Error:")]
+    assert len(errors) == 2
+    assert "Expected a body" in errors[0]
+    assert "(case air)" in errors[0]
+    assert "looks like a mask" in errors[1]
+    assert "5 masks written, 2 failed" in done.output
+
+
+@pytest.mark.slow
+def test_an_interrupt_keeps_whole_masks_and_a_second_run_does_the_rest(tmp_path, images, model):
+    for number in range(5, 300):
+        shutil.copy(images / "case_0.nii.gz", images / f"case_{number}.nii.gz")
+    out = tmp_path / "out"
+    arguments = ["predict", images, "--model", model, "--out", out]
+    command = [sys.executable, "-m", "liverseg_tf.cli.main", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    limit = time.monotonic() + 120
+    while len(_masks(out)) < 3 and time.monotonic() < limit:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    masks = _masks(out)
+    assert 3 <= len(masks) < 300
+    assert not list(out.glob(".partial*"))
+    for name in masks:
+        assert nib.load(out / f"{name}.nii.gz").get_fdata().shape == (24, 20, 6)
+    done = _predict(*arguments[1:])
+    assert f" {len(masks)} kept, 0 failed" in done.output
+    assert len(_masks(out)) == 300

@@ -1,0 +1,68 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.predict.ensemble import Ensemble, Mirrored
+from liverseg_tf.predict.postprocess import PostProcessing
+
+
+class LeftEdge:
+    """Answers that no mirroring leaves alone: the tile times its column and row numbers."""
+
+    def __init__(self, bright):
+        self.network, self.postprocessing = bright.network, bright.postprocessing
+        self.fingerprint, self.looks = "edge", 0
+
+    def probabilities(self, tiles):
+        self.looks += 1
+        rows, cols = np.indices(tiles.shape[1:3])
+        return (tiles * (cols + 10 * rows)[..., None]).repeat(2, -1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("mirror", "looks"), [("none", 1), ("left-right", 2), ("all", 4)])
+def test_mirrored_looks_are_mirrored_back_and_averaged(mirror, looks, bright_is_liver):
+    predictor = LeftEdge(bright_is_liver())
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), np.uint8)
+    found = Mirrored(predictor, mirror).probabilities(tiles)
+    assert predictor.looks == looks
+    rows, cols = (i.astype(float) for i in np.indices((4, 6)))
+    cols = cols if mirror == "none" else np.full_like(cols, 2.5)
+    rows = np.full_like(rows, 1.5) if mirror == "all" else rows
+    np.testing.assert_allclose(found[..., 1], tiles[..., 0] * (cols + 10 * rows), rtol=1e-6)
+
+
+def test_a_model_that_does_not_care_is_left_alone_by_mirrors(bright_is_liver):
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), np.uint8)
+    plain = bright_is_liver().probabilities(tiles)
+    found = Mirrored(bright_is_liver(), "all").probabilities(tiles)
+    np.testing.assert_array_equal(found, plain)
+    with pytest.raises(SettingsError, match="Expected a mirror of none, left-right, all"):
+        Mirrored(bright_is_liver(), "up")
+
+
+def test_an_ensemble_is_the_mean_and_takes_what_suits_all(bright_is_liver):
+    one, two, edge = bright_is_liver(stride=16), bright_is_liver(stride=24), bright_is_liver()
+    one.postprocessing = PostProcessing(largest=("liver",), fill_3d=("liver",))
+    two.postprocessing = PostProcessing(largest=("liver",))
+    together = Ensemble([one, two])
+    assert together.network.stride == 48
+    assert together.postprocessing == two.postprocessing
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), np.uint8)
+    np.testing.assert_allclose(
+        Ensemble([one, LeftEdge(edge)]).probabilities(tiles),
+        (one.probabilities(tiles) + LeftEdge(edge).probabilities(tiles)) / 2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "other"), [("context", 3), ("regions", Regions({"spleen": (1,)})), ("tiles", None)]
+)
+def test_models_that_do_not_fit_together_are_refused(what, other, bright_is_liver):
+    one, two = bright_is_liver(), bright_is_liver()
+    other = other or replace(two.network.tiles, spacing_mm=2.0)
+    two.network = replace(two.network, **{what: other})
+    with pytest.raises(SettingsError, match=f"Expected models with the same {what}"):
+        Ensemble([one, two])

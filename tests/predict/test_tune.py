@@ -1,0 +1,70 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.predict.postprocess import PostProcessing
+from liverseg_tf.predict.tune import tune_postprocessing, write_postprocessing
+from liverseg_tf.tiles.case import cut_tiles
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.tiles.store import TileStore
+
+SPEC = TileSpec(spacing_mm=None, tile_shape=None)
+
+
+def _store(folder, speck, bright):
+    """A case with a liver and two tumours in it; a speck elsewhere that is bright, but no liver."""
+    labels = np.zeros((4, 32, 32), np.uint8)
+    labels[:, 4:20, 4:20] = 1
+    labels[1:3, 6:10, 6:10] = labels[1:3, 12:14, 14:16] = 2
+    values = np.array([-500, 60, 240], np.int16)[labels]
+    if speck:
+        values[1:3, 26:30, 26:30] = bright
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    tiles = cut_tiles(Volume(values, affine), Volume(labels, affine), SPEC)
+    store = TileStore(folder, SPEC, "hdf5").create()
+    store.write("a", tiles)
+    split = {"train": [], "val": ["a"], "test": []}
+    store = replace(store, cases={"a": tiles.record}, split=split)
+    store.save()
+    return store
+
+
+@pytest.fixture
+def model(bright_is_liver):
+    return bright_is_liver(tile=None)
+
+
+def test_the_largest_component_is_chosen_where_it_helps(tmp_path, model):
+    tuned = tune_postprocessing(model, _store(tmp_path / "s", True, 60))
+    # of the tumours, the smaller one is real: it would be lost
+    assert tuned.chosen == PostProcessing(largest=("liver",))
+    liver, speck = 4 * 16 * 16, 2 * 4 * 4
+    assert tuned.before["liver"] == pytest.approx(2 * liver / (2 * liver + speck))
+    assert tuned.after == {"liver": 1, "tumour": 1}
+
+
+def test_what_changes_nothing_is_not_chosen(tmp_path, model):
+    assert tune_postprocessing(model, _store(tmp_path / "s", False, 0)).chosen == PostProcessing()
+
+
+def test_it_is_written_into_the_run_and_read_from_it(untrained_run):
+    from liverseg_tf.predict.run import RunRecord
+
+    before = json.loads((untrained_run / "run.json").read_text())
+    write_postprocessing(untrained_run, PostProcessing(largest=("liver",)))
+    assert RunRecord.read(untrained_run).postprocessing == PostProcessing(largest=("liver",))
+    after = json.loads((untrained_run / "run.json").read_text())
+    assert after.pop("postprocessing") == {"largest": ["liver"]}
+    assert after == before
+
+
+def test_other_tiles_and_no_validation_cases_are_refused(tmp_path, model, bright_is_liver):
+    store = _store(tmp_path / "s", False, 0)
+    with pytest.raises(LiverSegError, match="Expected the store of the run's tiles"):
+        tune_postprocessing(bright_is_liver(spacing_mm=3.0), store)
+    with pytest.raises(LiverSegError, match="Expected validation cases"):
+        tune_postprocessing(model, replace(store, split={"train": ["a"], "val": [], "test": []}))
