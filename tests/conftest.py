@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -71,6 +72,31 @@ def make_task():
     return _write_task
 
 
+@pytest.fixture(scope="session")
+def built_run(tmp_path_factory):
+    import keras  # most tests need none of it
+
+    from liverseg_tf.ct.regions import LIVER_REGIONS
+    from liverseg_tf.tiles.network import NetworkSpec
+    from liverseg_tf.tiles.spec import TileSpec
+    from liverseg_tf.train.run import Run
+    from liverseg_tf.train.unet import UNetSpec, build_unet
+
+    network = NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 3, 8)
+    run = Run.create(tmp_path_factory.mktemp("built") / "run")
+    split = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    run.write_record(network, store={"split": split})
+    keras.utils.set_random_seed(0)
+    run.save_model(build_unet(UNetSpec(3, network.regions.names, base_filters=4, depth=3)))
+    return run.folder
+
+
+@pytest.fixture
+def untrained_run(built_run, tmp_path):
+    """A run as training writes it, with weights that were never trained."""
+    return shutil.copytree(built_run, tmp_path / "run")
+
+
 def _volumes(seed=0, shape=(6, 20, 24), affine=None):
     """A body of soft tissue in air, with a block of label 1 that holds a block of label 2."""
     affine = np.diag([-0.8, -0.8, 5.0, 1.0]) if affine is None else affine
@@ -98,6 +124,7 @@ def _write_series(folder, volume, edit=lambda dataset, z: None, name="{:04}.dcm"
         dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, generate_uid()
         dataset.ImageType, dataset.Modality = ["ORIGINAL", "PRIMARY", "AXIAL"], "CT"
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", uid
+        dataset.FrameOfReferenceUID = "1.2.3.6"
         dataset.PatientID, dataset.PatientName = "p1", "A^B"
         dataset.SeriesNumber, dataset.SeriesDescription = 3, "Abdomen"
         dataset.InstanceNumber = z + 1

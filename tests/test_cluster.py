@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.cluster import DaskCluster
+from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.workers import run_each
@@ -108,6 +109,22 @@ def test_a_data_set_is_cut_as_in_processes(cluster, tmp_path, make_dataset, monk
     assert stores[0].cases == stores[1].cases
     assert len(stores[0].cases) == 4
     assert stores[0].split == stores[1].split
+
+
+@pytest.mark.slow
+def test_images_are_segmented_by_the_workers(cluster, tmp_path, make_dataset, untrained_run):
+    make_dataset(tmp_path / "data", count=3, shape=(6, 40, 48))
+    (tmp_path / "data/images/case_1.nii.gz").write_bytes(b"")
+    arguments = ["predict", tmp_path / "data/images", "--model", untrained_run]
+    for out, where in (("far", ["--dask", cluster.address]), ("here", [])):
+        done = CliRunner().invoke(
+            liverseg, list(map(str, [*arguments, "--out", tmp_path / out, *where]))
+        )
+        assert done.exit_code == 1, done.output
+        assert "2 masks written, 1 failed" in done.output
+    for name in ("case_0.nii.gz", "case_2.nii.gz"):
+        far, here = (read_labels(tmp_path / out / name).array for out in ("far", "here"))
+        assert (far != here).mean() < 0.001
 
 
 def test_a_killed_worker_costs_its_own_job_alone(cluster):

@@ -90,6 +90,26 @@ def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_commands_of_outputs_run(tmp_path, monkeypatch, make_volumes, write_series):
+    monkeypatch.chdir(tmp_path)
+    Path("short.toml").write_text(SHORT)
+    small = ["--count", "4", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "SET", *small])
+    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
+    _invoke(["--config", "short.toml", "train", "STORE", "RUN"])
+    shutil.copytree("SET/imagesTr", "CT")
+    write_series(Path("SERIES"), make_volumes(shape=(6, 48, 48))[0])
+    commands = _commands(ROOT / "docs" / "outputs.md")
+    assert len(commands) == 3
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(arguments)
+    names = {path.name for path in Path("masks").iterdir()}
+    assert {"phantom_000.nii.gz", "phantom_000_liver.stl", "phantom_000.json"} < names
+    assert {"SERIES.seg.dcm", "SERIES.rtstruct.dcm"} < names
+
+
+@pytest.mark.slow
 def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task):
     monkeypatch.chdir(tmp_path)
     small = ["--count", "2", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
@@ -120,7 +140,7 @@ def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch):
     _invoke(["phantom", "SET", *small])
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
     for run in ("RUN", "RUN2"):
-        _invoke(["--config", "short.toml", "train", "STORE", run])
+        _invoke(["--config", "short.toml", "train", "STORE", run, "--mirror"])
     Path("NEW").mkdir()
     for path in ("NEW/new.nii.gz", "ct.nii.gz"):
         shutil.copy("SET/imagesTr/phantom_000.nii.gz", path)

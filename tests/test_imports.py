@@ -80,6 +80,7 @@ def test_modules_stay_short(module):
         "import liverseg_tf.evaluate.viewer, liverseg_tf.cli.view",
         "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
         "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
+        "import liverseg_tf.predict.spread, liverseg_tf.predict.outputs",
     ],
 )
 def test_tensorflow_is_not_imported_before_it_is_needed(code):

@@ -42,18 +42,19 @@ channel = click.option(
 )
 
 
-def workers_options(help: str):
+def workers_options(help: str, default: int | None = None):
     """The options --workers and --dask of a command that works on cases side by side.
 
-    The command gets one `workers`: where `liverseg_tf.workers.run_each` runs its jobs.
+    The command gets one `workers`: where `liverseg_tf.workers.run_each` runs its jobs. By default
+    there are `default` processes.
     """
 
     def decorate(function):
         @click.option(
             "--workers",
             type=click.IntRange(1),
-            default=lambda: min(os.cpu_count() or 1, 8),
-            show_default="cores, at most 8",
+            default=default or (lambda: min(os.cpu_count() or 1, 8)),
+            show_default=default is not None or "cores, at most 8",
             help=help,
         )
         @click.option(

@@ -1,5 +1,8 @@
 """`liverseg predict`: stage 3."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import click
 
 from liverseg_tf.cli import options
@@ -39,9 +42,24 @@ def _step(flag: str, *values: str, help: str):
 @click.option("--force", is_flag=True, help="Make masks again that are there and up to date.")
 @click.option(
     "--mirror",
-    type=click.Choice(["none", "left-right", "all"]),
-    default="none",
-    help="Average over mirrored slices: two looks or four, and as many times the work.",
+    is_flag=True,
+    help="Average over slices and slices mirrored left to right, for runs that were trained with "
+    "--mirror: twice the work.",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["nifti", "seg", "rtstruct", "stl", "obj"]),
+    multiple=True,
+    default=["nifti"],
+    help="What is written; may be repeated. seg (DICOM-SEG, with the extra dicom) and rtstruct "
+    "need DICOM input; stl and obj are surfaces.",
+)
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Write OUT/NAME.json too: volumes, HU, components, what the field of view cuts; with "
+    "--mirror or several models also how far they agree.",
 )
 @click.option(
     "--crop/--no-crop", default=True, help="Leave out slices and edges that hold no body."
@@ -57,6 +75,9 @@ def _step(flag: str, *values: str, help: str):
     is_flag=True,
     help="Leave out what the run's validation chose; the options below still apply.",
 )
+@options.workers_options(
+    "Processes, each with its own model; on a machine with several GPUs each takes one.", default=1
+)
 @_step("--inside", "OUTER", "MM", help="Keep a region only in or at most MM beside another one.")
 @_step("--smooth-z", help="Keep and fill in what two of three neighbouring slices have.")
 @_step("--likely", "P", help="Keep components of at least this mean probability.")
@@ -64,7 +85,7 @@ def _step(flag: str, *values: str, help: str):
 @_step("--largest", help="Keep only the largest connected component of this region.")
 @_step("--fill-2d", help="Fill holes within slices.")
 @_step("--fill-3d", help="Fill holes that are closed to all sides.")
-def predict(inputs, models, out, side, part, **options) -> None:
+def predict(inputs, models, out, side, part, workers, **settings) -> None:
     """Segment every INPUT and write OUT/NAME.nii.gz.
 
     An INPUT is an image (NIfTI; MetaImage and NRRD with the extra itk), a folder of images, a DICOM
@@ -73,29 +94,31 @@ def predict(inputs, models, out, side, part, **options) -> None:
     A mask has the shape, affine, orientation codes and units of its image. Masks that are
     there, made from the same image by the same model and settings, are kept.
     """
-    from liverseg_tf.predict.batch import predict_cases
     from liverseg_tf.predict.cases import find_images
     from liverseg_tf.predict.ensemble import joint_network
     from liverseg_tf.predict.memory import estimate
-    from liverseg_tf.predict.run import RunRecord, load_predictor
+    from liverseg_tf.predict.run import RunRecord, check_mirrored
 
     records = [RunRecord.read(model) for model in models]
     network = joint_network([record.network for record in records])
-    steps = _steps(options)
+    if settings["mirror"]:
+        check_mirrored(models, records)
+    steps = _steps(settings)
     steps.check(network.regions)
     images = _chosen(find_images(inputs), side, part, records)
-    for line in estimate(images.values(), network, options["batch_size"]):
-        click.echo(line, err=True)
-
-    from liverseg_tf.cli.tensorflow import import_tensorflow
-
-    import_tensorflow()
-    predictor = load_predictor(models, options["mirror"])
-    output = _output(out, predictor, steps, options)
+    for line in estimate(images.values(), network, settings["batch_size"]):
+        each = "" if workers is None else " (each process)"
+        click.echo(line + each, err=True)
+    output = _output(out, steps, settings)
+    load = _Models(tuple(path.absolute() for path in models), settings["mirror"])
     with progress("predict", len(images)) as show:
         ended = iter(range(1, len(images) + 1))
-        result = predict_cases(
-            images, predictor, output, lambda name, failure: show(next(ended), name)
+        result = _run(images, load, output, workers, lambda name, _: show(next(ended), name))
+    if result.guessed:
+        click.echo(
+            f"Warning: {len(result.guessed)} images have no geometry in their headers, 1 mm and "
+            f"the orientation are guesses: {', '.join(result.guessed)}.",
+            err=True,
         )
     for message in result.failures.values():
         complain(message)
@@ -106,28 +129,54 @@ def predict(inputs, models, out, side, part, **options) -> None:
     end_with(len(result.failures))
 
 
-def _steps(options):
+def _steps(settings):
     from liverseg_tf.predict.postprocess import PostProcessing
 
     names = ("inside", "smooth_z", "likely", "largest", "fill_2d", "fill_3d")
     return PostProcessing(
-        **{name: tuple(options[name]) for name in names}, smallest_ml=tuple(options["smallest"])
+        **{name: tuple(settings[name]) for name in names}, smallest_ml=tuple(settings["smallest"])
     )
 
 
-def _output(out, predictor, steps, options):
+def _output(out, steps, options):
     from liverseg_tf.predict.batch import Output
+    from liverseg_tf.predict.outputs import Outputs
     from liverseg_tf.predict.postprocess import PostProcessing
     from liverseg_tf.predict.volume import Inference
 
-    chosen = PostProcessing() if options["no_postprocessing"] else predictor.postprocessing
     return Output(
         out,
-        chosen.updated(steps),
+        PostProcessing() if options["no_postprocessing"] else None,
+        steps,
         options["probabilities"],
         Inference(options["batch_size"], options["crop"]),
         options["force"],
+        Outputs(options["formats"], options["measure"]),
     )
+
+
+@dataclass(frozen=True)
+class _Models:
+    """Loads the predictor, here or in a worker."""
+
+    paths: tuple[Path, ...]
+    mirror: bool
+
+    def __call__(self):
+        from liverseg_tf.cli.tensorflow import import_tensorflow
+        from liverseg_tf.predict.run import load_predictor
+
+        import_tensorflow()
+        return load_predictor(self.paths, self.mirror)
+
+
+def _run(images, load, output, workers, on_case):
+    from liverseg_tf.predict.batch import predict_cases
+    from liverseg_tf.predict.spread import predict_spread
+
+    if workers is None:
+        return predict_cases(images, load(), output, on_case)
+    return predict_spread(images, load, output, workers, on_case)
 
 
 def _chosen(images, side, part, records):

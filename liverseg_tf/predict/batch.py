@@ -2,17 +2,19 @@
 
 import functools
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from liverseg_tf.ct.correction import lacks_geometry
+from liverseg_tf.ct.dicom import DicomSeries
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.found import Found
 from liverseg_tf.predict.inputs import read_input
 from liverseg_tf.predict.mapped import check_folder, mapped_zeros
+from liverseg_tf.predict.outputs import Outputs, Segmented, escaped, write_outputs
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.record import Records, source_of
 from liverseg_tf.predict.steps import in_step
@@ -29,16 +31,20 @@ class Output:
     Args:
         folder: of the masks, `NAME.nii.gz`.
         postprocessing: of the masks; None takes what the model's validation chose.
+        steps: of the post-processing, in place of those of these names.
         probabilities: whether `probabilities/REGION/NAME.nii.gz` are written too.
         inference: how slices go through the network.
         force: whether masks are made again that are there already.
+        outputs: formats, and whether the masks are measured.
     """
 
     folder: Path
     postprocessing: PostProcessing | None = None
+    steps: PostProcessing = PostProcessing()  # noqa: RUF009 (frozen)
     probabilities: bool = False
     inference: Inference = Inference()  # noqa: RUF009 (frozen)
     force: bool = False
+    outputs: Outputs = Outputs()  # noqa: RUF009 (frozen)
 
 
 @dataclass
@@ -49,11 +55,13 @@ class Predicted:
         written: names of the cases whose masks were made.
         kept: names of those that were there, from the same image, model and settings.
         failures: one line for each case that has no mask.
+        guessed: names of images whose headers tell neither spacing nor orientation.
     """
 
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    guessed: list[str] = field(default_factory=list)
 
 
 def predict_cases(
@@ -94,12 +102,13 @@ def predict_cases(
         else:
             result.failures[job.name] = job.failure
         on_case(job.name, job.failure)
+    result.guessed = maker.guessed
     return result
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A case on its way: its image, then volume, then masks, then None; or why it failed."""
+    """A case on its way: its source, then `_Case`, then None; or why it failed."""
 
     name: str
     value: object
@@ -121,6 +130,23 @@ def _attempt(step: Callable[[_Job], object], job: _Job) -> _Job:
     return _Job(job.name, None, failure)
 
 
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """An image on its way to a mask.
+
+    Args:
+        source: of the image.
+        made: what its record will say.
+        image: as it was read; None once it is no longer needed.
+        found: its masks, once they are there.
+    """
+
+    source: Path | DicomSeries
+    made: dict
+    image: Volume | None
+    found: Found | None = None
+
+
 @dataclass(frozen=True)
 class _Maker:
     """The steps from an image to its files.
@@ -130,17 +156,19 @@ class _Maker:
         output: where and what.
         postprocessing: of the masks.
         records: of what is there.
+        guessed: names of images whose headers tell no geometry; filled.
     """
 
     predictor: Predictor
     output: Output
     postprocessing: PostProcessing
     records: Records
+    guessed: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, predictor: Predictor, output: Output) -> "_Maker":
         chosen = output.postprocessing
-        chosen = predictor.postprocessing if chosen is None else chosen
+        chosen = (predictor.postprocessing if chosen is None else chosen).updated(output.steps)
         chosen.check(predictor.network.regions)
         return cls(predictor, output, chosen, Records(output.folder))
 
@@ -152,12 +180,17 @@ class _Maker:
         except LiverSegError:
             return False  # reading it will say what is wrong
 
-    def read(self, job: _Job) -> tuple[Volume, dict]:
+    def read(self, job: _Job) -> _Case:
+        self.output.outputs.check_source(job.value)
         made = self._made_from(job.value)
-        return read_input(job.value, self.predictor.network.tiles.channel), made
+        image = read_input(job.value, self.predictor.network.tiles.channel)
+        if lacks_geometry(image):
+            self.guessed.append(job.name)
+        return _Case(job.value, made, image)
 
-    def find(self, job: _Job) -> tuple[Found, dict]:
-        image, made = job.value
+    def find(self, job: _Job) -> _Case:
+        case = job.value
+        image = case.image
         regions = self.predictor.network.regions
         probabilities = None
         if self.output.probabilities or self.postprocessing.needs_probabilities:
@@ -166,33 +199,41 @@ class _Maker:
         found = find_regions(
             image, self.predictor, self.output.inference, probabilities=probabilities
         )
-        return found, made
+        # the voxels go as soon as nobody needs them
+        return replace(case, image=image if self.output.outputs.measure else None, found=found)
 
     def write(self, job: _Job) -> None:
-        found, made = job.value
-        mask, *maps = self._files(job.name)
+        case, found = job.value, job.value.found
+        maps = self._maps(job.name)
         masks = self.postprocessing.apply(found)
         self.records.forget(job.name)
         # the step of likely components needs probabilities that nobody wants as files
         for path, values in zip(maps, found.probabilities if maps else (), strict=True):
             slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
             write_slabs(path, found.grid, slabs, 1 / 255)
-        write_slabs(mask, found.grid, masks.label_slabs())
-        self.records.write(job.name, made)
+        extra = self.output.outputs.besides_nifti
+        if extra.formats or extra.measure:
+            image = found.grid if case.image is None else case.image
+            segmented = Segmented(case.source, image, masks.labels(), found.regions, found.quality)
+            write_outputs(self.output.folder, job.name, segmented, extra)
+        if extra != self.output.outputs:
+            path = self.output.folder / f"{job.name}.nii.gz"
+            write_slabs(path, found.grid, masks.label_slabs())
+        self.records.write(job.name, case.made)
 
     def _files(self, name: str) -> list[Path]:
-        """The mask and, where they are wanted, the probabilities."""
-        regions = self.predictor.network.regions.names if self.output.probabilities else ()
+        """Everything that a case has when it is done."""
+        regions = self.predictor.network.regions
         return [
-            self.output.folder / f"{name}.nii.gz",
-            *(
-                self.output.folder
-                / "probabilities"
-                / re.sub(r"[/\\]", "_", region)
-                / f"{name}.nii.gz"
-                for region in regions
-            ),
+            *self.output.outputs.paths(self.output.folder, name, regions),
+            *self._maps(name),
         ]
+
+    def _maps(self, name: str) -> list[Path]:
+        """The probabilities, where they are wanted."""
+        regions = self.predictor.network.regions.names if self.output.probabilities else ()
+        folder = self.output.folder / "probabilities"
+        return [folder / escaped(region) / f"{name}.nii.gz" for region in regions]
 
     def _made_from(self, image: Path) -> dict:
         return {

@@ -24,7 +24,7 @@ def find_images(inputs: Iterable[Path]) -> dict[str, Path | DicomSeries]:
         LiverSegError: when an input is none of these, or two images have one name.
     """
     images: dict[str, Path | DicomSeries] = {}
-    for path in map(Path, inputs):
+    for path in (Path(given).absolute() for given in inputs):
         for name, image in _images_of(path).items():
             if images.setdefault(name, image) != image:
                 raise LiverSegError(

@@ -7,15 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.predict.volume import Predictor
+from liverseg_tf.predict.volume import Predictor, mean_of
 from liverseg_tf.tiles.network import NetworkSpec
-
-# axes of (batch, h, w, channels) that are mirrored, one entry a look
-MIRRORS = {
-    "none": ((),),
-    "left-right": ((), (2,)),
-    "all": ((), (2,), (1,), (1, 2)),
-}
 
 
 def joint_network(networks: Sequence[NetworkSpec]) -> NetworkSpec:
@@ -58,42 +51,36 @@ class Ensemble:
         self.fingerprint = "+".join(predictor.fingerprint for predictor in predictors)
         self._predictors = predictors
 
+    def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
+        """What each model finds, (batch, h, w, regions) float32."""
+        return [predictor.probabilities(tiles) for predictor in self._predictors]
+
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
         """Mean over the models, (batch, h, w, regions) float32."""
-        return _mean(p.probabilities(tiles) for p in self._predictors)
+        return mean_of(self.passes(tiles))
 
 
 class Mirrored:
-    """The mean over mirrored tiles, each mirrored back: test-time augmentation.
+    """The mean over tiles and tiles mirrored left to right: test-time augmentation.
+
+    Only for models that have learnt from mirrored tiles: others take a mirrored liver for
+    something else.
 
     Args:
-        predictor: that looks at each of them.
-        mirror: 'none', 'left-right' (two looks) or 'all' (four: rows, columns, both).
-
-    Raises:
-        SettingsError: on another name.
+        predictor: that looks at both.
     """
 
-    def __init__(self, predictor: Predictor, mirror: str):
-        if mirror not in MIRRORS:
-            raise SettingsError(f"Expected a mirror of {', '.join(MIRRORS)}. Received {mirror!r}.")
+    def __init__(self, predictor: Predictor):
         self.network = predictor.network
         self.postprocessing = predictor.postprocessing
-        self.fingerprint = f"{predictor.fingerprint} mirrored {mirror}"
+        self.fingerprint = f"{predictor.fingerprint} mirrored"
         self._predictor = predictor
-        self._looks = MIRRORS[mirror]
+
+    def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
+        """What is found in the tiles, and in their mirror images, mirrored back."""
+        mirrored = self._predictor.probabilities(np.ascontiguousarray(tiles[:, :, ::-1]))
+        return [self._predictor.probabilities(tiles), mirrored[:, :, ::-1]]
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """Mean over the looks, (batch, h, w, regions) float32."""
-        return _mean(
-            np.flip(self._predictor.probabilities(np.flip(tiles, axes)), axes)
-            for axes in self._looks
-        )
-
-
-def _mean(outputs) -> np.ndarray:
-    total, count = None, 0
-    for output in outputs:
-        total = np.array(output, np.float32) if total is None else np.add(total, output, out=total)
-        count += 1
-    return total if count == 1 else np.divide(total, np.float32(count), out=total)
+        """Mean over both, (batch, h, w, regions) float32."""
+        return mean_of(self.passes(tiles))

@@ -25,12 +25,14 @@ class Found:
         grid: the image's affine and header; its array is not the image.
         probabilities: (regions, z, row, col) uint8 in the file's order, 255 is 1; None unless
             they were asked for.
+        quality: of each region, how far the passes agreed that were made; None for one pass.
     """
 
     bits: np.ndarray
     regions: Regions
     grid: Volume
     probabilities: np.ndarray | None = None
+    quality: dict[str, float | None] | None = None
 
     @classmethod
     def empty(

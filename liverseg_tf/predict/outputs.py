@@ -1,6 +1,6 @@
 """What is written for a predicted case: masks, DICOM objects, surfaces, measurements."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverseg_tf.atomic import write_json
@@ -24,11 +24,11 @@ class Outputs:
     """What is written for each case.
 
     Args:
-        formats: of `FORMATS`, at least one.
+        formats: of `FORMATS`.
         measure: whether measurements are written as well.
 
     Raises:
-        SettingsError: on another format, or none.
+        SettingsError: on another format.
         LiverSegError: when what a format needs isn't installed.
     """
 
@@ -37,7 +37,7 @@ class Outputs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
-        for name in self.formats or ("none",):
+        for name in self.formats:
             if name not in FORMATS:
                 raise SettingsError(f"Expected formats of {', '.join(FORMATS)}. Received {name!r}.")
         if "seg" in self.formats:
@@ -56,6 +56,11 @@ class Outputs:
                 f"referred to. Received {source}."
             )
 
+    @property
+    def besides_nifti(self) -> "Outputs":
+        """All of it but the label map, which can be written slab by slab."""
+        return replace(self, formats=tuple(name for name in self.formats if name != "nifti"))
+
     def paths(self, folder: Path, name: str, regions: Regions) -> list[Path]:
         """The files of a case, in the order in which they are written.
 
@@ -69,7 +74,7 @@ class Outputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class Segmented:
     """A case with its labels.
 
     Args:
@@ -87,7 +92,7 @@ class Predicted:
     quality: dict[str, float | None] | None = None
 
 
-def write_outputs(folder: Path, name: str, case: Predicted, outputs: Outputs) -> list[Path]:
+def write_outputs(folder: Path, name: str, case: Segmented, outputs: Outputs) -> list[Path]:
     """Write a case's files, each whole or not at all.
 
     - `NAME.nii.gz`: the label map, with the image's header;
@@ -131,7 +136,7 @@ def write_outputs(folder: Path, name: str, case: Predicted, outputs: Outputs) ->
     return outputs.paths(folder, name, case.regions)
 
 
-def _measurements(case: Predicted) -> dict:
+def _measurements(case: Segmented) -> dict:
     found = measure(case.image, case.labels, case.regions)
     for name, quality in (case.quality or {}).items():
         found["regions"][name]["quality"] = quality
@@ -140,11 +145,12 @@ def _measurements(case: Predicted) -> dict:
 
 def _file_names(kind: str, name: str, regions: Regions) -> list[str]:
     if kind in _SURFACES:
-        return [f"{name}_{_escaped(region)}.{kind}" for region in regions.names]
+        return [f"{name}_{escaped(region)}.{kind}" for region in regions.names]
     return [f"{name}.{kind}.dcm" if kind in _DICOM else f"{name}.nii.gz"]
 
 
-def _escaped(region: str) -> str:
+def escaped(region: str) -> str:
+    """A region's name as part of a file's name."""
     return "".join(
         f"%{ord(letter):02X}" if letter in '%/\\:*?"<>|' or ord(letter) < 32 else letter
         for letter in region

@@ -28,6 +28,10 @@ class Records:
         except LiverSegError:
             return False
 
+    def has(self, name: str) -> bool:
+        """Whether there is a record of a case."""
+        return self._path(name).is_file()
+
     def forget(self, name: str) -> None:
         """Remove a case's record before its files change."""
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.atomic import read_json
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.ensemble import Ensemble, Mirrored, joint_network
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.volume import Predictor
@@ -26,11 +26,13 @@ class RunRecord:
         network: what the model takes and gives.
         split: names of the cases it was trained, validated and not seen on.
         postprocessing: what was chosen on the validation cases; nothing where nothing was.
+        mirrored: whether it has learnt from tiles mirrored left to right.
     """
 
     network: NetworkSpec
     split: dict[str, list[str]]
     postprocessing: PostProcessing = PostProcessing()  # noqa: RUF009 (frozen)
+    mirrored: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
@@ -56,6 +58,7 @@ class RunRecord:
                 NetworkSpec.from_json(value["network"]),
                 value["store"]["split"],
                 PostProcessing.from_json(value.get("postprocessing", {})),
+                bool(value.get("settings", {}).get("mirror", False)),
             )
             record.postprocessing.check(record.network.regions)
             return record
@@ -106,21 +109,39 @@ class RunPredictor:
         return np.asarray(self._call(tiles))
 
 
-def load_predictor(folders: Sequence[Path], mirror: str = "none") -> Predictor:
+def load_predictor(folders: Sequence[Path], mirror: bool = False) -> Predictor:
     """One run, or several that are averaged.
 
     Args:
         folders: of the runs.
-        mirror: 'none', 'left-right' or 'all': mirrored tiles that are averaged too.
+        mirror: whether left and right are mirrored as well, and both averaged.
 
     Raises:
-        SettingsError: when the runs take other tiles or find other regions.
+        SettingsError: when the runs take other tiles or find other regions, or one that is to
+            see mirrored tiles has not learnt from them.
         LiverSegError: when a run can't be loaded.
     """
-    joint_network([RunRecord.read(folder).network for folder in folders])  # before the loading
+    records = [RunRecord.read(folder) for folder in folders]  # before the loading
+    joint_network([record.network for record in records])
+    if mirror:
+        check_mirrored(folders, records)
     predictors = [RunPredictor(folder) for folder in folders]
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
-    return predictor if mirror == "none" else Mirrored(predictor, mirror)
+    return Mirrored(predictor) if mirror else predictor
+
+
+def check_mirrored(folders: Sequence[Path], records: Sequence[RunRecord]) -> None:
+    """Refuse to show mirrored tiles to runs that have not learnt from them.
+
+    Raises:
+        SettingsError: with the first such run.
+    """
+    for folder, record in zip(folders, records, strict=True):
+        if not record.mirrored:
+            raise SettingsError(
+                f"Expected a run that was trained with --mirror. Received {folder}, which would "
+                "take a mirrored organ for another."
+            )
 
 
 def _load_model(path: Path):

@@ -1,8 +1,8 @@
 """Stage 3 for one volume: slices through the network, masks back on the scanner's grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.predict.body import Field
 from liverseg_tf.predict.found import Found
 from liverseg_tf.predict.postprocess import PostProcessing
+from liverseg_tf.predict.quality import Disagreement
 from liverseg_tf.tiles.network import NetworkSpec
 
 THRESHOLD = 0.5
@@ -22,7 +23,8 @@ class Predictor(Protocol):
     """Anything that gives probabilities for tiles: a run, several runs, an export, a server.
 
     `network` says what it takes and gives, `postprocessing` what its validation chose, and
-    `fingerprint` is another text for another model.
+    `fingerprint` is another text for another model. What has several opinions also has
+    `passes(tiles)`, a list of probabilities, of which `probabilities` is the mean.
     """
 
     network: NetworkSpec
@@ -97,6 +99,7 @@ def find_regions(
     canonical = to_canonical(image)
     field = (Field.of_body if inference.crop else Field.whole)(canonical, network)
     found = Found.empty(image, network.regions, probabilities)
+    disagreement = Disagreement(network.regions.names)
     slabs = _slabs(field.slices, inference.batch_size)
 
     def cut(slab: range) -> np.ndarray:
@@ -105,18 +108,39 @@ def find_regions(
         filled[: len(slab)] = _tiles(canonical.array, slab, field, network)
         return filled
 
+    def restore(passes: list[np.ndarray], slab: range) -> None:
+        if len(passes) > 1:
+            disagreement.add(np.stack(passes))
+        _restore(mean_of(passes), slab, field, found)
+
     with ThreadPoolExecutor(1) as background:
         ahead, behind = background.submit(cut, slabs[0]), _done()
         for slab, following in pairwise([*slabs, None]):
             tiles = ahead.result()
             if following is not None:
                 ahead = background.submit(cut, following)
-            outputs = predictor.probabilities(tiles)[: len(slab)]
+            passes = [output[: len(slab)] for output in _passes(predictor, tiles)]
             behind.result()
-            behind = background.submit(_restore, outputs, slab, field, found)
+            behind = background.submit(restore, passes, slab)
             on_slices(len(slab))
         behind.result()
-    return found
+    return replace(found, quality=disagreement.quality())
+
+
+def mean_of(passes: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of several passes; one alone is that pass itself."""
+    if len(passes) == 1:
+        return passes[0]
+    total = np.add(passes[0], passes[1], dtype=np.float32)
+    for output in passes[2:]:
+        total += output
+    return np.divide(total, np.float32(len(passes)), out=total)
+
+
+def _passes(predictor: Predictor, tiles: np.ndarray) -> list[np.ndarray]:
+    if hasattr(predictor, "passes"):
+        return predictor.passes(tiles)
+    return [predictor.probabilities(tiles)]
 
 
 def _slabs(slices: range, batch_size: int) -> list[range]:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.ct.volume import Volume
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.run import Run
@@ -29,7 +30,7 @@ def model(tmp_path_factory):
     run = Run.create(tmp_path_factory.mktemp("model") / "run")
     network = NetworkSpec(TileSpec(spacing_mm=2.0), LIVER_REGIONS, 1, 4)
     split = {"train": ["case_0"], "val": ["case_1"], "test": ["case_2"]}
-    run.write_record(network, store={"split": split})
+    run.write_record(network, store={"split": split}, settings={"mirror": True})
     keras.utils.set_random_seed(0)
     run.save_model(build_unet(UNetSpec(1, network.regions.names, base_filters=2, depth=2)))
     return run.folder
@@ -78,7 +79,7 @@ def test_a_table_several_models_mirrors_and_every_step(tmp_path, images, model):
     table = tmp_path / "list.csv"
     table.write_text("image,name\nset/images/case_0.nii.gz,one\nset/images/case_1.nii.gz,two\n")
     done = _predict(
-        table, "--model", model, "--model", model, "--out", tmp_path / "out", "--mirror", "all",
+        table, "--model", model, "--model", model, "--out", tmp_path / "out", "--mirror",
         "--inside", "tumour", "liver", 5, "--smooth-z", "liver", "--likely", "liver", 0.5,
         "--smallest", "tumour", 0.01, "--largest", "liver", "--fill-2d", "liver",
         "--fill-3d", "liver", "--no-postprocessing", "--probabilities", "--no-crop",
@@ -86,6 +87,74 @@ def test_a_table_several_models_mirrors_and_every_step(tmp_path, images, model):
     assert done.exit_code == 0, done.output
     assert _masks(tmp_path / "out") == ["one", "two"]
     assert _masks(tmp_path / "out" / "probabilities" / "tumour") == ["one", "two"]
+
+
+def test_workers_write_what_one_process_writes(tmp_path, images, model):
+    broken = images / "case_2.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    for workers in (1, 2):
+        out = tmp_path / f"out{workers}"
+        done = _predict(images, "--model", model, "--out", out, "--workers", workers)
+        assert done.exit_code == 1
+        assert "4 masks written, 1 failed" in done.output
+        (error,) = [line for line in done.output.splitlines() if line.startswith("Error:")]
+        assert error.endswith("(case case_2)")
+    assert (
+        "4 kept, 1 failed"
+        in _predict(images, "--model", model, "--out", out, "--workers", 2).output
+    )
+    assert _masks(tmp_path / "out1") == _masks(tmp_path / "out2")
+    for path in (tmp_path / "out1").glob("*.nii.gz"):
+        one, two = (read_volume(tmp_path / out / path.name).array for out in ("out1", "out2"))
+        assert (one != two).mean() < 0.001  # other threads, other rounding
+
+
+def test_other_formats_and_measurements(tmp_path, make_volumes, write_series, model):
+    ct, _ = make_volumes(shape=(6, 20, 24))
+    write_series(tmp_path / "tree" / "p1", ct)
+    write_series(tmp_path / "tree" / "p2", ct)
+    (tmp_path / "tree" / "p2" / "0003.dcm").unlink()
+    formats = ["--format", "nifti", "--format", "rtstruct", "--format", "stl"]
+    arguments = [tmp_path / "tree", "--model", model, "--out", tmp_path / "out", *formats]
+    done = _predict(*arguments, "--measure", "--mirror")
+    assert done.exit_code == 1, done.output
+    assert "1 masks written, 1 failed" in done.output
+    names = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
+    surfaces = {"p1_liver.stl", "p1_tumour.stl"}
+    assert names == {"p1.nii.gz", "p1.rtstruct.dcm", "p1.json", *surfaces}
+    measured = json.loads((tmp_path / "out" / "p1.json").read_text())
+    labels = read_volume(tmp_path / "out" / "p1.nii.gz")
+    volume = (labels.array > 0).sum() * labels.voxel_volume_ml
+    assert measured["regions"]["liver"]["volume_ml"] == pytest.approx(volume)
+    assert "quality" in measured["regions"]["liver"]
+    again = _predict(*arguments, "--measure", "--mirror")
+    assert "0 masks written, 1 kept, 1 failed" in again.output
+    (tmp_path / "out" / "p1_liver.stl").unlink()
+    assert "1 masks written" in _predict(*arguments, "--measure", "--mirror").output
+
+
+def test_dicom_formats_of_nifti_images_are_refused(tmp_path, images, model):
+    done = _predict(images, "--model", model, "--out", tmp_path / "o", "--format", "rtstruct")
+    assert done.exit_code == 1
+    assert done.output.count("Expected a DICOM series as input for --format rtstruct") == 5
+
+
+def test_headers_without_geometry_are_told(tmp_path, model):
+    array = np.full((4, 32, 32), 40, np.int16)
+    array[:, :4] = -1000
+    write_volume(tmp_path / "volume-28.nii", Volume(array, np.eye(4)))
+    done = _predict(tmp_path / "volume-28.nii", "--model", model, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "Warning: 1 images have no geometry in their headers" in done.output
+
+
+def test_a_run_that_knows_no_mirrored_tiles_is_not_shown_any(tmp_path, images, model):
+    run = shutil.copytree(model, tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"settings": {"mirror": False}}))
+    done = _predict(images, "--model", run, "--out", tmp_path / "out", "--mirror")
+    assert done.exit_code == 2
+    assert "Expected a run that was trained with --mirror" in done.output
 
 
 def test_what_the_run_chose_is_applied_unless_it_is_left_out(tmp_path, images, model):

@@ -1,8 +1,5 @@
 """Predictors whose answers are known."""
 
-import shutil
-
-import keras
 import nibabel as nib
 import numpy as np
 import pytest
@@ -11,8 +8,6 @@ from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.train.run import Run
-from liverseg_tf.train.unet import UNetSpec, build_unet
 
 TURN = nib.eulerangles.euler2mat(0.2, -0.1, 0.15)
 GRIDS = {  # direction of columns, rows and slices in RAS
@@ -47,23 +42,6 @@ class BrightIsLiver:
 @pytest.fixture
 def bright_is_liver():
     return BrightIsLiver
-
-
-@pytest.fixture(scope="session")
-def built_run(tmp_path_factory):
-    network = NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 3, 8)
-    run = Run.create(tmp_path_factory.mktemp("built") / "run")
-    split = {"train": ["a"], "val": ["b"], "test": ["c"]}
-    run.write_record(network, store={"split": split})
-    keras.utils.set_random_seed(0)
-    run.save_model(build_unet(UNetSpec(3, network.regions.names, base_filters=4, depth=3)))
-    return run.folder
-
-
-@pytest.fixture
-def untrained_run(built_run, tmp_path):
-    """A run as training writes it, with weights that were never trained."""
-    return shutil.copytree(built_run, tmp_path / "run")
 
 
 @pytest.fixture(params=GRIDS)

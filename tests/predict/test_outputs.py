@@ -10,7 +10,7 @@ from liverseg_tf.ct.dicom import find_series, read_series
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.predict.outputs import FORMATS, Outputs, Predicted, write_outputs
+from liverseg_tf.predict.outputs import FORMATS, Outputs, Segmented, write_outputs
 
 AFFINE = np.diag([-0.8, -0.8, 5.0, 1.0])
 
@@ -19,14 +19,14 @@ def _of_nifti(folder, make_volumes, regions=LIVER_REGIONS):
     image, labels = make_volumes(affine=AFFINE)
     write_volume(folder / "ct.nii.gz", image)
     image = read_volume(folder / "ct.nii.gz")
-    return Predicted(folder / "ct.nii.gz", image, image.with_array(labels.array), regions)
+    return Segmented(folder / "ct.nii.gz", image, image.with_array(labels.array), regions)
 
 
 def _of_dicom(folder, make_volumes, write_dicom):
     image, labels = make_volumes(affine=AFFINE)
     (series,) = find_series(write_dicom(folder / "ct", image))
     image = read_series(series)
-    return Predicted(series, image, image.with_array(labels.array), LIVER_REGIONS)
+    return Segmented(series, image, image.with_array(labels.array), LIVER_REGIONS)
 
 
 def test_every_format_of_a_dicom_series(make_volumes, write_dicom, tmp_path):
@@ -61,7 +61,7 @@ def test_what_was_not_asked_for_is_not_written(make_volumes, tmp_path):
 
 def test_quality_stands_beside_the_measurements(make_volumes, tmp_path):
     case = _of_nifti(tmp_path, make_volumes)
-    case = Predicted(*(case.source, case.image, case.labels, case.regions), {"liver": 0.9})
+    case = Segmented(*(case.source, case.image, case.labels, case.regions), {"liver": 0.9})
     write_outputs(tmp_path, "a", case, Outputs(measure=True))
     found = read_json(tmp_path / "a.json")["regions"]
     assert found["liver"]["quality"] == 0.9
@@ -86,10 +86,9 @@ def test_dicom_objects_need_a_dicom_series(kind, make_volumes, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_unknown_formats_and_none_are_refused(monkeypatch):
-    for formats in (("stl", "vtk"), ()):
-        with pytest.raises(SettingsError, match="Expected formats of nifti, seg"):
-            Outputs(formats)
+def test_unknown_formats_are_refused(monkeypatch):
+    with pytest.raises(SettingsError, match="Expected formats of nifti, seg"):
+        Outputs(("stl", "vtk"))
     monkeypatch.setitem(sys.modules, "highdicom", None)
     Outputs(("nifti", "rtstruct"))
     with pytest.raises(LiverSegError, match="Expected highdicom to write DICOM-SEG"):

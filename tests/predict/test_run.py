@@ -127,6 +127,10 @@ def test_several_runs_are_averaged_and_have_a_fingerprint_of_their_own(untrained
     both = load_predictor([untrained_run, other])
     mean = (one.probabilities(tiles) + two.probabilities(tiles)) / 2
     np.testing.assert_allclose(both.probabilities(tiles), mean, atol=1e-6)
-    mirrored = load_predictor([untrained_run], "all")
+    path = untrained_run / "run.json"
+    with pytest.raises(SettingsError, match="Expected a run that was trained with --mirror"):
+        load_predictor([untrained_run], mirror=True)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": {"mirror": True}}))
+    mirrored = load_predictor([untrained_run], mirror=True)
     assert len({p.fingerprint for p in (one, two, both, mirrored)}) == 4
     assert RunPredictor(untrained_run).fingerprint == one.fingerprint
