@@ -10,7 +10,6 @@ the way back dearer than a trained network's. Times are medians, wall clock, of 
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -18,6 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from measure import median_of, print_hardware, run_command
 
 SHAPE, SPACING = (200, 512, 512), (1.5, 0.75, 0.75)
 SMALL_SHAPE, SMALL_SPACING = (30, 256, 256), (5.0, 1.5, 1.5)
@@ -123,7 +124,7 @@ def measure_ours(work: Path, repeats: int) -> float:
 
         job()  # traces the graph
         shares.clear()
-        seconds[crop] = median_of(job, repeats)
+        seconds[crop] = median_of(job, repeats)[0]
         name = f"from .nii.gz to mask, {'' if crop else 'not '}cropped"
         share = 100 * statistics.median(shares)
         print(
@@ -144,25 +145,22 @@ def measure_commands(work: Path, repeats: int, small: Path | None) -> None:
         inputs["cold start, small CT"] = small
     seconds = {}
     for name, path in inputs.items():
-        runs = [run_command(work, path) for _ in range(1 if "1000" in name else repeats)]
+        runs = [run_predict(work, path) for _ in range(1 if "1000" in name else repeats)]
         seconds[name] = statistics.median(time for time, _ in runs)
         peak = max(peak for _, peak in runs)
-        print(f"{'liverseg':10} {'command, ' + name:36} {seconds[name]:8.2f} s, {peak:.2f} GB")
+        print(f"{'liverseg':10} {'command, ' + name:36} {seconds[name]:8.2f} s, {peak:.2f} GiB")
     ratio = MANY * seconds[f"one of {MANY} small CTs"] / seconds[f"{MANY} small CTs"]
     print(f"{'liverseg':10} a folder of {MANY} at {ratio:.1f} times the rate of single commands")
 
 
-def run_command(work: Path, image: Path) -> tuple[float, float]:
-    """Wall clock and the largest resident set, in GB."""
-    shutil.rmtree(work / "out", ignore_errors=True)
-    command = [sys.executable, "-m", "liverseg_tf.cli.main", "predict", str(image)]
-    command += ["--model", str(work / "run"), "--out", str(work / "out")]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9
+def run_predict(work: Path, image: Path) -> tuple[float, float]:
+    """Seconds, and peak memory in GiB, of `liverseg predict` of an image or a folder."""
+    out = work / "masks"
+    shutil.rmtree(out, ignore_errors=True)
+    program = "from liverseg_tf.cli.main import liverseg; liverseg()"
+    return run_command(
+        [sys.executable, "-c", program, "predict", image, "--model", work / "run", "--out", out]
+    )
 
 
 def measure_monai(work: Path, repeats: int) -> tuple[float, str]:
@@ -201,7 +199,7 @@ def measure_monai(work: Path, repeats: int) -> tuple[float, str]:
             after(item)
 
     job()
-    return median_of(job, repeats), f"MONAI {monai.__version__}, {parameters:,} parameters"
+    return median_of(job, repeats)[0], f"MONAI {monai.__version__}, {parameters:,} parameters"
 
 
 def measure_nnunet(work: Path, repeats: int) -> tuple[float, str]:
@@ -243,7 +241,7 @@ def measure_nnunet(work: Path, repeats: int) -> tuple[float, str]:
         )
 
     size = "x".join(map(str, configuration.patch_size))
-    return median_of(job, repeats), f"{parameters:,} parameters, patch {size}, no mirroring"
+    return median_of(job, repeats)[0], f"{parameters:,} parameters, patch {size}, no mirroring"
 
 
 def plan_nnunet(work: Path, folder: Path, dataset: str) -> tuple[dict, dict]:
@@ -273,24 +271,6 @@ def plan_nnunet(work: Path, folder: Path, dataset: str) -> tuple[dict, dict]:
         extract_fingerprints([1], num_processes=2)
         plan_experiments([1])
     return json.loads(plan.read_text()), description
-
-
-def median_of(job, repeats: int) -> float:
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
-
-
-def print_hardware() -> None:
-    model = platform.processor()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    print(f"{model}, {os.cpu_count()} cores, Python {sys.version.split()[0]}{load}")
 
 
 if __name__ == "__main__":
