@@ -55,7 +55,12 @@ from liverseg_tf.cli.progress import progress
     "--mirror", is_flag=True, help="Mirror left and right too: for organs that have no side."
 )
 @click.option("--seed", type=int, default=0, help="Of weights, batches and augmentation.")
-def train(store, run, **settings) -> None:
+@click.option(
+    "--tune/--no-tune",
+    default=True,
+    help="Choose the post-processing on the validation cases at the end; see `liverseg tune`.",
+)
+def train(store, run, tune, **settings) -> None:
     """Train a U-Net on STORE's training cases and write it to the new folder RUN.
 
     RUN holds the model with the best validation Dice (3D, per case), run.json, log.csv and
@@ -80,6 +85,10 @@ def train(store, run, **settings) -> None:
         click.echo("Note: no validation cases; Dice was measured on training cases.", err=True)
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice.items())
     click.echo(f"{trained.steps} steps in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
+    if tune and tiles.split["val"]:
+        from liverseg_tf.predict.tune import tune_run
+
+        click.echo(f"Post-processing: {tune_run(run, tiles).chosen}")
 
 
 def _note(now) -> str:

@@ -15,7 +15,7 @@ def tune(run, store) -> None:
     A step is kept where it raises the Dice of its region and lowers no other region's. `liverseg
     predict` applies what is kept.
     """
-    from liverseg_tf.predict.run import RunPredictor, RunRecord
+    from liverseg_tf.predict.run import RunRecord
     from liverseg_tf.tiles.store import TileStore
 
     RunRecord.read(run)
@@ -24,11 +24,9 @@ def tune(run, store) -> None:
     from liverseg_tf.cli.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.predict.tune import tune_postprocessing, write_postprocessing
+    from liverseg_tf.predict.tune import tune_run
 
-    tuned = tune_postprocessing(RunPredictor(run), tiles)
-    write_postprocessing(run, tuned.chosen)
+    tuned = tune_run(run, tiles)
     for name in tuned.before:
         click.echo(f"{name}: Dice {tuned.before[name]:.4f}, then {tuned.after[name]:.4f}")
-    steps = "; ".join(f"{name} {value}" for name, value in tuned.chosen.to_json().items())
-    click.echo(f"Post-processing of {run}: {steps or 'none'}")
+    click.echo(f"Post-processing of {run}: {tuned.chosen}")

@@ -80,6 +80,14 @@ class PostProcessing:
             **{name: step for name, step in self.steps.items() if other.steps.get(name) == step}
         )
 
+    def __str__(self) -> str:
+        """As in 'largest liver, tumour; fill_3d liver'; 'none' where no step is set."""
+        steps = (
+            f"{name} {', '.join(v if isinstance(v, str) else ' '.join(map(str, v)) for v in value)}"
+            for name, value in self.to_json().items()
+        )
+        return "; ".join(steps) or "none"
+
     def to_json(self) -> dict:
         """The steps that are set; `from_json` undoes it."""
         return {name: value for name, value in asdict(self).items() if value}

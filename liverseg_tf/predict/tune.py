@@ -33,6 +33,23 @@ class Tuned:
     after: dict[str, float]
 
 
+def tune_run(folder: Path, store: TileStore) -> Tuned:
+    """Choose a run's post-processing and write it into its `run.json`; loads the model.
+
+    Args:
+        folder: of the run.
+        store: of the run.
+
+    Raises:
+        LiverSegError: as `tune_postprocessing`, or when the run can't be used.
+    """
+    from liverseg_tf.predict.run import RunPredictor
+
+    tuned = tune_postprocessing(RunPredictor(folder), store)
+    write_postprocessing(folder, tuned.chosen)
+    return tuned
+
+
 def tune_postprocessing(predictor: Predictor, store: TileStore) -> Tuned:
     """Choose post-processing by nnU-Net's rule: what lowers no region's Dice, and raises its own.
 

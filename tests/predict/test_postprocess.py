@@ -210,3 +210,9 @@ def test_bits_of_labels_become_the_same_labels():
     many = Regions({f"organ {n}": (n,) for n in range(1, 13)})
     labels = np.random.default_rng(0).integers(0, 13, (3, 4, 5)).astype(np.uint8)
     np.testing.assert_array_equal(_apply(labels, PostProcessing(), many), labels)
+
+
+def test_steps_in_words():
+    assert str(PostProcessing()) == "none"
+    steps = PostProcessing(largest=("liver", "tumour"), smallest_ml=(("tumour", 0.1),))
+    assert str(steps) == "smallest_ml tumour 0.1; largest liver, tumour"
