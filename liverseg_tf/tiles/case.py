@@ -9,7 +9,7 @@ import numpy as np
 
 from liverseg_tf.ct.box import bounding_box
 from liverseg_tf.ct.images import files_of
-from liverseg_tf.ct.orientation import Orientation, to_canonical
+from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.reading import guesses_geometry, read_case
@@ -79,10 +79,11 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
     canonical = to_canonical(image)
     grid = TileGrid.of(canonical, spec)
     image_tiles = grid.cut_image(canonical.array)
-    canonical_mask = to_canonical(mask).array
+    canonical_mask = contiguous(to_canonical(mask).array)
     mask_tiles = grid.cut_mask(canonical_mask)
     orientation = Orientation.of(image.affine)
-    counts = np.bincount(mask.array[bounding_box(mask.array)].reshape(-1), minlength=256)
+    labelled = canonical_mask[bounding_box(canonical_mask)]
+    counts = np.bincount(labelled.reshape(-1), minlength=256)
     record = {
         "grid": grid.to_json(),
         "orientation": {"axes": orientation.axes, "flips": orientation.flips},
