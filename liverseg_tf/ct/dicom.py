@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from liverseg_tf.ct.dicom_geometry import stack_slices
 from liverseg_tf.ct.dicom_pixels import read_pixels
 from liverseg_tf.ct.dicom_slices import is_localizer, read_slices
+from liverseg_tf.ct.tree import walk
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
@@ -199,15 +200,8 @@ def _is_slice(dataset: Dataset) -> bool:
 def files_below(folder: Path) -> Iterator[Path]:
     """The files below a folder, hidden ones and DICOMDIR left out; and unreadable folders."""
     unreadable: list[OSError] = []
-    visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=unreadable.append):
-        place = os.stat(root)
-        if (place.st_dev, place.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((place.st_dev, place.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+    for root, _, names in walk(folder, unreadable.append):
+        for name in names:
             if not name.startswith(".") and name.upper() != "DICOMDIR":
-                yield Path(root, name)
+                yield root / name
     yield from (Path(error.filename) for error in unreadable)

@@ -1,7 +1,9 @@
 """Which cases a data set holds: the layouts people have, found by themselves."""
 
+import filecmp
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +12,11 @@ from liverseg_tf.ct.correction import GridCorrection
 from liverseg_tf.ct.dicom import DicomSeries, holds_series
 from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
+from liverseg_tf.ct.tree import walk
 from liverseg_tf.dataset.dicom_cases import named_series
 from liverseg_tf.errors import LiverSegError, SettingsError
 
-LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)$")
+LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -151,16 +154,34 @@ def _inside(folder: Path, relative: object) -> Path:
 
 def _lits_cases(folder: Path) -> list[Case]:
     files = _lits_files(folder)
-    images = _by_name(path for path in files if path.name.startswith("volume"))
-    masks = _by_name(path for path in files if path.name.startswith("segmentation"))
+    images = _by_name(_no_copies(p for p in files if p.name.lower().startswith("volume")))
+    masks = _by_name(_no_copies(p for p in files if p.name.lower().startswith("segmentation")))
     return _paired(images, masks, folder, ".nii")
 
 
 def _lits_files(folder: Path) -> list[Path]:
     """Kaggle unpacks some files into folders of their own name: volume-3.nii/volume-3.nii."""
-    found = [p for p in sorted(folder.rglob("*-*.nii*")) if LITS_NAME.match(nifti_stem(p) or "")]
+    below = (root / name for root, folders, names in walk(folder) for name in (*folders, *names))
+    found = sorted(path for path in below if LITS_NAME.match(nifti_stem(path) or ""))
     folders = {path.parent for path in found}
     return [path for path in found if path not in folders]
+
+
+def _no_copies(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files without copies under one name: people put the same masks beside each part."""
+    known: dict[str, list[Path]] = {}
+    for path in paths:
+        others = known.setdefault(path.name, [])
+        if not any(_same_bytes(path, other) for other in others):
+            others.append(path)
+            yield path
+
+
+def _same_bytes(path: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:  # unreadable, which its reader reports
+        return False
 
 
 def _folder_cases(folder: Path) -> list[Case]:

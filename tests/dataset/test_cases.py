@@ -125,6 +125,26 @@ def test_lits_of_both_parts_with_files_in_folders_of_their_own(tmp_path):
     assert empty.name == "volume-71", "its reader says that it is a folder"
 
 
+def test_lits_behind_links_and_in_capitals(tmp_path):
+    elsewhere = touch(tmp_path / "elsewhere", "volume-51.nii", "Volume-52.NII.GZ")
+    lits = touch(tmp_path / "lits", "part1/segmentation-51.nii", "part1/SEGMENTATION-52.nii")
+    (lits / "part2").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(lits)
+    cases = find_cases(lits)
+    assert [case.name for case in cases] == ["volume-51", "volume-52"]
+    for case in cases:
+        assert case.image.is_file()
+        assert case.mask.is_file()
+
+
+def test_lits_with_the_same_masks_beside_each_part(tmp_path):
+    touch(tmp_path, "part1/volume-1.nii", "part1/segmentation-1.nii", "part2/segmentation-1.nii")
+    (case,) = find_cases(tmp_path)
+    assert case.mask == tmp_path / "part1/segmentation-1.nii"
+    (tmp_path / "part2/segmentation-1.nii").write_text("another one")
+    check_refused(tmp_path, "one file a case", "part1/segmentation-1", "part2/segmentation-1")
+
+
 def test_lits_with_files_of_one_name(tmp_path):
     touch(tmp_path, "a/volume-1.nii", "b/volume-1.nii.gz", "segmentation-1.nii")
     check_refused(tmp_path, "one file a case", "a/volume-1.nii", "b/volume-1.nii.gz")
