@@ -129,7 +129,7 @@ def fingerprint(case: Case) -> dict:
 
     Returns:
         `bytes` and `modified_ns` of image and mask; of a DICOM series the sum and the newest,
-        and how many `files` it has. `correction` where there is one.
+        and how many `files` it has. `correction` where there is one, and `doubt`.
     """
     try:
         image = [file.stat() for file in files_of(case.image)]
@@ -145,6 +145,8 @@ def fingerprint(case: Case) -> dict:
     found = {"bytes": [size, mask.st_size], "modified_ns": [modified, mask.st_mtime_ns]}
     if len(image) > 1:
         found["files"] = len(image)
+    if case.doubt is not None:
+        found["doubt"] = case.doubt
     if case.correction is not None:  # through JSON, as it comes back: tuples become lists
         found["correction"] = json.loads(json.dumps(case.correction.to_json()))
     return found

@@ -10,6 +10,7 @@ from liverseg_tf.dataset.cases import (
     case_name,
     find_cases,
     images_in,
+    list_cases,
     natural_order,
     recognise_layout,
 )
@@ -86,6 +87,15 @@ def test_msd_reads_the_training_list_alone(tmp_path):
 )
 def test_descriptions_that_are_wrong(tmp_path, content, words):
     check_refused(describe(tmp_path, **content), *words)
+
+
+def test_entries_that_are_wrong_do_not_cost_the_others(tmp_path):
+    names = [("a", "a"), ("b", "b"), ("b", "b"), ("c", "x")]
+    describe(tmp_path, training=[entry(f"{i}.nii.gz", f"{m}.nii.gz") for i, m in names])
+    a, b, c = list_cases(tmp_path)
+    assert a.doubt is None
+    assert "b twice" in b.doubt
+    assert "c.nii.gz and x.nii.gz" in c.doubt
 
 
 def test_a_description_that_is_no_json(tmp_path):
