@@ -169,6 +169,8 @@ def _header(path: Path) -> Iterator[Dataset | None]:
         with open(path, "rb") as stream:
             start = stream.read(132)
             marked = start[128:] == b"DICM"
+            if not start and path.suffix.lower() == ".dcm":  # a copy that ended before it began
+                yield None
             # files of old archives lack the preamble and begin with the first tags
             if not marked and start[:2] not in (b"\x08\0", b"\x02\0"):
                 return
@@ -179,6 +181,8 @@ def _header(path: Path) -> Iterator[Dataset | None]:
                 )
                 if _is_slice(dataset):
                     yield dataset
+                elif marked and _is_cut(dataset):
+                    yield None
             except (OSError, MemoryError):
                 raise
             except Exception:  # broken headers raise anything
@@ -195,6 +199,14 @@ def _is_slice(dataset: Dataset) -> bool:
         return True
     # converted images are often secondary captures; without a position they are screenshots
     return "ImagePositionPatient" in dataset and modality not in _NO_SLICES
+
+
+def _is_cut(dataset: Dataset) -> bool:
+    """Whether the file ends before it says what it is; a directory of files never says."""
+    directory = (
+        dataset.file_meta.get("MediaStorageSOPClassUID") == uids.MediaStorageDirectoryStorage
+    )
+    return not directory and "SOPClassUID" not in dataset
 
 
 def files_below(folder: Path) -> Iterator[Path]:
