@@ -85,11 +85,11 @@ tile_options = _together(
 
 def find_corrected_cases(dataset, options):
     """The cases of a data set, with the corrections of `dataset_options`."""
-    from liverseg_tf.dataset.cases import find_cases
+    from liverseg_tf.dataset.cases import list_cases
     from liverseg_tf.dataset.corrections import Corrections
 
     corrections = Corrections(options["orientations"], options["spacings"], options["same_voxels"])
-    return corrections.apply(find_cases(dataset, options["layout"]))
+    return corrections.apply(list_cases(dataset, options["layout"]))
 
 
 def tile_spec(options):

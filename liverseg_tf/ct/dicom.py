@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from liverseg_tf.ct.dicom_geometry import stack_slices
 from liverseg_tf.ct.dicom_pixels import read_pixels
 from liverseg_tf.ct.dicom_slices import is_localizer, read_slices
+from liverseg_tf.ct.tree import walk
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
@@ -168,6 +169,8 @@ def _header(path: Path) -> Iterator[Dataset | None]:
         with open(path, "rb") as stream:
             start = stream.read(132)
             marked = start[128:] == b"DICM"
+            if not start and path.suffix.lower() == ".dcm":  # a copy that ended before it began
+                yield None
             # files of old archives lack the preamble and begin with the first tags
             if not marked and start[:2] not in (b"\x08\0", b"\x02\0"):
                 return
@@ -178,6 +181,8 @@ def _header(path: Path) -> Iterator[Dataset | None]:
                 )
                 if _is_slice(dataset):
                     yield dataset
+                elif marked and _is_cut(dataset):
+                    yield None
             except (OSError, MemoryError):
                 raise
             except Exception:  # broken headers raise anything
@@ -196,18 +201,19 @@ def _is_slice(dataset: Dataset) -> bool:
     return "ImagePositionPatient" in dataset and modality not in _NO_SLICES
 
 
+def _is_cut(dataset: Dataset) -> bool:
+    """Whether the file ends before it says what it is; a directory of files never says."""
+    directory = (
+        dataset.file_meta.get("MediaStorageSOPClassUID") == uids.MediaStorageDirectoryStorage
+    )
+    return not directory and "SOPClassUID" not in dataset
+
+
 def files_below(folder: Path) -> Iterator[Path]:
     """The files below a folder, hidden ones and DICOMDIR left out; and unreadable folders."""
     unreadable: list[OSError] = []
-    visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=unreadable.append):
-        place = os.stat(root)
-        if (place.st_dev, place.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((place.st_dev, place.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+    for root, _, names in walk(folder, unreadable.append):
+        for name in names:
             if not name.startswith(".") and name.upper() != "DICOMDIR":
-                yield Path(root, name)
+                yield root / name
     yield from (Path(error.filename) for error in unreadable)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from liverseg_tf.ct.dicom import DicomSeries, files_below, read_series, volume_series
-from liverseg_tf.ct.itk import ITK_SUFFIXES, read_itk
+from liverseg_tf.ct.itk import ITK_SUFFIXES, itk_files, read_itk
 from liverseg_tf.ct.labels import as_labels
 from liverseg_tf.ct.nifti import SUFFIXES, read_volume
 from liverseg_tf.ct.volume import Volume
@@ -55,7 +55,9 @@ def files_of(source: Path | DicomSeries) -> list[Path]:
     """The files that an image is read from, to see whether they changed."""
     if isinstance(source, DicomSeries):
         return list(source.files)
-    return list(files_below(source)) if Path(source).is_dir() else [Path(source)]
+    if Path(source).is_dir():
+        return list(files_below(source))
+    return itk_files(source) if str(source).lower().endswith(ITK_SUFFIXES) else [Path(source)]
 
 
 def read_label_image(path: Path) -> Volume:

@@ -1,5 +1,6 @@
 """MetaImage and NRRD files, through SimpleITK where it is installed."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from liverseg_tf.ct.volume import Volume, check_size
 from liverseg_tf.errors import LiverSegError
 
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+_HEADER_BYTES = 1 << 16
+_DATA_FILE = re.compile(rb"^(?:ElementDataFile *=|data ?file:)(.*)$", re.MULTILINE)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -50,6 +53,18 @@ def read_itk(path: Path) -> Volume:
         return Volume(rescale(sitk.GetArrayFromImage(image)), affine)
     except LiverSegError as error:
         raise LiverSegError(f"{error} (file {path})") from error
+
+
+def itk_files(path: Path) -> list[Path]:
+    """The header, and the file of its voxels where it names another one."""
+    try:
+        with open(path, "rb") as stream:
+            stated = _DATA_FILE.search(stream.read(_HEADER_BYTES))
+        name = stated[1].decode().strip() if stated else "LOCAL"
+    except (OSError, ValueError):
+        return [Path(path)]
+    voxels = Path(path).parent / name
+    return [Path(path)] + [voxels] * (name.upper() != "LOCAL" and voxels.is_file())
 
 
 def _check(reader, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,9 @@ from liverseg_tf.ct.correction import GridCorrection
 from liverseg_tf.ct.dicom import DicomSeries, holds_series
 from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
-from liverseg_tf.dataset.dicom_cases import named_series
+from liverseg_tf.dataset.dicom_cases import series_by_name
+from liverseg_tf.dataset.lits import LITS_NAME, lits_files
 from liverseg_tf.errors import LiverSegError, SettingsError
-
-LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Case:
             which its reader reports.
         mask: file of the label map; None where the layout names none.
         correction: of headers that are known to be wrong (see `dataset.corrections`).
+        doubt: why no one can tell which files are meant; its reader reports it.
     """
 
     name: str
     image: Path | DicomSeries
     mask: Path | None = None
     correction: GridCorrection | None = None
+    doubt: str | None = None
 
     @property
     def has_image(self) -> bool:
@@ -50,7 +52,20 @@ def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
             of DICOM series, with their masks in masks/); None finds out.
 
     Raises:
-        LiverSegError: when there is no such folder, no case in it, or two files of one name.
+        LiverSegError: as `list_cases`, and when two files have one name.
+    """
+    cases = list_cases(folder, layout)
+    for case in cases:
+        if case.doubt is not None:
+            raise LiverSegError(case.doubt)
+    return cases
+
+
+def list_cases(folder: Path, layout: str | None = None) -> list[Case]:
+    """As `find_cases`, with the cases of which there are two: they must not cost the others.
+
+    Raises:
+        LiverSegError: when there is no such folder, or no case in it.
     """
     folder = Path(folder).absolute()  # the cases may travel to workers that stand elsewhere
     if not folder.is_dir():
@@ -76,7 +91,7 @@ def recognise_layout(folder: Path) -> str | None:
         return "msd"
     if (folder / "images").is_dir():
         return "folder"
-    if _lits_files(folder):
+    if any(lits_files(folder)):
         return "lits"
     return "dicom" if holds_series(folder) else None
 
@@ -101,7 +116,7 @@ def images_in(folder: Path) -> dict[str, Path]:
     Raises:
         LiverSegError: when two files have one name (x.nii and x.nii.gz).
     """
-    return _by_name(path for path in sorted(Path(folder).iterdir()) if nifti_stem(path))
+    return _only(_by_name(path for path in sorted(Path(folder).iterdir()) if nifti_stem(path)))
 
 
 def sources_in(folder: Path) -> dict[str, Path]:
@@ -110,8 +125,7 @@ def sources_in(folder: Path) -> dict[str, Path]:
     Raises:
         LiverSegError: when two of them have one name.
     """
-    paths = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith(".")]
-    return _by_name(p for p in paths if image_stem(p) or (p.is_dir() and holds_series(p)))
+    return _only(_sources_in(folder))
 
 
 def _msd_cases(folder: Path) -> list[Case]:
@@ -130,15 +144,15 @@ def _msd_cases(folder: Path) -> list[Case]:
         image, mask = (_inside(folder, entry[key]) for key in ("image", "label"))
         if image_stem(image) is None:
             continue  # the archives hold ._ files of the machine that packed them
-        if image.name != mask.name:
-            raise LiverSegError(
+        name, doubt = case_name(image), None
+        if name in cases:
+            doubt = f"Expected one case of each name. Received {name} twice."
+        elif image.name != mask.name:
+            doubt = (
                 f"Expected image and label of one name in {folder / 'dataset.json'}. "
                 f"Received {image.name} and {mask.name}."
             )
-        name = case_name(image)
-        if name in cases:
-            raise LiverSegError(f"Expected one case of each name. Received {name} twice.")
-        cases[name] = Case(name, image, mask)
+        cases[name] = Case(name, image, mask, doubt=doubt)
     return list(cases.values())
 
 
@@ -150,50 +164,63 @@ def _inside(folder: Path, relative: object) -> Path:
 
 
 def _lits_cases(folder: Path) -> list[Case]:
-    files = _lits_files(folder)
-    images = _by_name(path for path in files if path.name.startswith("volume"))
-    masks = _by_name(path for path in files if path.name.startswith("segmentation"))
+    images, masks = (_by_name(files) for files in lits_files(folder))
     return _paired(images, masks, folder, ".nii")
-
-
-def _lits_files(folder: Path) -> list[Path]:
-    """Kaggle unpacks some files into folders of their own name: volume-3.nii/volume-3.nii."""
-    found = [p for p in sorted(folder.rglob("*-*.nii*")) if LITS_NAME.match(nifti_stem(p) or "")]
-    folders = {path.parent for path in found}
-    return [path for path in found if path not in folders]
 
 
 def _folder_cases(folder: Path) -> list[Case]:
     if not (folder / "images").is_dir():
         raise LiverSegError(f"Expected a folder images/ in {folder}. Received none.")
-    return _paired(sources_in(folder / "images"), _masks(folder), folder / "images", ".nii.gz")
+    return _paired(_sources_in(folder / "images"), _masks(folder), folder / "images", ".nii.gz")
 
 
 def _dicom_cases(folder: Path) -> list[Case]:
-    return _paired(named_series(folder), _masks(folder), folder, "")
+    return _paired(series_by_name(folder), _masks(folder), folder, "")
 
 
-def _masks(folder: Path) -> dict[str, Path]:
-    return sources_in(folder / "masks") if (folder / "masks").is_dir() else {}
+def _masks(folder: Path) -> dict[str, list[Path]]:
+    return _sources_in(folder / "masks") if (folder / "masks").is_dir() else {}
+
+
+def _sources_in(folder: Path) -> dict[str, list[Path]]:
+    paths = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith(".")]
+    return _by_name(p for p in paths if image_stem(p) or (p.is_dir() and holds_series(p)))
 
 
 def _paired(
-    images: dict[str, Path | DicomSeries], masks: dict[str, Path], folder: Path, suffix: str
+    images: dict[str, list[Path]] | dict[str, list[DicomSeries]],
+    masks: dict[str, list[Path]],
+    folder: Path,
+    suffix: str,
 ) -> list[Case]:
     """Pair by name; a mask without its image becomes a case whose image can't be read."""
-    return [
-        Case(name, images.get(name, folder / (name + suffix)), masks.get(name))
-        for name in images | masks
-    ]
+    cases = []
+    for name in images | masks:
+        image = images.get(name, [folder / (name + suffix)])
+        mask = masks.get(name, [None])
+        doubt = _doubt(name, image) or _doubt(name, mask)
+        cases.append(Case(name, image[0], mask[0], doubt=doubt))
+    return cases
 
 
-def _by_name(paths) -> dict[str, Path]:
-    named: dict[str, Path] = {}
+def _by_name(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    named: dict[str, list[Path]] = {}
     for path in paths:
-        other = named.setdefault(case_name(path), path)
-        if other != path:
-            raise LiverSegError(f"Expected one file a case. Received {other} and {path}.")
+        named.setdefault(case_name(path), []).append(path)
     return named
+
+
+def _only(named: dict[str, list[Path]]) -> dict[str, Path]:
+    for name, files in named.items():
+        if doubt := _doubt(name, files):
+            raise LiverSegError(doubt)
+    return {name: files[0] for name, files in named.items()}
+
+
+def _doubt(name: str, files: list) -> str | None:
+    if len(files) == 1:
+        return None
+    return f"Expected one file a case. Received {files[0]} and {files[1]}, both named {name}."
 
 
 LAYOUTS = {

@@ -35,8 +35,10 @@ def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume
     """As `read_case`, without looking whether the grids agree; None for a mask that is not there.
 
     Raises:
-        LiverSegError: when a file is missing or broken.
+        LiverSegError: when a file is missing or broken, or there are two of it.
     """
+    if case.doubt is not None:
+        raise LiverSegError(case.doubt)
     image = read_image(case.image, channel)
     mask = None if case.mask is None else read_label_image(case.mask)
     if case.correction is None:

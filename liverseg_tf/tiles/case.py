@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -129,23 +128,28 @@ def fingerprint(case: Case) -> dict:
     """Size and time of a case's files and its correction: whether it has to be cut again.
 
     Returns:
-        `bytes` and `modified_ns` of image and mask; of a DICOM series the sum and the newest,
-        and how many `files` it has. `correction` where there is one.
+        `bytes` and `modified_ns` of image and mask; of several files (a DICOM series) the sum
+        and the newest, and how many `files` the image has. `correction` and `doubt` where
+        there are any.
     """
     try:
-        image = [file.stat() for file in files_of(case.image)]
-        mask = Path(case.mask).stat()
+        image, mask = (
+            [file.stat() for file in files_of(source)] for source in (case.image, case.mask)
+        )
     except OSError as error:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
-    size, modified = (
-        sum(stat.st_size for stat in image),
-        max((stat.st_mtime_ns for stat in image), default=0),
-    )
-    found = {"bytes": [size, mask.st_size], "modified_ns": [modified, mask.st_mtime_ns]}
+    found = {
+        "bytes": [sum(stat.st_size for stat in stats) for stats in (image, mask)],
+        "modified_ns": [
+            max((stat.st_mtime_ns for stat in stats), default=0) for stats in (image, mask)
+        ],
+    }
     if len(image) > 1:
         found["files"] = len(image)
+    if case.doubt is not None:
+        found["doubt"] = case.doubt
     if case.correction is not None:  # through JSON, as it comes back: tuples become lists
         found["correction"] = json.loads(json.dumps(case.correction.to_json()))
     return found

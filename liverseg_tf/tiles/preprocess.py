@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -95,13 +96,15 @@ def preprocess(
         try:
             missing = _missing(cases, store, records)
             result.kept += list(records)
-            for name, outcome in _outcomes(missing, store, workers or Processes()):
-                if isinstance(outcome, str):
-                    result.failures[name] = outcome
-                else:
-                    records[name] = outcome
-                    result.cut.append(name)
-                on_case(name, result.failures.get(name))
+            # closed, so that an interrupt waits for the workers before others may have the store
+            with closing(_outcomes(missing, store, workers or Processes())) as outcomes:
+                for name, outcome in outcomes:
+                    if isinstance(outcome, str):
+                        result.failures[name] = outcome
+                    else:
+                        records[name] = outcome
+                        result.cut.append(name)
+                    on_case(name, result.failures.get(name))
         finally:
             result.store = _close(store, records, intake)
     return result
@@ -155,11 +158,11 @@ def _cut_into(store: TileStore, case: Case) -> dict | str:
 
 
 def _close(store: TileStore, records: dict[str, dict], intake: Intake) -> TileStore:
-    """Write store.json with the cases that this run has and those that other parts have cut."""
+    """Write store.json with the cases that this run has, those that other parts have cut, and
+    those that workers ended after an interrupt."""
     with listing(store.folder):
         clear_partials(store.folder)
-        mine = {case.name for case in intake.part.of(intake.cases)}
-        _missing([case for case in intake.cases if case.name not in mine], store, records)
+        _missing([case for case in intake.cases if case.name not in records], store, records)
         closed = replace(
             store,
             cases={name: records[name] for name in sorted(records)},

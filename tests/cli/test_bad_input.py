@@ -246,13 +246,23 @@ def test_memory_is_bounded(done):
 
 
 def test_two_cases_of_one_name(tmp_path, make_dataset):
-    data = make_dataset(tmp_path / "data")
+    data, store = make_dataset(tmp_path / "data"), tmp_path / "store"
+
+    def run(*arguments):
+        done = CliRunner().invoke(liverseg, [*map(str, arguments)])
+        return done, [line for line in done.output.splitlines() if "one file a case" in line]
+
+    assert run("preprocess", data, store)[0].exit_code == 0
     shutil.copy(data / "images/case_1.nii.gz", data / "images/case_1.nii")
-    done = CliRunner().invoke(liverseg, ["preprocess", str(data), str(tmp_path / "store")])
+    done, (line,) = run("preprocess", data, store)
     assert done.exit_code == 1
-    (line,) = [line for line in done.output.splitlines() if line.startswith("Error:")]
+    assert line.startswith("Error:")
     assert "case_1.nii.gz" in line
-    assert "one file a case" in line
+    assert "0 cases cut, 2 kept, 1 failed" in done.output
+    assert len(TileStore.open(store).cases) == 2
+    done, (line,) = run("check", data)
+    assert done.exit_code == 1
+    assert line.startswith("error: case_1: ")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads it all")

@@ -55,6 +55,20 @@ def at(index, **values):
     return edit
 
 
+@pytest.mark.parametrize("size", [0, 300, 420])
+def test_a_last_slice_that_was_cut_off_early_is_not_passed_over(tmp_path, write_series, size):
+    write_series(tmp_path, scan())
+    last = sorted(tmp_path.iterdir())[-1]
+    content = last.read_bytes()
+    assert content[:size].find(b"CT") == -1, "it does not say what it is"
+    last.write_bytes(content[:size])
+    whole, broken = sorted(find_series(tmp_path), key=lambda one: one.images, reverse=True)
+    assert (whole.images, broken.files) == (5, (last,))
+    assert volume_series(tmp_path) == find_series(tmp_path)
+    check_refused(broken, last.name)
+    check_refused(tmp_path, "one DICOM series")
+
+
 def lift(index, mm, axis=2):
     def edit(dataset, z):
         if z == index:

@@ -10,6 +10,7 @@ from liverseg_tf.dataset.cases import (
     case_name,
     find_cases,
     images_in,
+    list_cases,
     natural_order,
     recognise_layout,
 )
@@ -88,6 +89,15 @@ def test_descriptions_that_are_wrong(tmp_path, content, words):
     check_refused(describe(tmp_path, **content), *words)
 
 
+def test_entries_that_are_wrong_do_not_cost_the_others(tmp_path):
+    names = [("a", "a"), ("b", "b"), ("b", "b"), ("c", "x")]
+    describe(tmp_path, training=[entry(f"{i}.nii.gz", f"{m}.nii.gz") for i, m in names])
+    a, b, c = list_cases(tmp_path)
+    assert a.doubt is None
+    assert "b twice" in b.doubt
+    assert "c.nii.gz and x.nii.gz" in c.doubt
+
+
 def test_a_description_that_is_no_json(tmp_path):
     (tmp_path / "dataset.json").write_text("training:")
     check_refused(tmp_path, "dataset.json")
@@ -123,6 +133,26 @@ def test_lits_of_both_parts_with_files_in_folders_of_their_own(tmp_path):
     assert other.image.is_file()
     assert other.mask.is_file()
     assert empty.name == "volume-71", "its reader says that it is a folder"
+
+
+def test_lits_behind_links_and_in_capitals(tmp_path):
+    elsewhere = touch(tmp_path / "elsewhere", "volume-51.nii", "Volume-52.NII.GZ")
+    lits = touch(tmp_path / "lits", "part1/segmentation-51.nii", "part1/SEGMENTATION-52.nii")
+    (lits / "part2").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(lits)
+    cases = find_cases(lits)
+    assert [case.name for case in cases] == ["volume-51", "volume-52"]
+    for case in cases:
+        assert case.image.is_file()
+        assert case.mask.is_file()
+
+
+def test_lits_with_the_same_masks_beside_each_part(tmp_path):
+    touch(tmp_path, "part1/volume-1.nii", "part1/segmentation-1.nii", "part2/segmentation-1.nii")
+    (case,) = find_cases(tmp_path)
+    assert case.mask == tmp_path / "part1/segmentation-1.nii"
+    (tmp_path / "part2/segmentation-1.nii").write_text("another one")
+    check_refused(tmp_path, "one file a case", "part1/segmentation-1", "part2/segmentation-1")
 
 
 def test_lits_with_files_of_one_name(tmp_path):

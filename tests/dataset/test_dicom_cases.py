@@ -5,7 +5,7 @@ import pytest
 from liverseg_tf.ct.dicom import DicomSeries
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import write_volume
-from liverseg_tf.dataset.cases import find_cases, recognise_layout
+from liverseg_tf.dataset.cases import find_cases, list_cases, recognise_layout
 from liverseg_tf.errors import LiverSegError
 
 
@@ -55,6 +55,8 @@ def test_two_series_of_one_name(tmp_path, volumes, write_series):
     write_series(tmp_path / "a_b", volumes[0])
     with pytest.raises(LiverSegError, match=r"a/b and series .*a_b, both named a_b"):
         find_cases(tmp_path)
+    (case,) = list_cases(tmp_path)
+    assert "both named a_b" in case.doubt
 
 
 def test_a_dicom_folder_and_a_file_of_one_name(tmp_path, volumes, write_series):

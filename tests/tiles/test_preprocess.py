@@ -204,6 +204,19 @@ def test_an_interrupt_keeps_what_is_cut(tmp_path, make_dataset):
     check_complete(result.store, ["case_0", "case_1", "case_2"])
 
 
+def test_an_interrupt_waits_for_the_workers_and_lists_what_they_ended(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", count=6)
+
+    def stop(name, failure):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "store", workers=Processes(2), on_case=stop)
+    written = sorted(path.stem for path in (tmp_path / "store/cases").iterdir())
+    assert len(written) > 1, "those that had begun"
+    check_complete(TileStore.open(tmp_path / "store"), written)
+
+
 def test_settings_are_checked_before_the_work(tmp_path, make_dataset, monkeypatch):
     data = make_dataset(tmp_path / "data")
     cases = find_cases(data)
