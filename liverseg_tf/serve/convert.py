@@ -1,6 +1,7 @@
 """The network alone as LiteRT and ONNX: tiles to probabilities, for devices and other runtimes."""
 
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,7 +99,9 @@ def write_onnx(model: keras.Model, path: Path) -> None:
         raise LiverSegError(
             "Expected tf2onnx for --onnx (pip install liverseg_tf[onnx]). Received none."
         ) from error
-    model.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Keras about what it mends in tf2onnx
+        model.export(path, format="onnx", verbose=False)
     graph = onnx.load(path)
     # Keras calls its output Identity:0
     (output,) = graph.graph.output
