@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "train": {"ct", "dataset", "tiles"},
     "predict": {"ct", "dataset", "tiles"},
     "evaluate": {"ct", "dataset"},
-    "cli": {"ct", "dataset", "tiles", "train", "predict", "evaluate"},
+    "serve": {"ct", "dataset", "tiles", "train", "predict"},
+    "cli": {"ct", "dataset", "tiles", "train", "predict", "evaluate", "serve"},
 }
 EVERYBODYS = {"errors", "atomic", "workers", "cluster", "__version__"}
 MAY_IMPORT_TENSORFLOW = {
@@ -24,6 +25,15 @@ MAY_IMPORT_TENSORFLOW = {
     "train/augment.py": {"tensorflow"},
     "cli/tensorflow.py": {"tensorflow"},
     "predict/run.py": {"keras", "tensorflow"},
+    "predict/saved_model.py": {"tensorflow"},
+    "predict/litert.py": {"tensorflow"},
+    "serve/graph.py": {"tensorflow"},
+    "serve/images.py": {"tensorflow"},
+    "serve/signatures.py": {"tensorflow"},
+    "serve/warmup.py": {"tensorflow"},
+    "serve/quantize.py": {"keras", "tensorflow"},
+    "serve/convert.py": {"keras", "tensorflow"},
+    "serve/export.py": {"keras"},
 }
 
 
@@ -81,6 +91,8 @@ def test_modules_stay_short(module):
         "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
         "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
         "import liverseg_tf.predict.spread, liverseg_tf.predict.outputs",
+        "import liverseg_tf.predict.saved_model, liverseg_tf.predict.litert, "
+        "liverseg_tf.predict.onnx, liverseg_tf.cli.export",
     ],
 )
 def test_tensorflow_is_not_imported_before_it_is_needed(code):

@@ -27,10 +27,11 @@ def _step(flag: str, *values: str, help: str):
 @click.option(
     "--model",
     "models",
-    type=options.FOLDER,
+    type=options.ANY_PATH,
     multiple=True,
     required=True,
-    help="A run directory; of several, the probabilities are averaged.",
+    help="A run, an exported SavedModel, .tflite or .onnx file; of several, the probabilities are "
+    "averaged.",
 )
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for the masks.")
 @click.option(
@@ -97,9 +98,9 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     from liverseg_tf.predict.cases import find_images
     from liverseg_tf.predict.ensemble import joint_network
     from liverseg_tf.predict.memory import estimate
-    from liverseg_tf.predict.run import RunRecord, check_mirrored
+    from liverseg_tf.predict.run import check_mirrored, read_record
 
-    records = [RunRecord.read(model) for model in models]
+    records = [read_record(model) for model in models]
     network = joint_network([record.network for record in records])
     if settings["mirror"]:
         check_mirrored(models, records)
