@@ -59,7 +59,7 @@ def clear_partials(folder: Path, names: set[str] | None = None) -> None:
 
 def _remove(partial: Path) -> None:
     """Whatever stands there; where nothing could be made, nothing has to go."""
-    if partial.is_dir():
+    if os.path.isdir(partial):  # Path.is_dir raises where the name is too long
         shutil.rmtree(partial, ignore_errors=True)
     else:
         with suppress(OSError):

@@ -91,6 +91,12 @@ def test_bad_json_is_told_in_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_too_long_is_told(tmp_path):
+    with pytest.raises(LiverSegError, match=r"Expected to write .* Received: File name too long"):
+        write_json(tmp_path / ("n" * 250), {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_error_names_its_case_once():
     error = SettingsError("Expected a. Received b.").about("liver_1").about("liver_1")
     assert type(error) is SettingsError

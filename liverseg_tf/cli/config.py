@@ -61,8 +61,31 @@ def _checked(values: dict, command: click.Command, place: str) -> dict:
             )
         if isinstance(value, dict):
             raise click.UsageError(f"Expected a value for {key!r} in {place}. Received a table.")
-        checked[name] = value
+        checked[name] = _nested(value, options[name], f"{key!r} in {place}")
     return checked
+
+
+def _nested(value: object, option: click.Option, place: str) -> object:
+    """The value in the lists that click expects, where one of several may stand alone."""
+    if not option.multiple:
+        _check_count(value, option.nargs, place)
+        return value
+    lists = isinstance(value, list) and (
+        option.nargs == 1 or any(isinstance(v, list) for v in value)
+    )
+    values = value if lists or value == [] else [value]
+    for one in values:
+        _check_count(one, option.nargs, place)
+    return values
+
+
+def _check_count(value: object, count: int, place: str) -> None:
+    found = len(value) if isinstance(value, list) else 1
+    if found != count or (count == 1 and isinstance(value, list)):
+        raise click.UsageError(
+            f"Expected {'one value' if count == 1 else f'a list of {count} values'} for {place}. "
+            f"Received {value!r}."
+        )
 
 
 def _parameter(key: str, options: dict[str, click.Option]) -> str | None:

@@ -96,7 +96,7 @@ def _hounsfield(values: Values):
     ends = f"values from {low:g} to {high:g}"
     if high - low <= 50:
         yield ERROR, "values", f"{ends}: normalised, no HU"
-    elif low >= 0 and high <= 256:
+    elif (low >= 0 and high <= 256) or (low >= -128 and high <= 127):
         yield ERROR, "values", f"{ends}: an 8-bit picture, no HU"
     elif low >= 0:
         yield ERROR, "values", f"{ends}: no HU (intercept left out, or MR?)"

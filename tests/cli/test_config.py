@@ -38,6 +38,34 @@ def test_a_file_gives_defaults_and_the_command_line_wins(dataset, tmp_path):
     assert resolved["spec"]["spacing_mm"] is None
 
 
+def test_one_of_several_may_stand_alone(dataset, tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text("[preprocess]\nwindow = [60, 160]\nsame-voxels = 'phantom_*'\ntile = 64\n")
+    done = _run("--config", config, "preprocess", dataset, tmp_path / "store", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    store = TileStore.open(tmp_path / "store")
+    assert [window.level_hu for window in store.spec.windows] == [60]
+    assert store.cases["phantom_000"]["source"]["correction"]["same_voxels"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("window = [60]", "a list of 2 values for 'window'"),
+        ("window = [[60, 160], 5]", "Received 5"),
+        ("percentiles = 5", "a list of 2 values for 'percentiles'"),
+        ("tile = [64, 64]", "one value for 'tile'"),
+        ("orientation = [['a=LPS']]", "one value for 'orientation'"),
+    ],
+)
+def test_a_list_of_another_form_is_told(tmp_path, setting, says):
+    config = tmp_path / "my.toml"
+    config.write_text(f"[preprocess]\n{setting}\n")
+    done = _run("--config", config, "preprocess", tmp_path, tmp_path / "store")
+    assert done.exit_code == 2, done.output
+    assert says in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -114,8 +114,8 @@ def test_every_stage_takes_a_preset(tmp_path, make_task, preset):
     _run(*preset_of, "train", store, run)
     assert json.loads((run / "run.json").read_text())["network"]["regions"] == REGIONS[preset]
     _run(*preset_of, "predict", data, "--model", run, "--out", masks)
-    assert len(list(masks.iterdir())) == 3
-    for path in masks.iterdir():
+    assert len(list(masks.glob("*.nii.gz"))) == 3
+    for path in masks.glob("*.nii.gz"):
         image, mask = nib.load(data / "imagesTr" / path.name), nib.load(path)
         assert mask.shape == image.shape[:3]
         np.testing.assert_array_equal(mask.affine, image.affine)

@@ -137,6 +137,7 @@ def _check(folder):
     ("function", "severity", "text"),
     [
         (lambda a: np.clip((a + 200) // 2, 0, 255).astype(np.uint8), "error", "8-bit picture"),
+        (lambda a: a.astype(np.int8), "error", "8-bit picture"),
         (lambda a: np.clip(a, -200, 250), "error", "clipped to a window"),
         (lambda a: np.clip(a, -1024, 100), "warning", "clipped at 100 HU"),
         (lambda a: np.maximum(a, -1024) + 1024, "error", "intercept left out"),
