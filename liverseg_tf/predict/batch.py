@@ -12,7 +12,7 @@ from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.found import Found
-from liverseg_tf.predict.inputs import read_input
+from liverseg_tf.predict.inputs import check_not_replaced, read_input
 from liverseg_tf.predict.mapped import check_folder, mapped_zeros
 from liverseg_tf.predict.outputs import Outputs, Segmented, escaped, write_outputs
 from liverseg_tf.predict.postprocess import PostProcessing
@@ -83,9 +83,11 @@ def predict_cases(
         on_case: called with a case's name, and its failure or None, as each one ends.
 
     Raises:
-        LiverSegError: when nothing can be written into the folder.
+        LiverSegError: when nothing can be written into the folder, or an image is there that a
+            mask would replace.
         SettingsError: when the post-processing names no region.
     """
+    check_not_replaced(images, output.folder)
     check_folder(output.folder)
     maker = _Maker.of(predictor, output)
     result, jobs = Predicted(), []

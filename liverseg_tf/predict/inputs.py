@@ -1,5 +1,6 @@
 """Images that are to be segmented, read and looked at."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,24 @@ def read_input(source: Path | DicomSeries, channel: int | None = None) -> Volume
     check_is_image(image)
     check_finite(image)
     return image
+
+
+def check_not_replaced(images: Mapping[str, Path | DicomSeries], folder: Path) -> None:
+    """Refuse to write masks, `NAME.nii.gz`, into a folder where one would replace an image.
+
+    Raises:
+        LiverSegError: with the first such image.
+    """
+    folder = Path(folder).resolve()
+    masks = {folder / f"{name}.nii.gz" for name in images}
+    for image in images.values():
+        if isinstance(image, DicomSeries):
+            continue
+        if {image.resolve(), image.parent.resolve() / image.name} & masks:
+            raise LiverSegError(
+                f"Expected a folder for the masks that isn't the images'. Received {folder}, "
+                f"where a mask would replace {image}."
+            )
 
 
 def check_is_image(image: Volume) -> None:

@@ -160,6 +160,22 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, image
     assert not model.shapes
 
 
+def test_no_mask_takes_the_place_of_an_image(tmp_path, images, bright_is_liver):
+    before = images["a"].read_bytes()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.nii.gz").symlink_to(images["a"])
+    for given, out in (
+        (images, tmp_path),
+        ({"a": images["b"], "b": images["c"]}, tmp_path / "links" / ".."),
+        ({"a": tmp_path / "links" / "a.nii.gz"}, tmp_path),
+        ({"a": tmp_path / "links" / "a.nii.gz"}, tmp_path / "links"),
+    ):
+        with pytest.raises(LiverSegError, match="Expected a folder for the masks that"):
+            predict_cases(given, bright_is_liver(), Output(out, force=True))
+    assert images["a"].read_bytes() == before
+    assert not predict_cases({"d": images["a"]}, bright_is_liver(), Output(tmp_path)).failures
+
+
 def test_a_defect_costs_one_case(tmp_path, images, bright_is_liver):
     model, sharp = bright_is_liver(), bright_is_liver().probabilities
     calls = iter([ValueError("graph"), MemoryError(), None])
