@@ -41,7 +41,8 @@ def predict_spread(
     Raises:
         LiverSegError: when an image is in the folder that a mask would replace.
     """
-    check_not_replaced(images, output.folder)
+    if "nifti" in output.outputs.formats:
+        check_not_replaced(images, output.folder)
     output = replace(output, folder=Path(output.folder).absolute())
     jobs = list(images.items())
     one = functools.partial(_predict_one, load, output, workers.count)

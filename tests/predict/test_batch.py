@@ -10,6 +10,7 @@ from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.batch import Output, predict_cases
+from liverseg_tf.predict.outputs import Outputs
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.volume import Inference
 
@@ -78,6 +79,39 @@ def test_a_second_run_keeps_what_is_up_to_date(tmp_path, images, bright_is_liver
     assert run(other, postprocessing=steps, probabilities=True) == (["a", "b", "c"], [])
     shutil.rmtree(out / ".predictions")  # masks of unknown origin are no masks of this model
     assert run(other, postprocessing=steps) == (["a", "b", "c"], [])
+
+
+def test_files_of_other_settings_are_not_taken_for_up_to_date(tmp_path, images, bright_is_liver):
+    """They were written by the first run and passed over by the second."""
+    del images["b"], images["c"]
+    out, extras = tmp_path / "out", Outputs(("nifti", "stl"), measure=True)
+
+    def run(bright, **settings):
+        model = bright_is_liver()
+        model.fingerprint = bright
+        result = predict_cases(images, model, Output(out, **settings))
+        return result.written
+
+    assert run("old", outputs=extras, probabilities=True) == ["a"]
+    assert run("new") == ["a"]
+    assert run("new", outputs=Outputs(measure=True)) == ["a"]
+    assert run("new", outputs=Outputs(("stl",))) == ["a"]
+    assert run("new", outputs=extras) == []  # each is there now, by the new model
+    assert run("new", probabilities=True) == ["a"]
+    assert run("new", outputs=extras, probabilities=True) == []
+
+
+def test_leftovers_of_a_killed_run_go_with_the_next(tmp_path, images, bright_is_liver):
+    out = tmp_path / "out"
+    left = [out / ".partial-01234567-a.nii.gz", out / "probabilities" / "liver"]
+    left[1] = left[1] / ".partial-01234567-b.nii.gz"
+    other = out / ".partial-01234567-of_another_part.nii.gz"
+    for file in (*left, other):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+    predict_cases(images, bright_is_liver(), Output(out, probabilities=True))
+    assert not any(file.exists() for file in left)
+    assert other.exists()
 
 
 def test_what_validation_chose_is_applied_by_default(tmp_path, images, bright_is_liver):
