@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.predict.inputs import check_is_image, read_input
+from liverseg_tf.predict.inputs import check_image, read_input
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.volume import Inference, Predictor, find_regions
 
@@ -39,7 +39,7 @@ def segment(
     """
     predictor = _predictor(model)
     if isinstance(image, Volume):
-        check_is_image(image)
+        check_image(image)
     else:
         image = read_input(Path(image), predictor.network.tiles.channel)
     chosen = predictor.postprocessing if postprocessing is None else postprocessing

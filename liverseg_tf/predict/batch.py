@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from liverseg_tf.atomic import clear_partials
 from liverseg_tf.ct.correction import lacks_geometry
 from liverseg_tf.ct.dicom import DicomSeries
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.found import Found
-from liverseg_tf.predict.inputs import read_input
+from liverseg_tf.predict.inputs import check_not_replaced, read_input
 from liverseg_tf.predict.mapped import check_folder, mapped_zeros
 from liverseg_tf.predict.outputs import Outputs, Segmented, escaped, write_outputs
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.record import Records, source_of
-from liverseg_tf.predict.steps import in_step
+from liverseg_tf.predict.steps import Job, attempt, in_step
 from liverseg_tf.predict.volume import Inference, Predictor, find_regions
 
 VERSION = 1  # of the way from an image to its mask: other masks, another number
@@ -83,9 +84,12 @@ def predict_cases(
         on_case: called with a case's name, and its failure or None, as each one ends.
 
     Raises:
-        LiverSegError: when nothing can be written into the folder.
+        LiverSegError: when nothing can be written into the folder, or an image is there that a
+            mask would replace.
         SettingsError: when the post-processing names no region.
     """
+    if "nifti" in output.outputs.formats:
+        check_not_replaced(images, output.folder)
     check_folder(output.folder)
     maker = _Maker.of(predictor, output)
     result, jobs = Predicted(), []
@@ -94,8 +98,8 @@ def predict_cases(
             result.kept.append(name)
             on_case(name, None)
         else:
-            jobs.append(_Job(name, image))
-    steps = (functools.partial(_attempt, step) for step in (maker.read, maker.find, maker.write))
+            jobs.append(Job(name, image))
+    steps = (functools.partial(attempt, step) for step in (maker.read, maker.find, maker.write))
     for job in in_step(jobs, *steps):
         if job.failure is None:
             result.written.append(job.name)
@@ -104,30 +108,6 @@ def predict_cases(
         on_case(job.name, job.failure)
     result.guessed = maker.guessed
     return result
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A case on its way: its source, then `_Case`, then None; or why it failed."""
-
-    name: str
-    value: object
-    failure: str | None = None
-
-
-def _attempt(step: Callable[[_Job], object], job: _Job) -> _Job:
-    """The job after a step; one that failed is passed on."""
-    if job.failure is not None:
-        return job
-    try:
-        return replace(job, value=step(job))
-    except LiverSegError as error:
-        failure = str(error.about(job.name))
-    except MemoryError:
-        failure = f"Expected enough memory for the image. Received none (case {job.name})"
-    except Exception as error:  # a defect of ours, or of the device, must not cost the others
-        failure = f"Unexpected {type(error).__name__}: {error} (case {job.name})"
-    return _Job(job.name, None, failure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +156,11 @@ class _Maker:
         if self.output.force or not all(path.is_file() for path in self._files(name)):
             return False
         try:
-            return self.records.matches(name, self._made_from(image))
+            return self._names(name) <= self.records.files(name, self._made_from(image))
         except LiverSegError:
             return False  # reading it will say what is wrong
 
-    def read(self, job: _Job) -> _Case:
+    def read(self, job: Job) -> _Case:
         self.output.outputs.check_source(job.value)
         made = self._made_from(job.value)
         image = read_input(job.value, self.predictor.network.tiles.channel)
@@ -188,7 +168,7 @@ class _Maker:
             self.guessed.append(job.name)
         return _Case(job.value, made, image)
 
-    def find(self, job: _Job) -> _Case:
+    def find(self, job: Job) -> _Case:
         case = job.value
         image = case.image
         regions = self.predictor.network.regions
@@ -202,11 +182,14 @@ class _Maker:
         # the voxels go as soon as nobody needs them
         return replace(case, image=image if self.output.outputs.measure else None, found=found)
 
-    def write(self, job: _Job) -> None:
+    def write(self, job: Job) -> None:
         case, found = job.value, job.value.found
         maps = self._maps(job.name)
         masks = self.postprocessing.apply(found)
+        known = self.records.files(job.name, case.made)
         self.records.forget(job.name)
+        for path in self._files(job.name):  # of a run that was killed
+            clear_partials(path.parent, {path.name})
         # the step of likely components needs probabilities that nobody wants as files
         for path, values in zip(maps, found.probabilities if maps else (), strict=True):
             slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
@@ -219,7 +202,7 @@ class _Maker:
         if extra != self.output.outputs:
             path = self.output.folder / f"{job.name}.nii.gz"
             write_slabs(path, found.grid, masks.label_slabs())
-        self.records.write(job.name, case.made)
+        self.records.write(job.name, case.made, known | self._names(job.name))
 
     def _files(self, name: str) -> list[Path]:
         """Everything that a case has when it is done."""
@@ -228,6 +211,9 @@ class _Maker:
             *self.output.outputs.paths(self.output.folder, name, regions),
             *self._maps(name),
         ]
+
+    def _names(self, name: str) -> set[str]:
+        return {path.relative_to(self.output.folder).as_posix() for path in self._files(name)}
 
     def _maps(self, name: str) -> list[Path]:
         """The probabilities, where they are wanted."""

@@ -21,12 +21,17 @@ class Records:
 
     out: Path
 
-    def matches(self, name: str, made: dict) -> bool:
-        """Whether a case was made just so; False where nothing or something broken is there."""
+    def files(self, name: str, made: dict) -> set[str]:
+        """Files that a case was made into just so; none where nothing or something broken is there.
+
+        Files of other settings may lie beside them.
+        """
         try:
-            return read_json(self._path(name)) == made
+            record = read_json(self._path(name))
         except LiverSegError:
-            return False
+            return set()
+        files = record.pop("files", [])
+        return set(files) if record == made else set()
 
     def has(self, name: str) -> bool:
         """Whether there is a record of a case."""
@@ -41,9 +46,9 @@ class Records:
                 f"Expected to write {self._path(name)}. Received: {error.strerror}."
             ) from error
 
-    def write(self, name: str, made: dict) -> None:
+    def write(self, name: str, made: dict, files: set[str]) -> None:
         """Keep how a case was made, once its files are there."""
-        write_json(self._path(name), made)
+        write_json(self._path(name), made | {"files": sorted(files)})
 
     def _path(self, name: str) -> Path:
         return Path(self.out) / FOLDER / f"{name}.json"

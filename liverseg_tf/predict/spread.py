@@ -10,6 +10,7 @@ from pathlib import Path
 from liverseg_tf.ct.dicom import DicomSeries
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.batch import Output, Predicted, predict_cases
+from liverseg_tf.predict.inputs import check_not_replaced
 from liverseg_tf.predict.record import Records
 from liverseg_tf.predict.volume import Predictor
 from liverseg_tf.workers import Workers, run_each
@@ -36,7 +37,12 @@ def predict_spread(
         output: where and what.
         workers: where the cases are segmented.
         on_case: called with a case's name, and its failure or None, as each one ends.
+
+    Raises:
+        LiverSegError: when an image is in the folder that a mask would replace.
     """
+    if "nifti" in output.outputs.formats:
+        check_not_replaced(images, output.folder)
     output = replace(output, folder=Path(output.folder).absolute())
     jobs = list(images.items())
     one = functools.partial(_predict_one, load, output, workers.count)

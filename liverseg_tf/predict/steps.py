@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+from liverseg_tf.errors import LiverSegError
 
 
 def in_step(jobs: Sequence, before: Callable, work: Callable, after: Callable) -> Iterator[object]:
@@ -38,3 +41,27 @@ def in_step(jobs: Sequence, before: Callable, work: Callable, after: Callable) -
         if last is not None:
             wait([last])  # it may not have begun: its work is done, its end must not be lost
         beside.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case on its way: what the last step made of it, or why it failed."""
+
+    name: str
+    value: object
+    failure: str | None = None
+
+
+def attempt(step: Callable[[Job], object], job: Job) -> Job:
+    """The job after a step; one that failed is passed on."""
+    if job.failure is not None:
+        return job
+    try:
+        return replace(job, value=step(job))
+    except LiverSegError as error:
+        failure = str(error.about(job.name))
+    except MemoryError:
+        failure = f"Expected enough memory for the image. Received none (case {job.name})"
+    except Exception as error:  # a defect of ours, or of the device, must not cost the others
+        failure = f"Unexpected {type(error).__name__}: {error} (case {job.name})"
+    return Job(job.name, None, failure)

@@ -47,6 +47,13 @@ def test_a_mask_is_no_image(make_volumes, bright_is_liver):
         segment(make_volumes()[1], bright_is_liver())
 
 
+def test_values_that_are_no_numbers_are_refused(ct, bright_is_liver):
+    array = ct.array.astype(np.float32)
+    array[0, 0, 0] = np.nan
+    with pytest.raises(LiverSegError, match="finite"):
+        segment(ct.with_array(array), bright_is_liver())
+
+
 def test_it_can_be_written_as_the_command_writes_it(ct, bright_is_liver, tmp_path):
     write_volume(tmp_path / "mask.nii.gz", segment(ct, bright_is_liver()))
     assert nib.load(tmp_path / "mask.nii.gz").shape == ct.array.shape[::-1]

@@ -10,6 +10,7 @@ from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.batch import Output, predict_cases
+from liverseg_tf.predict.outputs import Outputs
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.volume import Inference
 
@@ -80,6 +81,39 @@ def test_a_second_run_keeps_what_is_up_to_date(tmp_path, images, bright_is_liver
     assert run(other, postprocessing=steps) == (["a", "b", "c"], [])
 
 
+def test_files_of_other_settings_are_not_taken_for_up_to_date(tmp_path, images, bright_is_liver):
+    """They were written by the first run and passed over by the second."""
+    del images["b"], images["c"]
+    out, extras = tmp_path / "out", Outputs(("nifti", "stl"), measure=True)
+
+    def run(bright, **settings):
+        model = bright_is_liver()
+        model.fingerprint = bright
+        result = predict_cases(images, model, Output(out, **settings))
+        return result.written
+
+    assert run("old", outputs=extras, probabilities=True) == ["a"]
+    assert run("new") == ["a"]
+    assert run("new", outputs=Outputs(measure=True)) == ["a"]
+    assert run("new", outputs=Outputs(("stl",))) == ["a"]
+    assert run("new", outputs=extras) == []  # each is there now, by the new model
+    assert run("new", probabilities=True) == ["a"]
+    assert run("new", outputs=extras, probabilities=True) == []
+
+
+def test_leftovers_of_a_killed_run_go_with_the_next(tmp_path, images, bright_is_liver):
+    out = tmp_path / "out"
+    left = [out / ".partial-01234567-a.nii.gz", out / "probabilities" / "liver"]
+    left[1] = left[1] / ".partial-01234567-b.nii.gz"
+    other = out / ".partial-01234567-of_another_part.nii.gz"
+    for file in (*left, other):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+    predict_cases(images, bright_is_liver(), Output(out, probabilities=True))
+    assert not any(file.exists() for file in left)
+    assert other.exists()
+
+
 def test_what_validation_chose_is_applied_by_default(tmp_path, images, bright_is_liver):
     model = bright_is_liver()
     model.postprocessing = PostProcessing(largest=("liver",))
@@ -125,16 +159,16 @@ def test_components_are_judged_by_their_probability(tmp_path, images, bright_is_
         (np.arange(4).repeat(1000), "what looks like a mask: no values but 0, 1, 2, 3"),
         (np.arange(3.0).repeat(1000), "no values but 0, 1, 2"),
         (np.array([0, 255], np.uint8).repeat(1000), "no values but 0, 255"),
+        (np.array([0, 0.99999, 1.99998]).repeat(1000), "no values but 0, 1, 2"),
+        (np.zeros(2000, np.uint8), "no values but 0"),
+        (np.arange(100).repeat(20), "no values but 0, 1, 2, 3, ..."),  # a hundred organs
         (np.full(2000, -1000), "Expected a body"),
         (np.full(2000, np.nan), "finite values"),
-        (np.zeros(2000), "Expected a body"),
     ],
 )
 def test_masks_and_empty_images_are_refused(tmp_path, values, says, bright_is_liver):
     kind = {"i": np.int16, "f": np.float32, "u": np.uint8}[values.dtype.kind]
     volume = Volume(values.astype(kind).reshape(-1, 10, 10), np.diag([-1.0, -1.0, 1.0, 1.0]))
-    if says == "Expected a body" and not values.any():
-        volume = volume.with_array(volume.array - 400)
     write_volume(tmp_path / "x.nii.gz", volume)
     result = predict_cases(
         {"x": tmp_path / "x.nii.gz"}, bright_is_liver(), Output(tmp_path / "out")
@@ -143,8 +177,9 @@ def test_masks_and_empty_images_are_refused(tmp_path, values, says, bright_is_li
     assert _masks(tmp_path / "out") == []
 
 
-def test_images_of_few_whole_numbers_are_no_masks(tmp_path, bright_is_liver):
-    values = np.random.default_rng(0).integers(0, 40, (3, 20, 20)).astype(np.uint8)
+@pytest.mark.parametrize(("most", "shape"), [(40, (3, 20, 20)), (255, (3, 3, 2))])
+def test_images_of_few_whole_numbers_are_no_masks(tmp_path, most, shape, bright_is_liver):
+    values = np.random.default_rng(0).integers(0, most, shape).astype(np.uint8)
     write_volume(tmp_path / "mr.nii.gz", Volume(values, np.diag([-1.0, -1.0, 1.0, 1.0])))
     result = predict_cases(
         {"mr": tmp_path / "mr.nii.gz"}, bright_is_liver(), Output(tmp_path / "out")
@@ -158,6 +193,22 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, image
     with pytest.raises(LiverSegError, match="Expected to write"):
         predict_cases(images, model, Output(tmp_path / "out"))
     assert not model.shapes
+
+
+def test_no_mask_takes_the_place_of_an_image(tmp_path, images, bright_is_liver):
+    before = images["a"].read_bytes()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.nii.gz").symlink_to(images["a"])
+    for given, out in (
+        (images, tmp_path),
+        ({"a": images["b"], "b": images["c"]}, tmp_path / "links" / ".."),
+        ({"a": tmp_path / "links" / "a.nii.gz"}, tmp_path),
+        ({"a": tmp_path / "links" / "a.nii.gz"}, tmp_path / "links"),
+    ):
+        with pytest.raises(LiverSegError, match="Expected a folder for the masks that"):
+            predict_cases(given, bright_is_liver(), Output(out, force=True))
+    assert images["a"].read_bytes() == before
+    assert not predict_cases({"d": images["a"]}, bright_is_liver(), Output(tmp_path)).failures
 
 
 def test_a_defect_costs_one_case(tmp_path, images, bright_is_liver):
