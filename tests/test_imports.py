@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "train": {"ct", "dataset", "tiles"},
     "predict": {"ct", "dataset", "tiles"},
     "evaluate": {"ct", "dataset"},
-    "cli": {"ct", "dataset", "tiles", "train", "predict", "evaluate"},
+    "serve": {"ct", "dataset", "tiles", "train", "predict"},
+    "cli": {"ct", "dataset", "tiles", "train", "predict", "evaluate", "serve"},
 }
 EVERYBODYS = {"errors", "atomic", "workers", "cluster", "__version__"}
 MAY_IMPORT_TENSORFLOW = {
@@ -79,6 +80,8 @@ def test_modules_stay_short(module):
         "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report, liverseg_tf.cli.evaluate",
         "import liverseg_tf.evaluate.viewer, liverseg_tf.cli.view",
         "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
+        "import liverseg_tf.serve.client, liverseg_tf.serve.grpc_channel, liverseg_tf.serve.rest, "
+        "liverseg_tf.serve.messages, grpc",
         "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
     ],
 )

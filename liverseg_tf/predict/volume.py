@@ -1,6 +1,7 @@
 """Stage 3 for one volume: slices through the network, masks back on the scanner's grid."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +23,9 @@ class Predictor(Protocol):
     """Anything that gives probabilities for tiles: a run, several runs, an export, a server.
 
     `network` says what it takes and gives, `postprocessing` what its validation chose, and
-    `fingerprint` is another text for another model.
+    `fingerprint` is another text for another model. One that needn't be waited for has
+    `submit(tiles)` too, which returns at once something with `result()` and `cancel()`: it gets a
+    batch before it has answered the one before.
     """
 
     network: NetworkSpec
@@ -105,27 +108,59 @@ def find_regions(
         filled[: len(slab)] = _tiles(canonical.array, slab, field, network)
         return filled
 
-    with ThreadPoolExecutor(1) as background:
+    with ThreadPoolExecutor(1) as background, _Answers(predictor) as answers:
         ahead, behind = background.submit(cut, slabs[0]), _done()
         for slab, following in pairwise([*slabs, None]):
             tiles = ahead.result()
             if following is not None:
                 ahead = background.submit(cut, following)
-            outputs = predictor.probabilities(tiles)[: len(slab)]
-            behind.result()
-            behind = background.submit(_restore, outputs, slab, field, found)
-            on_slices(len(slab))
+            answers.ask(slab, tiles)
+            for answered, outputs in answers.ready(all_of_them=following is None):
+                behind.result()
+                behind = background.submit(
+                    _restore, outputs[: len(answered)], answered, field, found
+                )
+                on_slices(len(answered))
         behind.result()
     return found
+
+
+class _Answers:
+    """Batches that are with the predictor: one more than it has answered, if it can `submit`."""
+
+    def __init__(self, predictor: Predictor):
+        self._submit = getattr(predictor, "submit", None)
+        self._probabilities = predictor.probabilities
+        self._asked: deque = deque()
+
+    def ask(self, slab: range, tiles: np.ndarray) -> None:
+        if self._submit is not None:
+            self._asked.append((slab, self._submit(tiles)))
+        else:
+            self._asked.append((slab, _done(self._probabilities(tiles))))
+
+    def ready(self, all_of_them: bool) -> Iterator[tuple[range, np.ndarray]]:
+        """Slabs and their outputs, but the newest one's while that is under way."""
+        left = 0 if all_of_them or self._submit is None else 1
+        while len(self._asked) > left:
+            slab, answer = self._asked.popleft()
+            yield slab, answer.result()
+
+    def __enter__(self) -> "_Answers":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for _, answer in self._asked:
+            answer.cancel()
 
 
 def _slabs(slices: range, batch_size: int) -> list[range]:
     return [slices[start : start + batch_size] for start in range(0, len(slices), batch_size)]
 
 
-def _done() -> Future:
+def _done(result: object = None) -> Future:
     future: Future = Future()
-    future.set_result(None)
+    future.set_result(result)
     return future
 
 
