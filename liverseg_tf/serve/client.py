@@ -188,7 +188,7 @@ class ServedModel:
             fingerprint = record["fingerprint"]
             if not re.fullmatch(r"[ -~]{1,500}", fingerprint):
                 raise ValueError("no fingerprint")
-        except (AttributeError, KeyError, TypeError, ValueError, LiverSegError) as error:
+        except (LookupError, TypeError, ValueError, RecursionError, LiverSegError) as error:
             raise LiverSegError(
                 f"Expected the record of a model that liverseg exported at {self._address}. "
                 f"Received: {self._access.tell(error)}"

@@ -120,43 +120,47 @@ class RestTransport:
         raise self._refused(text)
 
     def _send(self, method: str, path: str, body: bytes | None, limit: int) -> tuple[int, bytes]:
-        ends = time.monotonic() + self._patience.request_s
-        connection = self._connection()
-        headers = {"Content-Type": "application/json", **self._access.headers()}
+        """Status and bytes of an answer."""
+        connection, waits = self._connection(), "connection"
         try:
             if connection.sock is None:
                 connection.connect()
+            waits = "answer"
             connection.sock.settimeout(self._patience.request_s)
+            headers = {"Content-Type": "application/json", **self._access.headers()}
             connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            data = bytearray()
-            while chunk := response.read1(_CHUNK):
-                data += chunk
-                if len(data) > limit:
-                    raise self._refused(f"more than {limit} bytes")
-                if time.monotonic() > ends:
-                    raise TimeoutError
-            if response.length:
-                raise http.client.IncompleteRead(bytes(data[:80]), response.length)
-            return response.status, bytes(data)
+            with connection.getresponse() as response:
+                return response.status, self._read(response, limit)
         except TimeoutError as error:
-            away = connection.sock is None
             connection.close()
-            wait_s = self._patience.connect_s if away else self._patience.request_s
-            text = f"DEADLINE_EXCEEDED: no {'connection' if away else 'answer'} within {wait_s:g} s"
-            raise self._refused(text) from error
+            wait_s = self._patience.request_s if waits == "answer" else self._patience.connect_s
+            raise self._refused(f"DEADLINE_EXCEEDED: no {waits} within {wait_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            reason = self._access.tell(getattr(error, "verify_message", None) or error)
-            text = (
-                f"Expected an answer of {self._address}. Received: {reason or type(error).__name__}"
-            )
-            if getattr(error, "verify_message", None):
-                raise LiverSegError(f"{text} (its certificate)") from error
-            raise Unavailable(text) from error
+            if self._closed:
+                raise self._refused("a closed connection") from error
+            if verdict := getattr(error, "verify_message", None):
+                raise self._refused(f"a certificate that isn't trusted: {verdict}") from error
+            reason = self._access.tell(error) or type(error).__name__
+            raise Unavailable(
+                f"Expected an answer of {self._address}. Received UNAVAILABLE: {reason}"
+            ) from error
         except LiverSegError:
             connection.close()
             raise
+
+    def _read(self, response: http.client.HTTPResponse, limit: int) -> bytes:
+        """A body, however slowly it comes, within the time for an answer."""
+        ends, data = time.monotonic() + self._patience.request_s, bytearray()
+        while response.length != 0 and (chunk := response.read1(_CHUNK)):
+            data += chunk
+            if len(data) > limit:
+                raise self._refused(f"more than {limit} bytes")
+            if time.monotonic() > ends:
+                raise TimeoutError
+        if response.length:
+            raise http.client.IncompleteRead(bytes(data[:80]), response.length)
+        return bytes(data)
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._own, "connection"):
