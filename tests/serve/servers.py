@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -453,3 +454,16 @@ def _dumps(outputs, rows):
             ]
         }
     )
+
+
+def main() -> None:
+    """Serve FOLDER/NAME/VERSION/ by grpc or rest in a process of its own, until stdin ends."""
+    folder, protocol = sys.argv[1:]
+    server = {"grpc": GrpcServer, "rest": RestServer}[protocol](Models(Path(folder)))
+    with server:
+        print(server.port, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +15,7 @@ from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.serve.patience import Patience
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.train.unet import UNetSpec, build_unet
 
 STRIDE = 4
 CONTEXTS = {"liver": 1, "wide": 5}  # the models' names, and their slices of context
@@ -22,7 +24,7 @@ CONTEXTS = {"liver": 1, "wide": 5}  # the models' names, and their slices of con
 @pytest.fixture(scope="session")
 def servers():
     """The module tests/serve/servers.py."""
-    path = Path(__file__).with_name("servers.py")
+    path = Path(__file__).parents[1] / "servers.py"
     spec = importlib.util.spec_from_file_location("serve_servers", path)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -36,6 +38,33 @@ def exported(tmp_path_factory):
     for name, context in CONTEXTS.items():
         for version in (1, 2) if name == "liver" else (1,):
             _export(folder / name / str(version), context, seed=version)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unet(tmp_path_factory):
+    """unet/1/: a U-Net that was never trained, with 3 slices of context."""
+    folder = tmp_path_factory.mktemp("unet")
+    network = NetworkSpec(TileSpec(spacing_mm=2.0), LIVER_REGIONS, 3, STRIDE)
+    keras.utils.set_random_seed(0)
+    model = build_unet(UNetSpec(3, network.regions.names, base_filters=4, depth=2))
+    record = json.dumps({"network": network.to_json(), "fingerprint": "unet"})
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, function, spec in (
+        (
+            "serving_default",
+            lambda tiles: {"probabilities": model(tiles, training=False)},
+            tf.TensorSpec((None, None, None, 3), tf.float32, "tiles"),
+        ),
+        (
+            "describe",
+            lambda request: {"record": tf.fill(tf.shape(request), record)},
+            tf.TensorSpec((None,), tf.string, "request"),
+        ),
+    ):
+        archive.add_endpoint(name, function, [spec])
+    archive.write_out(str(folder / "unet" / "1"), verbose=False)
     return folder
 
 
@@ -54,7 +83,7 @@ def start(request, servers):
 @pytest.fixture
 def local_model(exported):
     """A function: name to a predictor that calls version 1 of that model in this process."""
-    return lambda name: LocalModel(exported / name / "1")
+    return lambda name, folder=exported: LocalModel(folder / name / "1")
 
 
 @pytest.fixture
