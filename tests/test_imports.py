@@ -25,6 +25,15 @@ MAY_IMPORT_TENSORFLOW = {
     "train/augment.py": {"tensorflow"},
     "cli/tensorflow.py": {"tensorflow"},
     "predict/run.py": {"keras", "tensorflow"},
+    "predict/saved_model.py": {"tensorflow"},
+    "predict/litert.py": {"tensorflow"},
+    "serve/graph.py": {"tensorflow"},
+    "serve/images.py": {"tensorflow"},
+    "serve/signatures.py": {"tensorflow"},
+    "serve/warmup.py": {"tensorflow"},
+    "serve/quantize.py": {"keras", "tensorflow"},
+    "serve/convert.py": {"keras", "tensorflow"},
+    "serve/export.py": {"keras"},
 }
 
 
@@ -83,6 +92,8 @@ def test_modules_stay_short(module):
         "import liverseg_tf.serve.client, liverseg_tf.serve.grpc_channel, liverseg_tf.serve.rest, "
         "liverseg_tf.serve.messages, grpc",
         "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
+        "import liverseg_tf.predict.saved_model, liverseg_tf.predict.litert, "
+        "liverseg_tf.predict.onnx, liverseg_tf.cli.export",
     ],
 )
 def test_tensorflow_is_not_imported_before_it_is_needed(code):

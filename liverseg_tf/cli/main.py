@@ -21,6 +21,7 @@ COMMANDS = (
     "predict",
     "evaluate",
     "view",
+    "export",
     "completion",
 )
 

@@ -1,4 +1,4 @@
-"""A trained run, loaded to predict."""
+"""A trained run or an export of it, loaded to predict."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ import numpy as np
 from liverseg_tf.atomic import read_json
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.ensemble import Ensemble, Mirrored, joint_network
+from liverseg_tf.predict.exported import LITERT, ONNX, SAVED_MODEL, ExportRecord, kind_of
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.volume import Predictor
 from liverseg_tf.tiles.network import NetworkSpec
@@ -94,6 +95,11 @@ class RunPredictor:
             self._model = _in_mixed_precision(self._model)
         self._call = _compiled(self._model)
 
+    @property
+    def model(self):
+        """The Keras model, for exports."""
+        return self._model
+
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
         """Probabilities of a batch, through one compiled function for all shapes.
 
@@ -106,21 +112,44 @@ class RunPredictor:
         return np.asarray(self._call(tiles))
 
 
-def load_predictor(folders: Sequence[Path], mirror: str = "none") -> Predictor:
-    """One run, or several that are averaged.
+def read_record(path: Path) -> RunRecord | ExportRecord:
+    """What a run or an export says about itself; no model is loaded.
+
+    Raises:
+        LiverSegError: when it is neither, or of another format.
+    """
+    return RunRecord.read(path) if kind_of(path) is None else ExportRecord.read(path)
+
+
+def load_predictor(paths: Sequence[Path], mirror: str = "none") -> Predictor:
+    """One model, or several that are averaged.
 
     Args:
-        folders: of the runs.
+        paths: of runs, SavedModels (a version, or the folder of versions), .tflite and .onnx
+            files.
         mirror: 'none', 'left-right' or 'all': mirrored tiles that are averaged too.
 
     Raises:
-        SettingsError: when the runs take other tiles or find other regions.
-        LiverSegError: when a run can't be loaded.
+        SettingsError: when the models take other tiles or find other regions.
+        LiverSegError: when one can't be loaded.
     """
-    joint_network([RunRecord.read(folder).network for folder in folders])  # before the loading
-    predictors = [RunPredictor(folder) for folder in folders]
+    joint_network([read_record(path).network for path in paths])  # before the loading
+    predictors = [_load(path) for path in paths]
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
     return predictor if mirror == "none" else Mirrored(predictor, mirror)
+
+
+def _load(path: Path) -> Predictor:
+    kind = kind_of(path)
+    if kind == SAVED_MODEL:
+        from liverseg_tf.predict.saved_model import SavedModelPredictor as Kind
+    elif kind == LITERT:
+        from liverseg_tf.predict.litert import LiteRtPredictor as Kind
+    elif kind == ONNX:
+        from liverseg_tf.predict.onnx import OnnxPredictor as Kind
+    else:
+        Kind = RunPredictor
+    return Kind(path)
 
 
 def _load_model(path: Path):

@@ -1,0 +1,128 @@
+"""Exports of small, untrained networks."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from liverseg_tf.ct.intensity import PercentileRange, Window
+from liverseg_tf.ct.orientation import to_canonical
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.predict.run import RunPredictor
+from liverseg_tf.serve.export import ExportSettings, export_run
+from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.train.run import Run
+from liverseg_tf.train.unet import UNetSpec, build_unet
+
+NETWORKS = {
+    "liver": NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 1, 4),
+    "five slices, two windows": NetworkSpec(
+        TileSpec((Window(25, 450), Window(60, 150)), spacing_mm=2.0), LIVER_REGIONS, 5, 4
+    ),
+    "native": NetworkSpec(TileSpec(spacing_mm=None), Regions({"spleen": (3,)}), 3, 4),
+    "percentiles": NetworkSpec(
+        TileSpec(percentiles=PercentileRange(), spacing_mm=1.3), LIVER_REGIONS, 1, 4
+    ),
+}
+
+
+SLOW = ("native", "percentiles")
+
+
+class Served(NamedTuple):
+    """A run, its predictor, the folder of its export, and what that answers to."""
+
+    run: Path
+    local: RunPredictor
+    folder: Path
+    loaded: object  # keeps the variables alive
+
+    @classmethod
+    def of(cls, run, folder):
+        return cls(run, RunPredictor(run, "float32"), folder, tf.saved_model.load(folder))
+
+    def call(self, signature, inputs):
+        given = {name: tf.constant(value) for name, value in inputs.items()}
+        found = self.loaded.signatures[signature](**given)
+        return {name: value.numpy() for name, value in found.items()}
+
+
+def make_run(folder, network, **parts):
+    """A run whose probabilities are spread around 0.5, as no untrained one's are."""
+    keras.utils.set_random_seed(0)
+    run = Run.create(folder)
+    split = {"train": ["patient_a"], "val": [], "test": []}
+    run.write_record(network, store={"split": split}, **parts)
+    spec = UNetSpec(network.channels, network.regions.names, 2, network.stride.bit_length() - 1)
+    model = build_unet(spec)
+    tiles = np.random.default_rng(0).integers(0, 256, (4, 64, 64, network.channels))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            seen = keras.Model(model.input, layer.input).predict(tiles, verbose=0)
+            layer.moving_mean.assign(seen.mean(axis=(0, 1, 2)))
+            layer.moving_variance.assign(seen.var(axis=(0, 1, 2)))
+    run.save_model(model)
+    return folder
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in NETWORKS
+    ],
+)
+def served(request, tmp_path_factory):
+    """A run and its export, of each kind of network."""
+    if request.param == "liver":
+        return request.getfixturevalue("served_liver")
+    folder = tmp_path_factory.mktemp("served")
+    run = make_run(folder / "run", NETWORKS[request.param])
+    return Served.of(run, export_run(run, folder / "out", ExportSettings("model")).folder)
+
+
+@pytest.fixture(scope="session")
+def served_liver(liver_exports):
+    """A run of one window and slice, and its export."""
+    return Served.of(liver_exports[0], liver_exports[1].folder)
+
+
+@pytest.fixture(scope="session")
+def liver_exports(tmp_path_factory):
+    """A run, and its SavedModel, LiteRT and ONNX files; not to be changed."""
+    folder = tmp_path_factory.mktemp("liver")
+    steps = {"largest": ["liver"]}
+    run = make_run(folder / "run", NETWORKS["liver"], postprocessing=steps)
+    settings = ExportSettings("liver", litert=("float16",), onnx=True)
+    return run, export_run(run, folder / "out", settings)
+
+
+@pytest.fixture
+def liver_copy(liver_exports, tmp_path):
+    """The folder of the models, to be broken."""
+    return shutil.copytree(liver_exports[1].folder.parents[1], tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def requests_of():
+    """A function: volume and network to the inputs of hu_slices, a batch of all slices."""
+
+    def make(image, network):
+        canonical = to_canonical(image)
+        stack = NetworkSpec(regions=network.regions, context=network.context).stack
+        array = np.ascontiguousarray(canonical.array)
+        inputs = {
+            "slices": np.stack([stack(array[..., None], z) for z in range(len(array))]),
+            "spacing_mm": np.tile(canonical.spacing_mm[1:], (len(array), 1)),
+        }
+        if network.tiles.percentiles is not None:
+            window = network.tiles.percentiles.window_of(array)
+            ends = (window.lower_hu, window.upper_hu)
+            inputs["window"] = np.tile(ends, (len(array), 1))
+        return inputs
+
+    return make
