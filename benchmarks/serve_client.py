@@ -74,7 +74,7 @@ def measure_client(work: Path, local, image, repeats: int, name: str) -> dict[st
             )
 
 
-def compare(predictors: dict, image, repeats: int) -> dict[str, dict]:
+def compare(predictors: dict, image, repeats: int, batches: int = 50) -> dict[str, dict]:
     """See `measure_client`; the masks have to be the same."""
     import numpy as np
 
@@ -97,7 +97,7 @@ def compare(predictors: dict, image, repeats: int) -> dict[str, dict]:
     rows = {}
     for name, predictor in predictors.items():
         times = []
-        for _ in range(100):
+        for _ in range(batches):
             started = time.perf_counter()
             predictor.probabilities(tiles)
             times.append(1000 * (time.perf_counter() - started))

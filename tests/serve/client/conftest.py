@@ -1,11 +1,10 @@
-"""A model with the signatures of an export, and servers that serve it."""
+"""A model with two signatures of an export, there in no time, and servers that serve it."""
 
 import importlib.util
 import json
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +14,6 @@ from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.serve.patience import Patience
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.train.unet import UNetSpec, build_unet
 
 STRIDE = 4
 CONTEXTS = {"liver": 1, "wide": 5}  # the models' names, and their slices of context
@@ -41,33 +39,6 @@ def exported(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def unet(tmp_path_factory):
-    """unet/1/: a U-Net that was never trained, with 3 slices of context."""
-    folder = tmp_path_factory.mktemp("unet")
-    network = NetworkSpec(TileSpec(spacing_mm=2.0), LIVER_REGIONS, 3, STRIDE)
-    keras.utils.set_random_seed(0)
-    model = build_unet(UNetSpec(3, network.regions.names, base_filters=4, depth=2))
-    record = json.dumps({"network": network.to_json(), "fingerprint": "unet"})
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for name, function, spec in (
-        (
-            "serving_default",
-            lambda tiles: {"probabilities": model(tiles, training=False)},
-            tf.TensorSpec((None, None, None, 3), tf.float32, "tiles"),
-        ),
-        (
-            "describe",
-            lambda request: {"record": tf.fill(tf.shape(request), record)},
-            tf.TensorSpec((None,), tf.string, "request"),
-        ),
-    ):
-        archive.add_endpoint(name, function, [spec])
-    archive.write_out(str(folder / "unet" / "1"), verbose=False)
-    return folder
-
-
 @pytest.fixture
 def models(servers, exported):
     """What a server of the test has; the newest version is 1."""
@@ -83,7 +54,7 @@ def start(request, servers):
 @pytest.fixture
 def local_model(exported):
     """A function: name to a predictor that calls version 1 of that model in this process."""
-    return lambda name, folder=exported: LocalModel(folder / name / "1")
+    return lambda name: LocalModel(exported / name / "1")
 
 
 @pytest.fixture

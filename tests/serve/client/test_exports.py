@@ -1,4 +1,4 @@
-"""Whole volumes through a U-Net on a server: the masks of this process, voxel for voxel."""
+"""Exports on a server: the masks of the run in this process, voxel for voxel."""
 
 import numpy as np
 import pytest
@@ -12,35 +12,38 @@ from liverseg_tf.serve.client import ServedModel
 
 
 @pytest.fixture(params=["grpc", "rest"])
-def served(request, servers, unet):
-    """The U-Net on a server."""
+def remote(request, servers, served):
+    """The export on a server."""
     start = {"grpc": servers.GrpcServer, "rest": servers.RestServer}[request.param]
-    with start(servers.Models(unet)) as server:
-        address = ServerAddress.parse(server.address("unet", request.param))
+    with start(servers.Models(served.folder.parents[1])) as server:
+        address = ServerAddress.parse(server.address(served.folder.parent.name, request.param))
         with ServedModel(address) as model:
             yield model
 
 
-@pytest.fixture
-def unet_here(local_model, unet):
-    return local_model("unet", unet)
+def test_a_server_tells_what_the_run_is(remote, served):
+    assert remote.network == served.local.network
+    assert remote.postprocessing == served.local.postprocessing
+    assert remote.fingerprint == served.local.fingerprint  # masks are kept, whoever made them
 
 
 @pytest.mark.slow
-def test_the_mask_of_a_phantom(served, unet_here, tmp_path):
-    image, _ = make_phantom(0, PhantomSpec((20, 160, 160), (5.0, 2.2, 2.2)))
+def test_the_mask_of_a_phantom(remote, served, tmp_path):
+    image, _ = make_phantom(0, PhantomSpec((12, 96, 96), (5.0, 3.6, 3.6)))
     write_volume(tmp_path / "ct.nii.gz", image)
-    for name, predictor in (("here", unet_here), ("there", served)):
+    for name, predictor in (("here", served.local), ("there", remote)):
         output = Output(tmp_path / name)
         assert predict_cases({"ct": tmp_path / "ct.nii.gz"}, predictor, output).failures == {}
     here, there = (read_volume(tmp_path / name / "ct.nii.gz") for name in ("here", "there"))
     np.testing.assert_array_equal(here.array, there.array)
-    assert set(np.unique(here.array)) == {0, 1, 2}
+    assert here.array.any()
 
 
 @pytest.mark.slow
-def test_the_mask_of_a_real_ct(served, unet_here, shared_data):
+def test_the_mask_of_a_real_ct(remote, served_liver, served, shared_data):
+    if served.folder != served_liver.folder:
+        pytest.skip("one network is enough for 75 slices of 512 x 512")
     path = shared_data / "Task03_Liver" / "imagesTr" / "liver_0.nii.gz"
-    here, there = segment(path, unet_here), segment(path, served)
+    here, there = segment(path, served.local), segment(path, remote)
     np.testing.assert_array_equal(here.array, there.array)
     assert here.array.any()
