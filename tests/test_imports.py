@@ -89,6 +89,8 @@ def test_modules_stay_short(module):
         "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report, liverseg_tf.cli.evaluate",
         "import liverseg_tf.evaluate.viewer, liverseg_tf.cli.view",
         "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
+        "import liverseg_tf.serve.client, liverseg_tf.serve.grpc_channel, liverseg_tf.serve.rest, "
+        "liverseg_tf.serve.messages, grpc",
         "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
         "import liverseg_tf.predict.spread, liverseg_tf.predict.outputs",
         "import liverseg_tf.predict.saved_model, liverseg_tf.predict.litert, "

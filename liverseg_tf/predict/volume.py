@@ -1,6 +1,7 @@
 """Stage 3 for one volume: slices through the network, masks back on the scanner's grid."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,7 +25,9 @@ class Predictor(Protocol):
 
     `network` says what it takes and gives, `postprocessing` what its validation chose, and
     `fingerprint` is another text for another model. What has several opinions also has
-    `passes(tiles)`, a list of probabilities, of which `probabilities` is the mean.
+    `passes(tiles)`, a list of probabilities, of which `probabilities` is the mean. One that
+    needn't be waited for has `submit(tiles)`, which returns at once something with `result()` and
+    `cancel()`: it gets a batch before it has answered the one before.
     """
 
     network: NetworkSpec
@@ -113,16 +116,18 @@ def find_regions(
             disagreement.add(np.stack(passes))
         _restore(mean_of(passes), slab, field, found)
 
-    with ThreadPoolExecutor(1) as background:
+    with ThreadPoolExecutor(1) as background, _Answers(predictor) as answers:
         ahead, behind = background.submit(cut, slabs[0]), _done()
         for slab, following in pairwise([*slabs, None]):
             tiles = ahead.result()
             if following is not None:
                 ahead = background.submit(cut, following)
-            passes = [output[: len(slab)] for output in _passes(predictor, tiles)]
-            behind.result()
-            behind = background.submit(restore, passes, slab)
-            on_slices(len(slab))
+            answers.ask(slab, tiles)
+            for answered, passes in answers.ready(all_of_them=following is None):
+                behind.result()
+                passes = [output[: len(answered)] for output in passes]
+                behind = background.submit(restore, passes, answered)
+                on_slices(len(answered))
         behind.result()
     return replace(found, quality=disagreement.quality())
 
@@ -137,19 +142,42 @@ def mean_of(passes: Sequence[np.ndarray]) -> np.ndarray:
     return np.divide(total, np.float32(len(passes)), out=total)
 
 
-def _passes(predictor: Predictor, tiles: np.ndarray) -> list[np.ndarray]:
-    if hasattr(predictor, "passes"):
-        return predictor.passes(tiles)
-    return [predictor.probabilities(tiles)]
+class _Answers:
+    """Batches that are with the predictor: one more than it has answered, if it can `submit`."""
+
+    def __init__(self, predictor: Predictor):
+        self._submit = getattr(predictor, "submit", None)
+        self._passes = getattr(predictor, "passes", lambda tiles: [predictor.probabilities(tiles)])
+        self._asked: deque = deque()
+
+    def ask(self, slab: range, tiles: np.ndarray) -> None:
+        if self._submit is not None:
+            self._asked.append((slab, self._submit(tiles)))
+        else:
+            self._asked.append((slab, _done(self._passes(tiles))))
+
+    def ready(self, all_of_them: bool) -> Iterator[tuple[range, list[np.ndarray]]]:
+        """Slabs and their passes, but the newest one's while that is under way."""
+        left = 0 if all_of_them or self._submit is None else 1
+        while len(self._asked) > left:
+            slab, answer = self._asked.popleft()
+            yield slab, answer.result() if self._submit is None else [answer.result()]
+
+    def __enter__(self) -> "_Answers":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for _, answer in self._asked:
+            answer.cancel()
 
 
 def _slabs(slices: range, batch_size: int) -> list[range]:
     return [slices[start : start + batch_size] for start in range(0, len(slices), batch_size)]
 
 
-def _done() -> Future:
+def _done(result: object = None) -> Future:
     future: Future = Future()
-    future.set_result(None)
+    future.set_result(result)
     return future
 
 

@@ -1,0 +1,196 @@
+"""The client's overhead: a CT through a model here, and through a server on loopback.
+
+    python benchmarks/serve_client.py --work FOLDER
+
+The server is the one of the tests (gRPC's own C core, TensorFlow, the official messages) in a
+process of its own on the same cores; it is not TensorFlow Serving. Weights are random.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SERVERS = Path(__file__).parents[1] / "tests" / "serve" / "servers.py"
+SHAPE, SPACING = (200, 512, 512), (1.5, 0.75, 0.75)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--slices", type=int, default=SHAPE[0])
+    parser.add_argument("--filters", type=int, default=16, help="16 is the default network.")
+    parser.add_argument(
+        "--work", type=Path, default=Path(tempfile.gettempdir()) / "liverseg_benchmark_client"
+    )
+    options = parser.parse_args()
+    from measure import print_hardware
+
+    print_hardware()
+    from liverseg_tf.cli.tensorflow import import_tensorflow
+
+    import_tensorflow()
+    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
+
+    name = f"unet{options.filters}"
+    folder = make_model(options.work / name / "1", options.filters)
+    spec = PhantomSpec((options.slices, *SHAPE[1:]), SPACING, axes="LPS", oblique=0)
+    image, _ = make_phantom(0, spec)
+    local = local_model(folder)
+    print_rows(measure_client(options.work, local, image, options.repeats, name))
+
+
+def measure_client(work: Path, local, image, repeats: int, name: str) -> dict[str, dict]:
+    """Slices a second of volumes, and latencies of batches, of a model here and on a server.
+
+    Local and served runs alternate, so that what else the machine does meets both.
+
+    Args:
+        work: WORK/NAME/VERSION/ is what the server serves.
+        local: predictor of the same SavedModel in this process.
+        image: a CT.
+        repeats: volumes a predictor.
+        name: of the model.
+
+    Returns:
+        For 'SavedModel', 'gRPC client' and 'REST client': slices_per_s (median), and p50_ms and
+        p99_ms of single batches of 4 slices, one at a time.
+    """
+    from liverseg_tf.serve.address import ServerAddress
+    from liverseg_tf.serve.client import ServedModel
+
+    with serving(work, "grpc") as grpc_port, serving(work, "rest") as rest_port:
+        grpc = ServedModel(ServerAddress.parse(f"grpc://127.0.0.1:{grpc_port}/{name}"))
+        rest = ServedModel(ServerAddress.parse(f"rest://127.0.0.1:{rest_port}/{name}"))
+        with grpc, rest:
+            return compare(
+                {"SavedModel": local, "gRPC client": grpc, "REST client": rest}, image, repeats
+            )
+
+
+def compare(predictors: dict, image, repeats: int, batches: int = 50) -> dict[str, dict]:
+    """See `measure_client`; the masks have to be the same."""
+    import numpy as np
+
+    from liverseg_tf.predict.volume import predict_volume
+
+    seconds = {name: [] for name in predictors}
+    masks = {}
+    for repeat in range(repeats + 1):
+        for name, predictor in predictors.items():
+            started = time.perf_counter()
+            masks[name] = predict_volume(image, predictor).array
+            if repeat:  # the first one warms up
+                seconds[name].append(time.perf_counter() - started)
+    first = next(iter(masks.values()))
+    different = {name: int((mask != first).sum()) for name, mask in masks.items()}
+    assert not any(different.values()), different
+    tiles = np.random.default_rng(0).integers(
+        0, 256, (4, 256, 256, predictors["SavedModel"].network.channels), np.uint8
+    )
+    rows = {}
+    for name, predictor in predictors.items():
+        times = []
+        for _ in range(batches):
+            started = time.perf_counter()
+            predictor.probabilities(tiles)
+            times.append(1000 * (time.perf_counter() - started))
+        rows[name] = {
+            "slices_per_s": len(image.array) / statistics.median(seconds[name]),
+            "p50_ms": float(np.percentile(times, 50)),
+            "p99_ms": float(np.percentile(times, 99)),
+        }
+    return rows
+
+
+def print_rows(rows: dict[str, dict]) -> None:
+    best = rows["SavedModel"]["slices_per_s"]
+    for name, row in rows.items():
+        overhead = 100 * (best / row["slices_per_s"] - 1)
+        print(
+            f"{name:12} {row['slices_per_s']:7.1f} slices/s ({overhead:+.1f} % time), "
+            f"4 slices in {row['p50_ms']:.0f} ms (p50), {row['p99_ms']:.0f} ms (p99)"
+        )
+
+
+@contextmanager
+def serving(folder: Path, protocol: str) -> Iterator[int]:
+    """The port of a server in a process of its own."""
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.Popen(
+        [sys.executable, SERVERS, folder, protocol],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.wait(20)
+
+
+def make_model(folder: Path, filters: int) -> Path:
+    """A SavedModel of the default network with the signatures that a client needs."""
+    if (folder / "saved_model.pb").is_file():
+        return folder
+    import json
+
+    import keras
+    import tensorflow as tf
+
+    from liverseg_tf.tiles.network import NetworkSpec
+    from liverseg_tf.train.unet import UNetSpec, build_unet
+
+    keras.utils.set_random_seed(0)
+    network = NetworkSpec()
+    model = build_unet(UNetSpec(network.channels, network.regions.names, base_filters=filters))
+    record = json.dumps({"network": network.to_json(), "fingerprint": f"random-{filters}"})
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    tiles = tf.TensorSpec((None, None, None, network.channels), tf.float32, "tiles")
+    archive.add_endpoint(
+        "serving_default", lambda tiles: {"probabilities": model(tiles, training=False)}, [tiles]
+    )
+    archive.add_endpoint(
+        "describe",
+        lambda request: {"record": tf.fill(tf.shape(request), record)},
+        [tf.TensorSpec((None,), tf.string, "request")],
+    )
+    archive.write_out(str(folder), verbose=False)
+    return folder
+
+
+def local_model(folder: Path):
+    """A predictor that calls a SavedModel in this process."""
+    import json
+
+    import tensorflow as tf
+
+    from liverseg_tf.tiles.network import NetworkSpec
+
+    class Local:
+        def __init__(self):
+            self._loaded = tf.saved_model.load(str(folder))
+            text = self._loaded.signatures["describe"](request=tf.constant([b""]))["record"]
+            record = json.loads(text.numpy()[0])
+            self.network = NetworkSpec.from_json(record["network"])
+            self.fingerprint = record["fingerprint"]
+
+        def probabilities(self, tiles):
+            tiles = tf.constant(tiles, tf.float32)
+            return self._loaded.signatures["serving_default"](tiles=tiles)["probabilities"].numpy()
+
+    return Local()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Exports on a server: the masks of the run in this process, voxel for voxel."""
+
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.nifti import read_volume, write_volume
+from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
+from liverseg_tf.predict.api import segment
+from liverseg_tf.predict.batch import Output, predict_cases
+from liverseg_tf.serve.address import ServerAddress
+from liverseg_tf.serve.client import ServedModel
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def remote(request, servers, served):
+    """The export on a server."""
+    start = {"grpc": servers.GrpcServer, "rest": servers.RestServer}[request.param]
+    with start(servers.Models(served.folder.parents[1])) as server:
+        address = ServerAddress.parse(server.address(served.folder.parent.name, request.param))
+        with ServedModel(address) as model:
+            yield model
+
+
+def test_a_server_tells_what_the_run_is(remote, served):
+    assert remote.network == served.local.network
+    assert remote.postprocessing == served.local.postprocessing
+    assert remote.fingerprint.startswith(f"{served.local.fingerprint}-")  # and how it was exported
+
+
+@pytest.mark.slow
+def test_the_mask_of_a_phantom(remote, served, tmp_path):
+    image, _ = make_phantom(0, PhantomSpec((12, 96, 96), (5.0, 3.6, 3.6)))
+    write_volume(tmp_path / "ct.nii.gz", image)
+    for name, predictor in (("here", served.local), ("there", remote)):
+        output = Output(tmp_path / name)
+        assert predict_cases({"ct": tmp_path / "ct.nii.gz"}, predictor, output).failures == {}
+    here, there = (read_volume(tmp_path / name / "ct.nii.gz") for name in ("here", "there"))
+    np.testing.assert_array_equal(here.array, there.array)
+    assert here.array.any()
+
+
+@pytest.mark.slow
+def test_the_mask_of_a_real_ct(remote, served_liver, served, shared_data):
+    if served.folder != served_liver.folder:
+        pytest.skip("one network is enough for 75 slices of 512 x 512")
+    path = shared_data / "Task03_Liver" / "imagesTr" / "liver_0.nii.gz"
+    here, there = segment(path, served.local), segment(path, remote)
+    np.testing.assert_array_equal(here.array, there.array)
+    assert here.array.any()
