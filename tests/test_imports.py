@@ -92,7 +92,7 @@ def test_modules_stay_short(module):
         "import liverseg_tf.serve.client, liverseg_tf.serve.grpc_channel, liverseg_tf.serve.rest, "
         "liverseg_tf.serve.messages, grpc",
         "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
-        "import liverseg_tf.predict.spread, liverseg_tf.predict.outputs",
+        "import liverseg_tf.predict.spread, liverseg_tf.predict.outputs, liverseg_tf.serve.client",
         "import liverseg_tf.predict.saved_model, liverseg_tf.predict.litert, "
         "liverseg_tf.predict.onnx, liverseg_tf.cli.export",
     ],

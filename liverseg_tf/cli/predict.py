@@ -1,12 +1,12 @@
 """`liverseg predict`: stage 3."""
 
-from dataclasses import dataclass
-from pathlib import Path
+import os
 
 import click
 
 from liverseg_tf.cli import options
 from liverseg_tf.cli.command import command, complain, end_with
+from liverseg_tf.cli.models import Models
 from liverseg_tf.cli.progress import progress
 
 
@@ -27,11 +27,12 @@ def _step(flag: str, *values: str, help: str):
 @click.option(
     "--model",
     "models",
-    type=options.ANY_PATH,
     multiple=True,
     required=True,
-    help="A run, an exported SavedModel, .tflite or .onnx file; of several, the probabilities are "
-    "averaged.",
+    metavar="MODEL",
+    help="A run, an exported SavedModel, .tflite or .onnx file (of several, the probabilities are "
+    "averaged), or a model on a server: grpc://HOST:PORT/NAME or rest://..., with TLS grpcs:// and "
+    "rests://.",
 )
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for the masks.")
 @click.option(
@@ -79,6 +80,12 @@ def _step(flag: str, *values: str, help: str):
 @options.workers_options(
     "Processes, each with its own model; on a machine with several GPUs each takes one.", default=1
 )
+@click.option(
+    "--token-file",
+    type=options.ANY_PATH,
+    help="Holds the token for a server; the variable LIVERSEG_TOKEN does as well.",
+)
+@click.option("--tls-ca", type=options.ANY_PATH, help="Certificates (PEM) that vouch for a server.")
 @_step("--inside", "OUTER", "MM", help="Keep a region only in or at most MM beside another one.")
 @_step("--smooth-z", help="Keep and fill in what two of three neighbouring slices have.")
 @_step("--likely", "P", help="Keep components of at least this mean probability.")
@@ -98,12 +105,15 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     from liverseg_tf.predict.cases import find_images
     from liverseg_tf.predict.ensemble import joint_network
     from liverseg_tf.predict.memory import estimate
-    from liverseg_tf.predict.run import check_mirrored, read_record
 
-    records = [read_record(model) for model in models]
+    load = Models(
+        tuple(model if "://" in model else os.path.abspath(model) for model in models),
+        settings["mirror"],
+        settings["token_file"],
+        settings["tls_ca"],
+    )
+    records = load.records()
     network = joint_network([record.network for record in records])
-    if settings["mirror"]:
-        check_mirrored(models, records)
     steps = _steps(settings)
     steps.check(network.regions)
     images = _chosen(find_images(inputs), side, part, records)
@@ -111,7 +121,6 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
         each = "" if workers is None else " (each process)"
         click.echo(line + each, err=True)
     output = _output(out, steps, settings)
-    load = _Models(tuple(path.absolute() for path in models), settings["mirror"])
     with progress("predict", len(images)) as show:
         ended = iter(range(1, len(images) + 1))
         result = _run(images, load, output, workers, lambda name, _: show(next(ended), name))
@@ -154,21 +163,6 @@ def _output(out, steps, options):
         options["force"],
         Outputs(options["formats"], options["measure"]),
     )
-
-
-@dataclass(frozen=True)
-class _Models:
-    """Loads the predictor, here or in a worker."""
-
-    paths: tuple[Path, ...]
-    mirror: bool
-
-    def __call__(self):
-        from liverseg_tf.cli.tensorflow import import_tensorflow
-        from liverseg_tf.predict.run import load_predictor
-
-        import_tensorflow()
-        return load_predictor(self.paths, self.mirror)
 
 
 def _run(images, load, output, workers, on_case):

@@ -66,7 +66,8 @@ def _images_of_table(path: Path) -> dict[str, Path]:
     images: dict[str, Path] = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            # spreadsheets leave rows of commas alone behind their tables
+            rows = [row for row in csv.DictReader(file) if any(row.values())]
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise LiverSegError(f"Expected a table at {path}. Received: {reason}.") from error

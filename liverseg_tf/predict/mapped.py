@@ -40,6 +40,6 @@ def mapped_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
         raise LiverSegError(
-            f"Expected {size / 1e9:.1f} GB for probabilities in {folder}. "
+            f"Expected {size / 1e9:.2g} GB for probabilities in {folder}. "
             f"Received: {error.strerror or error}."
         ) from error

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class RunRecord:
             )
             record.postprocessing.check(record.network.regions)
             return record
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise LiverSegError(f"Expected {error} in {path}. Received none.") from error
 
 
@@ -78,8 +79,8 @@ class RunPredictor:
         precision: 'float32' or 'mixed_float16'; None takes what suits the machine.
 
     Raises:
-        LiverSegError: when the run is incomplete, its model can't be read safely, or the
-            model's channels are not those of its record.
+        LiverSegError: when the run is incomplete, its model can't be read safely or has weights
+            that are no numbers, or the model's channels are not those of its record.
     """
 
     def __init__(self, folder: Path, precision: str | None = None):
@@ -88,12 +89,15 @@ class RunPredictor:
         path = Path(folder) / "model.keras"
         self._model = _load_model(path)
         self.fingerprint = _fingerprint(path, self.network)
-        channels = (self._model.input_shape[-1], self._model.output_shape[-1])
-        if channels != (self.network.channels, len(self.network.regions)):
+        shapes = [getattr(self._model, f"{end}_shape", None) for end in ("input", "output")]
+        wanted = (self.network.channels, len(self.network.regions))
+        if not all(map(_is_slices, shapes, wanted)):
             raise LiverSegError(
-                f"Expected a model of {self.network.channels} input channels and "
-                f"{len(self.network.regions)} regions in {folder}. Received {channels}."
+                f"Expected a model of {wanted[0]} input channels and {wanted[1]} regions in "
+                f"{folder}. Received one of shapes {shapes[0]} and {shapes[1]}."
             )
+        if not all(np.isfinite(weights).all() for weights in self._model.get_weights()):
+            raise LiverSegError(f"Expected finite weights in {path}. Received NaN or infinity.")
         if (precision or _best_precision()) != "float32":
             self._model = _in_mixed_precision(self._model)
         self._call = _compiled(self._model)
@@ -173,6 +177,11 @@ def _load(path: Path) -> Predictor:
     return Kind(path)
 
 
+def _is_slices(shape: object, channels: int) -> bool:
+    """Whether it is (batch, h, w, channels); models of several inputs have a list of shapes."""
+    return isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == channels
+
+
 def _load_model(path: Path):
     import keras
 
@@ -180,7 +189,11 @@ def _load_model(path: Path):
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # what a broken file makes Keras raise has no end
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[0] if path.exists() else "no such file"
+        reason = lines[0]
+        if not path.exists():
+            reason = "no such file"
+        elif not zipfile.is_zipfile(path):  # Keras says that it isn't there
+            reason = "a truncated file, or another one"
         raise LiverSegError(f"Expected a Keras model at {path}. Received: {reason}") from error
 
 

@@ -50,7 +50,7 @@ def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
 def test_a_table_names_images(tmp_path):
     _write(tmp_path / "x" / "a.nii.gz")
     table = tmp_path / "list.csv"
-    table.write_text("image,name\nx/a.nii.gz,first\n/abs/volume-7.nii,\n")
+    table.write_text("image,name\nx/a.nii.gz,first\n/abs/volume-7.nii,\n,\n\n")
     assert find_images([table]) == {
         "first": tmp_path / "x" / "a.nii.gz",
         "volume-7": Path("/abs/volume-7.nii"),

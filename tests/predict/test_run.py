@@ -31,7 +31,13 @@ def test_what_is_no_run_is_refused(tmp_path, untrained_run):
         RunPredictor(tmp_path)
     record = untrained_run / "run.json"
     value = json.loads(record.read_text())
-    for broken in ("{", "[]", json.dumps(value | {"format": 99}), json.dumps({"format": 1})):
+    for broken in (
+        "{",
+        "[]",
+        json.dumps(value | {"format": 99}),
+        json.dumps({"format": 1}),
+        json.dumps(value | {"settings": None}),
+    ):
         record.write_text(broken)
         with pytest.raises(LiverSegError, match="Expected") as caught:
             RunPredictor(untrained_run)
@@ -45,7 +51,7 @@ def test_a_missing_or_truncated_model_is_refused(untrained_run):
         model.write_bytes(cut)
         with pytest.raises(LiverSegError, match="Expected a Keras model at") as caught:
             RunPredictor(untrained_run)
-        assert "\n" not in str(caught.value)
+        assert "Received: a truncated file, or another one" in str(caught.value)
     model.unlink()
     with pytest.raises(LiverSegError, match="Received: no such file"):
         RunPredictor(untrained_run)
@@ -54,6 +60,30 @@ def test_a_missing_or_truncated_model_is_refused(untrained_run):
 def test_a_model_of_other_channels_is_refused(untrained_run):
     build_unet(UNetSpec(1, ("liver",), 4, 3)).save(untrained_run / "model.keras")
     with pytest.raises(LiverSegError, match=r"Expected a model of 3 input channels and 2 regions"):
+        RunPredictor(untrained_run)
+
+
+def test_what_takes_no_slices_is_refused(untrained_run):
+    whole, flat = keras.Input((None, None, 3)), keras.Input((3,))
+    half = keras.layers.Conv2D(2, 3, strides=2)(whole)
+    for model in (
+        keras.Sequential([keras.layers.Conv2D(2, 1)]),
+        keras.Model(flat, keras.layers.Dense(2)(flat)),
+        keras.Model(whole, keras.layers.GlobalAveragePooling2D()(half)),
+        keras.Model([whole, flat], half),
+    ):
+        model.save(untrained_run / "model.keras")
+        with pytest.raises(LiverSegError, match="Expected a model of 3 input channels and 2 reg"):
+            RunPredictor(untrained_run)
+
+
+def test_weights_that_are_no_numbers_are_refused(untrained_run):
+    model = keras.saving.load_model(untrained_run / "model.keras")
+    weights = model.get_weights()
+    weights[-1][0] = np.nan
+    model.set_weights(weights)
+    model.save(untrained_run / "model.keras")
+    with pytest.raises(LiverSegError, match="Expected finite weights"):
         RunPredictor(untrained_run)
 
 
