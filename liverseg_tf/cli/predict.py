@@ -169,9 +169,14 @@ def _run(images, load, output, workers, on_case):
     from liverseg_tf.predict.batch import predict_cases
     from liverseg_tf.predict.spread import predict_spread
 
-    if workers is None:
-        return predict_cases(images, load(), output, on_case)
-    return predict_spread(images, load, output, workers, on_case)
+    if workers is not None:
+        return predict_spread(images, load, output, workers, on_case)
+    predictor = load()
+    try:
+        return predict_cases(images, predictor, output, on_case)
+    finally:
+        if load.on_server:
+            predictor.close()  # an interrupt ends what is under way
 
 
 def _chosen(images, side, part, records):

@@ -1,0 +1,69 @@
+"""`liverseg predict --model grpc://...`, as it is typed."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.ct.nifti import read_labels
+from liverseg_tf.predict.batch import Output, predict_cases
+
+
+def predict(*arguments):
+    return CliRunner().invoke(liverseg, ["predict", *map(str, arguments)])
+
+
+def test_a_served_model_is_a_model(start, models, local, tmp_path, make_dataset):
+    images = make_dataset(tmp_path / "data", count=2) / "images"
+    with start(models) as server:
+        scheme = "grpc" if "Grpc" in start.__name__ else "rest"
+        address = server.address("liver", scheme)
+        done = predict(images, "--model", address, "--out", tmp_path / "there")
+        assert done.exit_code == 0, done.output
+        assert "2 masks written" in done.output
+        assert "2 kept" in predict(images, "--model", address, "--out", tmp_path / "there").output
+        two = predict(images, "--model", address, "--model", address, "--out", tmp_path / "o")
+        assert two.exit_code == 2
+        assert "Expected one server as --model" in two.output
+        assert (
+            predict(images, "--model", address, "--side", "test", "--out", tmp_path / "o").exit_code
+            == 2
+        )
+    paths = {path.name.removesuffix(".nii.gz"): path for path in images.iterdir()}
+    predict_cases(paths, local, Output(tmp_path / "here"))
+    for name in paths:
+        here, there = (
+            read_labels(tmp_path / where / f"{name}.nii.gz").array for where in ("here", "there")
+        )
+        np.testing.assert_array_equal(here, there)
+
+
+def test_no_server_and_no_address_are_one_line(tmp_path, make_dataset, monkeypatch):
+    images = make_dataset(tmp_path / "data", count=1) / "images"
+    done = predict(images, "--model", "grpc://localhost/liver", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "Expected a served model as grpc://HOST:PORT/NAME" in done.output
+    monkeypatch.setenv("LIVERSEG_TOKEN", "secret-token")
+    done = predict(images, "--model", "grpc://far.example:9/liver", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "secret-token" not in done.output
+
+
+@pytest.mark.slow
+def test_tensorflow_stays_away(servers, models, tmp_path, make_dataset):
+    images = make_dataset(tmp_path / "data", count=1) / "images"
+    with servers.GrpcServer(models) as server:
+        code = (
+            "import sys\nfrom liverseg_tf.cli.main import liverseg\n"
+            "liverseg(sys.argv[1:], standalone_mode=False)\n"
+            "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+        )
+        arguments = ["predict", images, "--model", server.address("liver", "grpc")]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments), "--out", str(tmp_path / "out")],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
