@@ -67,8 +67,9 @@ def resample(slices: tf.Tensor, plane: Plane) -> tf.Tensor:
         (batch, rows, cols, n) float32 of its target shape.
     """
     for axis in (0, 1):
-        indices, weights = _taps(plane.source[axis], plane.target[axis], plane.ratio[axis])
-        slices = _weighted_sum(slices, indices, weights, axis + 1)
+        taps = _taps(plane.source[axis], plane.target[axis], plane.ratio[axis])
+        # then columns are lines of their own, which are copied at once, and at last rows again
+        slices = tf.transpose(_weighted_sum(slices, *taps), [0, 2, 1, 3])
     return slices
 
 
@@ -121,8 +122,9 @@ def _taps(source: tf.Tensor, target: tf.Tensor, ratio: tf.Tensor) -> tuple[tf.Te
     places = tf.range(lengths[1], dtype=tf.float64) - (lengths[1] - 1) / 2
     centres = places * ratio + (lengths[0] - 1) / 2
     centres = tf.minimum(tf.maximum(centres, tf.constant(0, tf.float64)), lengths[0] - 1)
-    reach = tf.cast(tf.math.ceil(width), tf.int32)
-    taps = tf.cast(tf.floor(centres), tf.int32)[:, None] + tf.range(-reach, reach + 1)
+    # just those that the triangle covers: each costs a pass over the slices
+    first = tf.cast(tf.floor(centres - width), tf.int32) + 1
+    taps = first[:, None] + tf.range(tf.cast(tf.math.ceil(2 * width), tf.int32))
     weights = 1 - tf.abs(tf.cast(taps, tf.float64) - centres[:, None]) / width
     inside = (taps >= 0) & (taps < source) & (weights > 0)
     weights = tf.where(inside, weights, tf.zeros_like(weights))
@@ -131,23 +133,16 @@ def _taps(source: tf.Tensor, target: tf.Tensor, ratio: tf.Tensor) -> tuple[tf.Te
     return tf.clip_by_value(taps, 0, source - 1), tf.cast(weights, tf.float32)
 
 
-def _weighted_sum(
-    slices: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor, axis: int
-) -> tf.Tensor:
-    """Lines of an axis, tap after tap as scipy adds them: a matrix product rounds otherwise."""
-    along = [1, 1, 1, 1]
-    along[axis] = -1
+def _weighted_sum(slices: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Of rows, tap after tap as scipy adds them: a matrix product rounds otherwise."""
 
     def add(tap, total):
-        lines = tf.gather(slices, indices[:, tap], axis=axis)
-        return tap + 1, total + tf.reshape(weights[:, tap], along) * lines
+        rows = tf.gather(slices, indices[:, tap], axis=1)
+        return tap + 1, total + weights[:, tap, None, None] * rows
 
-    shape = tf.shape(slices)
-    shape = tf.concat([shape[:axis], tf.shape(indices)[:1], shape[axis + 1 :]], 0)
-    static = slices.shape.as_list()
-    static[axis] = None
-    start = tf.ensure_shape(tf.zeros(shape), static)
-    count = tf.shape(indices)[1]
+    given, (target, count) = tf.shape(slices), tf.unstack(tf.shape(indices))
+    static = [None, None, None, slices.shape[-1]]
+    start = tf.zeros([given[0], target, given[2], slices.shape[-1]])
     _, total = tf.while_loop(
         lambda tap, total: tap < count,
         add,

@@ -1,17 +1,22 @@
 """Exports predict what their run predicts, and what is no export is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from liverseg_tf.dataset.cases import find_cases
+from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.ensemble import Ensemble
+from liverseg_tf.predict.exported import digest_of, newest_version, record_path
 from liverseg_tf.predict.postprocess import PostProcessing
 from liverseg_tf.predict.run import RunPredictor, load_predictor, read_record
 from liverseg_tf.serve.convert import calibration_tiles, to_litert
 from liverseg_tf.serve.quantize import with_weights
-from liverseg_tf.tiles.preprocess import Preprocessing, preprocess_dataset
+from liverseg_tf.tiles.preprocess import Intake, preprocess
+from liverseg_tf.tiles.store import TileStore
 
 FILES = {"saved model": "liver", "litert": "liver-1-float16.tflite", "onnx": "liver-1.onnx"}
 TOLERANCES = {"saved model": 1e-5, "litert": 5e-3, "onnx": 1e-4}
@@ -57,9 +62,7 @@ def test_files_that_are_not_what_was_exported_are_refused(liver_copy, kind):
             load_predictor([path])
         assert "\n" not in str(caught.value)
     model.write_bytes(whole)
-    record = (
-        path / "1" / "assets.extra" / "run.json" if path.is_dir() else path.with_suffix(".json")
-    )
+    record = record_path(newest_version(path))
     value = json.loads(record.read_text())
     for other in (
         {"export": value["export"] | {"format": 99}},
@@ -81,8 +84,6 @@ def test_files_that_are_not_what_was_exported_are_refused(liver_copy, kind):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_foreign_model_is_refused_though_its_record_matches(liver_copy, kind):
-    from liverseg_tf.predict.exported import digest_of, newest_version, record_path
-
     path = newest_version(liver_copy / FILES[kind])
     (path / "saved_model.pb" if path.is_dir() else path).write_bytes(b"another program's file")
     record = record_path(path)
@@ -96,8 +97,6 @@ def test_a_foreign_model_is_refused_though_its_record_matches(liver_copy, kind):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_model_of_other_channels_is_refused(liver_copy, kind):
-    from liverseg_tf.predict.exported import newest_version, record_path
-
     path = newest_version(liver_copy / FILES[kind])
     record = record_path(path)
     value = json.loads(record.read_text())
@@ -116,15 +115,16 @@ def test_rounded_weights_find_about_the_same(liver_exports, weights, atol):
     np.testing.assert_allclose(found, local.probabilities(tiles), atol=atol)
 
 
+@pytest.mark.slow
 def test_int8_learns_its_ranges_from_a_store(liver_exports, tmp_path, make_dataset):
-    dataset = make_dataset(tmp_path / "set", shape=(6, 40, 44))
+    cases = find_cases(make_dataset(tmp_path / "set", shape=(6, 40, 44)))
     local = RunPredictor(liver_exports[0], "float32")
-    preprocess_dataset(dataset, tmp_path / "store", Preprocessing(local.network.tiles))
-    tiles = list(calibration_tiles(tmp_path / "store", local.network))
-    assert len(tiles) >= 64
+    store = TileStore(tmp_path / "store", local.network.tiles)
+    preprocess(Intake(cases, SplitRule(validation=0.3, test=0)), store)
+    tiles = list(calibration_tiles(store.folder, local.network))
+    assert len(tiles) == 64
     assert tiles[0].shape == (1, 256, 256, 1)
     assert to_litert(local.model, iter(tiles[:2]))[4:8] == b"TFL3"
-    other = RunPredictor(liver_exports[0], "float32").network
-    object.__setattr__(other, "tiles", type(other.tiles)())
+    other = replace(local.network, tiles=replace(local.network.tiles, spacing_mm=1.0))
     with pytest.raises(LiverSegError, match="Expected a store of the network's tiles"):
-        next(calibration_tiles(tmp_path / "store", other))
+        next(calibration_tiles(store.folder, other))

@@ -1,0 +1,142 @@
+"""Slices a second and latency of one model as Keras, SavedModel, LiteRT and ONNX.
+
+    python benchmarks/serve.py --run RUN --store STORE
+
+RUN is a trained run, STORE the store of its tiles: its cases that weren't trained on (all, where
+there are none) are segmented by each kind, and the Dice of its masks with those of Keras is told.
+Each kind works in the same process on the same cores, one batch of tiles after the other;
+latencies are of single slices.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from measure import print_hardware
+
+THRESHOLD = 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--slices", type=int, default=96, help="For the rate.")
+    parser.add_argument("--single", type=int, default=60, help="For the latency.")
+    parser.add_argument("--work", type=Path, help="Folder of the exports; a temporary one.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure_all(options, options.work or Path(folder))
+
+
+def measure_all(options: argparse.Namespace, work: Path) -> None:
+    from liverseg_tf.cli.tensorflow import import_tensorflow
+
+    import_tensorflow()
+    from liverseg_tf.predict.run import RunPredictor, load_predictor
+
+    out = make_exports(options.run, options.store, work)
+    keras_model = RunPredictor(options.run, "float32")
+    tiles = tiles_of(options.store, keras_model.network)
+    print_hardware()
+    print(f"{len(tiles)} tiles of {tiles.shape[1:]}, batches of {options.batch_size}")
+    reference = masks_of(keras_model.probabilities, tiles, options.batch_size)
+    predictors = {"Keras": keras_model}
+    predictors |= {name: load_predictor([path]) for name, path in out.items()}
+    for name, predictor in predictors.items():
+        row = measure(predictor.probabilities, tiles, options)
+        found = masks_of(predictor.probabilities, tiles, options.batch_size)
+        dice = ", ".join(
+            f"{region} {dice_of(found[..., r], reference[..., r]):.5f}"
+            for r, region in enumerate(keras_model.network.regions.names)
+        )
+        size = size_of(out[name]) if name in out else size_of(options.run / "model.keras")
+        print(f"{name:22} {row}  {size / 1e6:6.2f} MB  Dice with Keras: {dice}", flush=True)
+
+
+def make_exports(run: Path, store: Path, work: Path) -> dict[str, Path]:
+    """A run in every form, by name."""
+    from liverseg_tf.serve.export import ExportSettings, export_run
+
+    plain = ExportSettings("m", 1, "none", ("float16", "int8"), store, True)
+    folders = {}
+    if not (work / "m" / "1").is_dir():
+        export_run(run, work, plain)
+    for version, weights in ((2, "float16"), (3, "int8")):
+        if not (work / "m" / str(version)).is_dir():
+            export_run(run, work, ExportSettings("m", version, weights))
+        folders[f"SavedModel, {weights}"] = work / "m" / str(version)
+    return {
+        "SavedModel": work / "m" / "1",
+        **folders,
+        "LiteRT, float16": work / "m-1-float16.tflite",
+        "LiteRT, int8": work / "m-1-int8.tflite",
+        "ONNX Runtime": work / "m-1.onnx",
+    }
+
+
+def tiles_of(store: Path, network) -> np.ndarray:
+    """(n, h, w, channels) uint8 of the cases that weren't trained on."""
+    from liverseg_tf.tiles.store import TileStore
+
+    tiles = TileStore.open(store)
+    names = tiles.split["test"] + tiles.split["val"] or tiles.split["train"]
+    stacked = []
+    for name in names:
+        image = tiles.read(name).image
+        stacked += [network.stack(image, z) for z in range(len(image))]
+    whole = np.zeros((len(stacked), *network.padded(stacked[0].shape[:2]), network.channels), "u1")
+    for place, tile in enumerate(stacked):
+        whole[place, : tile.shape[0], : tile.shape[1]] = tile
+    return whole
+
+
+def measure(call: Callable, tiles: np.ndarray, options: argparse.Namespace) -> str:
+    """Rate in batches, then latency of single slices."""
+    batch = tiles[np.arange(options.batch_size) % len(tiles)]
+    call(batch)
+    rounds = max(1, options.slices // options.batch_size)
+    started = time.perf_counter()
+    for _ in range(rounds):
+        call(batch)
+    rate = rounds * options.batch_size / (time.perf_counter() - started)
+    call(tiles[:1])
+    times = []
+    for number in range(options.single):
+        one = tiles[number % len(tiles)][None]
+        started = time.perf_counter()
+        call(one)
+        times.append(1e3 * (time.perf_counter() - started))
+    p99 = float(np.percentile(times, 99))
+    return f"{rate:7.1f} slices/s  p50 {statistics.median(times):6.1f} ms  p99 {p99:6.1f} ms"
+
+
+def masks_of(call: Callable, tiles: np.ndarray, batch_size: int) -> np.ndarray:
+    """(n, h, w, regions) bool."""
+    batches = (tiles[start : start + batch_size] for start in range(0, len(tiles), batch_size))
+    return np.concatenate([call(batch) > THRESHOLD for batch in batches])
+
+
+def dice_of(a: np.ndarray, b: np.ndarray) -> float:
+    total = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / total if total else 1.0
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of a SavedModel's graph and variables."""
+    if path.is_file():
+        return path.stat().st_size
+    files = [path / "saved_model.pb", *(path / "variables").iterdir()]
+    return sum(file.stat().st_size for file in files)
+
+
+if __name__ == "__main__":
+    main()
