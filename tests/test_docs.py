@@ -90,6 +90,22 @@ def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_commands_of_serving_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("short.toml").write_text(SHORT)
+    small = ["--count", "4", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "SET", *small])
+    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
+    _invoke(["--config", "short.toml", "train", "STORE", "RUN", "--no-tune"])
+    commands = _commands(ROOT / "docs" / "serving.md")
+    assert len(commands) == 3
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(arguments)
+    assert Path("models/liver/1/saved_model.pb").exists()
+
+
+@pytest.mark.slow
 def test_the_commands_of_outputs_run(tmp_path, monkeypatch, make_volumes, write_series):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
