@@ -58,7 +58,7 @@ def make_run(folder, network, **parts):
     run = Run.create(folder)
     split = {"train": ["patient_a"], "val": [], "test": []}
     run.write_record(network, store={"split": split}, **parts)
-    spec = UNetSpec(network.channels, network.regions.names, 2, network.stride.bit_length() - 1)
+    spec = UNetSpec(network.channels, network.regions.names, 4, network.stride.bit_length() - 1)
     model = build_unet(spec)
     tiles = np.random.default_rng(0).integers(0, 256, (4, 64, 64, network.channels))
     for layer in model.layers:
