@@ -146,6 +146,16 @@ def test_tensorflow_is_silent_and_onednn_is_on(tmp_path):
     assert done.stderr == ""
 
 
+def test_tensorflow_comes_without_plots_and_plots_can_be_drawn_later():
+    code = (
+        "from liverseg_tf.cli.tensorflow import import_tensorflow; import_tensorflow();"
+        "import sys, keras; print('matplotlib' in sys.modules);"
+        "from matplotlib.figure import Figure; Figure().subplots()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
     """In processes of their own, with tiles large enough for several threads."""
