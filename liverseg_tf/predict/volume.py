@@ -18,6 +18,7 @@ from liverseg_tf.predict.quality import Disagreement
 from liverseg_tf.tiles.network import NetworkSpec
 
 THRESHOLD = 0.5
+_MOST_PIXELS = 8 * 1024**2  # of a batch
 
 
 class Predictor(Protocol):
@@ -43,7 +44,7 @@ class Inference:
     """How the slices of a volume go through the network.
 
     Args:
-        batch_size: slices at a time.
+        batch_size: slices at a time, fewer where they are wider than 1024 pixels.
         crop: whether slices and edges without body are left out.
     """
 
@@ -103,11 +104,14 @@ def find_regions(
     field = (Field.of_body if inference.crop else Field.whole)(canonical, network)
     found = Found.empty(image, network.regions, probabilities)
     disagreement = Disagreement(network.regions.names)
-    slabs = _slabs(field.slices, inference.batch_size)
+    # wide fields of view at a fine spacing: fewer slices at a time, not more memory
+    pixels = field.grid.shape[0] * field.grid.shape[1]
+    batch_size = max(1, min(inference.batch_size, _MOST_PIXELS // pixels))
+    slabs = _slabs(field.slices, batch_size)
 
     def cut(slab: range) -> np.ndarray:
         # the last batch is filled up: one shape, one compiled function
-        filled = np.zeros((inference.batch_size, *field.grid.shape, network.channels), np.uint8)
+        filled = np.zeros((batch_size, *field.grid.shape, network.channels), np.uint8)
         filled[: len(slab)] = _tiles(canonical.array, slab, field, network)
         return filled
 

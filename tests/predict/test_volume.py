@@ -195,3 +195,13 @@ def test_what_fails_beside_the_network_is_raised_here(bright_is_liver, monkeypat
     monkeypatch.setattr("liverseg_tf.predict.volume._restore", broken)
     with pytest.raises(ValueError, match="no way back"):
         predict_volume(image, bright_is_liver(), Inference(2))
+
+
+def test_wide_slices_go_through_in_smaller_batches(bright_is_liver):
+    predictor = bright_is_liver(spacing_mm=1.0)
+    array = np.full((3, 20, 20), 100, np.int16)
+    find_regions(Volume(array, np.diag([-90.0, -90.0, 5.0, 1.0])), predictor)
+    assert {shape[0] for shape in predictor.shapes} == {2}
+    predictor.shapes.clear()
+    find_regions(Volume(array, np.diag([-9.0, -9.0, 5.0, 1.0])), predictor)
+    assert {shape[0] for shape in predictor.shapes} == {8}
