@@ -195,3 +195,12 @@ def test_what_fails_beside_the_network_is_raised_here(bright_is_liver, monkeypat
     monkeypatch.setattr("liverseg_tf.predict.volume._restore", broken)
     with pytest.raises(ValueError, match="no way back"):
         predict_volume(image, bright_is_liver(), Inference(2))
+
+
+@pytest.mark.parametrize("crop", [True, False])
+def test_a_slice_of_many_metres_is_refused(crop, make_volumes, bright_is_liver):
+    """A spacing in micrometres or centimetres would take all memory."""
+    ct, _ = make_volumes(affine=np.diag([-80.0, -120.0, 5.0, 1.0]))
+    with pytest.raises(LiverSegError, match=r"at most 2000 mm\. Received 2400 x 1920 mm"):
+        predict_volume(ct, bright_is_liver(spacing_mm=1.5), Inference(crop=crop))
+    predict_volume(ct, bright_is_liver(), Inference(crop=crop))
