@@ -10,6 +10,7 @@ from liverseg_tf.tiles.grid import TileGrid
 from liverseg_tf.tiles.network import NetworkSpec
 
 BODY_HU = -300
+_LARGEST_MM = 2000
 _STEP = 2  # rows and columns: the margin is wider than what lies between them
 _SLAB = 64
 
@@ -34,7 +35,16 @@ class Field:
         Args:
             canonical: the image in canonical order.
             network: its tiles and stride.
+
+        Raises:
+            LiverSegError: when slices are larger than any scanner, which would take all memory.
         """
+        sides = [n * mm for n, mm in zip(canonical.array.shape, canonical.spacing_mm, strict=True)]
+        if network.tiles.spacing_mm is not None and max(sides[1:]) > _LARGEST_MM:
+            raise LiverSegError(
+                f"Expected slices of at most {_LARGEST_MM} mm. "
+                f"Received {sides[1]:.0f} x {sides[2]:.0f} mm: is its spacing given in mm?"
+            )
         grid = TileGrid.of(canonical, replace(network.tiles, tile_shape=None))
         grid = replace(grid, shape=network.padded(grid.shape))
         return cls(grid, range(len(canonical.array)))

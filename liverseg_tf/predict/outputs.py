@@ -150,8 +150,10 @@ def _file_names(kind: str, name: str, regions: Regions) -> list[str]:
 
 
 def escaped(region: str) -> str:
-    """A region's name as part of a file's name."""
+    """A region's name as part of a file's name, or as a folder's: '..' is no folder above."""
     return "".join(
-        f"%{ord(letter):02X}" if letter in '%/\\:*?"<>|' or ord(letter) < 32 else letter
-        for letter in region
+        f"%{ord(letter):02X}"
+        if letter in '%/\\:*?"<>|' or ord(letter) < 32 or (letter == "." and not place)
+        else letter
+        for place, letter in enumerate(region)
     )

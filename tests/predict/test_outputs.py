@@ -10,7 +10,7 @@ from liverseg_tf.ct.dicom import find_series, read_series
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.predict.outputs import FORMATS, Outputs, Segmented, write_outputs
+from liverseg_tf.predict.outputs import FORMATS, Outputs, Segmented, escaped, write_outputs
 
 AFFINE = np.diag([-0.8, -0.8, 5.0, 1.0])
 
@@ -74,6 +74,10 @@ def test_names_of_regions_are_made_fit_for_files(make_volumes, tmp_path):
     written = write_outputs(tmp_path / "out", "x.y", case, Outputs(("obj",)))
     assert [path.name for path in written] == ["x.y_a%2Fb%3A 100%25.obj", "x.y_leber ü.obj"]
     assert all(path.parent == tmp_path / "out" and path.is_file() for path in written)
+
+
+def test_names_of_regions_stay_in_their_folder():
+    assert [escaped(name) for name in (".", "..", ".a", "b.c")] == ["%2E", "%2E.", "%2Ea", "b.c"]
 
 
 @pytest.mark.parametrize("kind", ["seg", "rtstruct"])

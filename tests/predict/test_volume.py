@@ -205,3 +205,12 @@ def test_wide_slices_go_through_in_smaller_batches(bright_is_liver):
     predictor.shapes.clear()
     find_regions(Volume(array, np.diag([-9.0, -9.0, 5.0, 1.0])), predictor)
     assert {shape[0] for shape in predictor.shapes} == {8}
+
+
+@pytest.mark.parametrize("crop", [True, False])
+def test_a_slice_of_many_metres_is_refused(crop, make_volumes, bright_is_liver):
+    """A spacing in micrometres or centimetres would take all memory."""
+    ct, _ = make_volumes(affine=np.diag([-80.0, -120.0, 5.0, 1.0]))
+    with pytest.raises(LiverSegError, match=r"at most 2000 mm\. Received 2400 x 1920 mm"):
+        predict_volume(ct, bright_is_liver(spacing_mm=1.5), Inference(crop=crop))
+    predict_volume(ct, bright_is_liver(), Inference(crop=crop))
