@@ -92,7 +92,8 @@ class GrpcTransport:
             details = f"no answer within {self._patience.request_s:g} s"
         text = f"Expected an answer of {self._address}. Received {code}: {details}"
         certificate = "CERTIFICATE_VERIFY_FAILED" in details
-        if code == "UNAVAILABLE" and not certificate:
+        # a server that stops cancels what is under way; nobody else does, but `close`
+        if code in ("UNAVAILABLE", "CANCELLED") and not certificate:
             return Unavailable(text)
         return LiverSegError(text + _HINTS.get(code, ""))
 

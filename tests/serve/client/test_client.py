@@ -127,17 +127,32 @@ def test_a_slow_answer_is_told(start, models, impatient):
         assert time.monotonic() - started < 1.4  # it didn't wait for the answer
 
 
-def test_a_server_that_is_away_for_a_moment_is_asked_again(servers, start, models, local):
-    left = {"count": 5}
+def _refuses(servers, code, times):
+    """A server's `before` that refuses the first requests, and the number that it still will."""
+    left = {"count": times}
 
     def before(signature, inputs):
         if signature == "serving_default" and left["count"]:
             left["count"] -= 1
-            raise servers.Refusal("UNAVAILABLE", "the queue is full")
+            raise servers.Refusal(code, "shutting down")
 
-    models.before = before
+    return before, left
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(servers, start, models, local):
+    models.before, left = _refuses(servers, "UNAVAILABLE", 5)
     patience = Patience(wait_s=0.01)
     with start(models) as server, _model(server, patience=patience) as model:
+        found = model.probabilities(_tiles())
+        np.testing.assert_allclose(found, local.probabilities(_tiles()), atol=1e-6)
+    assert left["count"] == 0
+
+
+def test_what_a_stopping_server_cancels_is_sent_again(servers, models, local):
+    # gRPC's own server says UNAVAILABLE or, when it is torn down faster, CANCELLED
+    models.before, left = _refuses(servers, "CANCELLED", 3)
+    patience = Patience(wait_s=0.01)
+    with servers.GrpcServer(models) as server, _model(server, patience=patience) as model:
         found = model.probabilities(_tiles())
         np.testing.assert_allclose(found, local.probabilities(_tiles()), atol=1e-6)
     assert left["count"] == 0
@@ -215,6 +230,30 @@ def test_a_restart_in_the_middle_of_a_volume(servers, start, models, change, mak
         finally:
             watcher.join()
             thread, again = threads[0]
+            thread.join()
+            again[0].stop()
+
+
+def test_requests_under_way_when_a_server_stops_are_sent_again(start, models, local):
+    reached, stopped = threading.Barrier(4, timeout=10), threading.Event()
+
+    def before(signature, inputs):
+        if signature == "serving_default" and not stopped.is_set():
+            reached.wait()
+            stopped.wait(10)
+
+    models.before = before
+    patience = Patience(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
+    sending = Sending(slices=2, in_flight=3)
+    with start(models) as server, _model(server, patience=patience, sending=sending) as model:
+        sent = model.submit(_tiles(6))
+        reached.wait()  # three requests are with the server
+        thread, again = _restart(server, start, models)
+        time.sleep(0.1)
+        stopped.set()
+        try:
+            np.testing.assert_allclose(sent.result(), local.probabilities(_tiles(6)), atol=1e-6)
+        finally:
             thread.join()
             again[0].stop()
 
