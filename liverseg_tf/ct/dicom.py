@@ -180,6 +180,8 @@ def _header(path: Path) -> Iterator[Dataset | None]:
                     stream, stop_before_pixels=True, force=True, specific_tags=_TAGS
                 )
                 if _is_slice(dataset):
+                    # pydicom parses on access: what is broken raises here
+                    dataset.get("SeriesInstanceUID"), is_localizer(dataset)
                     yield dataset
                 elif marked and _is_cut(dataset):
                     yield None

@@ -280,6 +280,19 @@ def test_random_damage_raises_nothing_else(tmp_path, write_series, damage, cut):
             read_image(source)
 
 
+@pytest.mark.parametrize("tag", [(0x20, 0x0E), (0x08, 0x08), (0x10, 0x20), (0x20, 0x32)])
+def test_a_value_of_an_unknown_kind(tmp_path, write_series, tag):
+    folder = tmp_path / "series"
+    write_series(folder, scan((2, 3, 4)))
+    path = folder / "0001.dcm"
+    content = path.read_bytes()
+    start = content.index(bytes([tag[0], 0, tag[1], 0]), 132) + 4
+    path.write_bytes(content[: start + 1] + b"\0" + content[start + 2 :])
+    for source in (folder, DicomSeries("1", tuple(folder.iterdir()))):
+        with suppress(LiverSegError):
+            read_image(source)
+
+
 def test_reports_are_no_series(tmp_path):
     path = SAMPLES / "rtstruct.dcm"
     (tmp_path / "x").symlink_to(path)
