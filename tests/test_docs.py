@@ -149,6 +149,24 @@ def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task):
 
 
 @pytest.mark.slow
+def test_the_commands_of_training_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    training = SHORT.partition("[preprocess]")[0]
+    Path("short.toml").write_text(SHORT + training.replace("train", "crossval"))
+    small = ["--count", "5", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "SET", *small])
+    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE"])
+    shutil.copytree("SET/imagesTr", "NEW")
+    commands = _commands(ROOT / "docs" / "training.md")
+    assert len(commands) == 9
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(["--config", "short.toml", *arguments])
+    assert Path("batch.png").exists()
+    assert len(list(Path("MASKS").glob("*.nii.gz"))) == 5
+
+
+@pytest.mark.slow
 def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)

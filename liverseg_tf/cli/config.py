@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-PRESETS = ("liver", "spleen", "pancreas", "prostate")
+ORGANS = ("liver", "spleen", "pancreas", "prostate")
+RECIPES = ("tiny", "fast", "accurate")
 
 
 def load_preset(name: str, group: click.Group, ctx: click.Context) -> dict[str, dict]:

@@ -7,7 +7,7 @@ import click
 
 import liverseg_tf
 from liverseg_tf.cli.command import CONTEXT
-from liverseg_tf.cli.config import PRESETS, load_defaults, load_preset, merge_defaults
+from liverseg_tf.cli.config import ORGANS, RECIPES, load_defaults, load_preset, merge_defaults
 
 # the order in which data flows
 COMMANDS = (
@@ -17,6 +17,7 @@ COMMANDS = (
     "check",
     "preprocess",
     "train",
+    "crossval",
     "tune",
     "predict",
     "evaluate",
@@ -44,10 +45,12 @@ def _load_config(ctx: click.Context, param: click.Parameter, value: Path | None)
         ctx.default_map = merge_defaults(ctx.default_map or {}, given)
 
 
-def _load_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:  # whatever --config says wins, in either order
-        given = load_preset(value, ctx.command, ctx)
-        ctx.default_map = merge_defaults(given, ctx.default_map or {})
+def _load_presets(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    given: dict = {}
+    for name in value:
+        given = merge_defaults(given, load_preset(name, ctx.command, ctx))
+    # whatever --config says wins, in either order
+    ctx.default_map = merge_defaults(given, ctx.default_map or {})
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT)
@@ -62,11 +65,13 @@ def _load_preset(ctx: click.Context, param: click.Parameter, value: str | None) 
 )
 @click.option(
     "--preset",
-    type=click.Choice(PRESETS),
-    callback=_load_preset,
+    type=click.Choice([*ORGANS, *RECIPES]),
+    multiple=True,
+    callback=_load_presets,
     expose_value=False,
     is_eager=True,
-    help="Defaults for an organ of the Decathlon; --config and the command line win.",
+    help="Defaults for an organ of the Decathlon, or a recipe of training (tiny, fast, accurate). "
+    "May be repeated: the later one wins, --config and the command line before both.",
 )
 def liverseg() -> None:
     """Segment the liver and its tumours (or other organs) in CT or MR volumes, slice by slice.

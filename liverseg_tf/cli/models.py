@@ -7,6 +7,24 @@ from pathlib import Path
 from liverseg_tf.errors import SettingsError
 
 
+def paths_of(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Models as they are typed, with whole paths; a cross-validation stands for its runs.
+
+    Raises:
+        LiverSegError: when a cross-validation's record is none.
+    """
+    from liverseg_tf.predict.crossval import runs_in
+
+    found: list[str] = []
+    for model in models:
+        if "://" in model:
+            found.append(model)
+            continue
+        path = os.path.abspath(model)
+        found += map(str, runs_in(Path(path)) or [path])
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class Models:
     """Loads the predictor, here or in a worker.

@@ -1,12 +1,10 @@
 """`liverseg predict`: stage 3."""
 
-import os
-
 import click
 
 from liverseg_tf.cli import options
 from liverseg_tf.cli.command import command, complain, end_with
-from liverseg_tf.cli.models import Models
+from liverseg_tf.cli.models import Models, paths_of
 from liverseg_tf.cli.progress import progress
 
 
@@ -86,6 +84,7 @@ def _step(flag: str, *values: str, help: str):
     help="Holds the token for a server; the variable LIVERSEG_TOKEN does as well.",
 )
 @click.option("--tls-ca", type=options.ANY_PATH, help="Certificates (PEM) that vouch for a server.")
+@_step("--threshold", "P", help="Voxels above this probability are in a region, else above 0.5.")
 @_step("--inside", "OUTER", "MM", help="Keep a region only in or at most MM beside another one.")
 @_step("--smooth-z", help="Keep and fill in what two of three neighbouring slices have.")
 @_step("--likely", "P", help="Keep components of at least this mean probability.")
@@ -107,7 +106,7 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     from liverseg_tf.predict.memory import estimate
 
     load = Models(
-        tuple(model if "://" in model else os.path.abspath(model) for model in models),
+        paths_of(models),
         settings["mirror"],
         settings["token_file"],
         settings["tls_ca"],
@@ -142,7 +141,7 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
 def _steps(settings):
     from liverseg_tf.predict.postprocess import PostProcessing
 
-    names = ("inside", "smooth_z", "likely", "largest", "fill_2d", "fill_3d")
+    names = ("threshold", "inside", "smooth_z", "likely", "largest", "fill_2d", "fill_3d")
     return PostProcessing(
         **{name: tuple(settings[name]) for name in names}, smallest_ml=tuple(settings["smallest"])
     )

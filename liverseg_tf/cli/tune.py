@@ -10,10 +10,10 @@ from liverseg_tf.cli.command import command
 @click.argument("run", type=options.FOLDER)
 @click.argument("store", type=options.FOLDER)
 def tune(run, store) -> None:
-    """Choose RUN's post-processing on STORE's validation cases and write it into RUN/run.json.
+    """Choose RUN's thresholds and post-processing on its validation cases in STORE.
 
-    A step is kept where it raises the Dice of its region and lowers no other region's. `liverseg
-    predict` applies what is kept.
+    They are written into RUN/run.json. A step is kept where it raises the Dice of its region and
+    lowers no other region's. `liverseg predict` applies what is kept.
     """
     from liverseg_tf.predict.run import RunRecord
     from liverseg_tf.tiles.store import TileStore
@@ -27,6 +27,6 @@ def tune(run, store) -> None:
     from liverseg_tf.predict.tune import tune_run
 
     tuned = tune_run(run, tiles)
-    for name in tuned.before:
-        click.echo(f"{name}: Dice {tuned.before[name]:.4f}, then {tuned.after[name]:.4f}")
+    for name, (before, after) in tuned.means().items():
+        click.echo(f"{name}: Dice {before:.4f}, then {after:.4f}")
     click.echo(f"Post-processing of {run}: {tuned.chosen}")

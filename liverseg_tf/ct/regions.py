@@ -100,6 +100,17 @@ class Regions:
     def __len__(self) -> int:
         return len(self.items)
 
+    def nested_in(self, name: str) -> list[str]:
+        """The other regions all of whose labels are labels of this one."""
+        labels = dict(self.items)
+        return [
+            other for other in labels if other != name and set(labels[other]) <= set(labels[name])
+        ]
+
+    def around(self, name: str) -> list[str]:
+        """The other regions in which this one is nested."""
+        return [other for other in self.names if name in self.nested_in(other)]
+
     def check_names(self, names: Iterable[str]) -> None:
         """Raise a `SettingsError` for a name that is no region's."""
         for name in names:

@@ -60,11 +60,7 @@ def split_cases(names: Sequence[str], rule: SplitRule) -> dict[str, list[str]]:
     Raises:
         SettingsError: when the patient's expression does not match a name.
     """
-    patients: dict[str, list[str]] = {}
-    for name in sorted(names, key=natural_order):
-        patients.setdefault(_patient(name, rule.patient), []).append(name)
-    order = list(patients)
-    np.random.default_rng(rule.seed).shuffle(order)
+    patients, order = _patients(names, rule)
     n_test = _count(rule.test, len(order), len(order) - 1)
     n_val = _count(rule.validation, len(order), len(order) - 1 - n_test)
     groups = {
@@ -76,6 +72,45 @@ def split_cases(names: Sequence[str], rule: SplitRule) -> dict[str, list[str]]:
         side: sorted((n for p in groups[side] for n in patients[p]), key=natural_order)
         for side in ("train", "val", "test")
     }
+
+
+def fold_split(
+    split: dict[str, list[str]], rule: SplitRule, fold: int, count: int
+) -> dict[str, list[str]]:
+    """Divide training and validation cases anew, for one of several folds.
+
+    Over all folds each case is validated once, by a model that has seen none of its patient's.
+
+    Args:
+        split: 'train', 'val' and 'test'; the test side stays.
+        rule: the seed and what a patient is.
+        fold: from 1.
+        count: of the folds.
+
+    Raises:
+        SettingsError: when there is no such fold, or there are fewer patients than folds.
+    """
+    patients, order = _patients([*split["train"], *split["val"]], rule)
+    if not 1 <= fold <= count or not 2 <= count <= len(order):
+        raise SettingsError(
+            f"Expected a fold of 2 to {len(order)}, as many as there are patients. "
+            f"Received {fold} of {count}."
+        )
+    held = {name for patient in order[fold - 1 :: count] for name in patients[patient]}
+    sides = {"train": [], "val": [], "test": split["test"]}
+    for name in sorted((n for of in patients.values() for n in of), key=natural_order):
+        sides["val" if name in held else "train"].append(name)
+    return sides
+
+
+def _patients(names: Sequence[str], rule: SplitRule) -> tuple[dict[str, list[str]], list[str]]:
+    """Cases by patient, and the patients in the order of the draw."""
+    patients: dict[str, list[str]] = {}
+    for name in sorted(names, key=natural_order):
+        patients.setdefault(_patient(name, rule.patient), []).append(name)
+    order = list(patients)
+    np.random.default_rng(rule.seed).shuffle(order)
+    return patients, order
 
 
 def _count(share: float, total: int, at_most: int) -> int:

@@ -1,6 +1,7 @@
 """A mask for a volume, without files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def segment(
     if chosen.needs_probabilities:
         shape = (len(predictor.network.regions), *image.array.shape)
         probabilities = np.zeros(shape, np.uint8)
+    inference = replace(inference, thresholds=chosen.thresholds(predictor.network.regions))
     found = find_regions(image, predictor, inference, probabilities=probabilities)
     return chosen.apply(found).labels()
 

@@ -150,6 +150,8 @@ class _Maker:
         chosen = output.postprocessing
         chosen = (predictor.postprocessing if chosen is None else chosen).updated(output.steps)
         chosen.check(predictor.network.regions)
+        thresholds = chosen.thresholds(predictor.network.regions)
+        output = replace(output, inference=replace(output.inference, thresholds=thresholds))
         return cls(predictor, output, chosen, Records(output.folder))
 
     def is_done(self, name: str, image: Path) -> bool:

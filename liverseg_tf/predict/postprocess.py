@@ -11,6 +11,8 @@ from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict import components
 from liverseg_tf.predict.found import Found
 
+THRESHOLD = 0.5
+
 
 @dataclass(frozen=True)
 class PostProcessing:
@@ -31,6 +33,8 @@ class PostProcessing:
         largest: regions of which one component is kept, the largest (26 neighbours).
         fill_2d: regions whose holes within a slice are filled.
         fill_3d: regions whose holes, closed to all sides, are filled.
+        threshold: (region, p): the probability above which a voxel is in it at all; 0.5 where a
+            region isn't named. It is met where probabilities become masks, before the steps.
 
     Raises:
         SettingsError: on a negative size or distance, or a probability beyond 0..1.
@@ -43,9 +47,10 @@ class PostProcessing:
     largest: tuple[str, ...] = ()
     fill_2d: tuple[str, ...] = ()
     fill_3d: tuple[str, ...] = ()
+    threshold: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name, p in self.likely:
+        for name, p in (*self.threshold, *self.likely):
             if not 0 <= p <= 1:
                 raise SettingsError(f"Expected a probability of 0 to 1 for {name}. Received {p:g}.")
         for *_, name, size in (*self.smallest_ml, *self.inside):
@@ -62,6 +67,11 @@ class PostProcessing:
     @property
     def needs_probabilities(self) -> bool:
         return bool(self.likely)
+
+    def thresholds(self, regions: Regions) -> tuple[float, ...]:
+        """The probability above which a voxel is in each region."""
+        given = dict(self.threshold)
+        return tuple(given.get(name, THRESHOLD) for name in regions.names)
 
     def check(self, regions: Regions) -> None:
         """Raise a `SettingsError` for a name that is no region's."""
@@ -173,7 +183,7 @@ class _Work:
         self.found, self.box = found, box
         self.mm = to_canonical(found.grid).spacing_mm
         self.own = {name: bits >> r & 1 == 1 for r, name in enumerate(found.regions.names)}
-        self.nested = {name: _nested(found.regions, name) for name in found.regions.names}
+        self.nested = {name: found.regions.nested_in(name) for name in found.regions.names}
 
     @classmethod
     def on(cls, found: Found) -> "_Work":
@@ -200,8 +210,3 @@ class _Work:
         for region, mask in enumerate(self.own.values()):
             bits |= np.multiply(mask, 1 << region, dtype=bits.dtype)
         found.canonical_bits[self.box] = bits
-
-
-def _nested(regions: Regions, name: str) -> list[str]:
-    labels = dict(regions.items)
-    return [other for other in labels if other != name and set(labels[other]) <= set(labels[name])]

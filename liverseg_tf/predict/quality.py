@@ -2,7 +2,7 @@
 
 import numpy as np
 
-THRESHOLD = 0.5
+from liverseg_tf.predict.postprocess import THRESHOLD
 
 
 class Disagreement:

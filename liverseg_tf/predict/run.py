@@ -210,7 +210,7 @@ def _compiled(model) -> Callable:
     import tensorflow as tf
 
     tiles = tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.uint8)
-    return tf.function(lambda x: model(x, training=False), input_signature=[tiles])
+    return tf.function(lambda x: model(x, training=False), input_signature=[tiles], autograph=False)
 
 
 def _fingerprint(path: Path, network: NetworkSpec) -> str:
@@ -223,7 +223,10 @@ def _fingerprint(path: Path, network: NetworkSpec) -> str:
 def _best_precision() -> str:
     import keras
 
-    return "mixed_float16" if keras.distribution.list_devices("gpu") else "float32"
+    try:
+        return "mixed_float16" if keras.distribution.list_devices("gpu") else "float32"
+    except RuntimeError:  # JAX's word for no GPU
+        return "float32"
 
 
 def _in_mixed_precision(model):

@@ -1,5 +1,6 @@
-"""Post-processing chosen on a run's validation cases."""
+"""Thresholds and post-processing chosen on cases that a model has not learnt from."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,15 +8,14 @@ import numpy as np
 
 from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.ct.regions import Regions
-from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.found import Found, bits_of
-from liverseg_tf.predict.postprocess import PostProcessing
-from liverseg_tf.predict.volume import THRESHOLD, Predictor
-from liverseg_tf.tiles.case import CaseTiles
+from liverseg_tf.predict.held_out import THRESHOLDS, HeldOut, hold_out
+from liverseg_tf.predict.postprocess import THRESHOLD, PostProcessing
+from liverseg_tf.predict.volume import Predictor
 from liverseg_tf.tiles.store import TileStore
 
-_BATCH = 8
+SMALLEST_ML = (0.05, 0.2, 0.5)
+_GAIN = 1e-3  # of a threshold: less is chance
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,24 @@ class Tuned:
     """What was chosen.
 
     Args:
-        chosen: the steps that help.
-        before: mean Dice of each region without them; NaN where no case holds one.
+        chosen: thresholds and steps that help.
+        before: case to Dice of each region without them, on the tile grid; NaN where it is
+            neither there nor found.
         after: with them.
     """
 
     chosen: PostProcessing
-    before: dict[str, float]
-    after: dict[str, float]
+    before: dict[str, dict[str, float]]
+    after: dict[str, dict[str, float]]
+
+    def means(self) -> dict[str, tuple[float, float]]:
+        """Region to its mean Dice over the cases, before and after; NaN where no case has one."""
+        names = next(iter(self.before.values()))
+        before, after = (
+            _means(np.array([list(case.values()) for case in side.values()])).tolist()
+            for side in (self.before, self.after)
+        )
+        return dict(zip(names, zip(before, after, strict=True), strict=True))
 
 
 def tune_run(folder: Path, store: TileStore) -> Tuned:
@@ -43,48 +53,54 @@ def tune_run(folder: Path, store: TileStore) -> Tuned:
     Raises:
         LiverSegError: as `tune_postprocessing`, or when the run can't be used.
     """
-    from liverseg_tf.predict.run import RunPredictor
+    from liverseg_tf.predict.run import RunPredictor, RunRecord
 
-    tuned = tune_postprocessing(RunPredictor(folder), store)
+    tuned = tune_postprocessing(RunPredictor(folder), store, RunRecord.read(folder).split["val"])
     write_postprocessing(folder, tuned.chosen)
     return tuned
 
 
-def tune_postprocessing(predictor: Predictor, store: TileStore) -> Tuned:
-    """Choose post-processing by nnU-Net's rule: what lowers no region's Dice, and raises its own.
-
-    For each region, from the outside in, the largest component alone is tried. Dice is that of
-    whole cases in 3D on the tile grid.
+def tune_postprocessing(predictor: Predictor, store: TileStore, names: Sequence[str]) -> Tuned:
+    """Choose on a model's validation cases; see `choose`.
 
     Args:
         predictor: of the slices.
-        store: of the run; its validation cases are looked at.
+        store: of the run.
+        names: of its validation cases.
 
     Raises:
-        LiverSegError: when the store has no validation cases, or other tiles than the network.
+        LiverSegError: when there are none, or the store has other tiles than the network.
     """
-    if store.spec != predictor.network.tiles:
-        raise LiverSegError(
-            f"Expected the store of the run's tiles, {predictor.network.tiles}. "
-            f"Received {store.folder} with {store.spec}."
-        )
-    names = store.split["val"]
     if not names:
         raise LiverSegError(f"Expected validation cases in {store.folder}. Received none.")
-    regions = predictor.network.regions
-    cases = []
-    for name in names:
-        case = store.read(name)
-        cases.append((_find(case, predictor), bits_of(np.asarray(case.mask), regions)))
+    return choose(hold_out(predictor, store, names), predictor.network.regions)
+
+
+def choose(held: Iterable[HeldOut], regions: Regions) -> Tuned:
+    """Choose by nnU-Net's rule: what lowers no region's Dice, and raises its own.
+
+    For each region its threshold, then, from the outside in: its largest component alone, only
+    what lies inside the region it is nested in, and no components below some volumes. Dice is
+    that of whole cases in 3D on the tile grid.
+
+    Args:
+        held: cases that their model has not learnt from.
+        regions: of all of them.
+    """
+    held = list(held)
     chosen = PostProcessing()
-    before = scores = _dice(cases, chosen, regions)
-    for name in regions.names:
-        candidate = replace(chosen, largest=(*chosen.largest, name))
-        tried = _dice(cases, candidate, regions)
-        worse = [region for region in regions.names if tried[region] < scores[region] - 1e-9]
-        if tried[name] > scores[name] + 1e-9 and not worse:
-            chosen, scores = candidate, tried
-    return Tuned(chosen, before, scores)
+    before = scores = _scores(held, chosen)
+    for candidates in _thresholds(regions), _steps(regions):
+        for name, candidate in candidates:
+            trial = candidate(chosen)
+            tried = _scores(held, trial)
+            column = regions.names.index(name)
+            gain = _means(tried) - _means(scores)
+            least = _GAIN if trial.threshold != chosen.threshold else 1e-9
+            others = np.nan_to_num(gain, nan=0.0)
+            if gain[column] > least and (others > -1e-9).all():
+                chosen, scores = trial, tried
+    return Tuned(chosen, _by_case(held, before), _by_case(held, scores))
 
 
 def write_postprocessing(run: Path, chosen: PostProcessing) -> None:
@@ -93,44 +109,63 @@ def write_postprocessing(run: Path, chosen: PostProcessing) -> None:
     write_json(path, read_json(path) | {"postprocessing": chosen.to_json()})
 
 
-def _find(case: CaseTiles, predictor: Predictor) -> Found:
-    """The masks of a case's tiles."""
-    network = predictor.network
-    depth, rows, cols = case.mask.shape
-    grid = Volume(np.broadcast_to(np.uint8(0), case.mask.shape), _tile_affine(case))
-    found = Found.empty(grid, network.regions)
-    tiles = np.zeros((_BATCH, *network.padded((rows, cols)), network.channels), np.uint8)
-    for start in range(0, depth, _BATCH):
-        slices = range(start, min(start + _BATCH, depth))
-        for place, z in enumerate(slices):
-            tiles[place, :rows, :cols] = network.stack(case.image, z)
-        outputs = predictor.probabilities(tiles)[: len(slices), :rows, :cols] > THRESHOLD
-        for region in range(outputs.shape[-1]):
-            found.bits[start : slices.stop] |= np.multiply(
-                outputs[..., region], 1 << region, dtype=found.bits.dtype
-            )
+def _thresholds(regions: Regions) -> list[tuple]:
+    """Region, and what makes post-processing one with another threshold for it."""
+
+    def with_threshold(name, p):
+        def change(steps: PostProcessing) -> PostProcessing:
+            others = tuple(each for each in steps.threshold if each[0] != name)
+            return replace(steps, threshold=(*others, (name, p)))
+
+        return change
+
+    return [
+        (name, with_threshold(name, p))
+        for name in regions.names
+        for p in sorted(THRESHOLDS, key=lambda p: abs(p - THRESHOLD))
+        if p != THRESHOLD
+    ]
+
+
+def _steps(regions: Regions) -> list[tuple]:
+    """As above, with a further step."""
+
+    def adding(field, *step):
+        value = step[0] if len(step) == 1 else step
+        return lambda steps: replace(steps, **{field: (*getattr(steps, field), value)})
+
+    def of_volume(name, ml):
+        def change(steps: PostProcessing) -> PostProcessing:
+            others = tuple(each for each in steps.smallest_ml if each[0] != name)
+            return replace(steps, smallest_ml=(*others, (name, ml)))
+
+        return change
+
+    found = []
+    for name in regions.names:
+        found.append((name, adding("largest", name)))
+        found += [(name, adding("inside", name, outer, 0.0)) for outer in regions.around(name)]
+        found += [(name, of_volume(name, ml)) for ml in SMALLEST_ML]
     return found
 
 
-def _tile_affine(case: CaseTiles) -> np.ndarray:
-    """Tiles are in canonical order; where they lie doesn't matter here."""
-    row_mm, col_mm = case.grid.spacing_mm
-    z_mm = np.linalg.norm(np.array(case.record["affine"])[:3, :3], axis=0)
-    axes = case.record["orientation"]["axes"]
-    return np.diag([-col_mm, -row_mm, float(z_mm[2 - axes[0]]), 1.0])
+def _scores(held: list[HeldOut], steps: PostProcessing) -> np.ndarray:
+    """(cases, regions) Dice."""
+    return np.array(
+        [case.dice(steps.apply(case.found(steps.thresholds(case.regions)))) for case in held]
+    )
 
 
-def _dice(cases: list, steps: PostProcessing, regions: Regions) -> dict[str, float]:
-    """Mean Dice over cases; those in which a region is neither there nor found are left out."""
-    scores = np.full((len(cases), len(regions)), np.nan)
-    for row, (found, truth) in enumerate(cases):
-        bits = bits_of(steps.apply(found).labels().array, regions)
-        for region in range(len(regions)):
-            a, b = bits >> region & 1, truth >> region & 1
-            size = int(a.sum(dtype=np.int64)) + int(b.sum(dtype=np.int64))
-            if size:
-                scores[row, region] = 2 * int((a & b).sum(dtype=np.int64)) / size
+def _means(scores: np.ndarray) -> np.ndarray:
+    """(regions,) over the cases; NaN where no case is left."""
+    known = np.isfinite(scores)
+    return np.where(
+        known.any(axis=0), np.nansum(scores, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
+    )
+
+
+def _by_case(held: list[HeldOut], scores: np.ndarray) -> dict[str, dict[str, float]]:
     return {
-        name: float(np.nanmean(column)) if np.isfinite(column).any() else float("nan")
-        for name, column in zip(regions.names, scores.T, strict=True)
+        case.name: dict(zip(case.regions.names, map(float, row), strict=True))
+        for case, row in zip(held, scores, strict=True)
     }

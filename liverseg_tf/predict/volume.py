@@ -13,11 +13,10 @@ from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.predict.body import Field
 from liverseg_tf.predict.found import Found
-from liverseg_tf.predict.postprocess import PostProcessing
+from liverseg_tf.predict.postprocess import THRESHOLD, PostProcessing
 from liverseg_tf.predict.quality import Disagreement
 from liverseg_tf.tiles.network import NetworkSpec
 
-THRESHOLD = 0.5
 _MOST_PIXELS = 8 * 1024**2  # of a batch
 
 
@@ -46,10 +45,12 @@ class Inference:
     Args:
         batch_size: slices at a time, fewer where they are wider than 1024 pixels.
         crop: whether slices and edges without body are left out.
+        thresholds: probability above which a voxel is in each region; empty: 0.5 for all.
     """
 
     batch_size: int = 8
     crop: bool = True
+    thresholds: tuple[float, ...] = ()
 
 
 def predict_volume(
@@ -58,7 +59,7 @@ def predict_volume(
     inference: Inference = Inference(),
     on_slices: Callable[[int], None] = lambda count: None,
 ) -> Volume:
-    """Segment a volume.
+    """Segment a volume, without post-processing.
 
     Args:
         image: HU or MR units, any axis order.
@@ -104,6 +105,7 @@ def find_regions(
     field = (Field.of_body if inference.crop else Field.whole)(canonical, network)
     found = Found.empty(image, network.regions, probabilities)
     disagreement = Disagreement(network.regions.names)
+    thresholds = inference.thresholds or (THRESHOLD,) * len(network.regions)
     # wide fields of view at a fine spacing: fewer slices at a time, not more memory
     pixels = field.grid.shape[0] * field.grid.shape[1]
     batch_size = max(1, min(inference.batch_size, _MOST_PIXELS // pixels))
@@ -112,13 +114,13 @@ def find_regions(
     def cut(slab: range) -> np.ndarray:
         # the last batch is filled up: one shape, one compiled function
         filled = np.zeros((batch_size, *field.grid.shape, network.channels), np.uint8)
-        filled[: len(slab)] = _tiles(canonical.array, slab, field, network)
+        filled[: len(slab)] = _tiles(canonical, slab, field, network)
         return filled
 
     def restore(passes: list[np.ndarray], slab: range) -> None:
         if len(passes) > 1:
             disagreement.add(np.stack(passes))
-        _restore(mean_of(passes), slab, field, found)
+        _restore(mean_of(passes), slab, field, found, thresholds)
 
     with ThreadPoolExecutor(1) as background, _Answers(predictor) as answers:
         ahead, behind = background.submit(cut, slabs[0]), _done()
@@ -185,19 +187,22 @@ def _done(result: object = None) -> Future:
     return future
 
 
-def _tiles(array: np.ndarray, chosen: range, field: Field, network: NetworkSpec) -> np.ndarray:
+def _tiles(canonical: Volume, chosen: range, field: Field, network: NetworkSpec) -> np.ndarray:
     """(batch, h, w, channels) uint8 of the chosen slices with their neighbours."""
-    reach = network.context // 2
+    array, pace = canonical.array, network.pace(canonical.spacing_mm[0])
+    reach = network.context // 2 * pace
     first, last = max(chosen.start - reach, 0), min(chosen.stop + reach, len(array))
     cut = field.grid.cut_image(array[first:last])
     # beyond the volume's ends its last slice is repeated, which is where `cut` ends as well
-    return np.stack([network.stack(cut, z - first) for z in chosen])
+    return np.stack([network.stack(cut, z - first, pace) for z in chosen])
 
 
-def _restore(outputs: np.ndarray, slab: range, field: Field, found: Found) -> None:
+def _restore(
+    outputs: np.ndarray, slab: range, field: Field, found: Found, thresholds: Sequence[float]
+) -> None:
     """Write the masks of probabilities (batch, h, w, regions) into `found`."""
     target = found.canonical_bits[slab.start : slab.stop]
-    for region in range(outputs.shape[-1]):
+    for region, threshold in enumerate(thresholds):
         tiles = outputs[..., region]
         if found.probabilities is not None:
             values = field.grid.restore_values(tiles)
@@ -206,8 +211,8 @@ def _restore(outputs: np.ndarray, slab: range, field: Field, found: Found) -> No
             busy = range(len(tiles))
         else:
             # the way back averages with weights that sum to 1: it never exceeds the tile's maximum
-            busy = np.flatnonzero(tiles.max(axis=(1, 2)) > THRESHOLD)
+            busy = np.flatnonzero(tiles.max(axis=(1, 2)) > threshold)
             values = field.grid.restore_values(tiles[busy]) if len(busy) else ()
         bit = target.dtype.type(1 << region)
         for z, plane in zip(busy, values, strict=True):
-            target[z] |= np.multiply(plane > THRESHOLD, bit, dtype=target.dtype)
+            target[z] |= np.multiply(plane > threshold, bit, dtype=target.dtype)

@@ -96,6 +96,7 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> Exported:
     folder = _new_version(Path(out) / settings.name, settings.version)
     version = int(folder.name)
     model, network = predictor.model, predictor.network
+    thresholds = predictor.postprocessing.thresholds(network.regions)
 
     def record(kind: str, weights: str = "none") -> dict:
         return _record(run, predictor) | {
@@ -115,7 +116,7 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> Exported:
     with replacing(folder) as partial:
         own = record(exported.SAVED_MODEL, settings.weights)
         served = with_weights(model, settings.weights)
-        signatures = signatures_of(network, served, json.dumps(own))
+        signatures = signatures_of(network, served, json.dumps(own), thresholds)
         archive = keras.export.ExportArchive()
         # the variables that endpoints use are saved; `track` would save those of a model twice
         for each in signatures:

@@ -5,6 +5,7 @@ the same order and precision, so that a served slice equals a local one to the l
 core ops are used, which any TensorFlow Serving has.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -97,19 +98,21 @@ def pad(tiles: tf.Tensor, stride: int) -> tf.Tensor:
     return tf.pad(tiles, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)])
 
 
-def label(probabilities: tf.Tensor, labels: tuple[int, ...], threshold: float) -> tf.Tensor:
+def label(
+    probabilities: tf.Tensor, labels: Sequence[int], thresholds: Sequence[float]
+) -> tf.Tensor:
     """A label map; where regions overlap, the later one is written, as `Regions.labels_of`.
 
     Args:
         probabilities: (batch, rows, cols, regions) float32.
         labels: the one that is written for each region.
-        threshold: above which a voxel is in a region.
+        thresholds: above which a voxel is in each region.
 
     Returns:
         (batch, rows, cols) uint8.
     """
     mask = tf.zeros(tf.shape(probabilities)[:3], tf.uint8)
-    for region, value in enumerate(labels):
+    for region, (value, threshold) in enumerate(zip(labels, thresholds, strict=True)):
         found = probabilities[..., region] > threshold
         mask = tf.where(found, tf.constant(value, tf.uint8), mask)
     return mask

@@ -23,7 +23,7 @@ Every input has a batch dimension, so that a server may merge requests (`--enabl
   taken of whole volumes, which no slice knows. Images that are no whole numbers go through
   `serving_default`.
 - `probabilities` of `hu_slices` and `mask` lie on the slices' own grid. The mask holds the labels of
-  `Regions.written_labels` where a probability exceeds 0.5, later regions over earlier ones;
+  `Regions.written_labels` where a probability exceeds the threshold that the run's validation chose (0.5), later regions over earlier ones;
   post-processing needs the volume and is the client's.
 - `image_bytes`: greyscale PNG. 16 bits: HU (MR units) + 32768. 8 bits: 0..255 after the window, for models
   of one window. A network with context sees the slice as its own neighbours. `mask_bytes`: 8-bit PNG of labels.
@@ -31,14 +31,13 @@ Every input has a batch dimension, so that a server may merge requests (`--enabl
   `fingerprint`, `versions`, `export`.
 """  # noqa: E501
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from liverseg_tf.ct.intensity import AIR_HU
-from liverseg_tf.predict.volume import THRESHOLD
 from liverseg_tf.serve import graph, images
 from liverseg_tf.tiles.network import NetworkSpec
 
@@ -60,18 +59,21 @@ class Signature:
     inputs: tuple[tf.TensorSpec, ...]
 
 
-def signatures_of(network: NetworkSpec, model: Callable, record: str) -> list[Signature]:
+def signatures_of(
+    network: NetworkSpec, model: Callable, record: str, thresholds: Sequence[float]
+) -> list[Signature]:
     """The signatures of a model.
 
     Args:
         network: what it takes and gives.
         model: (batch, h, w, channels) float32 tiles to (batch, h, w, regions) probabilities.
         record: JSON that `describe` answers.
+        thresholds: probability above which a voxel is in each region.
     """
     tiles = tf.TensorSpec((None, None, None, network.channels), tf.float32, "tiles")
     # one function, however often it is called in the graphs below
     network_function = tf.function(model, input_signature=[tiles], autograph=False)
-    served = _Served(network, network_function)
+    served = _Served(network, network_function, tuple(thresholds))
     slices = tf.TensorSpec((None, None, None, network.context), tf.int16, "slices")
     image_bytes = tf.TensorSpec((None,), tf.string, "image_bytes")
     places = [tf.TensorSpec((None, 2), tf.float64, "spacing_mm")]
@@ -96,6 +98,7 @@ class _Served:
 
     network: NetworkSpec
     model: Callable
+    thresholds: tuple[float, ...]
 
     def probabilities(self, slices, spacing_mm, window=None) -> dict:
         lower, scale = self._steps(slices, window)
@@ -124,7 +127,7 @@ class _Served:
         return {"mask_bytes": tf.map_fn(one, items, fn_output_signature=text)}
 
     def _labelled(self, probabilities):
-        return graph.label(probabilities, self.network.regions.written_labels, THRESHOLD)
+        return graph.label(probabilities, self.network.regions.written_labels, self.thresholds)
 
     def _floor(self, window):
         """Padding is lifted to it: (batch, 1, 1, 1) or (), int16."""

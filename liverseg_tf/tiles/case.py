@@ -41,6 +41,12 @@ class CaseTiles:
     def grid(self) -> TileGrid:
         return TileGrid.from_json(self.record["grid"])
 
+    @property
+    def slice_mm(self) -> float:
+        """Distance of the slices."""
+        axis = self.record["orientation"]["axes"][0]
+        return float(self.record["spacing_mm"][axis])
+
     def restore_labels(self) -> Volume:
         """The mask on the source's own grid and axis order."""
         return restore_labels(np.asarray(self.mask), self.record)

@@ -1,11 +1,13 @@
 """A store of tiles: cases cut with one spec, and how they are split."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.dataset.part import Part
+from liverseg_tf.dataset.split import SplitRule, fold_split
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
 from liverseg_tf.tiles.case import CaseTiles
@@ -94,6 +96,18 @@ class TileStore:
                 f"was cut with {others[key]}: choose another folder, or --recut."
             )
         return self
+
+    def in_fold(self, fold: str) -> "TileStore":
+        """The same tiles, split for one fold of a cross-validation.
+
+        Args:
+            fold: 'K/N', the K-th of N.
+
+        Raises:
+            SettingsError: when there is no such fold; see `fold_split`.
+        """
+        part, rule = Part.parse(fold), SplitRule(**self.rule or {})
+        return replace(self, split=fold_split(self.split, rule, part.index, part.count))
 
     def save(self) -> None:
         """Write `store.json`, whole or not at all."""

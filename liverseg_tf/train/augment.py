@@ -1,102 +1,91 @@
 """Augmentation of whole batches, image and mask aligned, in TensorFlow ops."""
 
-import math
-
 import tensorflow as tf
 
-MOST_DEGREES = 15.0
-SCALES = (0.8, 1.25)
-MOST_SHIFT = 0.08  # of the tile's length
+from liverseg_tf.train.draws import Draws
+from liverseg_tf.train.warp import warp_tiles
+
 CONTRASTS = (0.75, 1.25)
 MOST_BRIGHTNESS = 0.1  # of the range 0..1
-GAMMAS = (0.7, 1.5)
-MOST_NOISE = 0.06  # standard deviation, of the range 0..1
+GAMMA, GAMMAS = 0.5, (0.7, 1.5)
+NOISE, MOST_NOISE = 0.3, 0.06  # chance of a tile, standard deviation in the range 0..1
+BLUR, SIGMAS = 0.15, (0.5, 1.2)  # pixels
+COARSE, FACTORS = 0.15, (0.5, 1.0)  # of the resolution
+_REACH = 3  # pixels of the blur
 
 
-def augment_batch(image, mask, seed, strength: float = 1.0, mirror: bool = False):
-    """Rotate, scale, shift and perhaps mirror; change contrast, brightness and gamma; add noise.
+def augment_batch(image, mask, draws: Draws, strength: float = 1.0, mirror: bool = False):
+    """Move, bend and mirror tiles, and change their values.
 
-    Every tile has its own draw; image and mask move together (mask: nearest neighbour). Gamma
-    and noise meet half of the tiles.
+    That is contrast, brightness and gamma, blur, a coarser resolution and noise. Every tile has its
+    own draws. Those with a chance above meet some tiles only.
 
     Args:
-        image: (batch, h, w, channels) uint8.
-        mask: (batch, h, w, 1) uint8.
-        seed: (2,) int32; the same seed gives the same batch.
+        image: (tiles, h, w, channels) uint8.
+        mask: (tiles, h, w, 1) uint8.
+        draws: of the tiles; the same seed gives the same batch.
         strength: 1 for the ranges above, 0 for none, between and beyond in proportion.
         mirror: whether half of the tiles are mirrored left to right.
 
     Returns:
-        image (batch, h, w, channels) float32 in 0..255 and mask uint8.
+        image (tiles, h, w, channels) float32 in 0..255 and mask uint8.
     """
-    draws = _Draws(seed, tf.shape(image)[0])
-    image = tf.cast(image, tf.float32)
-    matrix = _transforms(draws, tf.shape(image)[1:3], strength, mirror)
-    image = _warp(image, matrix, "BILINEAR")
-    mask = _warp(mask, matrix, "NEAREST")
-    return tf.clip_by_value(_change_values(image / 255, draws, strength), 0, 1) * 255, mask
+    image, mask = warp_tiles(image, mask, draws, strength, mirror)
+    image = image / 255
+
+    def blur(draws, some):
+        return _blurred(some, tf.exp(draws.log_uniform(*SIGMAS)) * strength)
+
+    def coarsen(draws, some):
+        return _coarse(some, 1 - (1 - draws.shared(*FACTORS)) * min(strength, 1.0))
+
+    def add_noise(draws, some):
+        deviation = draws.uniform(0, 1) * (MOST_NOISE * strength)
+        return some + _wide(deviation) * draws.normal(tf.shape(some)[1:])
+
+    image = draws.sometimes(BLUR, blur, image)
+    image = draws.sometimes(COARSE, coarsen, image)
+    image = _change_values(image, draws, strength)
+    image = draws.sometimes(NOISE, add_noise, image)
+    return tf.clip_by_value(image, 0, 1) * 255, mask
 
 
-def _transforms(draws: "_Draws", shape, strength: float, mirror: bool):
-    """(batch, 8) projective maps from an output pixel (x, y) to an input one."""
-    angle = draws.uniform(-1, 1) * (strength * math.radians(MOST_DEGREES))
-    scale = tf.exp(draws.log_uniform(SCALES) * strength)
-    height, width = tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32)
-    shift_x = draws.uniform(-1, 1) * (strength * MOST_SHIFT) * width
-    shift_y = draws.uniform(-1, 1) * (strength * MOST_SHIFT) * height
-    flip = tf.where(draws.uniform(0, 1) < (0.5 if mirror else 0.0), -1.0, 1.0)
-    a, b = tf.cos(angle) / scale, tf.sin(angle) / scale
-    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    x = middle_x + shift_x - flip * a * middle_x + b * middle_y
-    y = middle_y + shift_y - flip * b * middle_x - a * middle_y
-    zero = tf.zeros_like(a)
-    return tf.stack([flip * a, -b, x, flip * b, a, y, zero, zero], axis=1)
-
-
-def _warp(tiles, matrix, interpolation: str):
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tiles,
-        transforms=matrix,
-        output_shape=tf.shape(tiles)[1:3],
-        fill_value=0.0,
-        interpolation=interpolation,
-        fill_mode="CONSTANT",
-    )
-
-
-def _change_values(image, draws: "_Draws", strength: float):
-    """image: (batch, h, w, channels) float32, 0..1."""
+def _change_values(image, draws: Draws, strength: float):
     contrast = 1 + (draws.uniform(*CONTRASTS) - 1) * strength
     brightness = draws.uniform(-1, 1) * (MOST_BRIGHTNESS * strength)
     image = (image - 0.5) * _wide(contrast) + 0.5 + _wide(brightness)
-    gamma = tf.exp(draws.log_uniform(GAMMAS) * strength * draws.coin())
-    image = tf.clip_by_value(image, 1e-6, 1) ** _wide(gamma)
-    noise = draws.uniform(0, 1) * (MOST_NOISE * strength) * draws.coin()
-    return image + _wide(noise) * draws.normal(tf.shape(image))
+
+    def bend_values(draws, some):
+        gamma = tf.exp(draws.log_uniform(*GAMMAS) * strength)
+        return tf.clip_by_value(some, 1e-6, 1) ** _wide(gamma)
+
+    return draws.sometimes(GAMMA, bend_values, image)
+
+
+def _blurred(image, sigma):
+    """A Gaussian of `sigma` (tiles,) pixels, along rows, then along columns."""
+    offsets = tf.range(-_REACH, _REACH + 1, dtype=tf.float32)
+    weights = tf.exp(-0.5 * (offsets / tf.maximum(sigma, 1e-3)[:, None]) ** 2)
+    weights = _wide(weights / tf.reduce_sum(weights, 1, keepdims=True))
+    for axis in (1, 2):
+        padded = tf.pad(
+            image, [[_REACH, _REACH] if a == axis else [0, 0] for a in range(4)], "SYMMETRIC"
+        )
+        length = tf.shape(image)[axis]
+        parts = [
+            weights[:, k] * tf.gather(padded, tf.range(k, k + length), axis=axis)
+            for k in range(2 * _REACH + 1)
+        ]
+        image = tf.add_n(parts)
+    return image
+
+
+def _coarse(image, factor):
+    """Fewer pixels, and as many as before again."""
+    shape = tf.shape(image)[1:3]
+    smaller = tf.maximum(tf.cast(tf.cast(shape, tf.float32) * factor, tf.int32), 1)
+    return tf.image.resize(tf.image.resize(image, smaller, antialias=True), shape)
 
 
 def _wide(per_tile):
-    return per_tile[:, None, None, None]
-
-
-class _Draws:
-    """Random numbers for each tile; every call is a stream of its own."""
-
-    def __init__(self, seed, batch):
-        self._seed, self._batch, self._calls = seed, batch, 0
-
-    def uniform(self, low: float, high: float):
-        return tf.random.stateless_uniform([self._batch], self._next(), low, high)
-
-    def log_uniform(self, ends: tuple[float, float]):
-        return self.uniform(math.log(ends[0]), math.log(ends[1]))
-
-    def coin(self):
-        return tf.cast(self.uniform(0, 1) < 0.5, tf.float32)
-
-    def normal(self, shape):
-        return tf.random.stateless_normal(shape, self._next())
-
-    def _next(self):
-        self._calls += 1
-        return tf.random.experimental.stateless_fold_in(self._seed, self._calls)
+    return per_tile[..., None, None, None]

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 WARM_UP = 0.03
+POWER = 0.9
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,17 @@ class ClockBudget:
         return time.monotonic() - self.started
 
 
-def learning_rate(peak: float, progress: float) -> float:
-    """Linear warm-up over the first 3 %, then half a cosine to 0 (Loshchilov, Hutter 2017).
+def learning_rate(peak: float, progress: float, decay: str = "cosine") -> float:
+    """Linear warm-up over the first 3 %, then a fall to 0.
 
     Args:
         peak: the highest rate.
         progress: of the run, 0..1.
+        decay: 'cosine', half a wave (Loshchilov, Hutter 2017), or 'polynomial', a power of 0.9 of
+            what is left (nnU-Net).
     """
     if progress < WARM_UP:
         return peak * max(progress / WARM_UP, 0.05)
-    return peak * max(0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))), 1e-3)
+    done = (progress - WARM_UP) / (1 - WARM_UP)
+    left = (1 - done) ** POWER if decay == "polynomial" else 0.5 * (1 + math.cos(math.pi * done))
+    return peak * max(left, 1e-3)

@@ -1,15 +1,36 @@
 """tf.data from a store's tiles to augmented batches of regions."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import tensorflow as tf
 
 from liverseg_tf.train.augment import augment_batch
+from liverseg_tf.train.draws import Draws, Rows
 from liverseg_tf.train.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
 
 
+@dataclass(frozen=True)
+class Shards:
+    """Which parts of each batch a host makes: those of its own replicas.
+
+    Args:
+        first: of its parts.
+        count: of its parts.
+        of: parts that a batch has, one for each replica.
+    """
+
+    first: int = 0
+    count: int = 1
+    of: int = 1
+
+
 def training_batches(
-    sampler: BatchSampler, settings: TrainSettings, first_step: int = 0
+    sampler: BatchSampler,
+    settings: TrainSettings,
+    first_step: int = 0,
+    shards: Shards = Shards(),
 ) -> tf.data.Dataset:
     """An endless stream of batches; each is a pure function of the seed and its step.
 
@@ -20,27 +41,37 @@ def training_batches(
         sampler: draws the tiles.
         settings: seed, augmentation, regions.
         first_step: where the stream begins, so that a run can go on.
+        shards: of each batch; they come one after another.
 
     Returns:
-        Pairs of image (batch, h, w, channels) float32 in 0..255 and truth
-        (batch, h, w, regions) uint8, 0 or 1.
+        Pairs of image (tiles, h, w, channels) float32 in 0..255 and truth
+        (tiles, h, w, regions) uint8, 0 or 1; tiles is the batch size divided by the shards.
     """
-    shape = (sampler.batch_size, *sampler.shape)
+    tiles = sampler.batch_size // shards.of
+    shape = (tiles, *sampler.shape)
     table = tf.constant(region_table(settings.regions))
 
-    def draw(step):
-        image, mask = tf.numpy_function(
-            lambda s: sampler.batch(settings.seed, int(s)), [step], (tf.uint8, tf.uint8)
-        )
+    def read(step, first):
+        return sampler.batch(settings.seed, int(step), slice(int(first), int(first) + tiles))
+
+    @tf.autograph.experimental.do_not_convert  # nothing here depends on values
+    def draw(number):
+        step = number // shards.count
+        first = (shards.first + number % shards.count) * tiles
+        image, mask = tf.numpy_function(read, [step, first], (tf.uint8, tf.uint8))
         image = tf.ensure_shape(image, (*shape, sampler.network.channels))
         mask = tf.ensure_shape(mask, (*shape, 1))
         if settings.augment:
             seed = tf.cast(tf.stack([tf.constant(settings.seed, tf.int64), step]), tf.int32)
-            image, mask = augment_batch(image, mask, seed, settings.augment, settings.mirror)
+            rows = Rows(tf.cast(first, tf.int32), tiles, sampler.batch_size)
+            image, mask = augment_batch(
+                image, mask, Draws(seed, rows), settings.augment, settings.mirror
+            )
         return tf.cast(image, tf.float32), tf.gather(table, tf.cast(mask[..., 0], tf.int32))
 
-    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    return steps.map(draw, num_parallel_calls=2, deterministic=True).prefetch(4)
+    numbers = tf.data.Dataset.range(first_step * shards.count, np.iinfo(np.int64).max)
+    made = numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return made.prefetch(4)
 
 
 def region_table(regions) -> np.ndarray:

@@ -32,6 +32,7 @@ class BatchSampler:
     ):
         self.network, self.batch_size = network, batch_size
         self._cases = [store.read(name) for name in names]
+        self._paces = [network.pace(case.slice_mm) for case in self._cases]
         lengths = [case.mask.shape[0] for case in self._cases]
         self._all = _index(enumerate(range(length) for length in lengths))
         self._regions = self._slices_by_region()
@@ -49,20 +50,27 @@ class BatchSampler:
         """Regions that no training slice holds."""
         return [name for name in self.network.regions.names if name not in self._regions]
 
-    def batch(self, seed: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(
+        self, seed: int, step: int, rows: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The batch of a step.
 
+        Args:
+            seed: of the run.
+            step: from 0.
+            rows: of the batch that are wanted.
+
         Returns:
-            image (batch, h, w, channels) uint8 and mask (batch, h, w, 1) uint8 labels. Tiles
+            image (rows, h, w, channels) uint8 and mask (rows, h, w, 1) uint8 labels. Tiles
             smaller than the store's largest are padded with 0 at the end.
         """
-        picks = self._picks(np.random.default_rng((seed, step)))
+        picks = self._picks(np.random.default_rng((seed, step)))[rows]
         image = np.zeros((len(picks), *self.shape, self.network.channels), np.uint8)
         mask = np.zeros((len(picks), *self.shape, 1), np.uint8)
         for i, (case, z) in enumerate(picks):
             tiles = self._cases[case]
             h, w = tiles.mask.shape[1:]
-            image[i, :h, :w] = self.network.stack(tiles.image, z)
+            image[i, :h, :w] = self.network.stack(tiles.image, z, self._paces[case])
             mask[i, :h, :w, 0] = tiles.mask[int(z)]
         return image, mask
 

@@ -275,18 +275,6 @@ def test_a_file_that_may_not_be_read(tmp_path, make_dataset):
     assert len(TileStore.open(tmp_path / "store").cases) == 2
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 1.5 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk(tmp_path, small_disk, make_dataset):
     data = make_dataset(tmp_path / "data", count=6)  # 0.8 MB each as tiles
     done = CliRunner().invoke(liverseg, ["preprocess", str(data), str(small_disk / "store")])

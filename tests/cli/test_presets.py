@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import liverseg_tf
-from liverseg_tf.cli.config import PRESETS
+from liverseg_tf.cli.config import ORGANS, RECIPES
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.dataset import check
 from liverseg_tf.tiles import preprocess
@@ -41,10 +41,10 @@ def in_this_process(monkeypatch):
 
 def test_the_presets_are_the_files_of_the_package():
     folder = Path(liverseg_tf.__file__).parent / "presets"
-    assert sorted(path.stem for path in folder.iterdir()) == sorted(PRESETS)
+    assert sorted(path.stem for path in folder.iterdir()) == sorted(ORGANS + RECIPES)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", ORGANS)
 def test_check_and_preprocess_take_a_task_as_it_is(tmp_path, make_task, preset):
     data = make_task(tmp_path / "task", preset, 2)
     done = _run("--preset", preset, "check", data, "--workers", 1)

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liverseg_tf.dataset.cases import natural_order
-from liverseg_tf.dataset.split import SplitRule, split_cases
+from liverseg_tf.dataset.split import SplitRule, fold_split, split_cases
 from liverseg_tf.errors import SettingsError
 
 SIDES = ("train", "val", "test")
@@ -93,3 +93,37 @@ def test_an_expression_that_is_none():
 def test_shares_that_cannot_be(validation, test):
     with pytest.raises(SettingsError, match=r"^Expected shares .* Received .*\.$"):
         SplitRule(validation, test)
+
+
+@given(st.integers(2, 20), st.integers(1, 3), rules, st.integers(2, 8))
+@settings(max_examples=100, deadline=None)
+def test_folds_validate_every_case_once_and_no_patient_twice(patients, scans, rule, count):
+    split = split_cases(names_of(patients, scans), rule)
+    units = split["train"] + split["val"]
+    if rule.patient:
+        units = {name.split("_")[0] for name in units}
+    if len(units) < count:
+        with pytest.raises(SettingsError, match=f"Expected a fold of 2 to {len(units)}"):
+            fold_split(split, rule, 1, count)
+        return
+    folds = [fold_split(split, rule, fold, count) for fold in range(1, count + 1)]
+    validated = [name for fold in folds for name in fold["val"]]
+    assert sorted(validated) == sorted(split["train"] + split["val"])
+    sizes = []
+    for fold in folds:
+        assert fold["test"] == split["test"]
+        assert sorted(fold["train"] + fold["val"]) == sorted(validated)
+        assert fold["val"] == sorted(fold["val"], key=natural_order)
+        if rule.patient:
+            sides = [{name.split("_")[0] for name in fold[side]} for side in ("train", "val")]
+            assert not sides[0] & sides[1]
+            sizes.append(len(sides[1]))
+    if sizes:
+        assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("fold", "count"), [(0, 3), (4, 3), (1, 1), (1, 7)])
+def test_folds_that_are_none(fold, count):
+    split = {"train": ["a", "b", "c", "d"], "val": ["e", "f"], "test": ["g"]}
+    with pytest.raises(SettingsError, match=f"Received {fold} of {count}"):
+        fold_split(split, SplitRule(), fold, count)

@@ -39,16 +39,48 @@ def model(bright_is_liver):
 
 
 def test_the_largest_component_is_chosen_where_it_helps(tmp_path, model):
-    tuned = tune_postprocessing(model, _store(tmp_path / "s", True, 60))
+    tuned = tune_postprocessing(model, _store(tmp_path / "s", True, 60), ["a"])
     # of the tumours, the smaller one is real: it would be lost
     assert tuned.chosen == PostProcessing(largest=("liver",))
     liver, speck = 4 * 16 * 16, 2 * 4 * 4
-    assert tuned.before["liver"] == pytest.approx(2 * liver / (2 * liver + speck))
-    assert tuned.after == {"liver": 1, "tumour": 1}
+    assert tuned.before["a"]["liver"] == pytest.approx(2 * liver / (2 * liver + speck))
+    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+    assert tuned.means() == {"liver": (tuned.before["a"]["liver"], 1), "tumour": (1, 1)}
+
+
+def test_a_tumour_outside_the_liver_is_left_out_where_that_helps(tmp_path, model):
+    # the speck is bright enough for a tumour; the liver loses it by its largest component first
+    store = _store(tmp_path / "s", True, 240)
+    tuned = tune_postprocessing(model, store, ["a"])
+    assert tuned.chosen.largest == ("liver",)
+    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+
+
+class _Faint:
+    """A liver of 0.45, and 0.35 beside it; a tumour of 0.65, and 0.55 in a corner of the liver."""
+
+    def __init__(self, network):
+        self.network, self.postprocessing, self.fingerprint = network, PostProcessing(), "faint"
+
+    def probabilities(self, tiles):
+        grey = tiles[..., 0].astype(np.int64)
+        liver = np.select([grey > 198, grey > 100, grey > 20], [0.45, 0.45, 0.35], 0.0)
+        tumour = np.where(grey > 198, 0.65, 0.0)
+        tumour[:, 4:8, 4:6] = 0.55
+        return np.stack([liver, tumour], axis=-1).astype(np.float32)
+
+
+def test_thresholds_are_chosen_for_each_region(tmp_path, model):
+    store = _store(tmp_path / "s", True, -100)
+    tuned = tune_postprocessing(_Faint(model.network), store, ["a"])
+    assert dict(tuned.chosen.threshold) == {"liver": 0.4, "tumour": 0.6}
+    assert tuned.before["a"]["liver"] < 1
+    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
 
 
 def test_what_changes_nothing_is_not_chosen(tmp_path, model):
-    assert tune_postprocessing(model, _store(tmp_path / "s", False, 0)).chosen == PostProcessing()
+    tuned = tune_postprocessing(model, _store(tmp_path / "s", False, 0), ["a"])
+    assert tuned.chosen == PostProcessing()
 
 
 def test_it_is_written_into_the_run_and_read_from_it(untrained_run):
@@ -65,6 +97,6 @@ def test_it_is_written_into_the_run_and_read_from_it(untrained_run):
 def test_other_tiles_and_no_validation_cases_are_refused(tmp_path, model, bright_is_liver):
     store = _store(tmp_path / "s", False, 0)
     with pytest.raises(LiverSegError, match="Expected the store of the run's tiles"):
-        tune_postprocessing(bright_is_liver(spacing_mm=3.0), store)
+        tune_postprocessing(bright_is_liver(spacing_mm=3.0), store, ["a"])
     with pytest.raises(LiverSegError, match="Expected validation cases"):
-        tune_postprocessing(model, replace(store, split={"train": ["a"], "val": [], "test": []}))
+        tune_postprocessing(model, store, [])

@@ -18,6 +18,10 @@ def test_specs_come_back_from_json():
     spec = NetworkSpec(TWO_WINDOWS, Regions({"kidney": (3,), "cyst": (7, 9)}), 5, 32)
     assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     assert NetworkSpec.from_json(json.loads(json.dumps(NetworkSpec().to_json()))) == NetworkSpec()
+    far = NetworkSpec(context=3, context_mm=4.5)
+    assert NetworkSpec.from_json(json.loads(json.dumps(far.to_json()))) == far
+    earlier = {key: value for key, value in far.to_json().items() if key != "context_mm"}
+    assert NetworkSpec.from_json(earlier) == NetworkSpec(context=3)
 
 
 def test_channels():
@@ -67,3 +71,25 @@ def test_json_of_something_else(change):
         NetworkSpec.from_json(NetworkSpec().to_json() | change)
     with pytest.raises(LiverSegError, match="network's spec"):
         NetworkSpec.from_json({})
+
+
+@pytest.mark.parametrize(
+    ("slice_mm", "context_mm", "pace"),
+    [(1.0, None, 1), (1.0, 5.0, 5), (2.5, 5.0, 2), (3.0, 5.0, 2), (5.0, 5.0, 1), (12.0, 5.0, 1)],
+)
+def test_thin_and_thick_slices_show_the_same(slice_mm, context_mm, pace):
+    assert NetworkSpec(context=3, context_mm=context_mm).pace(slice_mm) == pace
+
+
+def test_a_pace_passes_slices_over():
+    tiles = np.zeros((9, 2, 2, 1), np.uint8)
+    tiles[...] = np.arange(9)[:, None, None, None]
+    for z, expected in ((4, [0, 2, 4, 6, 8]), (1, [0, 0, 1, 3, 5]), (8, [4, 6, 8, 8, 8])):
+        stacked = NetworkSpec(context=5).stack(tiles, z, 2)
+        assert stacked[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("context_mm", [0, -1, 101])
+def test_the_distance_of_the_context_is_one(context_mm):
+    with pytest.raises(SettingsError, match="Expected a distance of 0 to 100 mm"):
+        NetworkSpec(context=3, context_mm=context_mm)

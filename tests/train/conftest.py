@@ -1,6 +1,9 @@
 """A small store of blobs, cut in a moment."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,3 +41,48 @@ def blob_store(tmp_path):
     store = dataclasses.replace(store, cases=records, split=split)
     store.save()
     return TileStore.open(store.folder)
+
+
+_TWO_PROCESSORS = """
+import dataclasses, json
+import numpy as np
+import tensorflow as tf
+device = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.train.hardware import Hardware
+from liverseg_tf.train.hosts import Hosts, this_host
+from liverseg_tf.train.settings import TrainSettings
+from liverseg_tf.train.tensorflow_learner import TensorFlowLearner
+
+# AdamW would make whole steps of the rounding of gradients that are 0
+settings = TrainSettings(
+    base_filters=4, depth=2, batch_size=4, seed=3, heads=2, optimizer="sgd", average=0.0
+)
+rng = np.random.default_rng(0)
+image = rng.integers(0, 256, (6, 4, 16, 16, 1)).astype(np.float32)
+truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.uint8)
+hosts = Hosts(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+losses, weights = {}, {}
+for name, of in (("one", this_host()), ("two", hosts)):
+    learner = TensorFlowLearner(NetworkSpec(stride=4), settings, Hardware(), of)
+    def make(shards):
+        tiles = 4 // shards.of
+        data = tf.data.Dataset.from_tensor_slices((image, truth))
+        return data.unbatch().batch(tiles)
+    batches = zip(learner.batches(make), range(6))
+    losses[name] = [float(learner.step(*batch, 1e-2)) for batch, _ in batches]
+    weights[name] = [np.asarray(v) for v in learner.parts.model.trainable_variables]
+far = max(float(np.abs(a - b).max()) for a, b in zip(weights["one"], weights["two"]))
+print(json.dumps(losses | {"weights": far, "replicas": hosts.local_replicas}))
+"""
+
+
+@pytest.fixture(scope="session")
+def two_processors():
+    """Losses of one and of two replicas, of the same batches."""
+    done = subprocess.run(
+        [sys.executable, "-c", _TWO_PROCESSORS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])

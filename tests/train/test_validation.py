@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ class _Echo:
                 self.masks[np.asarray(tile).tobytes()] = mask
         self.spoil = spoil
 
-    def predict_on_batch(self, tiles):
+    def __call__(self, tiles):
         empty = np.zeros(tiles.shape[1:3], np.uint8)
         labels = np.stack(
             [
@@ -41,7 +43,10 @@ def _judge(store, batch_size=4, stride=16):
 def test_the_truth_scores_1_whatever_the_batches(blob_store, batch_size):
     model = _Echo(blob_store, blob_store.split["val"] + ["case_3"], lambda mask: mask)
     scores = _judge(blob_store, batch_size, stride=32).score(model)
-    assert scores == {"liver": 1.0, "tumour": 1.0}
+    whole = {"liver": 1.0, "tumour": 1.0}
+    assert scores.regions == whole
+    assert scores.cases == {"case_2": whole, "case_3": whole}
+    assert scores.mean == 1
 
 
 def test_dice_is_summed_over_slices_and_averaged_over_cases(blob_store):
@@ -56,12 +61,12 @@ def test_dice_is_summed_over_slices_and_averaged_over_cases(blob_store):
         found = truth.copy()
         found[:, :24] = False
         expected.append(2 * (truth & found).sum() / (truth.sum() + found.sum()))
-    assert _judge(blob_store).score(model)["liver"] == pytest.approx(np.mean(expected))
+    assert _judge(blob_store).score(model).regions["liver"] == pytest.approx(np.mean(expected))
 
 
 def test_a_region_that_is_nowhere_is_no_score(blob_store):
     model = _Echo(blob_store, ("case_2", "case_3"), lambda mask: np.minimum(mask, 1))
-    assert _judge(blob_store).score(model)["tumour"] == 0  # there, and not found
+    assert _judge(blob_store).score(model).regions["tumour"] == 0  # there, and not found
     tumourless = Judge(
         blob_store,
         ("case_2",),
@@ -70,17 +75,17 @@ def test_a_region_that_is_nowhere_is_no_score(blob_store):
     )
 
     class Nothing:
-        def predict_on_batch(self, tiles):
+        def __call__(self, tiles):
             return np.zeros((*tiles.shape[:3], 1), np.float32)
 
-    assert np.isnan(tumourless.score(Nothing())["none"])
+    assert np.isnan(tumourless.score(Nothing()).regions["none"])
 
 
 def test_thinning_takes_every_nth_slice(blob_store):
     class Counting:
         seen = 0
 
-        def predict_on_batch(self, tiles):
+        def __call__(self, tiles):
             self.seen += int((tiles.reshape(len(tiles), -1).max(axis=1) > 0).sum())
             return np.zeros((*tiles.shape[:3], 2), np.float32)
 
@@ -88,3 +93,17 @@ def test_thinning_takes_every_nth_slice(blob_store):
     _judge(blob_store, batch_size=5).score(model, every=2)
     assert _judge(blob_store).slices == 20
     assert model.seen == 10
+
+
+def test_hosts_share_the_slices_and_add_up_what_they_count(blob_store):
+    def lower_half(mask):
+        return np.where(np.arange(48)[:, None] < 24, 0, mask).astype(np.uint8)
+
+    model = _Echo(blob_store, ("case_2", "case_3"), lower_half)
+    whole = _judge(blob_store).score(model)
+    counts = []
+    for index in range(3):
+        judge = replace(_judge(blob_store), share=(index, 3))
+        judge.score(model, total=lambda mine: counts.append(mine) or mine)
+    together = _judge(blob_store).score(model, total=lambda mine: sum(counts))
+    assert together == whole

@@ -1,0 +1,81 @@
+"""MONAI's CacheDataset and DataLoader on slices, for benchmarks/train.py: SLICES.
+
+The augmentations are those of the package, with its chances and ranges, as MONAI has them.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import monai
+import numpy as np
+import torch
+from monai.data import CacheDataset, DataLoader
+from monai.transforms import (
+    Compose,
+    Rand2DElasticd,
+    RandAdjustContrastd,
+    RandAffined,
+    RandFlipd,
+    RandGaussianNoised,
+    RandGaussianSmoothd,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    RandSimulateLowResolutiond,
+    ScaleIntensityRanged,
+)
+
+BATCH, BATCHES = 8, 60
+BOTH = ("image", "label")
+MODES = ("bilinear", "nearest")
+
+
+def main() -> None:
+    slices = []
+    for path in sorted(Path(sys.argv[1]).glob("*.npz")):
+        arrays = np.load(path)
+        for image, mask in zip(arrays["image"], arrays["mask"], strict=True):
+            slices.append(
+                {"image": torch.as_tensor(image[None]), "label": torch.as_tensor(mask[None])}
+            )
+    change = Compose(
+        [
+            ScaleIntensityRanged("image", 0, 255, 0, 1),
+            RandAffined(
+                BOTH, prob=0.8, rotate_range=0.26, shear_range=0.1, scale_range=0.22,
+                translate_range=20, mode=MODES, padding_mode="zeros",
+            ),
+            # with its affine part, in one sampling
+            Rand2DElasticd(
+                BOTH, (51, 51), (0, 8), prob=0.2, rotate_range=0.26, shear_range=0.1,
+                scale_range=0.22, translate_range=20, mode=MODES, padding_mode="zeros",
+            ),
+            RandFlipd(BOTH, prob=0.5, spatial_axis=1),
+            RandGaussianSmoothd("image", (0.5, 1.2), (0.5, 1.2), prob=0.15),
+            RandSimulateLowResolutiond(
+                "image", prob=0.15, zoom_range=(0.5, 1), upsample_mode="bilinear"
+            ),
+            RandScaleIntensityd("image", factors=0.25, prob=1),
+            RandShiftIntensityd("image", offsets=0.1, prob=1),
+            RandAdjustContrastd("image", prob=0.5, gamma=(0.7, 1.5)),
+            RandGaussianNoised("image", prob=0.3, std=0.06),
+        ]
+    )  # fmt: skip
+    data = CacheDataset(slices, change, progress=False)
+    sampler = torch.utils.data.RandomSampler(data, replacement=True, num_samples=10**6)
+    loader = DataLoader(
+        data, batch_size=BATCH, sampler=sampler, num_workers=2, persistent_workers=True
+    )
+    batches = iter(loader)
+    for _ in range(8):
+        next(batches)
+    started = time.perf_counter()
+    for _ in range(BATCHES):
+        next(batches)
+    rate = BATCH * BATCHES / (time.perf_counter() - started)
+    print(json.dumps({"rate": rate, "what": f"MONAI {monai.__version__}, 2 worker processes"}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Training beside PyTorch, and the input pipeline beside MONAI's.
+
+    python benchmarks/train.py --peers PEERS/bin/python
+
+PEERS is an environment with benchmarks/peers/requirements-train.txt. The same U-Net (1.9 million
+parameters) learns from batches of 8 tiles of 256 x 256 on the same cores; ours and PyTorch's runs
+alternate, each in a process of its own. Pipelines read, draw, augment and batch the slices of one
+store. With KERAS_BACKEND=jax and a GPU, the step is JAX's in bfloat16 beside torch.compile, at
+batches of 64.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import print_hardware
+
+PEERS = Path(__file__).parent / "peers"
+SIDE, BATCH, STEPS = 256, 8, 6
+PRECISIONS = ("float32", "bfloat16")
+PHANTOMS, PIPELINE_BATCHES = 6, 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", help="Python of the peers' environment.")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--side", type=int, default=SIDE)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--only", choices=["step", "pipeline"])
+    parser.add_argument("--work", type=Path, help="Keep the store of the pipelines here.")
+    parser.add_argument("--measure", choices=["step", "pipeline"], help=argparse.SUPPRESS)
+    parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure == "step":
+        print(json.dumps(measure_step(options)))
+        return
+    if options.measure == "pipeline":
+        print(json.dumps(measure_pipeline(options.work)))
+        return
+    print_hardware()
+    rates = {} if options.only == "pipeline" else compare_steps(options)
+    if options.only != "step":
+        with tempfile.TemporaryDirectory() as folder:
+            options.work = options.work or Path(folder)
+            compare_pipelines(options, max(rates.values(), default=0))
+
+
+def compare_steps(options: argparse.Namespace) -> dict[str, float]:
+    """Images a second of ours by precision."""
+    print(f"training steps, batches of {options.batch} tiles of {options.side} x {options.side}")
+    ours, rates = [sys.executable, __file__, "--measure", "step"], {}
+    theirs = [options.peers, str(PEERS / "train_torch.py")]
+    shape = ["--side", options.side, "--batch", options.batch]
+    for precision in PRECISIONS:
+        of = [*shape, "--precision", precision]
+        found: dict[str, list[dict]] = {"liverseg": [], "torch": []}
+        for _ in range(options.repeats):
+            found["liverseg"].append(result_of([*ours, *of]))
+            if options.peers:
+                found["torch"].append(result_of([*theirs, *of]))
+        rates[precision] = rate = median(found["liverseg"], "rate")
+        first = found["liverseg"][0]
+        print(f"liverseg {precision:9} {rate:7.1f} images/s, {told(first)}", flush=True)
+        if options.peers:
+            peer = median(found["torch"], "rate")
+            ratio = f"{rate / peer:.2f} times"
+            print(f"torch    {precision:9} {peer:7.1f} images/s, {told(found['torch'][0])}")
+            print(f"         {precision:9} liverseg is {ratio} as fast", flush=True)
+    return rates
+
+
+def told(found: dict) -> str:
+    memory = f", {found['gigabytes']:.1f} GB" if "gigabytes" in found else ""
+    return f"{found['what']}, {found['parameters']:,} parameters{memory}"
+
+
+def median(found: list[dict], key: str) -> float:
+    return statistics.median(one[key] for one in found)
+
+
+def result_of(command: list) -> dict:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{done.stderr}\nfailed: {' '.join(map(str, command))}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure_step(options: argparse.Namespace) -> dict:
+    """Images a second of the learner that `liverseg train` uses."""
+    from liverseg_tf.cli.tensorflow import import_tensorflow
+
+    import_tensorflow()
+    import keras
+    import numpy as np
+
+    from liverseg_tf.tiles.network import NetworkSpec
+    from liverseg_tf.train.fit import Way, make_learner
+    from liverseg_tf.train.hardware import choose_hardware
+    from liverseg_tf.train.settings import TrainSettings
+
+    settings = TrainSettings(batch_size=options.batch)
+    learner = make_learner(NetworkSpec(), settings, Way(choose_hardware(options.precision)))
+    rng = np.random.default_rng(0)
+    shape = (options.batch, options.side, options.side)
+    image = keras.ops.convert_to_tensor(rng.uniform(0, 255, (*shape, 1)).astype(np.float32))
+    truth = keras.ops.convert_to_tensor((rng.random((*shape, 2)) > 0.9).astype(np.uint8))
+    for _ in range(3):
+        float(learner.step(image, truth, 1e-3))
+    times = []
+    for _ in range(STEPS):
+        started = time.perf_counter()
+        float(learner.step(image, truth, 1e-3))
+        times.append(time.perf_counter() - started)
+    return {
+        "rate": options.batch / statistics.median(times),
+        "parameters": learner.parts.model.count_params(),
+        "what": f"Keras {keras.__version__} on {keras.backend.backend()}",
+    }
+
+
+def compare_pipelines(options: argparse.Namespace, step_rate: float) -> None:
+    """Augmented slices a second, of ours and of MONAI's CacheDataset and DataLoader."""
+    make_store(options.work)
+    found: dict[str, list[dict]] = {"liverseg": [], "monai": []}
+    for _ in range(options.repeats):
+        command = [sys.executable, __file__, "--measure", "pipeline", "--work", options.work]
+        found["liverseg"].append(result_of(command))
+        if options.peers:
+            command = [options.peers, PEERS / "pipeline_monai.py", options.work / "slices"]
+            found["monai"].append(result_of(command))
+    ours = median(found["liverseg"], "rate")
+    print(f"pipeline, {SIDE} x {SIDE}, every augmentation, {os.cpu_count()} cores")
+    print(f"liverseg {ours:7.1f} slices/s, alone")
+    if step_rate:
+        print(f"         {ours / step_rate:.1f} times what the fastest step above consumes")
+    if options.peers:
+        peer = median(found["monai"], "rate")
+        print(f"monai    {peer:7.1f} slices/s ({found['monai'][0]['what']})")
+        print(f"         liverseg is {ours / peer:.1f} times as fast")
+
+
+def make_store(work: Path) -> None:
+    """A store of phantoms, and the same tiles as arrays."""
+    if (work / "slices").is_dir():
+        return
+    import numpy as np
+
+    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
+    from liverseg_tf.tiles.case import cut_tiles
+    from liverseg_tf.tiles.spec import TileSpec
+    from liverseg_tf.tiles.store import TileStore
+
+    store = TileStore(work / "store", TileSpec())
+    records = {}
+    (work / "slices").mkdir(parents=True)
+    for seed in range(PHANTOMS):
+        tiles = cut_tiles(*make_phantom(seed, PhantomSpec(tumours=2)), store.spec)
+        name = f"phantom_{seed}"
+        store.write(name, tiles)
+        records[name] = tiles.record
+        np.savez(work / "slices" / f"{name}.npz", image=tiles.image[..., 0], mask=tiles.mask)
+    split = {"train": list(records), "val": [], "test": []}
+    TileStore(store.folder, store.spec, cases=records, split=split).save()
+
+
+def measure_pipeline(work: Path) -> dict:
+    """Slices a second that come out of `training_batches`."""
+    from liverseg_tf.cli.tensorflow import import_tensorflow
+
+    import_tensorflow()
+    from liverseg_tf.tiles.store import TileStore
+    from liverseg_tf.train.fit import network_of
+    from liverseg_tf.train.pipeline import training_batches
+    from liverseg_tf.train.sampling import BatchSampler
+    from liverseg_tf.train.settings import TrainSettings
+
+    store, settings = TileStore.open(work / "store"), TrainSettings(mirror=True)
+    names = store.split["train"]
+    sampler = BatchSampler(store, names, network_of(store, settings), BATCH, settings.foreground)
+    batches = iter(training_batches(sampler, settings))
+    for _ in range(8):
+        next(batches)
+    started = time.perf_counter()
+    for _ in range(PIPELINE_BATCHES):
+        next(batches)
+    return {"rate": BATCH * PIPELINE_BATCHES / (time.perf_counter() - started)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""`liverseg train` and `crossval` as they are typed."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from liverseg_tf.cli.main import liverseg
+
+TINY = ["--epochs", 1, "--steps-per-epoch", 2, "--base-filters", 4, "--depth", 2, "--batch-size", 2]
+
+
+def _run(*arguments, code=0):
+    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data set of 6 phantoms and its store: 4 to learn from, 1 to validate, 1 kept."""
+    folder = tmp_path_factory.mktemp("data")
+    small = ["--shape", 8, 64, 64, "--spacing", 25, 6.5, 6.5]
+    _run("phantom", folder / "set", "--count", 6, "--tumours", 2, *small)
+    _run(
+        "preprocess", folder / "set", folder / "store", "--spacing", "native", "--tile", 64,
+        "--workers", 1,
+    )  # fmt: skip
+    return folder
+
+
+def test_a_dry_run_tells_and_makes_nothing(data, tmp_path):
+    output = _run("train", data / "store", tmp_path / "run", *TINY, "--dry-run")
+    for word in ("parameters: ", "memory: about", "steps: 2, 4 tiles", "time: about"):
+        assert word in output
+    assert not (tmp_path / "run").exists()
+    assert max(map(len, output.splitlines())) <= 80
+
+
+def test_the_first_batch_is_drawn(data, tmp_path):
+    picture = tmp_path / "pictures" / "batch.png"
+    output = _run("train", data / "store", tmp_path / "run", *TINY, "--show-batch", picture)
+    assert f"The first batch: {picture}" in output
+    with Image.open(picture) as image:
+        assert image.size[0] == 2 * 275
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fold_is_validated_on_its_own_cases(data, tmp_path):
+    store = json.loads((data / "store" / "store.json").read_text())
+    validated = []
+    for fold in (1, 5):
+        run = tmp_path / f"run_{fold}"
+        _run("train", data / "store", run, *TINY, "--fold", f"{fold}/5", "--no-tune")
+        split = json.loads((run / "run.json").read_text())["store"]["split"]
+        assert split["test"] == store["split"]["test"]
+        validated += split["val"]
+    assert len(set(validated)) == 2
+    output = _run("train", data / "store", tmp_path / "x", "--fold", "6/5", code=2)
+    assert "Expected a part from 1/N to N/N. Received 6/5" in output
+
+
+@pytest.mark.slow
+def test_a_cross_validation_is_a_model_and_keeps_what_is_there(data, tmp_path):
+    out = tmp_path / "cv"
+    array_job = ["train", data / "store", out / "fold_2", *TINY, "--fold", "2/2", "--no-tune"]
+    _run(*array_job)
+    made = (out / "fold_2" / "model.keras").read_bytes()
+    output = _run("crossval", data / "store", out, "--folds", 2, *TINY)
+    assert "fold 1 of 2:" in output
+    assert "fold 2 of 2: kept" in output
+    assert "Dice per case in 3D" in output
+    assert f"predict with --model {out}" in output
+    assert (out / "fold_2" / "model.keras").read_bytes() == made
+    with open(out / "crossval.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["case"] for row in rows}) == 5
+    table = [line for line in output.splitlines() if "┃" in line or "│" in line]
+    assert max(map(len, table)) <= 80
+
+    other = _run("crossval", data / "store", out, "--folds", 2, *TINY, "--seed", 9, code=2)
+    assert "Expected the settings of the run in" in other
+    masks = tmp_path / "masks"
+    for model in ([out], [out / "fold_1", out / "fold_2"]):
+        arguments = [part for one in model for part in ("--model", one)]
+        _run(
+            "predict", data / "set", *arguments, "--out", masks / str(len(model)), "--side", "test"
+        )
+    (one,), (two,) = (sorted((masks / name).glob("*.nii.gz")) for name in "12")
+    assert one.name == two.name
+    np.testing.assert_array_equal(*(nib.load(path).get_fdata() for path in (one, two)))
+
+
+def test_a_run_that_was_interrupted_goes_on(data, tmp_path, monkeypatch):
+    from liverseg_tf.train.loop import Loop
+
+    step = Loop._step
+    taken = []
+
+    def stop_once(self, image, truth):
+        step(self, image, truth)
+        taken.append(1)
+        if len(taken) == 1:
+            import os
+            import signal
+
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Loop, "_step", stop_once)
+    output = _run("train", data / "store", tmp_path / "run", *TINY, "--no-tune", code=1)
+    assert "Interrupted after a checkpoint: the same command goes on" in output
+    output = _run("train", data / "store", tmp_path / "run", *TINY, "--no-tune")
+    assert "2 steps in" in output
+    assert len(taken) == 2
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(data, small_disk):
+    run = small_disk / "run"
+    done = CliRunner().invoke(
+        liverseg,
+        [*("train", str(data / "store"), str(run), "--epochs", "1", "--steps-per-epoch", "1")],
+    )
+    assert done.exit_code == 1, done.output
+    (line,) = [line for line in done.output.splitlines() if line.startswith("Error: ")]
+    assert "No space left on device" in line
+    assert [path.name for path in run.iterdir()] == ["run.json"]
+
+
+def test_recipes_and_organs_go_together(data, tmp_path):
+    output = _run(
+        "--preset", "liver", "--preset", "accurate", "train", data / "store", tmp_path / "run",
+        "--dry-run", "--batch-size", 1,
+    )  # fmt: skip
+    assert "64 x 64 x 3, 1 in a batch" in output
+
+
+def test_what_is_wrong_is_one_line(data, tmp_path):
+    for arguments, says in (
+        (["--patch", 3], "Expected patch one of 1, 2, 4. Received 3"),
+        (["--encoder", "VGG99"], "Expected an encoder of"),
+        (["--from", tmp_path / "none"], "Expected a run's model at"),
+        (["--hosts", "slurm"], "Expected a step of a Slurm job"),
+        (["--heads", 9], "Expected heads from 1 to the depth"),
+        (["--encoder", "MobileNetV3Small", "--encoder-weights", tmp_path / "x"], "no such file"),
+    ):
+        done = CliRunner().invoke(
+            liverseg, ["train", str(data / "store"), str(tmp_path / "run"), *map(str, arguments)]
+        )
+        assert done.exit_code in (1, 2), done.output
+        (line,) = [line for line in done.output.splitlines() if line.startswith("Error: ")]
+        assert says in line
+        assert not (tmp_path / "run" / "model.keras").exists()
