@@ -10,7 +10,7 @@ from liverseg_tf.ct.volume import Volume
 # Canonical voxel axes (col, row, z) run to the patient's left, posterior and superior. In
 # RAS+ millimetres, left and posterior are the negative directions of axes 0 and 1.
 CANONICAL_SIGNS = (-1, -1, 1)
-_BLOCK = 64
+_BLOCK = 32
 
 
 @dataclass(frozen=True)
