@@ -11,6 +11,7 @@ batches of 64.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -78,7 +79,8 @@ def compare_steps(options: argparse.Namespace) -> dict[str, float]:
 
 def told(found: dict) -> str:
     memory = f", {found['gigabytes']:.1f} GB" if "gigabytes" in found else ""
-    return f"{found['what']}, {found['parameters']:,} parameters{memory}"
+    share = f", {100 * found['share']:.0f} % of the matrix rate" if "share" in found else ""
+    return f"{found['what']}, {found['parameters']:,} parameters{memory}{share}"
 
 
 def median(found: list[dict], key: str) -> float:
@@ -118,11 +120,52 @@ def measure_step(options: argparse.Namespace) -> dict:
         started = time.perf_counter()
         float(learner.step(image, truth, 1e-3))
         times.append(time.perf_counter() - started)
-    return {
-        "rate": options.batch / statistics.median(times),
+    seconds = statistics.median(times)
+    found = {
+        "rate": options.batch / seconds,
         "parameters": learner.parts.model.count_params(),
         "what": f"Keras {keras.__version__} on {keras.backend.backend()}",
+        "share": flops_of(learner.parts.model, shape) / seconds / matrix_rate(options.precision),
     }
+    if keras.backend.backend() == "jax":
+        import jax
+
+        memory = jax.devices()[0].memory_stats() or {}
+        if "peak_bytes_in_use" in memory:
+            found["gigabytes"] = memory["peak_bytes_in_use"] / 1e9
+    return found
+
+
+def flops_of(model, shape: tuple[int, int, int]) -> float:
+    """Of the convolutions of a step: forwards, and twice as many backwards."""
+    import keras
+
+    inputs = keras.Input(batch_shape=(*shape, model.input_shape[-1]))
+    sized = keras.models.clone_model(model, input_tensors=inputs)
+    flops = 0
+    for layer in sized.layers:
+        if isinstance(layer, keras.layers.Conv2DTranspose):
+            flops += 2 * math.prod(layer.kernel.shape) * math.prod(layer.input.shape[:3])
+        elif isinstance(layer, keras.layers.Conv2D):
+            flops += 2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[:3])
+    return 3.0 * flops
+
+
+def matrix_rate(precision: str, side: int = 4096) -> float:
+    """Floating-point operations a second of a product of two large matrices."""
+    import keras
+    import numpy as np
+
+    if keras.backend.backend() != "jax":
+        side //= 2
+    values = np.random.default_rng(0).random((side, side)).astype(np.float32)
+    matrix = keras.ops.cast(keras.ops.convert_to_tensor(values), precision)
+    times = []
+    for _ in range(STEPS):
+        started = time.perf_counter()
+        float(keras.ops.matmul(matrix, matrix)[0, 0])
+        times.append(time.perf_counter() - started)
+    return 2 * side**3 / min(times)
 
 
 def compare_pipelines(options: argparse.Namespace, step_rate: float) -> None:
@@ -138,6 +181,8 @@ def compare_pipelines(options: argparse.Namespace, step_rate: float) -> None:
     ours = median(found["liverseg"], "rate")
     print(f"pipeline, {SIDE} x {SIDE}, every augmentation, {os.cpu_count()} cores")
     print(f"liverseg {ours:7.1f} slices/s, alone")
+    waits = 100 * median(found["liverseg"], "waits")
+    print(f"         {waits:.1f} % of a run's time is waiting for batches")
     if step_rate:
         print(f"         {ours / step_rate:.1f} times what the fastest step above consumes")
     if options.peers:
@@ -190,7 +235,26 @@ def measure_pipeline(work: Path) -> dict:
     started = time.perf_counter()
     for _ in range(PIPELINE_BATCHES):
         next(batches)
-    return {"rate": BATCH * PIPELINE_BATCHES / (time.perf_counter() - started)}
+    rate = BATCH * PIPELINE_BATCHES / (time.perf_counter() - started)
+    return {"rate": rate, "waits": measure_waits(store, settings, sampler)}
+
+
+def measure_waits(store, settings, sampler) -> float:
+    """Share of a run's time in which the learner waits for its next batch."""
+    from liverseg_tf.train.fit import Way, make_learner, network_of
+    from liverseg_tf.train.pipeline import training_batches
+
+    learner = make_learner(network_of(store, settings), settings, Way())
+    batches = learner.batches(lambda shards: training_batches(sampler, settings, 0, shards))
+    waited, started = 0.0, 0.0
+    for step in range(3 + 4 * STEPS):
+        if step == 3:
+            waited, started = 0.0, time.perf_counter()
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
+        float(learner.step(*batch, 1e-3))
+    return waited / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ def import_tensorflow() -> None:
     Keras imports matplotlib where it is installed, to draw galleries; that takes longer than the
     masks of a small CT, and is left out.
 
+    GPUs lend their memory as it is needed, so that others can use the rest.
+
     Without a GPU, operations run one after another, each on all cores: that is as fast, and the
     same seed gives the same weights, which operations beside each other do not.
 
@@ -35,8 +37,11 @@ def import_tensorflow() -> None:
                 import tensorflow as tf
 
             # looking for a GPU makes TensorFlow talk, hence here
-            if not tf.config.list_physical_devices("GPU"):
-                with suppress(RuntimeError):  # it is at work already, with threads of its own
+            gpus = tf.config.list_physical_devices("GPU")
+            with suppress(RuntimeError):  # it is at work already, as it was set up
+                for gpu in gpus:
+                    tf.config.experimental.set_memory_growth(gpu, True)
+                if not gpus:
                     tf.config.threading.set_inter_op_parallelism_threads(1)
         except Exception as error:
             talk.seek(0)

@@ -16,8 +16,7 @@ from liverseg_tf.train.settings import TrainSettings
 _FIRST, _TIMED = 2, 5  # steps: the first ones are traced
 # weights, gradients and AdamW's two moments; the mean and the kept network; float32 each
 _COPIES = 6
-# of what the layers put out, in the way forward and back: measured on a processor, see
-# docs/training.md
+# times what the layers put out: a processor took 0.9 to 1.3 times that, cards need work space
 _ACTIVATIONS = 1.5
 
 
