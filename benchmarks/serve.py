@@ -1,11 +1,12 @@
-"""Slices a second and latency of one model as Keras, SavedModel, LiteRT and ONNX.
+"""Slices a second and latency of one model as Keras, SavedModel, LiteRT, ONNX and on a server.
 
     python benchmarks/serve.py --run RUN --store STORE
 
 RUN is a trained run, STORE the store of its tiles: its cases that weren't trained on (all, where
 there are none) are segmented by each kind, and the Dice of its masks with those of Keras is told.
 Each kind works in the same process on the same cores, one batch of tiles after the other;
-latencies are of single slices.
+latencies are of single slices. Then a phantom of 512 x 512 x 200 voxels goes through the SavedModel
+here and through the gRPC client and a server on loopback, in turn.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from measure import print_hardware
+from serve_client import measure_client, print_rows
 
 THRESHOLD = 0.5
 
@@ -31,6 +33,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--slices", type=int, default=96, help="For the rate.")
     parser.add_argument("--single", type=int, default=60, help="For the latency.")
+    parser.add_argument("--repeats", type=int, default=3, help="Of the whole CT.")
+    parser.add_argument("--depth", type=int, default=200, help="Slices of the whole CT.")
     parser.add_argument("--work", type=Path, help="Folder of the exports; a temporary one.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -41,6 +45,7 @@ def measure_all(options: argparse.Namespace, work: Path) -> None:
     from liverseg_tf.cli.tensorflow import import_tensorflow
 
     import_tensorflow()
+    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
     from liverseg_tf.predict.run import RunPredictor, load_predictor
 
     out = make_exports(options.run, options.store, work)
@@ -60,6 +65,10 @@ def measure_all(options: argparse.Namespace, work: Path) -> None:
         )
         size = size_of(out[name]) if name in out else size_of(options.run / "model.keras")
         print(f"{name:22} {row}  {size / 1e6:6.2f} MB  Dice with Keras: {dice}", flush=True)
+    spec = PhantomSpec((options.depth, 512, 512), (1.5, 0.75, 0.75), axes="LPS", oblique=0)
+    image, _ = make_phantom(0, spec)
+    print(f"a CT of {options.depth} slices of 512 x 512, here and through a server on loopback")
+    print_rows(measure_client(work, predictors["SavedModel"], image, options.repeats, "m/1"))
 
 
 def make_exports(run: Path, store: Path, work: Path) -> dict[str, Path]:
@@ -90,9 +99,9 @@ def tiles_of(store: Path, network) -> np.ndarray:
     tiles = TileStore.open(store)
     names = tiles.split["test"] + tiles.split["val"] or tiles.split["train"]
     stacked = []
-    for name in names:
-        image = tiles.read(name).image
-        stacked += [network.stack(image, z) for z in range(len(image))]
+    for case in map(tiles.read, names):
+        pace = network.pace(case.slice_mm)
+        stacked += [network.stack(case.image, z, pace) for z in range(len(case.image))]
     whole = np.zeros((len(stacked), *network.padded(stacked[0].shape[:2]), network.channels), "u1")
     for place, tile in enumerate(stacked):
         whole[place, : tile.shape[0], : tile.shape[1]] = tile

@@ -1,49 +1,19 @@
-"""The client's overhead: a CT through a model here, and through a server on loopback.
-
-    python benchmarks/serve_client.py --work FOLDER
+"""The client's overhead, for benchmarks/serve.py: a CT through a model here, and through a server.
 
 The server is the one of the tests (gRPC's own C core, TensorFlow, the official messages) in a
-process of its own on the same cores; it is not TensorFlow Serving. Weights are random.
+process of its own on the same cores; it is not TensorFlow Serving.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 SERVERS = Path(__file__).parents[1] / "tests" / "serve" / "servers.py"
-SHAPE, SPACING = (200, 512, 512), (1.5, 0.75, 0.75)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--slices", type=int, default=SHAPE[0])
-    parser.add_argument("--filters", type=int, default=16, help="16 is the default network.")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "liverseg_benchmark_client"
-    )
-    options = parser.parse_args()
-    from measure import print_hardware
-
-    print_hardware()
-    from liverseg_tf.cli.tensorflow import import_tensorflow
-
-    import_tensorflow()
-    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
-
-    name = f"unet{options.filters}"
-    folder = make_model(options.work / name / "1", options.filters)
-    spec = PhantomSpec((options.slices, *SHAPE[1:]), SPACING, axes="LPS", oblique=0)
-    image, _ = make_phantom(0, spec)
-    local = local_model(folder)
-    print_rows(measure_client(options.work, local, image, options.repeats, name))
 
 
 def measure_client(work: Path, local, image, repeats: int, name: str) -> dict[str, dict]:
@@ -89,9 +59,8 @@ def compare(predictors: dict, image, repeats: int, batches: int = 50) -> dict[st
     first = next(iter(masks.values()))
     different = {name: int((mask != first).sum()) for name, mask in masks.items()}
     assert not any(different.values()), different
-    tiles = np.random.default_rng(0).integers(
-        0, 256, (4, 256, 256, predictors["SavedModel"].network.channels), np.uint8
-    )
+    channels = predictors["SavedModel"].network.channels
+    tiles = np.random.default_rng(0).integers(0, 256, (4, 256, 256, channels), np.uint8)
     rows = {}
     for name, predictor in predictors.items():
         times = []
@@ -134,61 +103,3 @@ def serving(folder: Path, protocol: str) -> Iterator[int]:
     finally:
         process.stdin.close()
         process.wait(20)
-
-
-def make_model(folder: Path, filters: int) -> Path:
-    """A SavedModel of the default network with the signatures that a client needs."""
-    if (folder / "saved_model.pb").is_file():
-        return folder
-    import json
-
-    import keras
-    import tensorflow as tf
-
-    from liverseg_tf.tiles.network import NetworkSpec
-    from liverseg_tf.train.unet import UNetSpec, build_unet
-
-    keras.utils.set_random_seed(0)
-    network = NetworkSpec()
-    model = build_unet(UNetSpec(network.channels, network.regions.names, base_filters=filters))
-    record = json.dumps({"network": network.to_json(), "fingerprint": f"random-{filters}"})
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    tiles = tf.TensorSpec((None, None, None, network.channels), tf.float32, "tiles")
-    archive.add_endpoint(
-        "serving_default", lambda tiles: {"probabilities": model(tiles, training=False)}, [tiles]
-    )
-    archive.add_endpoint(
-        "describe",
-        lambda request: {"record": tf.fill(tf.shape(request), record)},
-        [tf.TensorSpec((None,), tf.string, "request")],
-    )
-    archive.write_out(str(folder), verbose=False)
-    return folder
-
-
-def local_model(folder: Path):
-    """A predictor that calls a SavedModel in this process."""
-    import json
-
-    import tensorflow as tf
-
-    from liverseg_tf.tiles.network import NetworkSpec
-
-    class Local:
-        def __init__(self):
-            self._loaded = tf.saved_model.load(str(folder))
-            text = self._loaded.signatures["describe"](request=tf.constant([b""]))["record"]
-            record = json.loads(text.numpy()[0])
-            self.network = NetworkSpec.from_json(record["network"])
-            self.fingerprint = record["fingerprint"]
-
-        def probabilities(self, tiles):
-            tiles = tf.constant(tiles, tf.float32)
-            return self._loaded.signatures["serving_default"](tiles=tiles)["probabilities"].numpy()
-
-    return Local()
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
@@ -83,6 +84,18 @@ def small_disk(tmp_path):
         pytest.skip("no tmpfs can be mounted here")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The folder of a short `liverseg demo`, and what it said."""
+    from liverseg_tf.cli.main import liverseg
+
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.3]
+    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return out, done.output
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Exports of small, untrained networks."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,16 +23,20 @@ from liverseg_tf.train.unet import UNetSpec, build_unet
 NETWORKS = {
     "liver": NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 1, 4),
     "five slices, two windows": NetworkSpec(
-        TileSpec((Window(25, 450), Window(60, 150)), spacing_mm=2.0), LIVER_REGIONS, 5, 4
+        TileSpec((Window(25, 450), Window(60, 150)), spacing_mm=2.0), LIVER_REGIONS, 5, 4, 8.0
     ),
     "native": NetworkSpec(TileSpec(spacing_mm=None), Regions({"spleen": (3,)}), 3, 4),
     "percentiles": NetworkSpec(
         TileSpec(percentiles=PercentileRange(), spacing_mm=1.3), LIVER_REGIONS, 1, 4
     ),
 }
-
-
-SLOW = ("native", "percentiles")
+# what else they are made of
+PARTS = {
+    "five slices, two windows": {"residual": True, "patch": 2, "depth": 1},
+    "native": {"attention": True, "normalisation": "instance"},
+}
+STEPS = {"native": {"threshold": [["spleen", 0.45]]}}
+SLOW = ("native", "percentiles", "demo")
 
 
 class Served(NamedTuple):
@@ -52,14 +57,16 @@ class Served(NamedTuple):
         return {name: value.numpy() for name, value in found.items()}
 
 
-def make_run(folder, network, **parts):
+def make_run(folder, kind, **parts):
     """A run whose probabilities are spread around 0.5, as no untrained one's are."""
+    network = NETWORKS[kind]
     keras.utils.set_random_seed(0)
     run = Run.create(folder)
     split = {"train": ["patient_a"], "val": [], "test": []}
     run.write_record(network, store={"split": split}, **parts)
-    spec = UNetSpec(network.channels, network.regions.names, 4, network.stride.bit_length() - 1)
-    model = build_unet(spec)
+    depth = network.stride.bit_length() - 1
+    spec = UNetSpec(network.channels, network.regions.names, 4, depth)
+    model = build_unet(replace(spec, **PARTS.get(kind, {})))
     tiles = np.random.default_rng(0).integers(0, 256, (4, 64, 64, network.channels))
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -73,7 +80,8 @@ def make_run(folder, network, **parts):
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in NETWORKS
+        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
+        for kind in (*NETWORKS, "demo")
     ],
 )
 def served(request, tmp_path_factory):
@@ -81,7 +89,11 @@ def served(request, tmp_path_factory):
     if request.param == "liver":
         return request.getfixturevalue("served_liver")
     folder = tmp_path_factory.mktemp("served")
-    run = make_run(folder / "run", NETWORKS[request.param])
+    if request.param == "demo":
+        run = request.getfixturevalue("demo")[0] / "run"
+    else:
+        steps = STEPS.get(request.param, {})
+        run = make_run(folder / "run", request.param, postprocessing=steps)
     return Served.of(run, export_run(run, folder / "out", ExportSettings("model")).folder)
 
 
@@ -96,7 +108,7 @@ def liver_exports(tmp_path_factory):
     """A run, and its SavedModel, LiteRT and ONNX files; not to be changed."""
     folder = tmp_path_factory.mktemp("liver")
     steps = {"largest": ["liver"]}
-    run = make_run(folder / "run", NETWORKS["liver"], postprocessing=steps)
+    run = make_run(folder / "run", "liver", postprocessing=steps)
     settings = ExportSettings("liver", litert=("float16",), onnx=True)
     return run, export_run(run, folder / "out", settings)
 
@@ -114,9 +126,10 @@ def requests_of():
     def make(image, network):
         canonical = to_canonical(image)
         stack = NetworkSpec(regions=network.regions, context=network.context).stack
+        pace = network.pace(canonical.spacing_mm[0])
         array = np.ascontiguousarray(canonical.array)
         inputs = {
-            "slices": np.stack([stack(array[..., None], z) for z in range(len(array))]),
+            "slices": np.stack([stack(array[..., None], z, pace) for z in range(len(array))]),
             "spacing_mm": np.tile(canonical.spacing_mm[1:], (len(array), 1)),
         }
         if network.tiles.percentiles is not None:

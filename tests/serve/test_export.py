@@ -36,7 +36,7 @@ CORE_OPS = {
     *("While", "StaticRegexFullMatch", "StridedSlice", "StringJoin", "StringLength", "Sub"),
     *("Substr", "Sum", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve"),
     *("TensorListSetItem", "TensorListStack", "Tile", "Unpack", "VarHandleOp", "ZerosLike"),
-    *("EnsureShape", "VarIsInitializedOp"),
+    *("EnsureShape", "Mean", "SquaredDifference", "StopGradient", "VarIsInitializedOp"),
 }
 
 

@@ -1,6 +1,7 @@
 """Served and local predictions are the same, for every kind of network, grid and request."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,9 @@ def _volume(shape, spacing, seed=0):
 
 def _local(predictor, image):
     """Labels and probabilities of a local prediction, in canonical order."""
-    labels = to_canonical(predict_volume(image, predictor, WHOLE)).array
+    thresholds = predictor.postprocessing.thresholds(predictor.network.regions)
+    inference = replace(WHOLE, thresholds=thresholds)
+    labels = to_canonical(predict_volume(image, predictor, inference)).array
     steps = np.zeros((len(predictor.network.regions), *image.array.shape), np.uint8)
     found = find_regions(image, predictor, WHOLE, probabilities=steps)
     maps = [found.canonical_probabilities(r) for r in range(len(steps))]
