@@ -1,6 +1,6 @@
 # Sourced by demo.sh and test.sh: makes or updates .venv, and puts its programs first.
 # usage: prepare_environment EXTRA   (an extra of setup.cfg, or nothing)
-#        prepare_browser             (for the tests of report and viewer)
+#        prepare_browser             (for the tests of report, viewer and site)
 
 prepare_environment() {
     local extra="${1:-}" python="" candidate stamp wanted
@@ -46,6 +46,6 @@ prepare_browser() {
             return
         fi
     fi
-    echo "No browser: the tests of report and viewer in Chromium are skipped." \
+    echo "No browser: the tests of report, viewer and site in Chromium are skipped." \
         "Install chromium and chromedriver (Debian: apt install chromium chromium-driver)." >&2
 }

@@ -191,6 +191,20 @@ def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch):
     assert [mask.array.shape for mask in names["masks"]] == [names["ct"].array.shape] * 2
 
 
+def test_the_commands_of_the_site_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for name in ("index", "install", "licences"):
+        for program, *arguments in _commands(ROOT / "docs" / f"{name}.md"):
+            if program == "liverseg":
+                _invoke(arguments)
+                ran += 1
+            else:
+                assert program == "bash"
+                assert (ROOT / arguments[0]).exists()
+    assert ran == 2
+
+
 def _invoke(arguments: list[str]) -> None:
     done = CliRunner().invoke(liverseg, arguments)
     assert done.exit_code == 0, f"{arguments}: {done.output}"
