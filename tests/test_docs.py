@@ -70,6 +70,23 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_commands_of_scores_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["--count", "3", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    _invoke(["phantom", "TRUTH", *small])
+    shutil.copytree("TRUTH/labelsTr", "PRED")
+    shutil.copytree("TRUTH/labelsTr", "PRED2")
+    page = ROOT / "docs" / "scores.md"
+    for program, *arguments in _commands(page):
+        assert program == "liverseg"
+        _invoke(arguments)
+    columns = Path("SCORES/scores.csv").read_text().splitlines()[0].split(",")
+    table = page.read_text().partition("| column |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z][a-z_0-9]+)`", table)) <= set(columns)
+    assert Path("COMPARED/versus").is_dir()
+
+
+@pytest.mark.slow
 def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--count", "2", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from liverseg_tf.train import losses
+from liverseg_tf.cli.train import train
+from liverseg_tf.train import losses, settings
 
 RNG = np.random.default_rng(0)
 
@@ -109,6 +110,12 @@ def test_focal_tversky_by_its_formula():
     spurious = float(losses.focal_tversky(small, _logits(np.clip(half, 0.01, 0.99))))
     assert missed > spurious
     assert large.size == 2 * half.sum()
+
+
+def test_their_names_are_those_of_the_settings_and_of_the_command():
+    assert tuple(losses.LOSSES) == settings.LOSSES
+    (option,) = [option for option in train.params if option.name == "loss"]
+    assert tuple(option.type.choices) == settings.LOSSES
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
