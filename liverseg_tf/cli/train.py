@@ -41,7 +41,13 @@ from liverseg_tf.cli.train_options import settings_and_way, train_options
     metavar="PNG",
     help="Draw the first batch, augmented, into this file, and train nothing.",
 )
-def train(store, run, fold, hosts, tune, dry_run, show_batch, **given) -> None:
+@click.option(
+    "--show-network",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PNG",
+    help="Draw the network, its shapes and what it sees, into this file, and train nothing.",
+)
+def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **given) -> None:
     """Train a U-Net on STORE's training cases and write it to the new folder RUN.
 
     RUN holds the model with the best validation Dice (3D, per case), run.json, log.csv,
@@ -59,11 +65,8 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, **given) -> None:
     from liverseg_tf.cli.tensorflow import import_tensorflow
 
     import_tensorflow()
-    if show_batch is not None:
-        from liverseg_tf.train.show import show_batch as draw
-
-        draw(tiles, settings, show_batch)
-        click.echo(f"The first batch: {show_batch}")
+    if show_batch is not None or show_network is not None:
+        _show(tiles, settings, show_batch, show_network)
         return
     way = make_way(ways, started, hosts)
     if dry_run:
@@ -73,6 +76,19 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, **given) -> None:
             click.echo(line)
         return
     train_one(tiles, run, settings, way, tune)
+
+
+def _show(tiles, settings, batch: Path | None, network: Path | None) -> None:
+    from liverseg_tf.train.diagram import show_network
+    from liverseg_tf.train.show import show_batch
+
+    for what, path, draw in (
+        ("first batch", batch, show_batch),
+        ("network", network, show_network),
+    ):
+        if path is not None:
+            draw(tiles, settings, path)
+            click.echo(f"The {what}: {path}")
 
 
 def make_way(ways: dict, started: float, hosts: str | None = None):
