@@ -51,7 +51,7 @@ def receptive_fields(model: keras.Model) -> dict[str, int]:
     """
     fields: dict[str, float] = {}
     distances: dict[str, float] = {}
-    for layer in model.layers:
+    for layer in model.operations:  # encoders have some that are no layers
         before = _before(layer)
         field = max((fields[name] for name in before), default=1)
         distance = max((distances[name] for name in before), default=1)
