@@ -175,11 +175,12 @@ def test_the_commands_of_training_run(tmp_path, monkeypatch):
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE"])
     shutil.copytree("SET/imagesTr", "NEW")
     commands = _commands(ROOT / "docs" / "training.md")
-    assert len(commands) == 9
+    assert len(commands) == 11
     for program, *arguments in commands:
         assert program == "liverseg"
         _invoke(["--config", "short.toml", *arguments])
     assert Path("batch.png").exists()
+    assert Path("network.png").exists()
     assert len(list(Path("MASKS").glob("*.nii.gz"))) == 5
 
 

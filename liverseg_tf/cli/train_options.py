@@ -77,7 +77,7 @@ _HOW = (
     click.option(
         "--loss",
         type=click.Choice(["dice-ce", "dice-topk", "focal-tversky"]),
-        default="dice-ce",
+        default="dice-topk",
         help="Batch Dice and cross-entropy, of all voxels or of the worst tenth; or focal Tversky.",
     ),
     click.option(

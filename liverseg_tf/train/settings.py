@@ -41,7 +41,7 @@ class TrainSettings:
 
     # how
     batch_size: int = 8  # tiles
-    loss: str = "dice-ce"
+    loss: str = "dice-topk"
     heads: int = 1  # outputs at coarser and coarser levels that learn too (deep supervision)
     optimizer: str = "adamw"
     learning_rate: float | None = None  # at its peak; None: what suits the optimizer

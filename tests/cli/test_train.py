@@ -137,7 +137,7 @@ def test_recipes_and_organs_go_together(data, tmp_path):
         "--preset", "liver", "--preset", "accurate", "train", data / "store", tmp_path / "run",
         "--dry-run", "--batch-size", 1,
     )  # fmt: skip
-    assert "64 x 64 x 3, 1 in a batch" in output
+    assert "64 x 64 x 5, 1 in a batch" in output
 
 
 def test_what_is_wrong_is_one_line(data, tmp_path):

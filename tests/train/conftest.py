@@ -57,6 +57,7 @@ from liverseg_tf.train.tensorflow_learner import TensorFlowLearner
 
 # AdamW would make whole steps of the rounding of gradients that are 0
 settings = TrainSettings(
+    loss="dice-ce",
     base_filters=4, depth=2, batch_size=4, seed=3, heads=2, optimizer="sgd", average=0.0
 )
 rng = np.random.default_rng(0)

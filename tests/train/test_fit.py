@@ -351,6 +351,6 @@ def test_settings_that_make_no_sense_are_refused_by_name(name, value):
 
 
 def test_settings_come_back_from_json():
-    settings = TrainSettings(context=3, loss="dice-topk", minutes=2.5, start="run")
+    settings = TrainSettings(context=3, loss="dice-ce", minutes=2.5, start="run")
     assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
     assert settings.differences(TrainSettings()) == ["context", "start", "minutes", "loss"]

@@ -39,7 +39,8 @@ def _losses(learner, count, rate=1e-2, seed=0):
     "changes",
     [
         {},
-        {"loss": "dice-topk", "optimizer": "sgd"},
+        {"loss": "dice-ce"},
+        {"optimizer": "sgd"},
         {"loss": "focal-tversky", "heads": 2, "residual": True},
         {"attention": True, "normalisation": "instance", "dropout": 0.1},
     ],
