@@ -79,10 +79,11 @@ def make_exports(run: Path, store: Path, work: Path) -> dict[str, Path]:
     folders = {}
     if not (work / "m" / "1").is_dir():
         export_run(run, work, plain)
-    for version, weights in ((2, "float16"), (3, "int8")):
-        if not (work / "m" / str(version)).is_dir():
-            export_run(run, work, ExportSettings("m", version, weights))
-        folders[f"SavedModel, {weights}"] = work / "m" / str(version)
+    for weights in ("float16", "int8"):  # of other names: a server loads the newest version alone
+        name = f"m_{weights}"
+        if not (work / name / "1").is_dir():
+            export_run(run, work, ExportSettings(name, 1, weights))
+        folders[f"SavedModel, {weights}"] = work / name / "1"
     return {
         "SavedModel": work / "m" / "1",
         **folders,

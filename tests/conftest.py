@@ -8,12 +8,19 @@ import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import settings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
 
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
+
+# the same examples in every run, so that a change is judged by what it changed; new ones are
+# looked for by HYPOTHESIS_PROFILE=explore
+settings.register_profile("repeat", derandomize=True)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYOUTS = {  # image, mask

@@ -95,7 +95,7 @@ def pages(site):
 
 def _entries(nav):
     for entry in nav:
-        (target,) = entry.values()
+        (target,) = entry.values() if isinstance(entry, dict) else [entry]
         yield from _entries(target) if isinstance(target, list) else [target]
 
 

@@ -78,7 +78,8 @@ _HOW = (
         "--loss",
         type=click.Choice(["dice-ce", "dice-topk", "focal-tversky"]),
         default="dice-topk",
-        help="Batch Dice and cross-entropy, of all voxels or of the worst tenth; or focal Tversky.",
+        help="Batch Dice and cross-entropy, of all voxels or more and more of the worst tenth; or "
+        "focal Tversky.",
     ),
     click.option(
         "--heads",

@@ -105,7 +105,7 @@ def scores_json(evaluation: Evaluation) -> dict:
 
 def score_table(evaluation: Evaluation) -> Table:
     """The scores as a table that fits a terminal of 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("Case", overflow="fold")
     table.add_column("Region", overflow="fold")
     for heading, _ in COLUMNS.values():

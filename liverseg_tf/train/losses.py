@@ -30,8 +30,7 @@ def batch_dice_loss(truth, logits, total: Callable = alone):
     Returns:
         A scalar, 0 (equal) to 1: the mean over the regions.
     """
-    both, true, found = _sums(truth, logits, total)
-    return ops.mean(1 - (2 * both + SMOOTH) / (true + found + SMOOTH))
+    return ops.mean(_dice_losses(truth, logits, total))
 
 
 def cross_entropy(truth, logits):
@@ -46,13 +45,7 @@ def top_cross_entropy(truth, logits):
     nothing. Where the tenth begins is read off every 17th voxel, since sorting all of them takes
     a sixth of a step. With several replicas each takes the worst of its own tiles.
     """
-    entropies = _cross_entropies(truth, logits)
-    entropies = ops.reshape(entropies, (-1, entropies.shape[-1]))
-    few = ops.transpose(entropies[::_SAMPLED] if entropies.shape[0] > _MANY else entropies)
-    count = max(1, round(few.shape[-1] * TOP_SHARE))
-    least = ops.stop_gradient(ops.top_k(few, count)[0][:, -1])
-    worst = ops.cast(entropies >= least, entropies.dtype)
-    return ops.mean(ops.sum(entropies * worst, axis=0) / ops.sum(worst, axis=0))
+    return ops.mean(_top_cross_entropies(_cross_entropies(truth, logits)))
 
 
 def dice_and_cross_entropy(truth, logits, total: Callable = alone):
@@ -61,8 +54,17 @@ def dice_and_cross_entropy(truth, logits, total: Callable = alone):
 
 
 def dice_and_top_cross_entropy(truth, logits, total: Callable = alone):
-    """Batch Dice and the cross-entropy of the worst voxels."""
-    return batch_dice_loss(truth, logits, total) + top_cross_entropy(truth, logits)
+    """Batch Dice, and of each region the cross-entropy that turns to the worst voxels in time.
+
+    Its weight is the region's soft Dice in this batch, that of the cross-entropy of all voxels
+    the rest. From the worst voxels alone, small regions take several times as many steps to be
+    found at all; once they are, the worst voxels are what is left to be learnt.
+    """
+    lost = _dice_losses(truth, logits, total)
+    found = ops.stop_gradient(1 - lost)
+    entropies = _cross_entropies(truth, logits)
+    every, worst = ops.mean(entropies, axis=(0, 1, 2)), _top_cross_entropies(entropies)
+    return ops.mean(lost + (1 - found) * every + found * worst)
 
 
 def focal_tversky(truth, logits, total: Callable = alone):
@@ -85,6 +87,22 @@ LOSSES = {
     "dice-topk": dice_and_top_cross_entropy,
     "focal-tversky": focal_tversky,
 }
+
+
+def _dice_losses(truth, logits, total: Callable):
+    """(regions,), 0 to 1."""
+    both, true, found = _sums(truth, logits, total)
+    return 1 - (2 * both + SMOOTH) / (true + found + SMOOTH)
+
+
+def _top_cross_entropies(entropies):
+    """(batch, h, w, regions) to (regions,)."""
+    entropies = ops.reshape(entropies, (-1, entropies.shape[-1]))
+    few = ops.transpose(entropies[::_SAMPLED] if entropies.shape[0] > _MANY else entropies)
+    count = max(1, round(few.shape[-1] * TOP_SHARE))
+    least = ops.stop_gradient(ops.top_k(few, count)[0][:, -1])
+    worst = ops.cast(entropies >= least, entropies.dtype)
+    return ops.sum(entropies * worst, axis=0) / ops.sum(worst, axis=0)
 
 
 def _sums(truth, logits, total: Callable):

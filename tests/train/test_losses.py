@@ -88,9 +88,30 @@ def test_the_worst_tenth_of_each_region():
     by_region = np.sort(entropies.reshape(-1, 2), axis=0)[::-1]
     ours = float(losses.top_cross_entropy(truth, _logits(found)))
     assert ours == pytest.approx(by_region[: 2 * 256 * 256 // 10].mean(), rel=0.02)
+
+
+def test_the_worst_voxels_count_as_much_as_a_region_is_found():
+    truth, found = _random((2, 10, 10, 2))
+    entropies = -(truth * np.log(found) + (1 - truth) * np.log(1 - found)).reshape(-1, 2)
+    dice = (2 * (truth * found).sum((0, 1, 2)) + 1) / ((truth + found).sum((0, 1, 2)) + 1)
+    worst = np.sort(entropies, axis=0)[::-1][:20].mean(axis=0)
+    expected = (1 - dice + (1 - dice) * entropies.mean(axis=0) + dice * worst).mean()
     total = float(losses.dice_and_top_cross_entropy(truth, _logits(found)))
-    dice = float(losses.batch_dice_loss(truth, _logits(found)))
-    assert total == pytest.approx(ours + dice, rel=1e-6)
+    assert total == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("margin", "share"), [(0.0, 1.0), (9.0, 0.1)])
+def test_easy_voxels_are_let_go_once_a_region_is_found(margin, share):
+    """Before that all of them pull; without them a small region waits for a thousand steps."""
+    truth = np.zeros((1, 20, 20, 1), np.float32)
+    truth[0, 8:12, 8:12] = 1
+    values = margin * (2 * truth - 1) + RNG.normal(0, 0.1, truth.shape)
+    values[0, :2] = 0.5  # a tenth of the voxels is wrong in any case
+    logits = tf.Variable(values.astype(np.float32))
+    with tf.GradientTape() as tape:
+        loss = losses.dice_and_top_cross_entropy(truth, logits)
+    slopes = np.abs(tape.gradient(loss, logits).numpy())
+    assert np.mean(slopes > 0.05 * slopes.max()) == pytest.approx(share)
 
 
 def test_focal_tversky_by_its_formula():

@@ -1,0 +1,150 @@
+"""The course runs as it is written, prints what its pages show, and its notebooks are its pages."""
+
+import importlib
+import itertools
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "scripts"))
+lessons, notebooks = map(importlib.import_module, ("lessons", "notebooks"))
+PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
+NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
+# what makes trainings short; everything else of a command stays as it is
+SHORT = {"--epochs": "1", "--steps-per-epoch": "2", "--minutes": "0.05"}
+
+
+def _shortened(words):
+    return [SHORT.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the whole course runs, with small phantoms in the places of the Decathlon's tasks."""
+    folder = tmp_path_factory.mktemp("course")
+    small = ["--count", "5", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    for task, names in (("Task03_Liver", "liver"), ("Task09_Spleen", "spleen")):
+        raw = folder / "data_cache/raw" / task
+        done = CliRunner().invoke(liverseg, ["phantom", str(raw), *small], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        for kind in ("imagesTr", "labelsTr"):
+            shutil.copy(raw / kind / "phantom_000.nii.gz", raw / kind / f"{names}_0.nii.gz")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_lesson_prints_what_it_shows(page, folder, monkeypatch):
+    """In their order: a lesson goes on with what the ones before it have made."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+    wrong = lessons.run_page(page, write=False, session=lessons.Session(_shortened))
+    assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_lesson_has_its_parts(page):
+    text = page.read_text()
+    for part in (
+        "**Goal.**",
+        "Ten minutes",
+        "## With real data",
+        "## Exercise",
+        "Answer</summary>",
+    ):
+        assert part in text, part
+    steps = list(lessons.steps_of(text))
+    assert len(steps) >= 3
+    assert all(step.output.text.strip() for step in steps if step.output)
+
+
+def test_lessons_lead_to_one_another():
+    assert len(PAGES) == 8
+    for page, following in itertools.pairwise(PAGES):
+        assert f"({following.name})" in page.read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_its_page(path):
+    page = path.parents[1] / f"{path.stem}.md"
+    assert json.loads(path.read_text()) == notebooks.notebook_of(page.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    nbformat.validate(notebook := nbformat.read(path, as_version=4))
+    # as in an activated environment; the kernel is this Python
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    shown = [
+        output.get("text", "") + "".join(output.get("data", {}))
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    ]
+    assert "phantoms in data_cache/course" in "".join(shown)
+    pictures = sum("image/png" in text for text in shown)
+    assert pictures == path.read_text().count("display(Image(")
+    assert not any("Traceback" in text or "Error:" in text for text in shown)
+
+
+def test_notebooks_of_the_lessons_that_have_one():
+    assert [path.stem[0] for path in NOTEBOOKS] == ["1", "4", "7"]
+
+
+def _block(language, text):
+    return lessons.Block(language, text, (0, 0), "")
+
+
+@pytest.mark.parametrize(
+    ("language", "shown", "printed", "missing"),
+    [
+        ("text", "a 1\n", "a 1\n\n", []),
+        ("text", "a 1\n", "a 2\n", ["a 1", "(printed as well) a 2"]),
+        ("text", "a\n", "a\nb\n", ["(printed as well) b"]),
+        ("text", "...\nb\n...\n", "a\nb\nc\n", []),
+        ("text", "...\nb\n", "a\nc\n", ["b"]),
+        ("text", "a\nc\n", "a\nb\nc\n", ["c", "(printed as well) b"]),
+        ("console", "Dice 0.95 ── 3\n", "Dice –  ────  12\n", []),  # noqa: RUF001
+        ("console", "Dice 0.95\n", "ASSD 0.95\n", ["Dice #", "(printed as well) ASSD #"]),
+    ],
+)
+def test_what_a_page_shows_beside_what_was_printed(language, shown, printed, missing):
+    assert lessons.differences(_block(language, shown), printed) == missing
+
+
+def test_output_is_renewed_where_it_was_shown():
+    shown = _block("console", "...\n liver 0.1\n...\nwritten: x\n")
+    printed = "head\n liver 0.9\n tumour 0.5\nwritten: x\n"
+    assert lessons.renewed(shown, printed) == "...\n liver 0.9\n...\nwritten: x\n"
+    rows = "case 1\n b 2\ncase 2\n b 9\n"
+    shown = _block("console", "...\ncase 2\n b 2\n...\n")
+    assert lessons.renewed(shown, rows) == "...\ncase 2\n b 9\n...\n"
+    assert lessons.renewed(_block("text", ""), " a  \n") == " a\n"
+    with pytest.raises(SystemExit, match="Expected a line like 'spleen"):
+        lessons.renewed(_block("text", "...\nspleen of this\n"), "liver\n")
+
+
+def test_a_command_that_fails_stops_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("```bash\nliverseg check nowhere\n```\n")
+    with pytest.raises(SystemExit, match="liverseg check nowhere"):
+        lessons.run_page(page, write=False)
+    page.write_text("```bash\nliverseg check nowhere  # exit code 1\n```\n")
+    assert lessons.run_page(page, write=False) == []
