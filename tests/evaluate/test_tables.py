@@ -93,6 +93,12 @@ def test_the_terminal_table_fits_80_columns():
     assert "…" not in text
 
 
+def test_usual_names_stay_in_one_line():
+    names = ["patient_0123_venous", "liver_1"]
+    text = printed(evaluation_of(names))
+    assert all(any(name in line for line in text.splitlines()) for name in names)
+
+
 def test_names_are_no_markup():
     assert "a[/b]" in printed(evaluation_of(("a[/b]",)))
 
