@@ -8,4 +8,4 @@ prepare_environment test
 prepare_browser
 ruff check .
 ruff format --check .
-python -m pytest --numprocesses 2 --dist loadfile "$@"
+python -m pytest "$@"

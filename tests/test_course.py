@@ -19,7 +19,7 @@ lessons, notebooks = map(importlib.import_module, ("lessons", "notebooks"))
 PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
 NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
 # what makes trainings short; everything else of a command stays as it is
-SHORT = {"--epochs": "1", "--steps-per-epoch": "2", "--minutes": "0.05"}
+SHORT = {"--epochs": "1", "--steps-per-epoch": "2", "--minutes": "0.4"}
 
 
 def _shortened(words):

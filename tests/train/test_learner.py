@@ -42,7 +42,7 @@ def _losses(learner, count, rate=1e-2, seed=0):
         {"loss": "dice-ce"},
         {"optimizer": "sgd"},
         {"loss": "focal-tversky", "heads": 2, "residual": True},
-        {"attention": True, "normalisation": "instance", "dropout": 0.1},
+        {"attention": True, "normalisation": "instance", "dropout": 0.1, "loss": "dice-ce"},
     ],
     ids=str,
 )
