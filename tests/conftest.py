@@ -99,7 +99,7 @@ def demo(tmp_path_factory):
     from liverseg_tf.cli.main import liverseg
 
     out = tmp_path_factory.mktemp("demo") / "demo"
-    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.6]
+    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.3]
     done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     return out, done.output
