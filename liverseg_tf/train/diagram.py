@@ -7,10 +7,10 @@ import keras
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from liverseg_tf.atomic import replacing
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.fit import network_of
 from liverseg_tf.train.learner import unet_spec
+from liverseg_tf.train.picture import write_picture
 from liverseg_tf.train.settings import TrainSettings
 from liverseg_tf.train.unet import build_learning_unet
 
@@ -35,9 +35,7 @@ def show_network(store: TileStore, settings: TrainSettings, path: Path) -> None:
     model = build_learning_unet(unet_spec(network, settings))
     grids = [case["grid"]["shape"] for case in store.cases.values()]
     rows, cols = (max(lengths) for lengths in zip(*grids, strict=True))
-    figure = draw_network(model, network.padded((rows, cols)))
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=110, format=path.suffix.lstrip(".") or "png")
+    write_picture(draw_network(model, network.padded((rows, cols))), path)
 
 
 def receptive_fields(model: keras.Model) -> dict[str, int]:
@@ -85,7 +83,8 @@ def draw_network(model: keras.Model, shape: tuple[int, int]) -> Figure:
     figure = Figure(figsize=(1.1 * len(steps) + 0.6, 0.9 * max(depths) + 1.6), layout="constrained")
     axes = figure.add_subplot()
     for column, (name, depth) in enumerate(zip(steps, depths, strict=True)):
-        _draw_box(axes, (column, -depth), outputs[name], (fields[name], _COLOURS.get(name)))
+        colour = _COLOURS.get(name, "tab:blue")
+        _draw_box(axes, (column, -depth), outputs[name], fields[name], colour)
     for column in range(len(steps) - 1):
         _draw_line(axes, column, column + 1, depths, "-")
     for place in range(1, len(downs)):
@@ -110,9 +109,9 @@ def _before(layer) -> list[str]:
 
 
 def _kernel(layer) -> tuple[int, int]:
-    for size, stride in (("kernel_size", "strides"), ("pool_size", "strides")):
+    for size in ("kernel_size", "pool_size"):
         if hasattr(layer, size):
-            return getattr(layer, size)[0], getattr(layer, stride)[0]
+            return getattr(layer, size)[0], layer.strides[0]
     return 1, 1
 
 
@@ -129,14 +128,10 @@ def _levels(model: keras.Model) -> tuple[list[str], list[str]]:
     return [*downs, bottom], [f"up{level}_relu_b" for level in reversed(range(depth))]
 
 
-def _draw_box(
-    axes, place: tuple[float, float], output: tuple, told: tuple[int, str | None]
-) -> None:
-    field, colour = told
-    height, width = _TALLEST * 0.5 ** -place[1], 0.1 + 0.05 * math.log2(output[2])
-    height = max(height, 0.06)
+def _draw_box(axes, place: tuple[float, float], output: tuple, field: int, colour: str) -> None:
+    height, width = max(_TALLEST * 0.5 ** -place[1], 0.06), 0.1 + 0.05 * math.log2(output[2])
     corner = (place[0] - width / 2, place[1] - height / 2)
-    axes.add_patch(Rectangle(corner, width, height, color=colour or "tab:blue", zorder=2))
+    axes.add_patch(Rectangle(corner, width, height, color=colour, zorder=2))
     text = f"{output[0]} x {output[1]}\n{output[2]} deep\nsees {field}"
     axes.text(place[0], corner[1] - 0.06, text, ha="center", va="top", fontsize=8, bbox=_PAPER)
 

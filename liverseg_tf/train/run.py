@@ -13,6 +13,7 @@ from liverseg_tf.atomic import read_json, replacing, write_json
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles.network import NetworkSpec
 from liverseg_tf.train.curves import draw_curves
+from liverseg_tf.train.picture import write_picture
 
 FORMAT = 1
 PACKAGES = ("liverseg_tf", "tensorflow", "keras", "jax", "numpy")
@@ -76,8 +77,7 @@ class Run:
         self._write_table("log.csv", rows)
         if cases:
             self._write_table("validation.csv", cases)
-        with replacing(self.folder / "curves.png") as partial:
-            draw_curves(rows).savefig(partial, dpi=110)
+        write_picture(draw_curves(rows), self.folder / "curves.png")
 
     def _write_table(self, name: str, rows: list[dict]) -> None:
         with replacing(self.folder / name) as partial, open(partial, "w", newline="") as file:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from liverseg_tf.atomic import replacing
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.fit import network_of
+from liverseg_tf.train.picture import write_picture
 from liverseg_tf.train.pipeline import training_batches
 from liverseg_tf.train.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
@@ -34,9 +34,7 @@ def show_batch(store: TileStore, settings: TrainSettings, path: Path) -> None:
     )
     image, truth = next(training_batches(sampler, settings).as_numpy_iterator())
     middle = image.shape[-1] // 2 // network.tiles.channels * network.tiles.channels
-    figure = draw_tiles(image[..., middle], truth, network.regions.names)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=110, format=path.suffix.lstrip(".") or "png")
+    write_picture(draw_tiles(image[..., middle], truth, network.regions.names), path)
 
 
 def draw_tiles(tiles: np.ndarray, truth: np.ndarray, names: tuple[str, ...]) -> Figure:
