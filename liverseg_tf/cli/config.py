@@ -11,8 +11,13 @@ RECIPES = ("tiny", "fast", "accurate")
 
 
 def load_preset(name: str, group: click.Group, ctx: click.Context) -> dict[str, dict]:
-    """The defaults of a preset, a TOML file inside the package; see `load_defaults`."""
-    return load_defaults(Path(__file__).parents[1] / "presets" / f"{name}.toml", group, ctx)
+    """The defaults of a preset, a TOML file inside the package; see `load_defaults`.
+
+    A cross-validation trains as a single run does: what the preset says of `train` holds there.
+    """
+    path = Path(__file__).parents[1] / "presets" / f"{name}.toml"
+    sections = load_defaults(path, group, ctx)
+    return sections | {"crossval": sections["train"]}
 
 
 def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:

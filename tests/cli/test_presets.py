@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import click
 import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import liverseg_tf
-from liverseg_tf.cli.config import ORGANS, RECIPES
+from liverseg_tf.cli.config import ORGANS, RECIPES, load_preset
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.dataset import check
 from liverseg_tf.tiles import preprocess
@@ -42,6 +43,15 @@ def in_this_process(monkeypatch):
 def test_the_presets_are_the_files_of_the_package():
     folder = Path(liverseg_tf.__file__).parent / "presets"
     assert sorted(path.stem for path in folder.iterdir()) == sorted(ORGANS + RECIPES)
+
+
+@pytest.mark.parametrize("preset", ORGANS + RECIPES)
+def test_a_cross_validation_takes_what_a_preset_says_of_train(preset):
+    ctx = click.Context(liverseg)
+    given = load_preset(preset, liverseg, ctx)
+    assert given["crossval"] == given["train"] != {}
+    options = {option.name for option in liverseg.get_command(ctx, "crossval").params}
+    assert given["train"].keys() <= options
 
 
 @pytest.mark.parametrize("preset", ORGANS)
