@@ -18,14 +18,11 @@ import io
 import os
 import re
 import shlex
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-os.environ.setdefault("COLUMNS", "80")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 RAW, REAL = "data_cache/raw", re.compile(r"\bdata_cache/(?!course\b)")
 _GAP = "..."
 
@@ -36,15 +33,15 @@ class Block:
 
     Args:
         language: bash, python, text, console, or another.
-        text: without its indentation.
-        span: first and last character of the text in the page.
-        indent: spaces before each line in the page.
+        text: the lines between the fences.
+        span: where the text begins and ends in the page.
+        fence: where the block does, its fences included.
     """
 
     language: str
     text: str
-    span: tuple[int, int]
-    indent: str
+    span: tuple[int, int] = (0, 0)
+    fence: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,7 @@ def commands_of(block: Block) -> list[tuple[list[str], int]]:
 
 def blocks_of(page: str) -> list[Block]:
     return [
-        Block(found[2], textwrap.dedent(found[3]), found.span(3), found[1])
-        for found in FENCE.finditer(page)
+        Block(found[1], found[2], found.span(2), found.span()) for found in _FENCE.finditer(page)
     ]
 
 
@@ -200,13 +196,14 @@ def run_page(path: Path, write: bool, session: Session | None = None) -> list[st
             wrong += [f"{step.source.text}{line}" for line in differences(step.output, printed)]
     for block, text in reversed(changes):
         start, end = block.span
-        page = page[:start] + textwrap.indent(text, block.indent) + page[end:]
+        page = page[:start] + text + page[end:]
     if write:
         path.write_text(page)
     return wrong
 
 
 def main() -> None:
+    os.environ |= {"COLUMNS": "80", "TF_ENABLE_ONEDNN_OPTS": "1"}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", type=Path, nargs="+")
     parser.add_argument("--write", action="store_true", help="Renew the output in the pages.")

@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from lessons import FENCE, REAL, Block, blocks_of
+from lessons import REAL, Block, blocks_of
 
 _SETUP = """\
 # On a machine without liverseg_tf (Colab), SOURCE is what pip installs: a folder of the
@@ -26,14 +26,15 @@ def notebook_of(page: str) -> dict:
     Pictures of the page are left out: those that the Python writes are shown where it writes them.
     """
     cells, place = [_cell("code", _SETUP)], 0
-    for block, found in zip(blocks_of(page), FENCE.finditer(page), strict=True):
-        if block.language in ("text", "console"):
-            cells.append(_cell("markdown", _prose(page[place : found.start()])))
-            place = found.end()
-        elif block.language in ("bash", "python") and not REAL.search(block.text):
-            cells.append(_cell("markdown", _prose(page[place : found.start()])))
+    for block in blocks_of(page):
+        runs = block.language in ("bash", "python") and not REAL.search(block.text)
+        if not runs and block.language not in ("text", "console"):
+            continue  # stays in the text
+        start, end = block.fence
+        cells.append(_cell("markdown", _prose(page[place:start])))
+        if runs:
             cells.append(_cell("code", _code(block)))
-            place = found.end()
+        place = end
     cells.append(_cell("markdown", _prose(page[place:])))
     cells = [cell for cell in cells if cell["source"]]
     for number, cell in enumerate(cells):

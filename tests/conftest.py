@@ -58,6 +58,20 @@ def write_series():
     return _write_series
 
 
+@pytest.fixture(scope="session")
+def small_phantoms():
+    """A function: folder and count to a data set of phantoms that every stage takes seconds for."""
+
+    from liverseg_tf.cli.main import liverseg
+
+    def make(folder, count):
+        shape = ["--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+        done = CliRunner().invoke(liverseg, ["phantom", str(folder), "--count", str(count), *shape])
+        assert done.exit_code == 0, done.output
+
+    return make
+
+
 @pytest.fixture
 def make_dataset():
     """A function: folder, layout and count to a data set on disk."""

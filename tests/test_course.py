@@ -1,6 +1,5 @@
 """The course runs as it is written, prints what its pages show, and its notebooks are its pages."""
 
-import importlib
 import itertools
 import json
 import os
@@ -8,14 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import lessons
+import notebooks
 import pytest
-from click.testing import CliRunner
-
-from liverseg_tf.cli.main import liverseg
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "scripts"))
-lessons, notebooks = map(importlib.import_module, ("lessons", "notebooks"))
 PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
 NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
 # what makes trainings short; everything else of a command stays as it is
@@ -27,14 +23,12 @@ def _shortened(words):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, small_phantoms):
     """Where the whole course runs, with small phantoms in the places of the Decathlon's tasks."""
     folder = tmp_path_factory.mktemp("course")
-    small = ["--count", "5", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
     for task, names in (("Task03_Liver", "liver"), ("Task09_Spleen", "spleen")):
         raw = folder / "data_cache/raw" / task
-        done = CliRunner().invoke(liverseg, ["phantom", str(raw), *small], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
+        small_phantoms(raw, 5)
         for kind in ("imagesTr", "labelsTr"):
             shutil.copy(raw / kind / "phantom_000.nii.gz", raw / kind / f"{names}_0.nii.gz")
     return folder
@@ -108,7 +102,7 @@ def test_notebooks_of_the_lessons_that_have_one():
 
 
 def _block(language, text):
-    return lessons.Block(language, text, (0, 0), "")
+    return lessons.Block(language, text)
 
 
 @pytest.mark.parametrize(

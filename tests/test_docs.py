@@ -1,12 +1,12 @@
 """Every command that the documentation shows is run, and every link and picture is there."""
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from lessons import blocks_of, commands_of
 
 from liverseg_tf.cli.main import liverseg
 
@@ -27,13 +27,12 @@ tile = 64
 
 
 def _blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [block.text for block in blocks_of(page.read_text()) if block.language == language]
 
 
 def _commands(page: Path) -> list[list[str]]:
-    lines = "\n".join(_blocks(page, "bash")).replace("\\\n", " ").splitlines()
-    words = (shlex.split(line, comments=True) for line in lines)
-    return [line for line in words if line]
+    blocks = (block for block in blocks_of(page.read_text()) if block.language == "bash")
+    return [words for block in blocks for words, _ in commands_of(block)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -44,11 +43,10 @@ def test_links_and_pictures_exist(page):
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
+def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
-    small = ["--count", "7", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "data_cache/raw/Task03_Liver", *small])
+    small_phantoms("data_cache/raw/Task03_Liver", 7)
     image = next(Path("data_cache/raw/Task03_Liver/imagesTr").iterdir())
     Path("new_ct.nii.gz").write_bytes(image.read_bytes())
     (settings,) = _blocks(ROOT / "README.md", "toml")
@@ -70,10 +68,9 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_commands_of_scores_run(tmp_path, monkeypatch):
+def test_the_commands_of_scores_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
-    small = ["--count", "3", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "TRUTH", *small])
+    small_phantoms("TRUTH", 3)
     shutil.copytree("TRUTH/labelsTr", "PRED")
     shutil.copytree("TRUTH/labelsTr", "PRED2")
     page = ROOT / "docs" / "scores.md"
@@ -87,10 +84,9 @@ def test_the_commands_of_scores_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
+def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
-    small = ["--count", "2", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "TRUTH", *small])
+    small_phantoms("TRUTH", 2)
     shutil.copytree("TRUTH/labelsTr", "PRED")
     for name, folder in [
         ("ct", "imagesTr"),
@@ -107,11 +103,10 @@ def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_commands_of_serving_run(tmp_path, monkeypatch):
+def test_the_commands_of_serving_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
-    small = ["--count", "4", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "SET", *small])
+    small_phantoms("SET", 4)
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
     _invoke(["--config", "short.toml", "train", "STORE", "RUN", "--no-tune"])
     commands = _commands(ROOT / "docs" / "serving.md")
@@ -123,11 +118,12 @@ def test_the_commands_of_serving_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_commands_of_outputs_run(tmp_path, monkeypatch, make_volumes, write_series):
+def test_the_commands_of_outputs_run(
+    tmp_path, monkeypatch, make_volumes, write_series, small_phantoms
+):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
-    small = ["--count", "4", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "SET", *small])
+    small_phantoms("SET", 4)
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
     _invoke(["--config", "short.toml", "train", "STORE", "RUN"])
     shutil.copytree("SET/imagesTr", "CT")
@@ -143,10 +139,9 @@ def test_the_commands_of_outputs_run(tmp_path, monkeypatch, make_volumes, write_
 
 
 @pytest.mark.slow
-def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task):
+def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task, small_phantoms):
     monkeypatch.chdir(tmp_path)
-    small = ["--count", "2", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "phantoms", *small])
+    small_phantoms("phantoms", 2)
     for number in (27, 28):
         for kind, name in (("images", "volume"), ("labels", "segmentation")):
             path = Path("data_cache/raw/LITS17") / f"{name}-{number}.nii.gz"
@@ -166,12 +161,11 @@ def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task):
 
 
 @pytest.mark.slow
-def test_the_commands_of_training_run(tmp_path, monkeypatch):
+def test_the_commands_of_training_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
     training = SHORT.partition("[preprocess]")[0]
     Path("short.toml").write_text(SHORT + training.replace("train", "crossval"))
-    small = ["--count", "5", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "SET", *small])
+    small_phantoms("SET", 5)
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE"])
     shutil.copytree("SET/imagesTr", "NEW")
     commands = _commands(ROOT / "docs" / "training.md")
@@ -185,11 +179,10 @@ def test_the_commands_of_training_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch):
+def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
-    small = ["--count", "4", "--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
-    _invoke(["phantom", "SET", *small])
+    small_phantoms("SET", 4)
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
     for run in ("RUN", "RUN2"):
         _invoke(["--config", "short.toml", "train", "STORE", run, "--mirror"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
+from lessons import blocks_of
 
 from liverseg_tf import __version__
 from liverseg_tf.cli.main import COMMANDS, liverseg
@@ -159,10 +160,9 @@ def test_what_the_pages_import_is_in_the_reference(pages):
     imported = [
         name.strip()
         for page in PAGES
-        for block in re.findall(
-            r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE
-        )
-        for line in re.findall(r"^from liverseg_tf\S* import (.*)$", block, re.MULTILINE)
+        for block in blocks_of((ROOT / "docs" / page).read_text())
+        if block.language == "python"
+        for line in re.findall(r"^from liverseg_tf\S* import (.*)$", block.text, re.MULTILINE)
         for name in line.split(",")
     ]
     assert "segment" in imported
