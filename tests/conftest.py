@@ -37,6 +37,18 @@ TASKS = {  # of the Decathlon: names, modality, labels
 }
 
 
+def pytest_collection_modifyitems(items):
+    """For `-n`: one process runs the tests that share costly fixtures, and slow ones begin first.
+
+    Those of a file do, and those of the exports.
+    """
+    for item in items:
+        path = item.path.relative_to(REPOSITORY / "tests")
+        exports = path.parts[0] == "serve" or path.name == "test_demo.py"
+        item.add_marker(pytest.mark.xdist_group("serve" if exports else str(path)))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of real CT."""
@@ -113,7 +125,7 @@ def demo(tmp_path_factory):
     from liverseg_tf.cli.main import liverseg
 
     out = tmp_path_factory.mktemp("demo") / "demo"
-    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.3]
+    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.05]
     done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     return out, done.output

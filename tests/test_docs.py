@@ -35,6 +35,26 @@ def _commands(page: Path) -> list[list[str]]:
     return [words for block in blocks for words, _ in commands_of(block)]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, small_phantoms):
+    """A folder with the data set SET, its STORE and a RUN of two steps."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "short.toml").write_text(SHORT)
+    small_phantoms(folder / "SET", 4)
+    for words in (["preprocess", "SET", "STORE", "--val", "0.25"], ["train", "STORE", "RUN"]):
+        command, *paths = words
+        paths = [str(folder / word) if word.isupper() else word for word in paths]
+        _invoke(["--config", str(folder / "short.toml"), command, *paths])
+    return folder
+
+
+@pytest.fixture
+def beside_a_run(trained, tmp_path, monkeypatch):
+    """Work in a copy of that folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_pictures_exist(page):
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
@@ -55,7 +75,7 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch, sm
     for program, *arguments in _commands(ROOT / "README.md"):
         if program == "liverseg":
             if "--minutes" in arguments:
-                arguments[arguments.index("--minutes") + 1] = "0.2"
+                del arguments[(place := arguments.index("--minutes")) : place + 2]
             _invoke(
                 arguments if "--config" in arguments else ["--config", "short.toml", *arguments]
             )
@@ -103,12 +123,8 @@ def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch, small_phan
 
 
 @pytest.mark.slow
-def test_the_commands_of_serving_run(tmp_path, monkeypatch, small_phantoms):
-    monkeypatch.chdir(tmp_path)
-    Path("short.toml").write_text(SHORT)
-    small_phantoms("SET", 4)
-    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
-    _invoke(["--config", "short.toml", "train", "STORE", "RUN", "--no-tune"])
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_of_serving_run():
     commands = _commands(ROOT / "docs" / "serving.md")
     assert len(commands) == 3
     for program, *arguments in commands:
@@ -118,14 +134,8 @@ def test_the_commands_of_serving_run(tmp_path, monkeypatch, small_phantoms):
 
 
 @pytest.mark.slow
-def test_the_commands_of_outputs_run(
-    tmp_path, monkeypatch, make_volumes, write_series, small_phantoms
-):
-    monkeypatch.chdir(tmp_path)
-    Path("short.toml").write_text(SHORT)
-    small_phantoms("SET", 4)
-    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
-    _invoke(["--config", "short.toml", "train", "STORE", "RUN"])
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_of_outputs_run(make_volumes, write_series):
     shutil.copytree("SET/imagesTr", "CT")
     write_series(Path("SERIES"), make_volumes(shape=(6, 48, 48))[0])
     commands = _commands(ROOT / "docs" / "outputs.md")
@@ -163,8 +173,7 @@ def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task, small_p
 @pytest.mark.slow
 def test_the_commands_of_training_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
-    training = SHORT.partition("[preprocess]")[0]
-    Path("short.toml").write_text(SHORT + training.replace("train", "crossval"))
+    Path("short.toml").write_text(SHORT)
     small_phantoms("SET", 5)
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE"])
     shutil.copytree("SET/imagesTr", "NEW")
@@ -179,13 +188,9 @@ def test_the_commands_of_training_run(tmp_path, monkeypatch, small_phantoms):
 
 
 @pytest.mark.slow
-def test_the_commands_and_the_code_of_prediction_run(tmp_path, monkeypatch, small_phantoms):
-    monkeypatch.chdir(tmp_path)
-    Path("short.toml").write_text(SHORT)
-    small_phantoms("SET", 4)
-    _invoke(["--config", "short.toml", "preprocess", "SET", "STORE", "--val", "0.25"])
-    for run in ("RUN", "RUN2"):
-        _invoke(["--config", "short.toml", "train", "STORE", run, "--mirror"])
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_and_the_code_of_prediction_run():
+    shutil.copytree("RUN", "RUN2")
     Path("NEW").mkdir()
     for path in ("NEW/new.nii.gz", "ct.nii.gz"):
         shutil.copy("SET/imagesTr/phantom_000.nii.gz", path)

@@ -132,7 +132,7 @@ def predict(network, cases: Path, out: Path, names: list[str]) -> None:
             SaveImaged("found", output_dir=out / "saved", output_dtype=np.uint8, print_log=False),
         ]
     )
-    inferer = SliceInferer((SIDE, SIDE), sw_batch_size=BATCH, spatial_dim=2)
+    inferer = SliceInferer(2, roi_size=(SIDE, SIDE), sw_batch_size=BATCH)
     network.eval()
     for name in names:
         case = way({"image": str(cases / f"{name}_ct.nii.gz")})

@@ -11,13 +11,8 @@ RECIPES = ("tiny", "fast", "accurate")
 
 
 def load_preset(name: str, group: click.Group, ctx: click.Context) -> dict[str, dict]:
-    """The defaults of a preset, a TOML file inside the package; see `load_defaults`.
-
-    A cross-validation trains as a single run does: what the preset says of `train` holds there.
-    """
-    path = Path(__file__).parents[1] / "presets" / f"{name}.toml"
-    sections = load_defaults(path, group, ctx)
-    return sections | {"crossval": sections["train"]}
+    """The defaults of a preset, a TOML file inside the package; see `load_defaults`."""
+    return load_defaults(Path(__file__).parents[1] / "presets" / f"{name}.toml", group, ctx)
 
 
 def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:
@@ -28,6 +23,9 @@ def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str,
 
 def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[str, dict]:
     """Read a TOML file as click's `default_map`.
+
+    A cross-validation trains as a single run does: what `[train]` says holds there, too, unless
+    `[crossval]` says otherwise.
 
     Args:
         path: sections are named after commands, keys after their long options, with hyphens
@@ -51,6 +49,8 @@ def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[st
                 f"{section!r}{_nearest(section, group.list_commands(ctx))}."
             )
         defaults[section] = _checked(values, command, f"[{section}] of {path}")
+    if "train" in defaults:
+        defaults["crossval"] = defaults["train"] | defaults.get("crossval", {})
     return defaults
 
 

@@ -1,8 +1,10 @@
 import json
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from liverseg_tf.cli.config import load_defaults
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.tiles.store import TileStore
 
@@ -46,6 +48,17 @@ def test_one_of_several_may_stand_alone(dataset, tmp_path):
     store = TileStore.open(tmp_path / "store")
     assert [window.level_hu for window in store.spec.windows] == [60]
     assert store.cases["phantom_000"]["source"]["correction"]["same_voxels"]
+
+
+def test_what_is_said_of_train_holds_for_crossval(tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text("[train]\nepochs = 3\nfrom = 'RUN'\nmirror = true\n[crossval]\nepochs = 2\n")
+    given = load_defaults(config, liverseg, click.Context(liverseg))
+    crossval = liverseg.get_command(click.Context(liverseg), "crossval")
+    arguments = [str(tmp_path), str(tmp_path / "CV")]
+    values = crossval.make_context("crossval", arguments, default_map=given["crossval"]).params
+    assert values["epochs"] == 2
+    assert values["mirror"]
 
 
 @pytest.mark.parametrize(

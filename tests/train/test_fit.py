@@ -95,7 +95,7 @@ def test_it_learns_blobs(blob_store, tmp_path):
 
 
 def test_a_wall_clock_budget_ends_the_run(blob_store, tmp_path):
-    settings = dataclasses.replace(TINY, minutes=0.2, steps_per_epoch=7)
+    settings = dataclasses.replace(TINY, minutes=0.05, steps_per_epoch=7)
     trained = train(blob_store, tmp_path / "run", settings)
     assert trained.steps >= 1
     assert _rows(tmp_path / "run")[-1]["dice_liver"]  # the end is validated, whatever was before

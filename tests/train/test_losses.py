@@ -95,7 +95,10 @@ def test_the_worst_voxels_count_as_much_as_a_region_is_found():
     entropies = -(truth * np.log(found) + (1 - truth) * np.log(1 - found)).reshape(-1, 2)
     dice = (2 * (truth * found).sum((0, 1, 2)) + 1) / ((truth + found).sum((0, 1, 2)) + 1)
     worst = np.sort(entropies, axis=0)[::-1][:20].mean(axis=0)
-    expected = (1 - dice + (1 - dice) * entropies.mean(axis=0) + dice * worst).mean()
+    inside = truth.reshape(-1, 2)
+    own = (entropies * inside).sum(axis=0) / inside.sum(axis=0)
+    first = entropies.mean(axis=0) + 0.03 * own
+    expected = (1 - dice + (1 - dice) * first + dice * worst).mean()
     total = float(losses.dice_and_top_cross_entropy(truth, _logits(found)))
     assert total == pytest.approx(expected, rel=1e-5)
 
@@ -112,6 +115,20 @@ def test_easy_voxels_are_let_go_once_a_region_is_found(margin, share):
         loss = losses.dice_and_top_cross_entropy(truth, logits)
     slopes = np.abs(tape.gradient(loss, logits).numpy())
     assert np.mean(slopes > 0.05 * slopes.max()) == pytest.approx(share)
+
+
+def test_a_tiny_region_is_not_given_up():
+    """That there is no tumour must not be the easiest answer of a network that knows none yet."""
+    truth = np.zeros((8, 64, 64, 1), np.float32)
+    truth[0, 30:34, 30:34] = 1  # a voxel in 2,000
+
+    def loss(name, probability):
+        logits = _logits(np.full_like(truth, probability))
+        return float(losses.LOSSES[name](truth, logits))
+
+    assert loss("dice-ce", 1e-4) < loss("dice-ce", 0.05)  # there it is
+    assert loss("dice-topk", 1e-4) > loss("dice-topk", 0.05)
+    assert loss("dice-topk", 0.5) > loss("dice-topk", 0.05)  # nor that it is everywhere
 
 
 def test_focal_tversky_by_its_formula():
