@@ -37,6 +37,7 @@ TASKS = {  # of the Decathlon: names, modality, labels
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """For `-n`: one process runs the tests that share costly fixtures, and slow ones begin first.
 

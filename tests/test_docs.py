@@ -41,10 +41,9 @@ def trained(tmp_path_factory, small_phantoms):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "short.toml").write_text(SHORT)
     small_phantoms(folder / "SET", 4)
-    for words in (["preprocess", "SET", "STORE", "--val", "0.25"], ["train", "STORE", "RUN"]):
-        command, *paths = words
-        paths = [str(folder / word) if word.isupper() else word for word in paths]
-        _invoke(["--config", str(folder / "short.toml"), command, *paths])
+    for line in ("preprocess SET STORE --val 0.25", "train STORE RUN --mirror"):
+        words = [str(folder / word) if word.isupper() else word for word in line.split()]
+        _invoke(["--config", str(folder / "short.toml"), *words])
     return folder
 
 

@@ -93,7 +93,8 @@ class Loop:
         now = self.standing
         self.journal.begin(self._kept.model)
         with Interrupt() as interrupt:
-            while self._share() < 1 and not self._waited_enough():
+            # one step at least: seconds that are too few for it still leave a run that predicts
+            while now.step == 0 or (self._share() < 1 and not self._waited_enough()):
                 if interrupt.asked:
                     self._save()
                     raise Interrupted
