@@ -8,4 +8,4 @@ prepare_environment test
 prepare_browser
 ruff check .
 ruff format --check .
-python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder "$@"
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -37,16 +37,8 @@ TASKS = {  # of the Decathlon: names, modality, labels
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """For `-n`: one process runs the tests that share costly fixtures, and slow ones begin first.
-
-    Those of a file do, and those of the exports.
-    """
-    for item in items:
-        path = item.path.relative_to(REPOSITORY / "tests")
-        exports = path.parts[0] == "serve" or path.name == "test_demo.py"
-        item.add_marker(pytest.mark.xdist_group("serve" if exports else str(path)))
+    """Slow tests begin first, so that two processes (`-n 2 --dist loadfile`) end together."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

@@ -90,18 +90,28 @@ def _find_half(run):
     (run / "run.json").write_text(json.dumps(record))
 
 
+@pytest.fixture(scope="session")
+def made():
+    """What `served` has made already, by kind: each takes some ten seconds."""
+    return {}
+
+
 @pytest.fixture(
-    scope="session",
     params=[
         pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
         for kind in (*NETWORKS, "demo")
     ],
 )
-def served(request, tmp_path_factory):
+def served(request, made, tmp_path_factory):
     """A run and its export, of each kind of network."""
+    if request.param not in made:
+        made[request.param] = _serve(request, tmp_path_factory.mktemp("served"))
+    return made[request.param]
+
+
+def _serve(request, folder):
     if request.param == "liver":
         return request.getfixturevalue("served_liver")
-    folder = tmp_path_factory.mktemp("served")
     if request.param == "demo":
         run = shutil.copytree(request.getfixturevalue("demo")[0] / "run", folder / "run")
         _find_half(run)
