@@ -64,7 +64,7 @@ def test_served_slices_equal_local_ones_voxel_for_voxel(served, grid, requests_o
 def test_masks_of_the_test_are_not_empty(served):
     labels, steps = _local(served.local, _volume(*GRIDS["fine"]))
     assert set(served.local.network.regions.written_labels) <= set(np.unique(labels))
-    assert len(np.unique(steps)) > 10
+    assert steps.min() < 100 < 150 < steps.max()
 
 
 def test_slices_of_other_spacings_in_one_batch_are_taken_one_by_one(served, requests_of):
