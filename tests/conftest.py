@@ -112,6 +112,12 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """A machine where commands start no processes, which take longer than the small cases do."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     """The folder of a short `liverseg demo`, and what it said."""

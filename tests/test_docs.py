@@ -10,6 +10,7 @@ from lessons import blocks_of, commands_of
 
 from liverseg_tf.cli.main import liverseg
 
+pytestmark = pytest.mark.usefixtures("one_core")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data_cache" / "README.md"])
 # what makes them short: one epoch of a few batches, small tiles

@@ -6,7 +6,7 @@ from liverseg_tf.train.draws import Draws
 from liverseg_tf.train.warp import warp_tiles
 
 CONTRASTS = (0.75, 1.25)
-MOST_BRIGHTNESS = 0.1  # of the range 0..1
+MOST_BRIGHTNESS = 0.2  # of the range 0..1, of which contrast agent adds about 0.12 to a liver
 GAMMA, GAMMAS = 0.5, (0.7, 1.5)
 NOISE, MOST_NOISE = 0.3, 0.06  # chance of a tile, standard deviation in the range 0..1
 BLUR, SIGMAS = 0.15, (0.5, 1.2)  # pixels

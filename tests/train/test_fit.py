@@ -23,7 +23,7 @@ from liverseg_tf.train.hardware import Hardware
 from liverseg_tf.train.interrupt import Interrupted
 from liverseg_tf.train.settings import TrainSettings
 
-TINY = TrainSettings(base_filters=4, depth=3, epochs=2, steps_per_epoch=5, batch_size=4, seed=3)
+TINY = TrainSettings(base_filters=4, depth=2, epochs=2, steps_per_epoch=5, batch_size=4, seed=3)
 
 
 def _weights(folder):
@@ -65,7 +65,7 @@ def test_a_run_holds_all_that_is_needed_to_predict(blob_store, tmp_path):
     read = RunRecord.read(tmp_path / "run")
     assert read.split == blob_store.split
     assert read.network.tiles == blob_store.spec
-    assert read.network.stride == 8
+    assert read.network.stride == 4
     tiles = np.zeros((1, 48, 48, 1), np.uint8)
     assert RunPredictor(tmp_path / "run").probabilities(tiles).shape == (1, 48, 48, 2)
 
@@ -148,7 +148,7 @@ def report(now):
     print(now.share, flush=True)
 store = TileStore.open(pathlib.Path(sys.argv[1]))
 settings = TrainSettings(
-    base_filters=4, depth=3, epochs=6, steps_per_epoch=3, batch_size=4, dropout=0.1, heads=2
+    base_filters=4, depth=2, epochs=6, steps_per_epoch=3, batch_size=4, dropout=0.1, heads=2
 )
 train(store, pathlib.Path(sys.argv[2]), settings, Way(report=report))
 """

@@ -36,7 +36,6 @@ truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.uint8)
 common = TrainSettings(base_filters=4, depth=2, batch_size=2)
 found = {}
 for name, changes in {
-    "plain": {},
     "topk": {"loss": "dice-topk", "heads": 2, "residual": True},
     "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2, "optimizer": "sgd"},
 }.items():
