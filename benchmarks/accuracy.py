@@ -22,7 +22,7 @@ from pathlib import Path
 from measure import print_hardware
 
 from liverseg_tf.ct.nifti import read_labels
-from liverseg_tf.evaluate.lits import LitsCase, score_lits_case, summarise_lits
+from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case, summarise_lits
 
 # with fewer cases to learn from, none is spared for validation
 ENOUGH_TO_VALIDATE = 8

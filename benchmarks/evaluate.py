@@ -52,9 +52,9 @@ def make_pair(work: Path) -> None:
         return
     from scipy import ndimage
 
-    from liverseg_tf.ct.box import bounding_box
+    from liverseg_tf.ct.bounding_box import bounding_box
     from liverseg_tf.ct.nifti import write_labels
-    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
+    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
 
     spec = PhantomSpec(shape=SHAPE, spacing_mm=SPACING, tumours=5, axes="LPS", oblique=0)
     _, truth = make_phantom(0, spec)
@@ -73,12 +73,12 @@ def make_pair(work: Path) -> None:
 def measure_ours(work: Path, repeats: int) -> dict[str, float]:
     from liverseg_tf.ct.nifti import read_labels
     from liverseg_tf.ct.regions import LIVER_REGIONS
-    from liverseg_tf.evaluate import distances as views
     from liverseg_tf.evaluate.cases import score_case, score_masks
-    from liverseg_tf.evaluate.lits import score_lits_case
+    from liverseg_tf.evaluate.metrics import distances as views
+    from liverseg_tf.evaluate.metrics.surface_distances import measure_surfaces
     from liverseg_tf.evaluate.pairs import Pair
-    from liverseg_tf.evaluate.scoring import Scoring
-    from liverseg_tf.evaluate.surface import measure_surfaces
+    from liverseg_tf.evaluate.protocols.lits import score_lits_case
+    from liverseg_tf.evaluate.protocols.scoring import Scoring
 
     files = [work / f"{name}.nii.gz" for name in ("truth", "prediction")]
     truth, prediction = map(read_labels, files)

@@ -64,10 +64,10 @@ def make_inputs(work: Path) -> None:
         return
     import numpy as np
 
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
     from liverseg_tf.ct.nifti import write_volume
-    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
     from liverseg_tf.ct.volume import Volume
+    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
 
     ct, truth = make_phantom(0, PhantomSpec(SHAPE, SPACING, axes="LPS", oblique=0))
     write_volume(work / "ct" / "ct.nii.gz", ct)
@@ -79,9 +79,9 @@ def make_inputs(work: Path) -> None:
     import_tensorflow()
     import keras
 
-    from liverseg_tf.tiles.network import NetworkSpec
-    from liverseg_tf.train.run import Run
-    from liverseg_tf.train.unet import UNetSpec, build_unet
+    from liverseg_tf.model.spec import NetworkSpec
+    from liverseg_tf.train.network.unet import UNetSpec, build_unet
+    from liverseg_tf.train.session.run_folder import Run
 
     keras.utils.set_random_seed(0)
     network, run = NetworkSpec(), Run.create(work / "run")
@@ -92,12 +92,12 @@ def make_inputs(work: Path) -> None:
 
 def measure_ours(work: Path, repeats: int) -> float:
     """Seconds of one CT in a process that has loaded the model."""
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.predict.batch import Output, predict_cases
-    from liverseg_tf.predict.run import RunPredictor
-    from liverseg_tf.predict.volume import Inference
+    from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
+    from liverseg_tf.predict.models.run import RunPredictor
+    from liverseg_tf.predict.segment_volume import Inference
 
     predictor = RunPredictor(work / "run")
     network, call = [], predictor.probabilities

@@ -21,9 +21,9 @@ import numpy as np
 from isal import igzip
 from measure import median_of, print_hardware, run_command
 
-from liverseg_tf.ct.phantom import PhantomSpec, write_phantoms
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.tiles.case import cut_case
+from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
+from liverseg_tf.tiles.case_tiles import cut_case
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage, stats
 
-from liverseg_tf.cli.tensorflow import import_tensorflow
+from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
 SEED = 5000  # of the first phantom that is predicted
 HARDER = {
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         run = options.run or train(Path(work), options.minutes)
         import_tensorflow()
-        from liverseg_tf.predict.run import RunPredictor
+        from liverseg_tf.predict.models.run import RunPredictor
 
         predictor = RunPredictor(run)
         rows = [row for case in range(options.cases) for row in measure_case(case, predictor)]
@@ -69,9 +69,9 @@ def train(work: Path, minutes: float) -> Path:
 def measure_case(case: int, predictor) -> list[tuple[str, float, float, float | None]]:
     """Region, Dice of the plain pass, Dice of the mean of both passes, quality; on the tiles."""
     from liverseg_tf.ct.orientation import Orientation, to_canonical
-    from liverseg_tf.ct.phantom import make_phantom
-    from liverseg_tf.predict.quality import THRESHOLD, Disagreement
-    from liverseg_tf.tiles.grid import TileGrid
+    from liverseg_tf.phantom.phantoms import make_phantom
+    from liverseg_tf.predict.agreement import THRESHOLD, Disagreement
+    from liverseg_tf.tiles.transform import TileGrid
 
     network = predictor.network
     image, labels = make_phantom(SEED + case)

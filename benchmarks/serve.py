@@ -42,11 +42,12 @@ def main() -> None:
 
 
 def measure_all(options: argparse.Namespace, work: Path) -> None:
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
-    from liverseg_tf.predict.run import RunPredictor, load_predictor
+    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
+    from liverseg_tf.predict.models.load import load_predictor
+    from liverseg_tf.predict.models.run import RunPredictor
 
     out = make_exports(options.run, options.store, work)
     keras_model = RunPredictor(options.run, "float32")
@@ -73,7 +74,7 @@ def measure_all(options: argparse.Namespace, work: Path) -> None:
 
 def make_exports(run: Path, store: Path, work: Path) -> dict[str, Path]:
     """A run in every form, by name."""
-    from liverseg_tf.serve.export import ExportSettings, export_run
+    from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 
     plain = ExportSettings("m", 1, "none", ("float16", "int8"), store, True)
     folders = {}

@@ -33,8 +33,8 @@ def measure_client(work: Path, local, image, repeats: int, name: str) -> dict[st
         batches of 4 slices, one at a time. REST is left out: the test's server takes seconds to
         write floats as text, which says nothing of the real one.
     """
-    from liverseg_tf.serve.address import ServerAddress
-    from liverseg_tf.serve.client import ServedModel
+    from liverseg_tf.serve.client.address import ServerAddress
+    from liverseg_tf.serve.client.served_model import ServedModel
 
     with serving(work, "grpc") as port:
         address = ServerAddress.parse(f"grpc://127.0.0.1:{port}/{name}")
@@ -46,7 +46,7 @@ def compare(predictors: dict, image, repeats: int, batches: int = 50) -> dict[st
     """See `measure_client`; the masks have to be the same."""
     import numpy as np
 
-    from liverseg_tf.predict.volume import predict_volume
+    from liverseg_tf.predict.segment_volume import predict_volume
 
     seconds = {name: [] for name in predictors}
     masks = {}

@@ -96,15 +96,16 @@ def result_of(command: list) -> dict:
 
 def measure_step(options: argparse.Namespace) -> dict:
     """Images a second of the learner that `liverseg train` uses."""
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
     import keras
     import numpy as np
 
-    from liverseg_tf.tiles.network import NetworkSpec
-    from liverseg_tf.train.fit import Way, make_learner
-    from liverseg_tf.train.hardware import choose_hardware
+    from liverseg_tf.model.spec import NetworkSpec
+    from liverseg_tf.train.learner.execution import Way
+    from liverseg_tf.train.learner.factory import make_learner
+    from liverseg_tf.train.learner.hardware import choose_hardware
     from liverseg_tf.train.settings import TrainSettings
 
     settings = TrainSettings(batch_size=options.batch)
@@ -197,8 +198,8 @@ def make_store(work: Path) -> None:
         return
     import numpy as np
 
-    from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
-    from liverseg_tf.tiles.case import cut_tiles
+    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
+    from liverseg_tf.tiles.case_tiles import cut_tiles
     from liverseg_tf.tiles.spec import TileSpec
     from liverseg_tf.tiles.store import TileStore
 
@@ -217,13 +218,13 @@ def make_store(work: Path) -> None:
 
 def measure_pipeline(work: Path) -> dict:
     """Slices a second that come out of `training_batches`."""
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
     from liverseg_tf.tiles.store import TileStore
-    from liverseg_tf.train.fit import network_of
-    from liverseg_tf.train.pipeline import training_batches
-    from liverseg_tf.train.sampling import BatchSampler
+    from liverseg_tf.train.data.pipeline import training_batches
+    from liverseg_tf.train.data.sampling import BatchSampler
+    from liverseg_tf.train.network.choose import network_of
     from liverseg_tf.train.settings import TrainSettings
 
     store, settings = TileStore.open(work / "store"), TrainSettings(mirror=True)
@@ -241,8 +242,10 @@ def measure_pipeline(work: Path) -> dict:
 
 def measure_waits(store, settings, sampler) -> float:
     """Share of a run's time in which the learner waits for its next batch."""
-    from liverseg_tf.train.fit import Way, make_learner, network_of
-    from liverseg_tf.train.pipeline import training_batches
+    from liverseg_tf.train.data.pipeline import training_batches
+    from liverseg_tf.train.learner.execution import Way
+    from liverseg_tf.train.learner.factory import make_learner
+    from liverseg_tf.train.network.choose import network_of
 
     learner = make_learner(network_of(store, settings), settings, Way())
     batches = learner.batches(lambda shards: training_batches(sampler, settings, 0, shards))

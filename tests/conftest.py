@@ -135,10 +135,10 @@ def built_run(tmp_path_factory):
     import keras  # most tests need none of it
 
     from liverseg_tf.ct.regions import LIVER_REGIONS
-    from liverseg_tf.tiles.network import NetworkSpec
+    from liverseg_tf.model.spec import NetworkSpec
     from liverseg_tf.tiles.spec import TileSpec
-    from liverseg_tf.train.run import Run
-    from liverseg_tf.train.unet import UNetSpec, build_unet
+    from liverseg_tf.train.network.unet import UNetSpec, build_unet
+    from liverseg_tf.train.session.run_folder import Run
 
     network = NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 3, 8)
     run = Run.create(tmp_path_factory.mktemp("built") / "run")

@@ -21,26 +21,26 @@ MAY_IMPORT = {
 }
 EVERYBODYS = {"errors", "atomic", "workers", "cluster", "__version__"}
 MAY_IMPORT_TENSORFLOW = {
-    "train/pipeline.py": {"tensorflow"},
-    "train/augment.py": {"tensorflow"},
-    "train/board.py": {"tensorflow"},
-    "train/draws.py": {"tensorflow"},
-    "train/hardware.py": {"tensorflow"},
-    "train/hosts.py": {"tensorflow"},
-    "train/jax_learner.py": {"jax"},
-    "train/tensorflow_learner.py": {"tensorflow"},
-    "train/warp.py": {"tensorflow"},
-    "cli/tensorflow.py": {"tensorflow"},
-    "predict/run.py": {"keras", "tensorflow"},
-    "predict/saved_model.py": {"tensorflow"},
-    "predict/litert.py": {"tensorflow"},
-    "serve/graph.py": {"tensorflow"},
-    "serve/images.py": {"tensorflow"},
-    "serve/signatures.py": {"tensorflow"},
-    "serve/warmup.py": {"tensorflow"},
-    "serve/quantize.py": {"keras", "tensorflow"},
-    "serve/convert.py": {"keras", "tensorflow"},
-    "serve/export.py": {"keras"},
+    "train/data/pipeline.py": {"tensorflow"},
+    "train/data/augmentation.py": {"tensorflow"},
+    "train/session/tensorboard.py": {"tensorflow"},
+    "train/data/random.py": {"tensorflow"},
+    "train/learner/hardware.py": {"tensorflow"},
+    "train/learner/hosts.py": {"tensorflow"},
+    "train/learner/jax_learner.py": {"jax"},
+    "train/learner/tensorflow_learner.py": {"tensorflow"},
+    "train/data/warp.py": {"tensorflow"},
+    "cli/shared/tensorflow.py": {"tensorflow"},
+    "predict/models/run.py": {"keras", "tensorflow"},
+    "predict/models/saved_model.py": {"tensorflow"},
+    "predict/models/litert.py": {"tensorflow"},
+    "serve/export/graph.py": {"tensorflow"},
+    "serve/export/png_images.py": {"tensorflow"},
+    "serve/export/signatures.py": {"tensorflow"},
+    "serve/export/warmup.py": {"tensorflow"},
+    "serve/export/quantize.py": {"keras", "tensorflow"},
+    "serve/export/convert.py": {"keras", "tensorflow"},
+    "serve/export/export_run.py": {"keras"},
 }
 
 
@@ -95,17 +95,17 @@ def test_modules_stay_short(module):
     [
         "import liverseg_tf.cli.main as m; m.liverseg(['--help'], standalone_mode=False)",
         "import liverseg_tf.tiles.preprocess, liverseg_tf.cli.preprocess",
-        "import liverseg_tf.tiles.estimate, liverseg_tf.dataset.summary, liverseg_tf.cli.check",
-        "import liverseg_tf.dataset.download, liverseg_tf.cli.download",
-        "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report, liverseg_tf.cli.evaluate",
-        "import liverseg_tf.evaluate.viewer, liverseg_tf.cli.view",
-        "import liverseg_tf.ct.phantom, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
-        "import liverseg_tf.serve.client, liverseg_tf.serve.grpc_channel, liverseg_tf.serve.rest, "
-        "liverseg_tf.serve.messages, grpc",
-        "import liverseg_tf.predict.cases, liverseg_tf.predict.run, liverseg_tf.cli.predict",
-        "import liverseg_tf.predict.spread, liverseg_tf.predict.outputs, liverseg_tf.serve.client",
-        "import liverseg_tf.predict.saved_model, liverseg_tf.predict.litert, "
-        "liverseg_tf.predict.onnx, liverseg_tf.cli.export",
+        "import liverseg_tf.tiles.estimate, liverseg_tf.dataset.check.summary, liverseg_tf.cli.check",
+        "import liverseg_tf.dataset.download.download_source, liverseg_tf.cli.download",
+        "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report.write_report, liverseg_tf.cli.evaluate",
+        "import liverseg_tf.evaluate.viewer.write_viewer, liverseg_tf.cli.view",
+        "import liverseg_tf.phantom.phantoms, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
+        "import liverseg_tf.serve.client.served_model, liverseg_tf.serve.client.grpc_transport, liverseg_tf.serve.client.rest_transport, "
+        "liverseg_tf.serve.client.messages, grpc",
+        "import liverseg_tf.predict.batch.find_images, liverseg_tf.predict.models.run, liverseg_tf.cli.predict",
+        "import liverseg_tf.predict.batch.parallel, liverseg_tf.predict.outputs.case_outputs, liverseg_tf.serve.client.served_model",
+        "import liverseg_tf.predict.models.saved_model, liverseg_tf.predict.models.litert, "
+        "liverseg_tf.predict.models.onnx, liverseg_tf.cli.export",
     ],
 )
 def test_tensorflow_is_not_imported_before_it_is_needed(code):

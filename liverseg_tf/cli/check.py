@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli.command import command, end_with
-from liverseg_tf.cli.data_options import (
+from liverseg_tf.cli.shared.command import command, end_with
+from liverseg_tf.cli.shared.data_options import (
     dataset_options,
     find_corrected_cases,
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.options import FOLDER, region, workers_options
-from liverseg_tf.cli.progress import progress
+from liverseg_tf.cli.shared.options import FOLDER, region, workers_options
+from liverseg_tf.cli.shared.progress import progress
 
 
 @command("check")
@@ -36,9 +36,9 @@ def check(ctx, dataset, regions, json, **options) -> None:
     will take. Regions are the labels of dataset.json where it has some and --region is not
     given. Exit code 1 where there are errors.
     """
-    from liverseg_tf.dataset.check import check_cases
-    from liverseg_tf.dataset.remarks import ERROR, WARNING, lines_of
-    from liverseg_tf.dataset.summary import summarise
+    from liverseg_tf.dataset.check.checks import check_cases
+    from liverseg_tf.dataset.check.remarks import ERROR, WARNING, lines_of
+    from liverseg_tf.dataset.check.summary import summarise
 
     spec, cases = tile_spec(options), find_corrected_cases(dataset, options)
     given = ctx.get_parameter_source("regions") != click.core.ParameterSource.DEFAULT
@@ -65,8 +65,8 @@ def check(ctx, dataset, regions, json, **options) -> None:
 
 
 def _expectation(dataset, regions, spec):
+    from liverseg_tf.dataset.check.rules import expect
     from liverseg_tf.dataset.description import describe
-    from liverseg_tf.dataset.judge import expect
 
     return expect(describe(dataset), regions, spec.percentiles is not None, spec.channel)
 
@@ -80,7 +80,7 @@ def _estimate(cases, checked, spec):
 def _print_table(figures, aside: bool) -> None:
     from rich.console import Console
 
-    from liverseg_tf.dataset.summary import summary_table
+    from liverseg_tf.dataset.check.summary import summary_table
 
     if figures:
         Console(stderr=aside).print(summary_table(figures))
@@ -104,7 +104,7 @@ def _write(path: Path, checked, figures, takes) -> None:
     from dataclasses import asdict
 
     from liverseg_tf.atomic import write_json
-    from liverseg_tf.dataset.summary import check_to_json
+    from liverseg_tf.dataset.check.summary import check_to_json
 
     found = check_to_json(checked, figures)
     found["estimate"] = None if takes is None else asdict(takes)

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from liverseg_tf.cli.command import command
+from liverseg_tf.cli.shared.command import command
 
 
 @command("completion")

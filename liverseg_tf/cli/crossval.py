@@ -5,10 +5,10 @@ import time
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.train_options import settings_and_way, train_options
 from liverseg_tf.cli.train import make_way, train_one
-from liverseg_tf.cli.train_options import settings_and_way, train_options
 
 
 @command("crossval")
@@ -34,11 +34,11 @@ def crossval(store, out, folds, **given) -> None:
     stores = [tiles.in_fold(f"{fold}/{folds}") for fold in range(1, folds + 1)]
     runs = [out / f"fold_{fold}" for fold in range(1, folds + 1)]
 
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.predict.crossval import cross_validate
-    from liverseg_tf.train.fit import is_finished
+    from liverseg_tf.predict.tuning.cross_validation import cross_validate
+    from liverseg_tf.train.session.resume import is_finished
 
     for fold, (run, of_fold) in enumerate(zip(runs, stores, strict=True), 1):
         if is_finished(run, of_fold, settings):

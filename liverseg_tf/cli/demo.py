@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
 
 # 3 mm and a narrow network are coarse for a patient and enough for these: two CPU cores finish
 # in minutes. In so short a run, strong augmentation and the worst voxels cost more than they bring.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli.command import command
-from liverseg_tf.cli.options import FOLDER
-from liverseg_tf.cli.progress import progress
+from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.options import FOLDER
+from liverseg_tf.cli.shared.progress import progress
 
 
 @command("download")
@@ -37,10 +37,10 @@ def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
     lits-part2 from Kaggle with your own token. An interrupted download is resumed by the same
     command. The data belong to their authors: mind the licence that is shown.
     """
-    from liverseg_tf.dataset.download import Progress
-    from liverseg_tf.dataset.download import download as run
-    from liverseg_tf.dataset.sources import SOURCES, find_source, mirror
-    from liverseg_tf.dataset.transfer import Patience
+    from liverseg_tf.dataset.download.download_source import Progress
+    from liverseg_tf.dataset.download.download_source import download as run
+    from liverseg_tf.dataset.download.http_download import Patience
+    from liverseg_tf.dataset.download.sources import SOURCES, find_source, mirror
 
     if listed:
         for source in SOURCES.values():

@@ -2,9 +2,9 @@
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command, complain, end_with
-from liverseg_tf.cli.progress import progress
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command, complain, end_with
+from liverseg_tf.cli.shared.progress import progress
 
 PROTOCOLS = ("default", "lits", "msd", "nnunet")
 
@@ -99,10 +99,10 @@ def evaluate(
     """
     from rich.console import Console
 
-    from liverseg_tf.evaluate.lits_tables import lits_table
-    from liverseg_tf.evaluate.scoring import Scoring
-    from liverseg_tf.evaluate.tables import score_table
-    from liverseg_tf.evaluate.versus import versus_table, write_versus
+    from liverseg_tf.evaluate.protocols.lits_tables import lits_table
+    from liverseg_tf.evaluate.protocols.scoring import Scoring
+    from liverseg_tf.evaluate.report.comparison import versus_table, write_versus
+    from liverseg_tf.evaluate.report.tables import score_table
 
     unset = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
     scoring = Scoring(protocol, None if unset else regions, tolerance, distances, compat)
@@ -153,8 +153,8 @@ def _written(out):
 
 
 def _report(evaluation, out, drawn: tuple[int, bool], mr: bool, channel: int | None):
-    from liverseg_tf.evaluate.overlay import ABDOMEN
-    from liverseg_tf.evaluate.report import ReportSpec, write_report
+    from liverseg_tf.evaluate.report.overlay import ABDOMEN
+    from liverseg_tf.evaluate.report.write_report import ReportSpec, write_report
 
     spec = ReportSpec(None if mr else ABDOMEN, *drawn, channel=channel)
     with progress("report", 1) as show:

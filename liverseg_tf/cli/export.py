@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
 
 
 @command("export")
@@ -41,14 +41,14 @@ def export(run, out, name, version, quantize, litert, calibrate, onnx) -> None:
     The model answers to tiles, to slices in HU of any size and spacing (window and resampling
     are in its graph) and to PNG files.
     """
-    from liverseg_tf.predict.run import RunRecord
+    from liverseg_tf.model.run_record import RunRecord
 
     RunRecord.read(run)
 
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.serve.export import ExportSettings, export_run
+    from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 
     name = name or Path(run).resolve().name
     settings = ExportSettings(name, version, quantize, tuple(litert), calibrate, onnx)

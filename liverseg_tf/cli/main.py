@@ -6,8 +6,14 @@ from pathlib import Path
 import click
 
 import liverseg_tf
-from liverseg_tf.cli.command import CONTEXT
-from liverseg_tf.cli.config import ORGANS, RECIPES, load_defaults, load_preset, merge_defaults
+from liverseg_tf.cli.shared.command import CONTEXT
+from liverseg_tf.cli.shared.config import (
+    ORGANS,
+    RECIPES,
+    load_defaults,
+    load_preset,
+    merge_defaults,
+)
 
 # the order in which data flows
 COMMANDS = (

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli.command import command
-from liverseg_tf.cli.progress import progress
+from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.progress import progress
 
 
 @command("phantom")
@@ -33,7 +33,7 @@ def phantom(out, count, seed, tumours, shape, spacing, organs, modality) -> None
     They vary in pose, spacing, file orientation and noise, and are made to look schematic:
     for demonstrations and tests, not for training a model for patients.
     """
-    from liverseg_tf.ct.phantom import PhantomSpec, write_phantoms
+    from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
 
     spec = PhantomSpec(
         shape=shape, spacing_mm=spacing, tumours=tumours, organs=organs, modality=modality

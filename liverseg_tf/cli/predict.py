@@ -2,10 +2,10 @@
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command, complain, end_with
-from liverseg_tf.cli.models import Models, paths_of
-from liverseg_tf.cli.progress import progress
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command, complain, end_with
+from liverseg_tf.cli.shared.models import Models, paths_of
+from liverseg_tf.cli.shared.progress import progress
 
 
 def _step(flag: str, *values: str, help: str):
@@ -101,9 +101,9 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     A mask has the shape, affine, orientation codes and units of its image. Masks that are
     there, made from the same image by the same model and settings, are kept.
     """
-    from liverseg_tf.predict.cases import find_images
-    from liverseg_tf.predict.ensemble import joint_network
-    from liverseg_tf.predict.memory import estimate
+    from liverseg_tf.predict.batch.find_images import find_images
+    from liverseg_tf.predict.batch.memory import estimate
+    from liverseg_tf.predict.models.ensemble import joint_network
 
     load = Models(
         paths_of(models),
@@ -139,7 +139,7 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
 
 
 def _steps(settings):
-    from liverseg_tf.predict.postprocess import PostProcessing
+    from liverseg_tf.model.postprocessing import PostProcessing
 
     names = ("threshold", "inside", "smooth_z", "likely", "largest", "fill_2d", "fill_3d")
     return PostProcessing(
@@ -148,10 +148,10 @@ def _steps(settings):
 
 
 def _output(out, steps, options):
-    from liverseg_tf.predict.batch import Output
-    from liverseg_tf.predict.outputs import Outputs
-    from liverseg_tf.predict.postprocess import PostProcessing
-    from liverseg_tf.predict.volume import Inference
+    from liverseg_tf.model.postprocessing import PostProcessing
+    from liverseg_tf.predict.batch.predict_cases import Output
+    from liverseg_tf.predict.outputs.case_outputs import Outputs
+    from liverseg_tf.predict.segment_volume import Inference
 
     return Output(
         out,
@@ -165,8 +165,8 @@ def _output(out, steps, options):
 
 
 def _run(images, load, output, workers, on_case):
-    from liverseg_tf.predict.batch import predict_cases
-    from liverseg_tf.predict.spread import predict_spread
+    from liverseg_tf.predict.batch.parallel import predict_spread
+    from liverseg_tf.predict.batch.predict_cases import predict_cases
 
     if workers is not None:
         return predict_spread(images, load, output, workers, on_case)
@@ -179,7 +179,7 @@ def _run(images, load, output, workers, on_case):
 
 
 def _chosen(images, side, part, records):
-    from liverseg_tf.dataset.part import Part
+    from liverseg_tf.dataset.dataset_part import Part
 
     if side is not None:
         # of several runs' sides, only what is on that side in all of them

@@ -2,15 +2,15 @@
 
 import click
 
-from liverseg_tf.cli.command import command, complain, end_with
-from liverseg_tf.cli.data_options import (
+from liverseg_tf.cli.shared.command import command, complain, end_with
+from liverseg_tf.cli.shared.data_options import (
     dataset_options,
     find_corrected_cases,
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.options import FOLDER, workers_options
-from liverseg_tf.cli.progress import progress
+from liverseg_tf.cli.shared.options import FOLDER, workers_options
+from liverseg_tf.cli.shared.progress import progress
 
 
 @command("preprocess")
@@ -43,7 +43,7 @@ def preprocess(dataset, store, **options) -> None:
     Cases that are in the store already, from unchanged files, are kept. The store records the
     split into training, validation and test patients.
     """
-    from liverseg_tf.dataset.part import Part
+    from liverseg_tf.dataset.dataset_part import Part
     from liverseg_tf.tiles.preprocess import Intake
     from liverseg_tf.tiles.preprocess import preprocess as run
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import FAILED, command, complain
-from liverseg_tf.cli.progress import progress
-from liverseg_tf.cli.train_options import settings_and_way, train_options
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import FAILED, command, complain
+from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.train_options import settings_and_way, train_options
 
 
 @command("train")
@@ -62,7 +62,7 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **gi
     if fold is not None:
         tiles = tiles.in_fold(fold)
 
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
     if show_batch is not None or show_network is not None:
@@ -70,7 +70,7 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **gi
         return
     way = make_way(ways, started, hosts)
     if dry_run:
-        from liverseg_tf.train.plan import plan
+        from liverseg_tf.train.preview.dry_run import plan
 
         for line in plan(tiles, settings, way):
             click.echo(line)
@@ -79,8 +79,8 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **gi
 
 
 def _show(tiles, settings, batch: Path | None, network: Path | None) -> None:
-    from liverseg_tf.train.diagram import show_network
-    from liverseg_tf.train.show import show_batch
+    from liverseg_tf.train.preview.network_diagram import show_network
+    from liverseg_tf.train.preview.preview_batch import show_batch
 
     for what, path, draw in (
         ("first batch", batch, show_batch),
@@ -93,12 +93,12 @@ def _show(tiles, settings, batch: Path | None, network: Path | None) -> None:
 
 def make_way(ways: dict, started: float, hosts: str | None = None):
     """How a run goes, from options of the command line; TensorFlow is there."""
-    from liverseg_tf.train.fit import Way
-    from liverseg_tf.train.hardware import choose_hardware
+    from liverseg_tf.train.learner.execution import Way
+    from liverseg_tf.train.learner.hardware import choose_hardware
 
     joined = None
     if hosts is not None:
-        from liverseg_tf.train.hosts import join_hosts
+        from liverseg_tf.train.learner.hosts import join_hosts
 
         joined = join_hosts(hosts)
     hardware = choose_hardware(ways["precision"], ways["compiled"])
@@ -109,8 +109,8 @@ def train_one(tiles, run, settings, way, tune: bool) -> None:
     """One run, with its progress and its end on the screen."""
     from dataclasses import replace
 
-    from liverseg_tf.train.fit import train as fit
-    from liverseg_tf.train.interrupt import Interrupted
+    from liverseg_tf.train.session.fit import train as fit
+    from liverseg_tf.train.session.interrupt import Interrupted
 
     try:
         with progress("train", 1) as show:
@@ -125,7 +125,7 @@ def train_one(tiles, run, settings, way, tune: bool) -> None:
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice.items())
     click.echo(f"{trained.steps} steps in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
     if tune and tiles.split["val"] and trained.written:
-        from liverseg_tf.predict.tune import tune_run
+        from liverseg_tf.predict.tuning.tune import tune_run
 
         click.echo(f"Post-processing: {tune_run(run, tiles).chosen}")
 

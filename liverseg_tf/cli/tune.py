@@ -2,8 +2,8 @@
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
 
 
 @command("tune")
@@ -15,16 +15,16 @@ def tune(run, store) -> None:
     They are written into RUN/run.json. A step is kept where it raises the Dice of its region and
     lowers no other region's. `liverseg predict` applies what is kept.
     """
-    from liverseg_tf.predict.run import RunRecord
+    from liverseg_tf.model.run_record import RunRecord
     from liverseg_tf.tiles.store import TileStore
 
     RunRecord.read(run)
     tiles = TileStore.open(store)
 
-    from liverseg_tf.cli.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.predict.tune import tune_run
+    from liverseg_tf.predict.tuning.tune import tune_run
 
     tuned = tune_run(run, tiles)
     for name, (before, after) in tuned.means().items():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from liverseg_tf.cli import options
-from liverseg_tf.cli.command import command
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
 
 
 @command("view")
@@ -41,7 +41,7 @@ def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> Non
     """
     from liverseg_tf.ct.nifti import read_labels, read_volume
     from liverseg_tf.errors import SettingsError
-    from liverseg_tf.evaluate.viewer import ViewerSpec, name_masks, write_viewer
+    from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, name_masks, write_viewer
 
     if names and len(names) != len(masks):
         raise SettingsError(

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from liverseg_tf.ct.box import bounding_box
+from liverseg_tf.ct.bounding_box import bounding_box
 
 
 @lru_cache(maxsize=64)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json
-from liverseg_tf.ct.correction import GridCorrection
-from liverseg_tf.ct.dicom import DicomSeries, holds_series
+from liverseg_tf.ct.dicom.series import DicomSeries, holds_series
+from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.dataset.dicom_cases import series_by_name

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from liverseg_tf.ct.dicom import DicomSeries, volume_series
+from liverseg_tf.ct.dicom.series import DicomSeries, volume_series
 from liverseg_tf.errors import LiverSegError
 
 

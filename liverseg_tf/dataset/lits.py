@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from liverseg_tf.ct.folder_walk import walk
 from liverseg_tf.ct.nifti import nifti_stem
-from liverseg_tf.ct.tree import walk
 
 LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)$", re.IGNORECASE)
 

@@ -1,6 +1,6 @@
 """A case's image and mask, read and corrected: the one place where cases become volumes."""
 
-from liverseg_tf.ct.correction import lacks_geometry
+from liverseg_tf.ct.grid_correction import lacks_geometry
 from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume, check_finite, check_same_grid

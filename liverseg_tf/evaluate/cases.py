@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.ct.box import bounding_box
+from liverseg_tf.ct.bounding_box import bounding_box
 from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
-from liverseg_tf.evaluate.lits import LitsCase, score_lits_case
 from liverseg_tf.evaluate.pairs import Pair, find_pairs
-from liverseg_tf.evaluate.scoring import Scoring, score_region
-from liverseg_tf.evaluate.tables import write_tables
+from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case
+from liverseg_tf.evaluate.protocols.scoring import Scoring, score_region
+from liverseg_tf.evaluate.report.tables import write_tables
 from liverseg_tf.workers import Workers, run_each, run_here
 
 OnCase = Callable[[str, int, int], None]

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.evaluate import distances, scores
-from liverseg_tf.evaluate.bootstrap import bootstrap_interval
-from liverseg_tf.evaluate.lits import LitsCase
+from liverseg_tf.evaluate.metrics import distances, overlap
+from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
+from liverseg_tf.evaluate.metrics.overlap import Overlap
 from liverseg_tf.evaluate.pairs import Pair
-from liverseg_tf.evaluate.scores import Overlap
-from liverseg_tf.evaluate.scoring import Scoring
+from liverseg_tf.evaluate.protocols.lits import LitsCase
+from liverseg_tf.evaluate.protocols.scoring import Scoring
 
 CONVENTIONS = MappingProxyType(
     {
@@ -31,7 +31,7 @@ class Row:
         case: its name.
         region: its name.
         overlap: the voxel counts; pooled over cases they give global scores.
-        scores: by the names of `scores.DEFINITIONS` and, where surfaces were measured,
+        scores: by the names of `overlap.DEFINITIONS` and, where surfaces were measured,
             `distances.DEFINITIONS`; NaN where undefined.
         grid_voxels: of the whole volume.
     """
@@ -95,7 +95,7 @@ class Evaluation:
         """The scores that its rows have, in the order of their definitions."""
         there = {name for row in self.rows for name in row.scores}
         measured = (name for name in distances.DEFINITIONS if name in there)
-        return (*scores.DEFINITIONS, *measured)
+        return (*overlap.DEFINITIONS, *measured)
 
     def rows_of(self, *, case: str | None = None, region: str | None = None) -> list[Row]:
         """The rows of a case, of a region, or of both."""

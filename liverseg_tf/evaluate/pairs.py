@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from liverseg_tf.ct.dicom import DicomSeries
+from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.dataset.cases import (
     case_name,
     find_cases,

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.predict.inputs import check_image, read_input
-from liverseg_tf.predict.postprocess import PostProcessing
-from liverseg_tf.predict.volume import Inference, Predictor, find_regions
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.predict.input_image import check_image, read_input
+from liverseg_tf.predict.models.predictor import Predictor
+from liverseg_tf.predict.segment_volume import Inference, find_regions
 
 
 def segment(
@@ -56,6 +57,6 @@ def segment(
 def _predictor(model) -> Predictor:
     if hasattr(model, "probabilities"):
         return model
-    from liverseg_tf.predict.run import load_predictor
+    from liverseg_tf.predict.models.load import load_predictor
 
     return load_predictor([model] if isinstance(model, str | Path) else list(model))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from liverseg_tf.ct.resample import PlaneResampler
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.check import Checked
-from liverseg_tf.dataset.measures import CaseMeasures
+from liverseg_tf.dataset.check.checks import Checked
+from liverseg_tf.dataset.check.measurements import CaseMeasures
+from liverseg_tf.dataset.check.remarks import ERROR
 from liverseg_tf.dataset.reading import read_case
-from liverseg_tf.dataset.remarks import ERROR
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.tiles.case import cut_tiles
+from liverseg_tf.tiles.case_tiles import cut_tiles
 from liverseg_tf.tiles.spec import TileSpec
 
 _RECORD_BYTES = 4096  # headers of an HDF5 file, and a case's record

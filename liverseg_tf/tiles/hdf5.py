@@ -9,7 +9,7 @@ import numpy as np
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.tiles.case import CaseTiles
+from liverseg_tf.tiles.case_tiles import CaseTiles
 
 SUFFIX = ".h5"
 

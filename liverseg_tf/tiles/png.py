@@ -8,7 +8,7 @@ from PIL import Image
 
 from liverseg_tf.atomic import read_json, replacing
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.tiles.case import CaseTiles
+from liverseg_tf.tiles.case_tiles import CaseTiles
 
 SUFFIX = ""
 MODES = {1: "L", 3: "RGB"}  # by the number of windows

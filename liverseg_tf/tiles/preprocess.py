@@ -8,12 +8,12 @@ from pathlib import Path
 
 from liverseg_tf.atomic import clear_partials
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.part import Part
+from liverseg_tf.dataset.dataset_part import Part
 from liverseg_tf.dataset.split import SplitRule, split_cases
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.tiles.case import cut_case, fingerprint
-from liverseg_tf.tiles.lock import holding, listing
+from liverseg_tf.tiles.case_tiles import cut_case, fingerprint
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.tiles.store_lock import holding, listing
 from liverseg_tf.workers import Processes, Workers, run_each
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import read_json, write_json
-from liverseg_tf.dataset.part import Part
+from liverseg_tf.dataset.dataset_part import Part
 from liverseg_tf.dataset.split import SplitRule, fold_split
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
-from liverseg_tf.tiles.case import CaseTiles
+from liverseg_tf.tiles.case_tiles import CaseTiles
 from liverseg_tf.tiles.spec import TileSpec
 
 FORMAT = 1
@@ -96,6 +96,28 @@ class TileStore:
                 f"was cut with {others[key]}: choose another folder, or --recut."
             )
         return self
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Checksum of the tiles by case name."""
+        return {name: case["checksum"] for name, case in (self.cases or {}).items()}
+
+    def check_unchanged(self, before: dict[str, str]) -> None:
+        """Check that the store still holds the tiles that a run began with.
+
+        Args:
+            before: `checksums` at that time.
+
+        Raises:
+            LiverSegError: naming the first case that is missing or differs.
+        """
+        for name, checksum in before.items():
+            if self.checksums.get(name) != checksum:
+                what = "other tiles of" if name in self.checksums else "no"
+                raise LiverSegError(
+                    f"Expected the store {self.folder} to stay as it was when the run began. "
+                    f"Received {what} case {name}."
+                )
 
     def in_fold(self, fold: str) -> "TileStore":
         """The same tiles, split for one fold of a cross-validation.

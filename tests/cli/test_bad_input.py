@@ -16,7 +16,7 @@ from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.tiles.case import checksum
+from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.store import TileStore
 
 GOOD = ("good_1", "good 2 with spaces", "Fälle-肝臓", "z.last")

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.dataset import check
+from liverseg_tf.dataset.check import checks
 from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.workers import run_here
@@ -32,7 +32,7 @@ def phantoms(tmp_path_factory):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Spares the start of processes in a test."""
-    for module in (check, preprocess):
+    for module in (checks, preprocess):
         monkeypatch.setattr(module, "run_each", lambda function, jobs, _: run_here(function, jobs))
 
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from liverseg_tf.cli.main import liverseg
-from liverseg_tf.dataset import sources
+from liverseg_tf.dataset.download import sources
 
 NAME = "Task09_Spleen"
 

@@ -3,8 +3,8 @@ import pytest
 from click.testing import CliRunner
 
 import liverseg_tf
-from liverseg_tf.cli import options
 from liverseg_tf.cli.main import COMMANDS, liverseg
+from liverseg_tf.cli.shared import options
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 
 

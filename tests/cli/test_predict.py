@@ -18,10 +18,10 @@ from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.train.run import Run
-from liverseg_tf.train.unet import UNetSpec, build_unet
+from liverseg_tf.train.network.unet import UNetSpec, build_unet
+from liverseg_tf.train.session.run_folder import Run
 
 
 @pytest.fixture(scope="module")

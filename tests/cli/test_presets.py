@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import liverseg_tf
-from liverseg_tf.cli.config import ORGANS, RECIPES, load_preset
 from liverseg_tf.cli.main import liverseg
-from liverseg_tf.dataset import check
+from liverseg_tf.cli.shared.config import ORGANS, RECIPES, load_preset
+from liverseg_tf.dataset.check import checks
 from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.workers import run_here
@@ -36,7 +36,7 @@ def _run(*arguments):
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     """Spares the start of processes in each test."""
-    for module in (check, preprocess):
+    for module in (checks, preprocess):
         monkeypatch.setattr(module, "run_each", lambda function, jobs, _: run_here(function, jobs))
 
 

@@ -135,7 +135,7 @@ def test_what_cannot_be_done_is_one_line_and_a_code(tmp_path, arguments, code, s
 
 def test_tensorflow_is_silent_and_onednn_is_on(tmp_path):
     code = (
-        "from liverseg_tf.cli.tensorflow import import_tensorflow; import_tensorflow();"
+        "from liverseg_tf.cli.shared.tensorflow import import_tensorflow; import_tensorflow();"
         "import os, keras; print(os.environ['TF_ENABLE_ONEDNN_OPTS'], keras.backend.backend())"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
@@ -148,7 +148,7 @@ def test_tensorflow_is_silent_and_onednn_is_on(tmp_path):
 
 def test_tensorflow_comes_without_plots_and_plots_can_be_drawn_later():
     code = (
-        "from liverseg_tf.cli.tensorflow import import_tensorflow; import_tensorflow();"
+        "from liverseg_tf.cli.shared.tensorflow import import_tensorflow; import_tensorflow();"
         "import sys, keras; print('matplotlib' in sys.modules);"
         "from matplotlib.figure import Figure; Figure().subplots()"
     )

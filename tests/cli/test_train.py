@@ -98,7 +98,7 @@ def test_a_cross_validation_is_a_model_and_keeps_what_is_there(data, tmp_path):
 
 
 def test_a_run_that_was_interrupted_goes_on(data, tmp_path, monkeypatch):
-    from liverseg_tf.train.loop import Loop
+    from liverseg_tf.train.session.loop import Loop
 
     step = Loop._step
     taken = []

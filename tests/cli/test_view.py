@@ -81,7 +81,7 @@ def test_what_cannot_be_shown(folder, arguments, code, says):
 
 
 def test_niivue_is_the_file_that_its_note_names():
-    assets = files("liverseg_tf.evaluate") / "assets"
+    assets = files("liverseg_tf") / "assets"
     stated = re.search(r"sha256: +(\w{64})", (assets / "niivue.txt").read_text())[1]
     assert hashlib.sha256((assets / "niivue.umd.js").read_bytes()).hexdigest() == stated
     assert "BSD 2-Clause" in (assets / "niivue.LICENSE.txt").read_text()

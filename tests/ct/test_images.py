@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liverseg_tf.ct.dicom import find_series
+from liverseg_tf.ct.dicom.series import find_series
 from liverseg_tf.ct.images import files_of, image_stem, read_image, read_label_image
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.errors import LiverSegError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from liverseg_tf.ct.dicom import DicomSeries
+from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.dataset.cases import find_cases, list_cases, recognise_layout

@@ -4,12 +4,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from liverseg_tf.ct.correction import GridCorrection
+from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.case_corrections import Corrections
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.dataset.corrections import Corrections
 from liverseg_tf.dataset.reading import guesses_geometry, read_case, read_volumes
 from liverseg_tf.errors import LiverSegError
 

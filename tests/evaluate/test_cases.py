@@ -11,7 +11,7 @@ from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.cases import evaluate_folder, score_masks
-from liverseg_tf.evaluate.scoring import Scoring
+from liverseg_tf.evaluate.protocols.scoring import Scoring
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml a voxel, RAS
 

@@ -5,7 +5,7 @@ import pytest
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.evaluate.evaluation import Evaluation, Row, summarise
-from liverseg_tf.evaluate.scores import Overlap, score_overlap
+from liverseg_tf.evaluate.metrics.overlap import Overlap, score_overlap
 
 LIVER = Overlap(10, 10, 10)
 

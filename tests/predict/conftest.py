@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
-from liverseg_tf.predict.postprocess import PostProcessing
-from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
 
 TURN = nib.eulerangles.euler2mat(0.2, -0.1, 0.15)

@@ -4,8 +4,8 @@ import pytest
 
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.predict import segment
-from liverseg_tf.predict.postprocess import PostProcessing
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import tensorflow as tf
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.predict.run import RunPredictor
-from liverseg_tf.serve.export import ExportSettings, export_run
-from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.predict.models.run import RunPredictor
+from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.train.run import Run
-from liverseg_tf.train.unet import UNetSpec, build_unet
+from liverseg_tf.train.network.unet import UNetSpec, build_unet
+from liverseg_tf.train.session.run_folder import Run
 
 NETWORKS = {
     "liver": NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 1, 4),

@@ -1,12 +1,12 @@
 import pytest
 
 from liverseg_tf.ct.intensity import PercentileRange, Window
-from liverseg_tf.ct.phantom import PhantomSpec, write_phantoms
-from liverseg_tf.dataset import check
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.check import check_cases
-from liverseg_tf.dataset.judge import Expectation
-from liverseg_tf.tiles.case import cut_case
+from liverseg_tf.dataset.check import checks
+from liverseg_tf.dataset.check.checks import check_cases
+from liverseg_tf.dataset.check.rules import Expectation
+from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
+from liverseg_tf.tiles.case_tiles import cut_case
 from liverseg_tf.tiles.estimate import estimate_store
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import TileStore
@@ -15,7 +15,9 @@ from liverseg_tf.workers import run_here
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
-    monkeypatch.setattr(check, "run_each", lambda function, jobs, workers: run_here(function, jobs))
+    monkeypatch.setattr(
+        checks, "run_each", lambda function, jobs, workers: run_here(function, jobs)
+    )
 
 
 def found_in(folder, shape=(20, 64, 64)):

@@ -11,13 +11,13 @@ import pytest
 from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
+from liverseg_tf.dataset.case_corrections import Corrections
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.corrections import Corrections
-from liverseg_tf.dataset.part import Part
+from liverseg_tf.dataset.dataset_part import Part
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import preprocess as stage
-from liverseg_tf.tiles.case import checksum
+from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.preprocess import Intake, preprocess
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import TileStore
@@ -234,8 +234,8 @@ def test_settings_are_checked_before_the_work(tmp_path, make_dataset, monkeypatc
 HOLD = """
 import sys
 from pathlib import Path
-from liverseg_tf.dataset.part import Part
-from liverseg_tf.tiles.lock import holding
+from liverseg_tf.dataset.dataset_part import Part
+from liverseg_tf.tiles.store_lock import holding
 
 with holding(Path(sys.argv[1]), Part.parse(sys.argv[2])):
     print("held", flush=True)

@@ -9,7 +9,7 @@ from PIL import Image
 from liverseg_tf.ct.intensity import Window
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
-from liverseg_tf.tiles.case import checksum, cut_tiles
+from liverseg_tf.tiles.case_tiles import checksum, cut_tiles
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import STORAGES, TileStore
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.tiles.case import cut_tiles
+from liverseg_tf.tiles.case_tiles import cut_tiles
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
 
@@ -49,11 +49,11 @@ import numpy as np
 import tensorflow as tf
 device = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
-from liverseg_tf.tiles.network import NetworkSpec
-from liverseg_tf.train.hardware import Hardware
-from liverseg_tf.train.hosts import Hosts, this_host
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.train.learner.hardware import Hardware
+from liverseg_tf.train.learner.hosts import Hosts, this_host
 from liverseg_tf.train.settings import TrainSettings
-from liverseg_tf.train.tensorflow_learner import TensorFlowLearner
+from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
 # AdamW would make whole steps of the rounding of gradients that are 0
 settings = TrainSettings(

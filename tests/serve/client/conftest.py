@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
-from liverseg_tf.predict.postprocess import PostProcessing
-from liverseg_tf.serve.patience import Patience
-from liverseg_tf.tiles.network import NetworkSpec
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.retry import Patience
 from liverseg_tf.tiles.spec import TileSpec
 
 STRIDE = 4

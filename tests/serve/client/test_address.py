@@ -1,7 +1,7 @@
 import pytest
 
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.serve.address import Access, ServerAddress, is_address, read_token
+from liverseg_tf.serve.client.address import Access, ServerAddress, is_address, read_token
 
 SECRET = "s3cr3t-t0ken"
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_labels
-from liverseg_tf.predict.batch import Output, predict_cases
+from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
 
 
 def predict(*arguments):

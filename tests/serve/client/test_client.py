@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.predict.volume import Inference, predict_volume
-from liverseg_tf.serve.address import Access, ServerAddress
-from liverseg_tf.serve.client import Sending, ServedModel
-from liverseg_tf.serve.patience import Patience
+from liverseg_tf.predict.segment_volume import Inference, predict_volume
+from liverseg_tf.retry import Patience
+from liverseg_tf.serve.client.address import Access, ServerAddress
+from liverseg_tf.serve.client.served_model import Sending, ServedModel
 
 TOKEN = "s3cr3t-t0ken"
 
@@ -263,7 +263,7 @@ def _renamed(record):
 
 
 def test_a_model_that_changed_in_a_pause_is_noticed(start, models, monkeypatch):
-    monkeypatch.setattr("liverseg_tf.serve.client._PAUSE_S", 0.0)
+    monkeypatch.setattr("liverseg_tf.serve.client.served_model._PAUSE_S", 0.0)
     with start(models) as server, _model(server) as model:
         model.probabilities(_tiles(1))
         models.after = lambda signature, outputs: (

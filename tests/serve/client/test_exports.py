@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.nifti import read_volume, write_volume
-from liverseg_tf.ct.phantom import PhantomSpec, make_phantom
+from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
 from liverseg_tf.predict.api import segment
-from liverseg_tf.predict.batch import Output, predict_cases
-from liverseg_tf.serve.address import ServerAddress
-from liverseg_tf.serve.client import ServedModel
+from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
+from liverseg_tf.serve.client.address import ServerAddress
+from liverseg_tf.serve.client.served_model import ServedModel
 
 
 @pytest.fixture(params=["grpc", "rest"])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.serve.address import ServerAddress
-from liverseg_tf.serve.client import Sending, ServedModel
-from liverseg_tf.serve.patience import Patience
+from liverseg_tf.retry import Patience
+from liverseg_tf.serve.client.address import ServerAddress
+from liverseg_tf.serve.client.served_model import Sending, ServedModel
 
 COUNT, IN_FLIGHT, SHAPE = 1000, 8, (8, 12)
 MALFORMED = {

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from liverseg_tf.serve import messages
+from liverseg_tf.serve.client import messages
 
 TYPES = {FieldDescriptor.TYPE_ENUM: FieldDescriptor.TYPE_INT32}  # the same bytes
 

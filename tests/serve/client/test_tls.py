@@ -8,8 +8,8 @@ import pytest
 import trustme
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.serve.address import Access, ServerAddress
-from liverseg_tf.serve.client import ServedModel
+from liverseg_tf.serve.client.address import Access, ServerAddress
+from liverseg_tf.serve.client.served_model import ServedModel
 
 TOKEN = "s3cr3t-t0ken"
 

@@ -1,0 +1,172 @@
+"""A phantom's frame: its build, and the tissues around the organs, painted one over the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from liverseg_tf.phantom.shapes import Points, column, ellipsoid, join, meet, superellipse, tube
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tissue's shape.
+
+    Args:
+        tissue: its name in the table of values.
+        depth: gives mm below the surface, positive inside.
+        box: lowest and highest (x, y, z) in mm; None for everywhere.
+        label: what the label map says there; None leaves it as it is.
+        core: a second tissue, and how many mm below the surface it begins.
+    """
+
+    tissue: str
+    depth: Callable[[Points], np.ndarray]
+    box: tuple[Vector, Vector] | None = None
+    label: int | None = 0
+    core: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a patient is built, in mm; the cavity is what the muscles enclose."""
+
+    cavity: tuple[float, float]
+    wall: float
+    fat: float
+    liver: float
+    dome: float
+    tilt: float
+    lean: float
+    gap: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Build":
+        """A random build."""
+        return cls(
+            cavity=(rng.uniform(126, 140), rng.uniform(86, 97)),
+            wall=rng.uniform(9, 14),
+            fat=rng.uniform(7, 26),
+            liver=rng.uniform(0.82, 0.96),
+            dome=rng.uniform(78, 92),
+            tilt=rng.uniform(0.5, 0.68),
+            lean=rng.uniform(-10, 14),
+            gap=rng.uniform(-0.6, 0.8),
+        )
+
+
+def with_body_depths(points: Points, build: Build) -> Points:
+    """Add the depths that many parts share: cavity, abdomen (below the diaphragm) and liver."""
+    width, thickness = build.cavity
+    cavity = superellipse(points, build.cavity)
+    upper = Points(np.maximum(points.z + 10, 0), points.y, points.x)
+    right = ellipsoid(upper, (-55, 4, 0), (width - 48, thickness, build.dome))
+    left = ellipsoid(upper, (58, 6, 0), (width - 52, thickness - 2, build.dome - 12))
+    middle = ellipsoid(upper, (0, 0, 0), (70, thickness - 4, build.dome - 26))
+    abdomen = join(join(right, left, 12), middle, 12)
+    points = points.with_depth("cavity", cavity).with_depth("abdomen", abdomen)
+    return points.with_depth("liver", _liver(points, build))
+
+
+def _liver(points: Points, build: Build) -> np.ndarray:
+    size = build.liver
+    top = build.dome + 2 - 90 * size
+    right = ellipsoid(points, (-63, 2, top), (80 * size, 92 * size, 90 * size))
+    left = ellipsoid(points, (12 + build.lean, -40, 22), (78 * size, 38 * size, 42 * size))
+    below = np.array([build.tilt, 0.3, -0.8])
+    below = (below / np.linalg.norm(below)).astype(np.float32)
+    face = 20 + 0.6 * build.lean - (below[0] * points.x + below[1] * points.y + below[2] * points.z)
+    back = -column(points, (10, 64), (56, 54))
+    lobes = meet(join(right, left, 25), face, 22)
+    lobes = meet(lobes, back, 12) + 5 * points.depths["ripple"]
+    inside = np.minimum(points.depths["abdomen"] - 0.5, points.depths["cavity"] - build.gap)
+    return meet(lobes, inside, 3)
+
+
+def frame_parts(rng: np.random.Generator, build: Build) -> list[Part]:
+    """Skin to lungs: fat, muscles, peritoneal fat, heart, lungs and diaphragm."""
+    pitch, slant, phase = rng.uniform(24, 30), rng.uniform(0.4, 0.65), rng.uniform(0, 30)
+    heart = (rng.uniform(8, 20), rng.uniform(-32, -20), build.dome + 8)
+    size = rng.uniform(0.9, 1.1)
+
+    def rim(points: Points) -> np.ndarray:
+        return points.depths["cavity"] + build.wall + build.fat * (1 + points.depths["ripple"])
+
+    def lungs(points: Points) -> np.ndarray:
+        chest = np.minimum(points.depths["cavity"] - 2, -3.5 - points.depths["abdomen"])
+        return np.minimum(np.minimum(chest, points.z + 10), -column(points, (4, 40), (34, 60)))
+
+    def ribs(points: Points) -> np.ndarray:
+        place = (points.z + slant * points.y + phase) % pitch - pitch / 2
+        ring = points.depths["cavity"] + build.wall * 0.5
+        depth = 5 - np.sqrt(ring**2 + (0.75 * place) ** 2)
+        ends = np.minimum(points.y + 62, points.z - 0.8 * points.y + 70)
+        return np.minimum(depth, np.minimum(ends, np.abs(points.x) - 22))
+
+    def heart_depth(points: Points) -> np.ndarray:
+        whole = ellipsoid(points, heart, (60 * size, 52 * size, 48 * size))
+        return np.minimum(whole, -2.0 - points.depths["abdomen"])
+
+    def diaphragm(points: Points) -> np.ndarray:
+        shell = 1.8 - np.abs(points.depths["abdomen"] + 1.8)
+        return np.minimum(np.minimum(shell, points.depths["cavity"] + 1), points.z + 12)
+
+    cavity_box = ((-150, -110, -14), (150, 110, 300))
+    return [
+        Part("fat", rim),
+        Part("muscle", lambda points: points.depths["cavity"] + build.wall),
+        Part("fat", lambda points: points.depths["cavity"]),
+        Part("bone", ribs),
+        Part("lung", lungs, cavity_box),
+        Part("diaphragm", diaphragm, cavity_box),
+        Part("heart", heart_depth, ((-80, -110, 0), (100, 60, 200))),
+    ]
+
+
+def spine_parts(rng: np.random.Generator, build: Build) -> list[Part]:
+    """Back muscles, psoas, vertebrae with discs and canal, aorta and vena cava."""
+    back, phase = build.cavity[1] - 38, rng.uniform(0, 35)
+    radius = rng.uniform(18, 22)
+
+    def upright(x: float, y: float, radii: tuple[float, float]) -> Callable:
+        def depth(points: Points) -> np.ndarray:
+            return column(points, (x, y), radii)
+
+        return depth
+
+    def bodies(points: Points) -> np.ndarray:
+        disc = np.abs((points.z + phase) % 35 - 17.5)
+        return np.minimum(upright(0, back, (radius * 1.1, radius))(points), 14.0 - disc)
+
+    def arch(points: Points) -> np.ndarray:
+        wings = upright(0, back + 24, (36, 6))(points)
+        ring = upright(0, back + 26, (16, 13))(points)
+        process = upright(0, back + 42, (4.5, 18))(points)
+        gap = 9 - np.abs((points.z + phase) % 35 - 17.5)
+        return np.maximum(np.maximum(ring, process), np.minimum(wings, gap))
+
+    def psoas(points: Points) -> np.ndarray:
+        sides = Points(points.z, points.y, np.abs(points.x))
+        return ellipsoid(sides, (34, back + 4, -130), (20, 22, 100))
+
+    def low_high(half: float) -> tuple[Vector, Vector]:
+        return ((-half, back - 30, -400), (half, back + 75, 400))
+
+    back_muscle = upright(0, back + 42, (74, 26))
+    cava = np.array([[-16, back - 26, -300], [-18, back - 26, -60], [-22, back - 36, 60]])
+    cava = np.vstack([cava, [-12, back - 44, 100]]).astype(np.float32)
+    aorta = np.array([[6, back - 27, -300], [10, back - 28, 300]], np.float32)
+    return [
+        Part("muscle", psoas, ((-60, back - 30, -240), (60, back + 40, -20))),
+        Part("muscle", back_muscle, low_high(80)),
+        Part("bone", arch, low_high(40)),
+        Part("canal", upright(0, back + 26, (10, 8)), low_high(12)),
+        Part("disc", upright(0, back, (radius * 1.1, radius)), low_high(30)),
+        Part("bone", bodies, low_high(30), core=("marrow", 2.5)),
+        Part("aorta", lambda points: tube(points, aorta, (11, 11)), low_high(30)),
+        Part(
+            "cava", lambda points: tube(points, cava, (12, 12)), ((-40, -60, -400), (10, 80, 115))
+        ),
+    ]

@@ -1,0 +1,156 @@
+"""Window and in-plane resampling as TensorFlow ops, so that a server takes raw slices.
+
+`ct/resample.py`, `ct/intensity.py` and `tiles/transform.py` define what is done here; sums are taken in
+the same order and precision, so that a served slice equals a local one to the last bit. Only
+core ops are used, which any TensorFlow Serving has.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from liverseg_tf.tiles.transform import LARGEST_SIDE
+
+_NEGLIGIBLE = 1e-7
+
+
+class Plane(NamedTuple):
+    """Native slices and the network's grid over the same field of view.
+
+    Args:
+        source: (2,) int32, rows and columns of the native slices.
+        target: (2,) int32, rows and columns at the network's spacing.
+        ratio: (2,) float64, target spacing over native spacing.
+    """
+
+    source: tf.Tensor
+    target: tf.Tensor
+    ratio: tf.Tensor
+
+    @classmethod
+    def of(cls, slices: tf.Tensor, spacing_mm: tf.Tensor, target_mm: float | None) -> "Plane":
+        """The plane of slices; what can't be one is refused by the graph.
+
+        Args:
+            slices: (batch, rows, cols, n).
+            spacing_mm: (2,) float64, (row, col).
+            target_mm: spacing of the network's tiles; None keeps the native one.
+        """
+        source = tf.shape(slices)[1:3]
+        valid = tf.reduce_all(tf.math.is_finite(spacing_mm) & (spacing_mm > 0))
+        message = "Expected a spacing above 0 mm along rows and columns. Received:"
+        check = tf.debugging.Assert(valid, [message, spacing_mm])
+        with tf.control_dependencies([check]):
+            ratio = tf.ones(2, tf.float64) if target_mm is None else target_mm / spacing_mm
+        one = tf.constant(1, tf.float64)
+        target = tf.maximum(one, tf.round(tf.cast(source, tf.float64) / ratio))
+        largest = tf.reduce_max(tf.concat([target, tf.cast(source, tf.float64)], 0))
+        message = f"Expected slices of 1 to {LARGEST_SIDE} pixels a side. Received, then at mm:"
+        valid = (largest <= LARGEST_SIDE) & (tf.reduce_min(source) > 0)
+        with tf.control_dependencies([tf.debugging.Assert(valid, [message, source, spacing_mm])]):
+            return cls(source, tf.cast(target, tf.int32), tf.identity(ratio))
+
+    @property
+    def inverse(self) -> "Plane":
+        """The way back to the native slices."""
+        return Plane(self.target, self.source, 1 / self.ratio)
+
+
+def resample(slices: tf.Tensor, plane: Plane) -> tf.Tensor:
+    """Resample slices: rows, then columns, as `PlaneResampler.apply`.
+
+    Args:
+        slices: (batch, rows, cols, n) float32 of the plane's source shape.
+        plane: the way.
+
+    Returns:
+        (batch, rows, cols, n) float32 of its target shape.
+    """
+    for axis in (0, 1):
+        taps = _taps(plane.source[axis], plane.target[axis], plane.ratio[axis])
+        # then columns are lines of their own, which are copied at once, and at last rows again
+        slices = tf.transpose(_weighted_sum(slices, *taps), [0, 2, 1, 3])
+    return slices
+
+
+def window(slices: tf.Tensor, lower: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Map windows to 0..255 in whole steps, as `to_uint8`.
+
+    Args:
+        slices: (batch, rows, cols, context) float32, HU or MR units.
+        lower: (batch, windows) float32, what becomes 0.
+        scale: (batch, windows) float32, steps for each unit.
+
+    Returns:
+        (batch, rows, cols, context * windows) float32, whole numbers.
+    """
+    lower, scale = lower[:, None, None, None], scale[:, None, None, None]
+    values = (slices[..., None] - lower) * scale + 0.5
+    values = tf.floor(tf.minimum(tf.maximum(values, 0.0), 255.0))
+    channels = slices.shape[-1] * lower.shape[-1]
+    return tf.reshape(values, tf.concat([tf.shape(slices)[:3], [channels]], 0))
+
+
+def pad(tiles: tf.Tensor, stride: int) -> tf.Tensor:
+    """Zeros below and to the right, up to the next multiple of the stride."""
+    missing = -tf.shape(tiles)[1:3] % stride
+    return tf.pad(tiles, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)])
+
+
+def label(
+    probabilities: tf.Tensor, labels: Sequence[int], thresholds: Sequence[float]
+) -> tf.Tensor:
+    """A label map; where regions overlap, the later one is written, as `Regions.labels_of`.
+
+    Args:
+        probabilities: (batch, rows, cols, regions) float32.
+        labels: the one that is written for each region.
+        thresholds: above which a voxel is in each region.
+
+    Returns:
+        (batch, rows, cols) uint8.
+    """
+    mask = tf.zeros(tf.shape(probabilities)[:3], tf.uint8)
+    for region, (value, threshold) in enumerate(zip(labels, thresholds, strict=True)):
+        found = probabilities[..., region] > threshold
+        mask = tf.where(found, tf.constant(value, tf.uint8), mask)
+    return mask
+
+
+def _taps(source: tf.Tensor, target: tf.Tensor, ratio: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The entries of `resampling_matrix`: indices and weights, (target, taps) each."""
+    width = tf.maximum(tf.constant(1, tf.float64), ratio)
+    lengths = tf.cast(source, tf.float64), tf.cast(target, tf.float64)
+    places = tf.range(lengths[1], dtype=tf.float64) - (lengths[1] - 1) / 2
+    centres = places * ratio + (lengths[0] - 1) / 2
+    centres = tf.minimum(tf.maximum(centres, tf.constant(0, tf.float64)), lengths[0] - 1)
+    # just those that the triangle covers: each costs a pass over the slices
+    first = tf.cast(tf.floor(centres - width), tf.int32) + 1
+    taps = first[:, None] + tf.range(tf.cast(tf.math.ceil(2 * width), tf.int32))
+    weights = 1 - tf.abs(tf.cast(taps, tf.float64) - centres[:, None]) / width
+    inside = (taps >= 0) & (taps < source) & (weights > 0)
+    weights = tf.where(inside, weights, tf.zeros_like(weights))
+    weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
+    weights = tf.where(weights > _NEGLIGIBLE, weights, tf.zeros_like(weights))
+    return tf.clip_by_value(taps, 0, source - 1), tf.cast(weights, tf.float32)
+
+
+def _weighted_sum(slices: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Of rows, tap after tap as scipy adds them: a matrix product rounds otherwise."""
+
+    def add(tap, total):
+        rows = tf.gather(slices, indices[:, tap], axis=1)
+        return tap + 1, total + weights[:, tap, None, None] * rows
+
+    given, (target, count) = tf.shape(slices), tf.unstack(tf.shape(indices))
+    static = [None, None, None, slices.shape[-1]]
+    start = tf.zeros([given[0], target, given[2], slices.shape[-1]])
+    _, total = tf.while_loop(
+        lambda tap, total: tap < count,
+        add,
+        (0, start),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape(static)),
+        parallel_iterations=1,
+    )
+    return total

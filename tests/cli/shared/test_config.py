@@ -1,0 +1,106 @@
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.cli.shared.config import load_defaults
+from liverseg_tf.tiles.store import TileStore
+
+
+def _run(*arguments):
+    return CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    assert _run("phantom", tmp_path / "set", "--count", 2, "--shape", 6, 48, 48).exit_code == 0
+    return tmp_path / "set"
+
+
+def test_a_file_gives_defaults_and_the_command_line_wins(dataset, tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text(
+        "[preprocess]\nspacing = 4\ntile = '64'\nwindow = [[40, 400], [60, 160]]\nval = 0.5\n"
+        "test = 0\n[train]\nsteps-per-epoch = 3\nbatch_size = 2\n"
+    )
+    done = _run("--config", config, "preprocess", dataset, tmp_path / "store", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    store = TileStore.open(tmp_path / "store")
+    assert store.spec.spacing_mm == 4
+    assert store.spec.tile_shape == (64, 64)
+    assert [window.level_hu for window in store.spec.windows] == [40, 60]
+    assert len(store.split["val"]) == 1
+    done = _run(
+        "--config", config, "preprocess", dataset, tmp_path / "other", "--spacing", "native"
+    )
+    assert done.exit_code == 0, done.output
+    resolved = json.loads((tmp_path / "other" / "store.json").read_text())
+    assert resolved["spec"]["spacing_mm"] is None
+
+
+def test_one_of_several_may_stand_alone(dataset, tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text("[preprocess]\nwindow = [60, 160]\nsame-voxels = 'phantom_*'\ntile = 64\n")
+    done = _run("--config", config, "preprocess", dataset, tmp_path / "store", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    store = TileStore.open(tmp_path / "store")
+    assert [window.level_hu for window in store.spec.windows] == [60]
+    assert store.cases["phantom_000"]["source"]["correction"]["same_voxels"]
+
+
+def test_what_is_said_of_train_holds_for_crossval(tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text("[train]\nepochs = 3\nfrom = 'RUN'\nmirror = true\n[crossval]\nepochs = 2\n")
+    given = load_defaults(config, liverseg, click.Context(liverseg))
+    crossval = liverseg.get_command(click.Context(liverseg), "crossval")
+    arguments = [str(tmp_path), str(tmp_path / "CV")]
+    values = crossval.make_context("crossval", arguments, default_map=given["crossval"]).params
+    assert values["epochs"] == 2
+    assert values["mirror"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("window = [60]", "a list of 2 values for 'window'"),
+        ("window = [[60, 160], 5]", "Received 5"),
+        ("percentiles = 5", "a list of 2 values for 'percentiles'"),
+        ("tile = [64, 64]", "one value for 'tile'"),
+        ("orientation = [['a=LPS']]", "one value for 'orientation'"),
+    ],
+)
+def test_a_list_of_another_form_is_told(tmp_path, setting, says):
+    config = tmp_path / "my.toml"
+    config.write_text(f"[preprocess]\n{setting}\n")
+    done = _run("--config", config, "preprocess", tmp_path, tmp_path / "store")
+    assert done.exit_code == 2, done.output
+    assert says in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[trian]\nepochs = 3\n", "did you mean 'train'"),
+        ("[train]\nepoch = 3\n", "did you mean 'epochs'"),
+        ("[train]\nepochs = {a = 1}\n", "Expected a value for 'epochs'"),
+        ("epochs = 3\n", "Expected sections named after commands"),
+        ("[train\n", "Expected a TOML file"),
+        ("[train]\nepochs = 'many'\n", "'many' is not a valid integer"),
+        ("[train]\nepochs = 0\n", "0 is not in the range"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told(tmp_path, text, says):
+    config = tmp_path / "my.toml"
+    config.write_text(text)
+    done = _run("--config", config, "train", tmp_path, tmp_path / "run")
+    assert done.exit_code == 2
+    assert says in " ".join(done.output.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_file_is_told(tmp_path):
+    done = _run("--config", tmp_path / "none.toml", "train", tmp_path, tmp_path / "run")
+    assert done.exit_code == 2
+    assert "Expected a TOML file" in " ".join(done.output.split())

@@ -1,0 +1,402 @@
+"""Each finding has a file that triggers it, and a clean data set triggers none."""
+
+import json
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.nifti import read_volume, write_labels, write_volume
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.case_corrections import Corrections
+from liverseg_tf.dataset.cases import Case, find_cases
+from liverseg_tf.dataset.check import checks
+from liverseg_tf.dataset.check.checks import check_cases
+from liverseg_tf.dataset.check.rules import Expectation, expect
+from liverseg_tf.dataset.description import describe
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom, write_phantoms
+from liverseg_tf.workers import run_here
+
+CLEAN = PhantomSpec(shape=(12, 56, 56), spacing_mm=(22, 8, 8), axes="LPS", oblique=0, tumours=2)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    return [make_phantom(seed, CLEAN) for seed in (3, 4, 5)]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Spares the start of processes in each test."""
+    monkeypatch.setattr(
+        checks, "run_each", lambda function, jobs, workers: run_here(function, jobs)
+    )
+
+
+@pytest.fixture
+def write(tmp_path, phantoms):
+    """A function: writes the clean cases a, b and c, of which c is changed, and checks them."""
+
+    def written(change=lambda image, mask: (image, mask), expected=None, **corrections):
+        for name, volumes in zip("abc", phantoms, strict=True):
+            image, mask = change(*volumes) if name == "c" else volumes
+            write_volume(tmp_path / f"images/{name}.nii", image)
+            if mask is not None:
+                write_volume(tmp_path / f"masks/{name}.nii", mask)
+        cases = Corrections(**corrections).apply(find_cases(tmp_path))
+        return check_cases(cases, expected or Expectation())
+
+    return written
+
+
+def values(function):
+    """A change of the image's values alone."""
+
+    def change(image, mask):
+        return Volume(np.ascontiguousarray(function(image.array)), image.affine), mask
+
+    return change
+
+
+def labels(function):
+    def change(image, mask):
+        return image, Volume(function(mask.array.copy()), mask.affine)
+
+    return change
+
+
+def only(checked, severity, kind, text):
+    """One remark beside notes on the padding, about case c."""
+    (remark,) = (remark for remark in checked.remarks if remark.kind != "padding")
+    assert (remark.severity, remark.kind, remark.case) == (severity, kind, "c")
+    assert text in remark.text
+    assert "\n" not in str(remark)
+    return remark
+
+
+def test_a_clean_data_set(write):
+    checked = write()
+    assert {remark.kind for remark in checked.remarks} <= {"padding"}
+    assert list(checked.measures) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("axes", ["RAS", "SPR", "LAI"])
+def test_any_file_order_is_clean(tmp_path, axes):
+    spec = PhantomSpec(shape=CLEAN.shape, spacing_mm=CLEAN.spacing_mm, axes=axes, tumours=1)
+    write_phantoms(tmp_path, 2, 10, spec)
+    checked = check_cases(find_cases(tmp_path), Expectation())
+    assert {remark.severity for remark in checked.remarks} <= {"note"}
+
+
+def test_the_real_ct_is_clean(shared_data):
+    folder = shared_data / "Task03_Liver"
+    expected, about = expect(describe(folder), None, False, None)
+    assert about == []
+    assert expected.regions.names == ("liver", "cancer")
+    checked = check_cases(find_cases(folder), expected)
+    assert [remark.kind for remark in checked.remarks] == ["padding"]
+    (measures,) = checked.measures.values()
+    assert measures.shape == (75, 512, 512)
+    assert measures.labels[1] * measures.voxel_ml == pytest.approx(1360, rel=0.01)
+
+
+def test_a_real_ct_whose_liver_is_cut(shared_data):
+    folder = shared_data / "totalsegmentator_example"
+    case = Case("c", folder / "ct.nii.gz", folder / "liver_auto.nii.gz")
+    checked = check_cases([case], Expectation(Expectation().regions))
+    kinds = {remark.kind: remark.text for remark in checked.remarks}
+    assert kinds == {
+        "cut liver": "liver cut off at the highest slice",
+        "no tumour": "no tumour (label 2)",
+    }
+
+
+@pytest.mark.parametrize("flips", [(0, "S", "left"), (1, "P", "front"), (2, "S", "below")])
+def test_a_real_ct_that_is_mirrored(shared_data, tmp_path, flips):
+    axis, _, word = flips
+    folder = shared_data / "Task03_Liver"
+    image = read_volume(folder / "imagesTr/liver_0.nii.gz")
+    mask = read_volume(folder / "labelsTr/liver_0.nii.gz")
+    for name, volume in (("images", image), ("masks", mask)):
+        array = np.ascontiguousarray(np.flip(volume.array, 2 - axis)[:, ::4, ::4])
+        coarse = Volume(array, volume.affine @ np.diag([4, 4, 1, 1]))
+        write_volume(tmp_path / name / "c.nii", coarse)
+    (remark,) = (r for r in _check(tmp_path).remarks if r.kind == "orientation")
+    assert word in remark.text
+    axes = remark.text.rstrip("?").split()[-1]
+    cases = Corrections([f"c={axes}"]).apply(find_cases(tmp_path))
+    kinds = {remark.kind for remark in check_cases(cases, Expectation()).remarks}
+    assert "orientation" not in kinds, "the proposed orientation settles it"
+
+
+def _check(folder):
+    return check_cases(find_cases(folder), Expectation())
+
+
+@pytest.mark.parametrize(
+    ("function", "severity", "text"),
+    [
+        (lambda a: np.clip((a + 200) // 2, 0, 255).astype(np.uint8), "error", "8-bit picture"),
+        (lambda a: a.astype(np.int8), "error", "8-bit picture"),
+        (lambda a: np.clip(a, -200, 250), "error", "clipped to a window"),
+        (lambda a: np.clip(a, -1024, 100), "warning", "clipped at 100 HU"),
+        (lambda a: np.maximum(a, -1024) + 1024, "error", "intercept left out"),
+        (lambda a: a + 1024, "error", "intercept left out"),
+        (lambda a: a - 1024, "error", "wrong intercept"),
+        (lambda a: (a / 1000).astype(np.float32), "error", "normalised"),
+        (lambda a: np.where(a < -400, -400 - np.arange(a.size).reshape(a.shape) % 97, a)
+            .astype(np.int16), "warning", "no air"),
+    ],
+)  # fmt: skip
+def test_values_that_are_no_hu(write, function, severity, text):
+    checked = write(values(function))
+    only(checked, severity, "values", text)
+
+
+@pytest.mark.parametrize("change", [lambda a: a * 0 + 7, lambda a: a * np.float32(np.nan)])
+def test_an_image_without_contrast(write, change):
+    kinds = {remark.kind: remark for remark in write(values(change)).remarks}
+    assert "one value everywhere" in kinds["contrast"].text
+    assert "values" not in kinds
+
+
+def test_a_few_nan(write):
+    def spoil(array):
+        array = array.astype(np.float32)
+        array[3, 3] = np.nan
+        return array
+
+    only(write(values(spoil)), "error", "not finite", "0.15 % of the voxels")
+
+
+def test_a_missing_intercept_behind_padding(write):
+    def shift(array):
+        array = np.maximum(array, -1024) + 1024
+        array[:, 0] = -2000
+        return array
+
+    checked = write(values(shift))
+    (remark,) = (remark for remark in checked.remarks if remark.severity != "note")
+    assert (remark.severity, remark.kind) == ("error", "values")
+    assert "HU: intercept left out?" in remark.text
+
+
+def test_padding_is_a_note(write):
+    def pad(array):
+        array = array.copy()
+        array[:, 0] = -3024
+        return array
+
+    checked = write(values(pad))
+    assert ("note", "c") in {(r.severity, r.case) for r in checked.remarks if r.kind == "padding"}
+
+
+def test_mr_needs_no_hu(tmp_path):
+    write_phantoms(tmp_path, 2, 0, PhantomSpec(shape=(8, 48, 48), modality="mr"))
+    description = describe(tmp_path)
+    assert not description.is_ct
+    expected, (remark,) = expect(description, None, False, None)
+    assert (remark.severity, remark.case) == ("warning", None)
+    assert "--percentiles" in remark.text
+    assert expect(description, None, True, None)[1] == []
+    assert not expected.has_hu
+    kinds = {remark.kind for remark in check_cases(find_cases(tmp_path), expected).remarks}
+    assert not kinds & {"values", "orientation", "padding"}
+
+
+def test_a_header_without_geometry(write):
+    def drop(image, mask):
+        return [Volume(volume.array, np.eye(4)) for volume in (image, mask)]
+
+    remarks = {remark.kind: remark for remark in write(drop).remarks}
+    assert remarks["geometry"].severity == "error"
+    assert "--spacing-of" in remarks["geometry"].text
+    # identity is RAS, the phantom is LPS: what the anatomy says is the right orientation
+    assert "its axes are LPS?" in remarks["orientation"].text
+    spacing = ",".join(map(str, CLEAN.spacing_mm[::-1]))
+    checked = write(drop, orientations=["c=LPS"], spacings=[f"c={spacing}"])
+    assert {remark.kind for remark in checked.remarks} <= {"padding"}
+
+
+@pytest.mark.parametrize(
+    ("axis", "axes", "reason"),
+    [(0, "RPS", "liver on the left"), (1, "LAS", "spine in front"), (2, "LPI", "lungs below")],
+)
+def test_a_mirrored_case(write, axis, axes, reason):
+    def mirror(image, mask):
+        return [
+            volume.with_array(np.ascontiguousarray(np.flip(volume.array, 2 - axis)))
+            for volume in (image, mask)
+        ]
+
+    remark = only(write(mirror), "warning", "orientation", reason)
+    assert remark.text.endswith(f"its axes are {axes}?")
+    assert remark.text.count(",") == 0
+    checked = write(mirror, orientations=[f"c={axes}"])
+    assert {remark.kind for remark in checked.remarks} <= {"padding"}
+
+
+@pytest.mark.parametrize(
+    ("factors", "text"),
+    [((1, 1, 0.1), "slice spacing 2.2 mm"), ((0.3, 0.3, 1), "in-plane spacing 2.4 mm")],
+)
+def test_spacing_outliers(write, factors, text):
+    def rescale(image, mask):
+        affine = image.affine @ np.diag([*factors, 1])
+        return [Volume(volume.array, affine) for volume in (image, mask)]
+
+    spacing = [r for r in write(rescale).remarks if r.kind == "spacing"]
+    assert [(r.case, r.severity) for r in spacing] == [("c", "warning")]
+    assert text in spacing[0].text
+
+
+def test_a_mask_of_another_grid(write):
+    def shift(image, mask):
+        return image, Volume(mask.array, nib.affines.from_matvec(mask.affine[:3, :3], (90, 0, 0)))
+
+    only(write(shift), "error", "grid", "--same-voxels")
+    assert write(shift, same_voxels=["c"]).count("error") == 0
+
+    def crop(image, mask):
+        return image, Volume(mask.array[1:], mask.affine)
+
+    only(write(crop), "error", "grid", "shapes")
+
+
+def test_a_case_without_a_mask(write):
+    only(write(lambda image, mask: (image, None)), "error", "no mask", "no mask")
+
+
+def binary(array):
+    return np.where(array > 0, 255, 0).astype(np.uint8)
+
+
+def unknown(array):
+    array[array == 2] = 9
+    array[5, 28, 20] = 2
+    return array
+
+
+@pytest.mark.parametrize(
+    ("function", "severity", "kind", "text"),
+    [
+        (binary, "error", "labels", "label 255 alone, expected labels 1, 2 (a mask of 0 and 255?)"),
+        (unknown, "warning", "labels", "unknown label 9 (known: labels 1, 2)"),
+        (lambda a: a * 0, "warning", "empty", "mask is empty"),
+        (lambda a: np.minimum(a, 1), "note", "no tumour", "no tumour (label 2)"),
+    ],
+)
+def test_labels(write, function, severity, kind, text):
+    only(write(labels(function)), severity, kind, text)
+
+
+def test_labels_that_a_description_names_are_known(write):
+    expected = Expectation(labels=(1, 2, 9))
+    assert write(labels(unknown), expected).count("warning") == 0
+
+
+def test_the_first_region_is_missed_more_than_the_others(write):
+    from liverseg_tf.ct.regions import Regions
+
+    expected = Expectation(Regions({"spleen": (3,), "liver": (1, 2)}))
+    warnings = [r for r in write(expected=expected).remarks if r.severity == "warning"]
+    assert [(r.case, r.text) for r in warnings] == [(n, "no spleen (label 3)") for n in "abc"]
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.99999])
+def test_labels_stored_as_floats(write, fraction):
+    checked = write(labels(lambda a: (a * np.float32(fraction)).astype(np.float32)))
+    if fraction == 0.5:
+        only(checked, "error", "unreadable", "whole numbers as labels")
+    else:  # rounded: they are what is meant
+        assert {remark.kind for remark in checked.remarks} <= {"padding"}
+
+
+@pytest.mark.parametrize(
+    ("place", "face"),
+    [
+        ((0, 20, 20), "lowest slice"),
+        ((-1, 20, 20), "highest slice"),
+        ((5, 0, 20), "front edge"),
+        ((5, -1, 20), "back edge"),
+        ((5, 20, 0), "right edge"),
+        ((5, 20, -1), "left edge"),
+    ],
+)
+def test_a_region_at_the_border(write, place, face):
+    def touch(array):
+        array[place] = 1
+        return array
+
+    only(write(labels(touch)), "warning", "cut liver", f"liver cut off at the {face}")
+
+
+def test_one_image_under_two_names(write, phantoms):
+    remark = only(write(lambda *_: phantoms[0]), "error", "duplicate", "the very voxels of a")
+    assert remark.case == "c"
+
+
+@pytest.mark.parametrize("broken", ["image", "mask"])
+def test_unreadable_files_and_the_order_of_the_findings(tmp_path, write, broken):
+    write(labels(lambda a: np.minimum(a, 1)))
+    path = tmp_path / f"{broken}s/b.nii"
+    path.write_bytes(path.read_bytes()[:-100])
+    checked = _check(tmp_path)
+    first = checked.remarks[0]
+    assert (first.severity, first.kind, first.case) == ("error", "unreadable", "b")
+    assert "truncated" in first.text
+    assert "b.nii" in first.text
+    assert list(checked.measures) == ["a", "c"]
+    order = [remark.severity for remark in checked.remarks]
+    assert order == sorted(order, key=["error", "warning", "note"].index)
+
+
+def test_a_sheared_grid(write):
+    def shear(image, mask):
+        header = nib.Nifti1Header()
+        header.set_data_shape(image.array.shape[::-1])
+        affine = image.affine.copy()
+        affine[0, 2] = 5
+        header.set_sform(affine, code=1)
+        return Volume(image.array, image.affine, header), mask
+
+    only(write(shear), "error", "unreadable", "sheared")
+
+
+def test_a_worker_that_dies(write, monkeypatch):
+    def died(function, jobs, workers):
+        died = LiverSegError("Expected a worker to end its work. Received none: it died")
+        yield from ((index, died if index == 2 else function(jobs[index])) for index in (2, 1, 0))
+
+    monkeypatch.setattr(checks, "run_each", died)
+    checked = write()
+    only(checked, "error", "unreadable", "it died")
+    assert list(checked.measures) == ["a", "b"]
+
+
+def test_every_case_is_told_as_it_ends(tmp_path, phantoms):
+    write_volume(tmp_path / "images/a.nii", phantoms[0][0])
+    seen = []
+    check_cases(find_cases(tmp_path), Expectation(), on_case=seen.append)
+    assert seen == ["a"]
+
+
+def test_a_channel(tmp_path, phantoms):
+    image, mask = phantoms[0]
+    both = np.stack([image.array.T, image.array.T[::-1]], -1)
+    os.makedirs(tmp_path / "images")
+    nib.save(nib.Nifti1Image(both, image.affine), tmp_path / "images/a.nii")
+    write_labels(tmp_path / "masks/a.nii", mask)
+    assert "--channel" in _check(tmp_path).remarks[0].text
+    assert check_cases(find_cases(tmp_path), Expectation(channel=0)).count("error") == 0
+
+
+@pytest.mark.parametrize(
+    "content", [{"labels": {"liver": "1"}}, {"labels": ["liver"]}, {"modality": ["CT"]}]
+)
+def test_a_description_that_is_none(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(LiverSegError, match=r"^Expected labels and modality .* Received"):
+        describe(tmp_path)

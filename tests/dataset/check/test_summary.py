@@ -1,0 +1,94 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from rich.console import Console
+
+from liverseg_tf.ct.nifti import write_volume
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.cases import find_cases
+from liverseg_tf.dataset.check import checks
+from liverseg_tf.dataset.check.checks import check_cases
+from liverseg_tf.dataset.check.remarks import Remark, in_order, lines_of
+from liverseg_tf.dataset.check.rules import Expectation
+from liverseg_tf.dataset.check.summary import check_to_json, summarise, summary_table
+from liverseg_tf.workers import run_here
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(
+        checks, "run_each", lambda function, jobs, workers: run_here(function, jobs)
+    )
+
+
+def test_figures_by_hand(tmp_path):
+    for name, slices, liver_hu, tumour in (("a", 2, 50, 0), ("b", 4, 70, 3), ("c", 8, 90, 1)):
+        image = np.full((slices, 10, 10), -1000, np.int16)
+        labels = np.zeros(image.shape, np.uint8)
+        labels[0, :4, :5] = 1
+        image[labels == 1] = liver_hu
+        labels[0, 0, :tumour] = 2
+        affine = np.diag([-0.5, -1, 10, 1])
+        write_volume(tmp_path / f"images/{name}.nii", Volume(image, affine))
+        write_volume(tmp_path / f"masks/{name}.nii", Volume(labels, affine))
+    checked = check_cases(find_cases(tmp_path), Expectation())
+    rows = {figure.name: figure for figure in summarise(checked, Expectation())}
+
+    def row(name):
+        figure = rows[name]
+        return figure.cases, figure.lowest, figure.middle, figure.highest
+
+    assert row("slices") == (3, 2, 4, 8)
+    assert row("slice spacing, mm") == (3, 10, 10, 10)
+    assert row("in-plane spacing, mm") == (3, 1, 1, 1)
+    assert row("HU at 50 %") == (3, -1000, -1000, -1000)
+    assert row("liver, ml") == pytest.approx((3, 0.1, 0.1, 0.1))  # 20 voxels of 5 cubic mm
+    assert row("liver, median HU") == (3, 50, 70, 90)
+    assert row("tumour, ml") == pytest.approx((2, 0.005, 0.01, 0.015))
+    assert row("tumour, median HU") == (2, 70, 80, 90)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary_table(list(rows.values())))
+    assert "liver, median HU" in console.export_text()
+
+
+def test_the_order_and_the_lines():
+    remarks = [
+        Remark("note", "padding", "c10", "padding"),
+        Remark("warning", "cut", "c2", "cut"),
+        Remark("note", "padding", "c2", "padding"),
+        Remark("note", "no tumour", "c2", "no tumour"),
+        Remark("error", "grid", "c10", "two\nlines"),
+        Remark("error", "grid", "c2", "grid"),
+        Remark("warning", "modality", None, "MR"),
+    ]
+    assert [remark.case for remark in in_order(remarks)[:4]] == ["c2", "c10", None, "c2"]
+    assert lines_of(remarks) == [
+        "error: c2: grid",
+        "error: c10: two lines",
+        "warning: data set: MR",
+        "warning: c2: cut",
+        "note: 2 cases, from c2 on: padding",
+        "note: c2: no tumour",
+    ]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.data(),
+    hnp.array_shapes(min_dims=3, max_dims=3, max_side=5),
+    st.sampled_from([np.int16, np.uint8, np.float32]),
+)
+def test_whatever_is_in_a_file_is_judged_and_told_as_json(tmp_path, data, shape, dtype):
+    image = data.draw(hnp.arrays(dtype, shape))
+    labels = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 3)))
+    for folder, array in (("images", image), ("masks", labels)):
+        write_volume(tmp_path / folder / "a.nii", Volume(array, np.diag([-1.0, -1.0, 3.0, 1.0])))
+    checked = check_cases(find_cases(tmp_path), Expectation())
+    assert all("Unexpected" not in remark.text for remark in checked.remarks)
+    found = check_to_json(checked, summarise(checked, Expectation()))
+    json.dumps(found, allow_nan=False)

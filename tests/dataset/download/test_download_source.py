@@ -1,0 +1,261 @@
+import hashlib
+import io
+import os
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from liverseg_tf.dataset.cases import find_cases
+from liverseg_tf.dataset.download.download_source import Progress, download
+from liverseg_tf.dataset.download.http_download import Patience
+from liverseg_tf.dataset.download.sources import SOURCES, find_source, mirror
+from liverseg_tf.errors import LiverSegError, SettingsError
+
+HASTY = Patience(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
+SPLEEN = SOURCES["Task09_Spleen"]
+
+
+@pytest.fixture
+def task(tmp_path, make_dataset):
+    """A small Task09_Spleen as a tar."""
+    make_dataset(tmp_path / "made" / SPLEEN.name, "msd")
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as tar:
+        tar.add(tmp_path / "made" / SPLEEN.name, SPLEEN.name)
+    return memory.getvalue()
+
+
+@pytest.fixture
+def spleen(serve, task):
+    """A server and a source that it serves."""
+    server = serve(task)
+    source = replace(SPLEEN, url=server.url, md5=hashlib.md5(task).hexdigest())
+    return server, source
+
+
+def zip_of(folder, *patterns):
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for pattern in patterns:
+            for path in folder.glob(pattern):
+                archive.write(path, path.relative_to(folder))
+    return memory.getvalue()
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def check_refused(source, folder, *words):
+    with pytest.raises(LiverSegError) as caught:
+        download(source, folder, HASTY)
+    message = str(caught.value)
+    assert message.startswith("Expected ")
+    assert "Received" in message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+    assert not (folder / source.folder).exists()
+    return message
+
+
+def test_a_task_appears_and_a_second_run_does_nothing(spleen, tmp_path):
+    server, source = spleen
+    stages = {}
+    progress = Progress(on_bytes=lambda stage, done, total: stages.update({stage: (done, total)}))
+    raw = tmp_path / "raw"
+    assert download(source, raw, HASTY, progress=progress) == raw / SPLEEN.name
+    assert files(raw / SPLEEN.name) == files(tmp_path / "made" / SPLEEN.name)
+    assert len(find_cases(raw / SPLEEN.name)) == 3
+    assert [path.name for path in raw.iterdir()] == [SPLEEN.name]
+    assert list(stages) == ["download", "checksum", "extract"]
+    assert all(done == total > 0 for done, total in stages.values())
+    assert download(source, raw, HASTY) is None
+    assert len(server.requests) == 1
+
+
+def test_it_is_resumed_and_the_same_in_the_end(spleen, tmp_path):
+    server, source = spleen
+    server.acts = [server.cut(5000), server.say(500), server.say(500)]
+    check_refused(source, tmp_path / "raw", "kept for the next run")
+    assert files(tmp_path / "raw") == [
+        f"{SPLEEN.name}.tar.partial",
+        f"{SPLEEN.name}.tar.partial.json",
+    ]
+    download(source, tmp_path / "raw", HASTY)
+    assert server.ranges()[-1] == "bytes=5000-"
+    assert files(tmp_path / "raw" / SPLEEN.name) == files(tmp_path / "made" / SPLEEN.name)
+
+
+def test_wrong_bytes_are_removed_and_not_resumed(spleen, tmp_path):
+    server, source = spleen
+    right, server.body = server.body, server.body[:-1] + b"x"
+    check_refused(source, tmp_path / "raw", "Expected MD5", "It was removed")
+    assert files(tmp_path / "raw") == []
+    server.body = right
+    download(source, tmp_path / "raw", HASTY)
+    assert server.ranges() == [None, None]
+
+
+def test_the_archive_is_kept_on_request_and_used_again(spleen, tmp_path):
+    server, source = spleen
+    download(source, tmp_path, HASTY, keep_archive=True)
+    archive = tmp_path / f"{SPLEEN.name}.tar"
+    assert archive.read_bytes() == server.body
+    os.rename(tmp_path / SPLEEN.name, tmp_path / "moved")
+    notes = []
+    download(source, tmp_path, HASTY, progress=Progress(on_note=notes.append))
+    assert files(tmp_path / SPLEEN.name) == files(tmp_path / "moved")
+    assert len(server.requests) == 1
+    assert len(notes) == 1
+    assert archive.is_file()
+
+
+def test_a_wrong_archive_of_the_user_s_own_is_not_removed(spleen, tmp_path):
+    _, source = spleen
+    archive = tmp_path / f"{SPLEEN.name}.tar"
+    archive.write_bytes(b"mine")
+    check_refused(source, tmp_path, "Expected MD5")
+    assert archive.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_hostile_archive_leaves_nothing_outside(serve, tmp_path, checked):
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(f"{SPLEEN.name}/dataset.json"))
+        tar.addfile(tarfile.TarInfo(f"{SPLEEN.name}/../../evil"))
+    server = serve(memory.getvalue())
+    md5 = hashlib.md5(server.body).hexdigest() if checked else None
+    check_refused(replace(SPLEEN, url=server.url, md5=md5), tmp_path / "raw", "plain names")
+    kept = [f"{SPLEEN.name}.tar.partial", f"{SPLEEN.name}.tar.partial.json"] if checked else []
+    assert files(tmp_path) == [f"raw/{name}" for name in kept]
+
+
+def test_an_archive_of_something_else(serve, tmp_path):
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(f"{SPLEEN.name}/readme.txt"))
+    server = serve(memory.getvalue())
+    source = replace(SPLEEN, url=server.url, md5=None)
+    check_refused(source, tmp_path / "raw", "layout msd", "none", "It was removed")
+    assert files(tmp_path / "raw") == []
+
+
+def test_what_a_killed_run_extracted_is_swept_away(spleen, tmp_path):
+    _, source = spleen
+    leftover = tmp_path / "raw" / f".partial-0123abcd-{SPLEEN.name}"
+    leftover.mkdir(parents=True)
+    (leftover / "half").touch()
+    download(source, tmp_path / "raw", HASTY)
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == [SPLEEN.name]
+
+
+def test_two_runs_at_once(spleen, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    _, source = spleen
+    with open(tmp_path / f".{SPLEEN.name}.tar.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        check_refused(source, tmp_path, "another run")
+    assert download(source, tmp_path, HASTY) is not None
+
+
+def test_a_folder_that_cannot_be_written(spleen, tmp_path):
+    _, source = spleen
+    (tmp_path / "raw").touch()
+    check_refused(source, tmp_path / "raw", "Expected to write")
+
+
+@pytest.fixture
+def kaggle(serve, tmp_path, make_dataset, monkeypatch):
+    """Both parts of LiTS, on a server that hands out redirects to another one."""
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KAGGLE_USERNAME", "me")
+    monkeypatch.setenv("KAGGLE_KEY", "s3cret")
+    made = make_dataset(tmp_path / "made", "lits", 4)
+    bodies = (
+        zip_of(made, "segmentations/*", "volume_pt1/volume-[01].nii"),
+        zip_of(made, "volume_pt1/volume-[23].nii"),
+    )
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        storage, api = serve(body), serve(b"")
+        api.acts = [api.say(302, Location=storage.url + "?signature=abc") for _ in range(9)]
+        parts.append((api, storage, replace(SOURCES[f"lits-part{number}"], url=api.url)))
+    return parts
+
+
+def test_both_parts_of_lits_are_one_data_set(kaggle, tmp_path):
+    for api, storage, source in kaggle:
+        storage.acts = [storage.cut(3000)]
+        download(source, tmp_path / "raw", HASTY)
+        assert storage.ranges() == [None, "bytes=3000-"]
+        assert all(h["Authorization"] == "Basic bWU6czNjcmV0" for _, h in api.requests)
+        assert not any("Authorization" in headers for _, headers in storage.requests)
+    cases = find_cases(tmp_path / "raw" / "LiTS", "lits")
+    assert [case.name for case in cases] == [f"volume-{n}" for n in range(4)]
+    for case in cases:
+        assert case.image.is_file()
+        assert case.mask.is_file()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_kaggle_refuses(kaggle, tmp_path, status):
+    api, _, source = kaggle[0]
+    api.acts = [api.say(status)]
+    message = check_refused(source, tmp_path / "raw", f"status {status}", "kaggle.com/settings")
+    assert "s3cret" not in message
+    assert "bWU6" not in message
+
+
+def test_without_credentials_nothing_is_asked_for(kaggle, tmp_path, monkeypatch):
+    api, _, source = kaggle[0]
+    monkeypatch.delenv("KAGGLE_KEY")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    check_refused(source, tmp_path / "raw", "Expected Kaggle credentials")
+    assert api.requests == []
+
+
+def test_credentials_that_others_can_read_are_noted(kaggle, tmp_path, monkeypatch):
+    monkeypatch.delenv("KAGGLE_KEY")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    path = tmp_path / "home" / ".kaggle" / "access_token"
+    path.parent.mkdir(parents=True)
+    path.write_text("KGAT_s3cret")
+    path.chmod(0o644)
+    notes = []
+    download(kaggle[0][2], tmp_path / "raw", HASTY, progress=Progress(on_note=notes.append))
+    assert len(notes) == 1
+    assert f"chmod 600 {path}" in notes[0]
+    assert "s3cret" not in notes[0]
+
+
+def test_a_broken_zip_is_removed(kaggle, tmp_path):
+    _, storage, source = kaggle[0]
+    storage.body = storage.body[:-30] + bytes(30)
+    check_refused(source, tmp_path / "raw", "It was removed")
+    assert files(tmp_path / "raw") == []
+
+
+def test_a_mirror_gets_no_credentials(kaggle, tmp_path):
+    _, storage, source = kaggle[0]
+    download(mirror(source, storage.url), tmp_path / "raw", HASTY)
+    assert "Authorization" not in storage.requests[0][1]
+
+
+def test_sources():
+    assert len(SOURCES) == 12
+    for name, source in SOURCES.items():
+        assert source.name == name
+        assert source.url.startswith("https://")
+        assert source.licence
+        assert source.citation
+        assert source.kaggle or len(bytes.fromhex(source.md5)) == 16
+    assert find_source("task03_liver") is find_source("LIVER") is SOURCES["Task03_Liver"]
+    for name in ("", "kidney", "Task03"):
+        with pytest.raises(SettingsError, match=r"^Expected one of Task01.*Received"):
+            find_source(name)

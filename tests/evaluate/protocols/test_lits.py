@@ -1,0 +1,184 @@
+"""The challenge's figures, worked by hand on rows of voxels.
+
+Every case is one row of voxels of 1 mm³: '.' background, 'l' liver (label 1), 't' tumour (label 2).
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from liverseg_tf.evaluate.metrics.lesions import (
+    detect,
+    detect_as_scorer,
+    find_lesions,
+    merge_lesions,
+)
+from liverseg_tf.evaluate.protocols.lits import LARGE, score_lits_case, summarise_lits
+
+SPACING = (1.0, 1.0, 1.0)
+
+
+def row(text):
+    return np.array([[[".lt".index(letter) for letter in text]]], np.uint8)
+
+
+def score(truth, prediction, compat=False):
+    found = None if prediction is None else row(prediction)
+    return score_lits_case("case", row(truth), found, SPACING, compat)
+
+
+def counts(case, least=0.5):
+    found = case.detections[least]
+    return found.tp, found.fp, found.fn
+
+
+def test_a_lesion_that_is_found():
+    case = score("lllttttll.", "llltttlll.")
+    # liver: 9 voxels in both. Tumour: truth 4, prediction 3, both 3.
+    assert case.liver.dice == 1
+    assert case.lesion_dice == 2 * 3 / (4 + 3)
+    # intersection over union 3 / 4 > 0.5
+    assert counts(case) == (1, 0, 0)
+    (lesion,) = case.lesion_scores
+    assert lesion["voe"] == 1 - 3 / 4
+    assert lesion["rvd"] == (4 - 3) / 3
+    # a row of voxels is all surface; only the fourth voxel is 1 mm off: (0+0+0+1 + 0+0+0) / 7
+    assert lesion["assd"] == pytest.approx(1 / 7)
+    assert lesion["rmsd"] == pytest.approx(math.sqrt(1 / 7))
+    assert lesion["msd"] == 1
+    assert (case.burden_truth, case.burden_prediction) == (4 / 9, 3 / 9)
+    figures = summarise_lits([case])
+    assert figures["RMSE_Tumorburden"] == pytest.approx(1 / 9)
+    assert (figures["lesion_precision"], figures["lesion_recall"]) == (1, 1)
+    assert figures["liver_assd"] == 0
+
+
+def test_one_prediction_that_spans_two_lesions():
+    truth, prediction = "lttlltttl", "ltttttttl"
+    # merged truths 2 + 3, one prediction of 7, both 5: 5 / 7 > 0.5, one group is found
+    assert counts(score(truth, prediction)) == (1, 0, 0)
+    # the scorer takes FN from the two lesions before merging: 2 - 1
+    assert counts(score(truth, prediction, compat=True)) == (1, 0, 1)
+    (lesion,) = score(truth, prediction).lesion_scores
+    assert lesion["dice"] == 2 * 5 / (5 + 7)
+
+
+def test_one_lesion_in_two_predictions():
+    truth, prediction = "lttttttll", "lttltttll"
+    # one truth of 6, predictions 2 + 3, both 5: 5 / 6 > 0.5; merged they are no false positive
+    assert counts(score(truth, prediction)) == (1, 0, 0)
+    # the scorer takes FP from the two predictions before merging: 2 - 1
+    assert counts(score(truth, prediction, compat=True)) == (1, 1, 0)
+
+
+def test_a_merged_pair_that_is_missed():
+    truth, prediction = "tllllllt", "tttttttt"
+    # merged truths 1 + 1, a prediction of 8, both 2: 2 / 8, not found
+    assert counts(score(truth, prediction)) == (0, 1, 1)
+    # the scorer subtracts both from one match: TP 1 - 2 = -1, FP 1 + 1, FN 2 + 1
+    assert counts(score(truth, prediction, compat=True)) == (-1, 2, 3)
+    # at overlap > 0 it is found
+    assert counts(score(truth, prediction), least=0.0) == (1, 0, 0)
+
+
+def test_lesions_that_are_missed_and_invented():
+    case = score("lttllltllll", "llllltttltt")
+    # truths 2 and 1, predictions 3 and 2; the second truth lies in the first prediction: 1 / 3
+    assert counts(case) == (0, 2, 2)
+    assert counts(case, least=0.0) == (1, 1, 1)
+    assert case.lesion_scores == ()
+    figures = summarise_lits([case])
+    assert (figures["lesion_dice"], figures["lesion_voe"]) == (0, 1)
+    assert math.isnan(figures["lesion_assd"])
+    assert figures["lesion_precision"] == figures["lesion_recall"] == 0
+    assert figures["lesion_precision_greater_zero"] == 1 / 2
+    assert summarise_lits([case], compat=True)["lesion_assd"] == LARGE
+
+
+def test_an_earlier_false_positive_changes_the_scorers_union():
+    truth, prediction = "llltttlltttl", "tlltttllttll"
+    # predictions are numbered 1 (false), 2 and 3; truths 1 and 2. Corrected: 3/3 and 2/3.
+    assert counts(score(truth, prediction)) == (2, 1, 0)
+    # The scorer's union for truth 1 and prediction 2 takes what is assigned to truth 2, which is
+    # prediction 3: 3 / (3 + 2) = 0.6; for truth 2 and prediction 3 nothing: 2 / 3. Both found,
+    assert counts(score(truth, prediction, compat=True)) == (2, 1, 0)
+    # but a larger second lesion, all of it found, costs the first one: 3 / (3 + 4) = 0.43.
+    truth, prediction = "llltttllttttl", "tlltttllttttl"
+    assert counts(score(truth, prediction)) == (2, 1, 0)
+    assert counts(score(truth, prediction, compat=True)) == (1, 2, 1)
+
+
+def test_without_tumour():
+    right, wrong = score("lllll", "lllll"), score("lllll", "lltll")
+    assert (right.lesion_dice, wrong.lesion_dice) == (1, 0)
+    assert counts(right) == (0, 0, 0)
+    # a truth without lesions, at which the public scorer stops: the invented one is FP
+    for compat in (False, True):
+        assert counts(score("lllll", "lltll", compat)) == (0, 1, 0)
+    assert (wrong.burden_truth, wrong.burden_prediction) == (0, 1 / 5)
+    figures = summarise_lits([right, wrong])
+    assert figures["lesion_dice_per_case"] == 1 / 2
+    assert figures["lesion_dice_global"] == 0
+    assert (figures["lesion_precision"], figures["lesion_recall"]) == (0, 0)
+    assert figures["RMSE_Tumorburden"] == pytest.approx(math.sqrt((0 + 0.04) / 2))
+    assert figures["MAXERROR_Tumorburden"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("prediction", [".....", "..tt."])
+def test_a_prediction_without_label_1_has_no_liver(prediction):
+    case = score("llttl", prediction)
+    assert (case.liver.dice, case.liver_scores["dice"], case.liver_scores["voe"]) == (0, 0, 1)
+    assert case.lesion_dice == (1 if "t" in prediction else 0)
+    assert math.isnan(case.burden_prediction)
+    figures = summarise_lits([case, score("lltll", "lltll")])
+    assert figures["liver_dice_per_case"] == 1 / 2
+    assert figures["liver_assd"] == 0  # of the one case that has it
+    assert figures["liver_dice_global"] == 2 * 5 / (5 + 10)
+    assert figures["MAXERROR_Tumorburden"] == 0
+    compat = summarise_lits([case, score("lltll", "lltll")], compat=True)
+    assert compat["liver_assd"] == LARGE / 2
+    assert compat["MAXERROR_Tumorburden"] == pytest.approx(LARGE - 2 / 5)
+
+
+def test_a_missing_prediction_scores_nothing():
+    for truth in ("lltll", "lllll"):
+        case = score(truth, None)
+        assert (case.missing, case.liver.dice, case.lesion_dice) == (True, 0, 0)
+        assert counts(case) == (0, 0, truth.count("t"))
+
+
+def test_global_dice_pools_voxels():
+    figures = summarise_lits([score("tttttttl", "ttttttll"), score("tl......", "lt......")])
+    # cases: 2 * 6 / 13 and 0; global: 2 * 6 / (13 + 2)
+    assert figures["lesion_dice_per_case"] == pytest.approx(6 / 13)
+    assert figures["lesion_dice_global"] == pytest.approx(12 / 15)
+
+
+def test_lesions_touch_by_faces_only():
+    truth = np.zeros((1, 2, 2), bool)
+    truth[0, 0, 0] = truth[0, 1, 1] = True
+    assert find_lesions(truth, truth).overlaps.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_lesion_under_two_predictions_goes_to_the_larger_share():
+    """Truths of 2, 5 and 3 voxels; one prediction over the first two, one over the last two."""
+    lesions = find_lesions(row(".tt.ttttt.ttt.") == 2, row(".ttttt.tttttt.") == 2)
+    assert lesions.overlaps.tolist() == [[2, 2, 0], [0, 2, 3]]
+    # truth 1 is a tie: it goes to the first prediction, which merges truths 0 and 1
+    groups = merge_lesions(lesions.overlaps)
+    assert [(group.truths, group.predictions) for group in groups] == [
+        ((0, 1), (0,)),
+        ((2,), (1,)),
+    ]
+
+
+def test_both_countings_agree_where_nothing_is_merged_or_invented():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        truth = np.zeros((3, 20, 20), bool)
+        for place in range(0, 20, 4):
+            truth[1, place : place + 3, rng.integers(17)] = True
+        lesions = find_lesions(truth, truth)
+        for least in (0.0, 0.5):
+            assert detect(lesions, least) == detect_as_scorer(lesions, least)

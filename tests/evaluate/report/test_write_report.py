@@ -1,0 +1,176 @@
+import base64
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.nifti import write_labels, write_volume
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.evaluate.cases import evaluate_folder
+from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
+from liverseg_tf.evaluate.metrics.overlap import Overlap, score_overlap
+from liverseg_tf.evaluate.protocols.scoring import Scoring
+from liverseg_tf.evaluate.report.write_report import ReportSpec, worst_first, write_report
+
+AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
+NASTY = "</script><script>alert(1)</script>\"'&$x$"
+
+
+def row(case, both, region="liver"):
+    overlap = Overlap(10, 10, both)
+    return Row(case, region, overlap, score_overlap(overlap, 1.0))
+
+
+class Tags(HTMLParser):
+    """Open tags, to check that each is closed, and the addresses of links."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.links, self.ids = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.seen.append(tag)
+        self.links += [attributes["href"]] if "href" in attributes else []
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    array = np.zeros((4, 20, 20), np.uint8)
+    array[1:3, 5:12, 4:10] = 1
+    for case, shift in (("near", 1), ("far", 6)):
+        write_volume(
+            tmp_path / f"data/images/{case}.nii.gz", Volume(array.astype(np.int16) * 80, AFFINE)
+        )
+        write_labels(tmp_path / f"data/masks/{case}.nii.gz", Volume(array, AFFINE))
+        write_labels(
+            tmp_path / f"predictions/{case}.nii.gz", Volume(np.roll(array, shift, 2), AFFINE)
+        )
+    return tmp_path
+
+
+def report(folder, spec=None):
+    out = folder / "out"
+    evaluation = evaluate_folder(folder / "data", folder / "predictions", out)
+    seen = []
+    failures = write_report(evaluation, out, spec, on_case=lambda *each: seen.append(each))
+    return failures, (out / "report.html").read_text(encoding="utf-8"), seen
+
+
+def pictures(page):
+    return [base64.b64decode(data) for data in re.findall(r"image/png;base64,([^\"]+)", page)]
+
+
+def test_the_page_is_whole_and_self_contained(dataset):
+    failures, page, seen = report(dataset)
+    assert failures == []
+    assert seen == [("far", 1, 2), ("near", 2, 2)]
+    tags = Tags(page)
+    assert tags.open == []
+    assert len(pictures(page)) == 2
+    assert all(png.startswith(b"\x89PNG") for png in pictures(page))
+    assert tags.seen.count("img") > 2 + 5  # plots
+    assert not re.search(r'src="(?!data:)', page)
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+    assert tags.links == ["#case-0", "#case-1"]
+    assert set(tags.links) == {f"#{name}" for name in tags.ids}
+    assert page.index('id="case-0"><figcaption>far') < page.index('id="case-1"><figcaption>near')
+    assert not (dataset / "out/viewer").exists()
+
+
+def test_the_same_scores_make_the_same_report(dataset):
+    assert report(dataset)[1] == report(dataset)[1]
+
+
+def test_viewers_are_linked(dataset):
+    failures, page, _ = report(dataset, ReportSpec(viewers=True, pictures=1))
+    assert failures == []
+    assert len(pictures(page)) == 1
+    links = {link for link in Tags(page).links if not link.startswith("#")}
+    assert links == {"viewer/far.html", "viewer/near.html"}
+    for link in links:
+        assert (dataset / "out" / link).is_file()
+    assert "The 1 worst of 2 cases" in page
+
+
+def test_an_image_that_cannot_be_read_costs_its_picture_only(dataset):
+    (dataset / "data/images/far.nii.gz").write_bytes(b"")
+    failures, page, _ = report(dataset, ReportSpec(viewers=True))
+    assert [failure.case for failure in failures] == ["far"]
+    assert len(pictures(page)) == 1
+    assert "Not drawn" in page
+    assert "viewer/far.html" not in page
+
+
+def test_masks_without_images_give_a_report_without_pictures(dataset):
+    evaluation = evaluate_folder(dataset / "data/masks", dataset / "predictions", dataset / "out")
+    assert write_report(evaluation, dataset / "out", ReportSpec(viewers=True)) == []
+    page = (dataset / "out/report.html").read_text(encoding="utf-8")
+    assert pictures(page) == []
+    assert "need a data set with images" in page
+
+
+def test_text_is_escaped(tmp_path):
+    regions = Regions({NASTY: (1,)})
+    evaluation = Evaluation(
+        regions, (row(NASTY, 5, NASTY),), failures=(Failure("x", NASTY),), notes=(NASTY,)
+    )
+    write_report(evaluation, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert Tags(page).open == []
+
+
+@pytest.mark.parametrize("overlap", [Overlap(0, 0, 0), Overlap(0, 5, 0), Overlap(5, 0, 0)])
+def test_empty_masks(tmp_path, overlap):
+    rows = tuple(
+        Row("a", region, overlap, score_overlap(overlap, 1.0)) for region in LIVER_REGIONS.names
+    )
+    assert write_report(Evaluation(LIVER_REGIONS, rows), tmp_path) == []
+    assert "nan" not in re.sub(r"base64,[^\"]+", "", (tmp_path / "report.html").read_text())
+
+
+def test_no_case_at_all(tmp_path):
+    evaluation = Evaluation(LIVER_REGIONS, (), failures=(Failure("a", "gone"),))
+    write_report(evaluation, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "0 cases scored, 1 failed" in page
+    assert Tags(page).open == []
+
+
+def test_undefined_scores_are_dashes(tmp_path):
+    scores = {**row("a", 5).scores, "assd": math.nan, "nsd": 0.25}
+    rows = (Row("a", "liver", Overlap(10, 10, 5), scores),)
+    write_report(Evaluation(Regions({"liver": (1,)}), rows), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "ASSD mm" in page
+    assert "0.250" in page
+
+
+def test_the_figures_of_the_lits_challenge(dataset):
+    evaluation = evaluate_folder(
+        dataset / "data", dataset / "predictions", dataset / "out", Scoring("lits")
+    )
+    write_report(evaluation, dataset / "out")
+    page = (dataset / "out/report.html").read_text(encoding="utf-8")
+    assert "Figures of the LiTS challenge" in page
+    assert "<td>liver_dice_global</td>" in page
+
+
+def test_worst_first():
+    evaluation = Evaluation(LIVER_REGIONS, (row("a", 5), row("b", 1), row("c", 9)))
+    assert worst_first(evaluation) == ["b", "a", "c"]

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.evaluate.viewer.crop import (
+    body_box,
+    cut,
+    joined,
+    labels_box,
+    shrink_image,
+    shrink_labels,
+)
+
+AFFINE = np.array([[-1.0, 0, 0, 40], [0, -1, 0, 50], [0, 0, 5, -7], [0, 0, 0, 1]])
+
+
+def place(volume, z, row, col):
+    return tuple(volume.affine @ (col, row, z, 1))[:3]
+
+
+def test_the_body_without_the_table():
+    array = np.full((6, 80, 80), -1000, np.int16)
+    array[1:6, 20:52, 24:64] = 30
+    array[:, 72:73, :] = 200
+    z, row, col = body_box(Volume(array, AFFINE))
+    assert (z.start, z.stop) == (0, 6)  # 10 mm of margin are 2 slices
+    assert (row.start, row.stop) == (10, 62)
+    assert (col.start, col.stop) == (14, 74)
+
+
+def test_no_body():
+    air = Volume(np.full((2, 9, 9), -1000, np.int16), AFFINE)
+    assert body_box(air) == (slice(0, 2), slice(0, 9), slice(0, 9))
+
+
+def test_around_labels():
+    array = np.zeros((6, 40, 40), np.uint8)
+    array[3, 20, 30] = 1
+    other = np.zeros_like(array)
+    other[2, 10, 5] = 9
+    masks = [Volume(each, AFFINE) for each in (array, other, np.zeros_like(array))]
+    assert labels_box(masks, 5) == (slice(1, 5), slice(5, 26), slice(0, 36))
+    assert labels_box(masks[2:]) is None
+    assert joined(None, labels_box(masks[:1], 0)) == (slice(3, 4), slice(20, 21), slice(30, 31))
+
+
+def test_a_part_stays_in_its_place():
+    volume = Volume(np.arange(6 * 7 * 8).reshape(6, 7, 8), AFFINE)
+    part = cut(volume, np.s_[2:5, 3:6, 1:7])
+    assert part.array[1, 2, 3] == volume.array[3, 5, 4]
+    assert place(part, 1, 2, 3) == place(volume, 3, 5, 4)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_larger_pixels_stay_in_their_place(factor):
+    z, row, col = np.ogrid[:2, :13, :14]
+    ramp = Volume((z + 10.0 * row + 100 * col).astype(np.float32), AFFINE)
+    small = shrink_image(ramp, factor)
+    assert small.array.shape == (2, 13 // factor, 14 // factor)
+    x, y, _ = place(small, 1, 2, 1)
+    assert small.array[1, 2, 1] == pytest.approx(1 + 10 * (50 - y) + 100 * (40 - x))
+    assert small.spacing_mm == (5, factor, factor)
+
+
+def test_labels_need_half_of_a_pixel():
+    array = np.zeros((1, 2, 6), np.uint8)
+    array[0, :, 0] = 1
+    array[0, 0, 2] = 1
+    array[0, :, 4:] = [[2, 2], [2, 1]]
+    assert shrink_labels(Volume(array, AFFINE), 2).array.tolist() == [[[1, 0, 2]]]

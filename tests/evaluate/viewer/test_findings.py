@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.evaluate.viewer.findings import MOST, find_differences, find_lesions
+
+AFFINE = np.array([[-2.0, 0, 0, 10], [0, -2, 0, 20], [0, 0, 5, -30], [0, 0, 0, 1]])  # 0.02 ml
+
+
+def labels(*boxes, shape=(8, 30, 30)):
+    array = np.zeros(shape, np.uint8)
+    for label, box in boxes:
+        array[box] = label
+    return Volume(array, AFFINE)
+
+
+def test_lesions_by_hand():
+    mask = labels(
+        (1, np.s_[1:7, 2:28, 2:28]),
+        (2, np.s_[2:3, 4:5, 4:5]),
+        (2, np.s_[4:7, 10:15, 20:25]),
+    )
+    large, small = find_lesions(mask, LIVER_REGIONS)
+    assert (large.volume_ml, small.volume_ml) == pytest.approx((75 * 0.02, 0.02))
+    assert large.position_mm == (10 - 2 * 22, 20 - 2 * 12, -30 + 5 * 5)
+    assert small.position_mm == (10 - 2 * 4, 20 - 2 * 4, -30 + 5 * 2)
+    assert {large.text, small.text} == {"tumour"}
+
+
+def test_voxels_that_touch_at_a_corner_are_one_lesion():
+    assert len(find_lesions(labels((2, (1, 1, 1)), (2, (2, 2, 2))), LIVER_REGIONS)) == 1
+
+
+def test_the_place_is_inside_a_hollow_lesion():
+    mask = labels((2, np.s_[1:7, 5:25, 5:25]), (0, np.s_[3:5, 8:22, 8:22]))
+    (lesion,) = find_lesions(mask, LIVER_REGIONS)
+    col, row, z = np.linalg.inv(AFFINE)[:3] @ (*lesion.position_mm, 1)
+    assert mask.array[round(z), round(row), round(col)] == 2
+
+
+def test_differences_by_hand():
+    first = labels((1, np.s_[1:4, 5:15, 5:15]))
+    second = labels((1, np.s_[1:4, 5:15, 8:15]), (2, np.s_[2:3, 6:8, 10:12]))
+    found = find_differences(first, second, LIVER_REGIONS, ("a", "b"))
+    assert [(each.text, round(each.volume_ml, 6)) for each in found] == [
+        ("liver only in a", 90 * 0.02),
+        ("tumour only in b", 4 * 0.02),
+    ]
+
+
+def test_nothing_to_find():
+    empty = labels()
+    assert find_lesions(empty, LIVER_REGIONS) == []
+    assert find_differences(empty, empty, LIVER_REGIONS, ("a", "b")) == []
+
+
+def test_noise_is_not_listed_whole():
+    array = np.zeros((2, 60, 60), np.uint8)
+    array[0, ::2, ::2] = 1
+    assert len(find_lesions(Volume(array, AFFINE), Regions({"organ": (1,)}))) == MOST

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liverseg_tf.ct.intensity import Window
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.tiles.spec import TileSpec
+
+TWO_WINDOWS = TileSpec(windows=(Window(25, 450), Window(100, 2000)), spacing_mm=None)
+
+
+def test_specs_come_back_from_json():
+    spec = NetworkSpec(TWO_WINDOWS, Regions({"kidney": (3,), "cyst": (7, 9)}), 5, 32)
+    assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert NetworkSpec.from_json(json.loads(json.dumps(NetworkSpec().to_json()))) == NetworkSpec()
+    far = NetworkSpec(context=3, context_mm=4.5)
+    assert NetworkSpec.from_json(json.loads(json.dumps(far.to_json()))) == far
+    earlier = {key: value for key, value in far.to_json().items() if key != "context_mm"}
+    assert NetworkSpec.from_json(earlier) == NetworkSpec(context=3)
+
+
+def test_channels():
+    assert NetworkSpec(context=3).channels == 3
+    assert NetworkSpec(TWO_WINDOWS, context=3).channels == 6
+
+
+@pytest.mark.parametrize("context", [0, -1, 2, 4])
+def test_context_has_a_middle(context):
+    with pytest.raises(SettingsError, match=rf"odd number .* Received {context}"):
+        NetworkSpec(context=context)
+
+
+@given(st.integers(1, 700), st.sampled_from([1, 8, 16, 32]))
+@settings(max_examples=40, deadline=None)
+def test_padding_is_the_next_multiple(length, stride):
+    rows, cols = NetworkSpec(stride=stride).padded((length, 512))
+    assert cols == 512
+    assert rows % stride == 0
+    assert length <= rows < length + stride
+
+
+@pytest.mark.parametrize(
+    ("z", "expected"), [(0, [0, 0, 0, 1, 2]), (3, [1, 2, 3, 4, 5]), (5, [3, 4, 5, 5, 5])]
+)
+def test_neighbours_from_the_lowest_to_the_highest(z, expected):
+    tiles = np.zeros((6, 4, 4, 2), np.uint8)
+    tiles[..., 0] = np.arange(6)[:, None, None]
+    tiles[..., 1] = 100
+    stacked = NetworkSpec(TWO_WINDOWS, context=5).stack(tiles, z)
+    assert stacked.shape == (4, 4, 10)
+    assert stacked[0, 0, ::2].tolist() == expected
+    assert (stacked[..., 1::2] == 100).all()
+
+
+def test_one_slice_is_itself():
+    tiles = np.random.default_rng(0).integers(0, 255, (1, 4, 4, 1)).astype(np.uint8)
+    np.testing.assert_array_equal(NetworkSpec().stack(tiles, 0), tiles[0])
+    assert NetworkSpec(context=3).stack(tiles, 0).shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"context": "three"}, {"context": None}, {"tiles": {}}, {"regions": 3}]
+)
+def test_json_of_something_else(change):
+    with pytest.raises(LiverSegError, match=r"^Expected .* Received"):
+        NetworkSpec.from_json(NetworkSpec().to_json() | change)
+    with pytest.raises(LiverSegError, match="network's spec"):
+        NetworkSpec.from_json({})
+
+
+@pytest.mark.parametrize(
+    ("slice_mm", "context_mm", "pace"),
+    [(1.0, None, 1), (1.0, 5.0, 5), (2.5, 5.0, 2), (3.0, 5.0, 2), (5.0, 5.0, 1), (12.0, 5.0, 1)],
+)
+def test_thin_and_thick_slices_show_the_same(slice_mm, context_mm, pace):
+    assert NetworkSpec(context=3, context_mm=context_mm).pace(slice_mm) == pace
+
+
+def test_a_pace_passes_slices_over():
+    tiles = np.zeros((9, 2, 2, 1), np.uint8)
+    tiles[...] = np.arange(9)[:, None, None, None]
+    for z, expected in ((4, [0, 2, 4, 6, 8]), (1, [0, 0, 1, 3, 5]), (8, [4, 6, 8, 8, 8])):
+        stacked = NetworkSpec(context=5).stack(tiles, z, 2)
+        assert stacked[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("context_mm", [0, -1, 101])
+def test_the_distance_of_the_context_is_one(context_mm):
+    with pytest.raises(SettingsError, match="Expected a distance of 0 to 100 mm"):
+        NetworkSpec(context=3, context_mm=context_mm)

@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.predict.models.ensemble import Ensemble, Mirrored
+
+
+class LeftEdge:
+    """Answers that no mirroring leaves alone: the tile times its column and row numbers."""
+
+    def __init__(self, bright):
+        self.network, self.postprocessing = bright.network, bright.postprocessing
+        self.fingerprint, self.looks = "edge", 0
+
+    def probabilities(self, tiles):
+        self.looks += 1
+        rows, cols = np.indices(tiles.shape[1:3])
+        return (tiles * (cols + 10 * rows)[..., None]).repeat(2, -1).astype(np.float32)
+
+
+def test_mirrored_looks_are_mirrored_back_and_averaged(bright_is_liver):
+    predictor = LeftEdge(bright_is_liver())
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), np.uint8)
+    found = Mirrored(predictor).probabilities(tiles)
+    assert predictor.looks == 2
+    rows = np.indices((4, 6))[0]
+    np.testing.assert_allclose(found[..., 1], tiles[..., 0] * (2.5 + 10 * rows), rtol=1e-6)
+    np.testing.assert_allclose(np.mean(Mirrored(predictor).passes(tiles), axis=0), found)
+
+
+def test_a_model_that_does_not_care_is_left_alone_by_mirrors(bright_is_liver):
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), np.uint8)
+    plain = bright_is_liver().probabilities(tiles)
+    found = Mirrored(bright_is_liver()).probabilities(tiles)
+    np.testing.assert_array_equal(found, plain)
+
+
+def test_an_ensemble_is_the_mean_and_takes_what_suits_all(bright_is_liver):
+    one, two, edge = bright_is_liver(stride=16), bright_is_liver(stride=24), bright_is_liver()
+    one.postprocessing = PostProcessing(largest=("liver",), fill_3d=("liver",))
+    two.postprocessing = PostProcessing(largest=("liver",))
+    together = Ensemble([one, two])
+    assert together.network.stride == 48
+    assert together.postprocessing == two.postprocessing
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), np.uint8)
+    np.testing.assert_allclose(
+        Ensemble([one, LeftEdge(edge)]).probabilities(tiles),
+        (one.probabilities(tiles) + LeftEdge(edge).probabilities(tiles)) / 2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "other"), [("context", 3), ("regions", Regions({"spleen": (1,)})), ("tiles", None)]
+)
+def test_models_that_do_not_fit_together_are_refused(what, other, bright_is_liver):
+    one, two = bright_is_liver(), bright_is_liver()
+    other = other or replace(two.network.tiles, spacing_mm=2.0)
+    two.network = replace(two.network, **{what: other})
+    with pytest.raises(SettingsError, match=f"Expected models with the same {what}"):
+        Ensemble([one, two])

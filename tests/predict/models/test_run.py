@@ -1,0 +1,168 @@
+import json
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.run_record import RunRecord
+from liverseg_tf.predict.models.load import load_predictor
+from liverseg_tf.predict.models.run import RunPredictor
+from liverseg_tf.train.network.unet import UNetSpec, build_unet
+
+
+def test_a_run_predicts_what_its_model_predicts(untrained_run):
+    predictor = RunPredictor(untrained_run)
+    assert predictor.network.context == 3
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
+    model = keras.saving.load_model(untrained_run / "model.keras")
+    np.testing.assert_array_equal(predictor.probabilities(tiles), model.predict_on_batch(tiles))
+
+
+def test_its_record_tells_the_split(untrained_run):
+    assert RunRecord.read(untrained_run).split["test"] == ["c"]
+
+
+def test_what_is_no_run_is_refused(tmp_path, untrained_run):
+    with pytest.raises(LiverSegError, match=r"Expected a run .* Received no such folder"):
+        RunPredictor(tmp_path / "nowhere")
+    with pytest.raises(LiverSegError, match="Received a folder without one"):
+        RunPredictor(tmp_path)
+    record = untrained_run / "run.json"
+    value = json.loads(record.read_text())
+    for broken in (
+        "{",
+        "[]",
+        json.dumps(value | {"format": 99}),
+        json.dumps({"format": 1}),
+        json.dumps(value | {"settings": None}),
+    ):
+        record.write_text(broken)
+        with pytest.raises(LiverSegError, match="Expected") as caught:
+            RunPredictor(untrained_run)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_or_truncated_model_is_refused(untrained_run):
+    model = untrained_run / "model.keras"
+    whole = model.read_bytes()
+    for cut in (whole[: len(whole) // 2], b"", b"not a model"):
+        model.write_bytes(cut)
+        with pytest.raises(LiverSegError, match="Expected a Keras model at") as caught:
+            RunPredictor(untrained_run)
+        assert "Received: a truncated file, or another one" in str(caught.value)
+    model.unlink()
+    with pytest.raises(LiverSegError, match="Received: no such file"):
+        RunPredictor(untrained_run)
+
+
+def test_a_model_of_other_channels_is_refused(untrained_run):
+    build_unet(UNetSpec(1, ("liver",), 4, 3)).save(untrained_run / "model.keras")
+    with pytest.raises(LiverSegError, match=r"Expected a model of 3 input channels and 2 regions"):
+        RunPredictor(untrained_run)
+
+
+def test_what_takes_no_slices_is_refused(untrained_run):
+    whole, flat = keras.Input((None, None, 3)), keras.Input((3,))
+    half = keras.layers.Conv2D(2, 3, strides=2)(whole)
+    for model in (
+        keras.Sequential([keras.layers.Conv2D(2, 1)]),
+        keras.Model(flat, keras.layers.Dense(2)(flat)),
+        keras.Model(whole, keras.layers.GlobalAveragePooling2D()(half)),
+        keras.Model([whole, flat], half),
+    ):
+        model.save(untrained_run / "model.keras")
+        with pytest.raises(LiverSegError, match="Expected a model of 3 input channels and 2 reg"):
+            RunPredictor(untrained_run)
+
+
+def test_weights_that_are_no_numbers_are_refused(untrained_run):
+    model = keras.saving.load_model(untrained_run / "model.keras")
+    weights = model.get_weights()
+    weights[-1][0] = np.nan
+    model.set_weights(weights)
+    model.save(untrained_run / "model.keras")
+    with pytest.raises(LiverSegError, match="Expected finite weights"):
+        RunPredictor(untrained_run)
+
+
+def test_code_in_a_model_file_is_not_run(untrained_run, tmp_path):
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.Lambda(lambda x: x[..., :2])(inputs)
+    keras.Model(inputs, outputs).save(untrained_run / "model.keras")
+    with pytest.raises(LiverSegError, match="Expected a Keras model"):
+        RunPredictor(untrained_run)
+    with zipfile.ZipFile(untrained_run / "model.keras") as archive:
+        assert "config.json" in archive.namelist()
+
+
+def test_volumes_of_many_shapes_cost_one_trace(untrained_run, monkeypatch):
+    predictor = RunPredictor(untrained_run)
+    traces = []
+    call = type(predictor._model).call
+    monkeypatch.setattr(
+        type(predictor._model), "call", lambda *a, **k: (traces.append(1), call(*a, **k))[1]
+    )
+    for count, rows, cols in [(2, 16, 16), (2, 16, 24), (2, 32, 40), (1, 40, 16), (8, 48, 48)]:
+        found = predictor.probabilities(np.zeros((count, rows, cols, 3), np.uint8))
+        assert found.shape == (count, rows, cols, 2)
+    assert len(traces) == 1
+
+
+def test_another_version_of_a_model_file_is_refused_in_one_line(untrained_run):
+    path = untrained_run / "model.keras"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][1]["class_name"] = "LayerOfTomorrow"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"config.json": json.dumps(config)}).items():
+            archive.writestr(name, part)
+    with pytest.raises(LiverSegError, match="Expected a Keras model at") as caught:
+        RunPredictor(untrained_run)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixed_precision_finds_about_the_same(untrained_run):
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
+    full = RunPredictor(untrained_run, "float32").probabilities(tiles)
+    mixed = RunPredictor(untrained_run, "mixed_float16")
+    policies = {layer.name: layer.compute_dtype for layer in mixed._model.layers}
+    assert policies["down0_conv_a"] == "float16"
+    assert policies["logits"] == policies["probabilities"] == "float32"
+    found = mixed.probabilities(tiles)
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, full)
+    np.testing.assert_allclose(found, full, atol=0.02)
+
+
+def test_a_run_knows_its_postprocessing(untrained_run):
+    assert RunRecord.read(untrained_run).postprocessing == PostProcessing()
+    path = untrained_run / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"postprocessing": {"largest": ["liver"]}}))
+    assert RunPredictor(untrained_run).postprocessing == PostProcessing(largest=("liver",))
+    path.write_text(json.dumps(record | {"postprocessing": {"largest": ["lung"]}}))
+    with pytest.raises(SettingsError, match="Received 'lung'"):
+        RunRecord.read(untrained_run)
+
+
+def test_several_runs_are_averaged_and_have_a_fingerprint_of_their_own(untrained_run, tmp_path):
+    other = shutil.copytree(untrained_run, tmp_path / "other")
+    build = build_unet(UNetSpec(3, ("liver", "tumour"), 2, 2))
+    build.save(other / "model.keras")
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
+    one, two = RunPredictor(untrained_run), RunPredictor(other)
+    both = load_predictor([untrained_run, other])
+    mean = (one.probabilities(tiles) + two.probabilities(tiles)) / 2
+    np.testing.assert_allclose(both.probabilities(tiles), mean, atol=1e-6)
+    path = untrained_run / "run.json"
+    with pytest.raises(SettingsError, match="Expected a run that was trained with --mirror"):
+        load_predictor([untrained_run], mirror=True)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": {"mirror": True}}))
+    mirrored = load_predictor([untrained_run], mirror=True)
+    assert len({p.fingerprint for p in (one, two, both, mirrored)}) == 4
+    assert RunPredictor(untrained_run).fingerprint == one.fingerprint

@@ -1,0 +1,125 @@
+import itertools
+
+import nibabel as nib
+import numpy as np
+import pytest
+import trimesh
+
+from liverseg_tf.ct.nifti import read_labels
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.predict.outputs.mesh import find_surface, write_obj, write_stl
+
+ORGAN = Regions({"organ": (1,)})
+
+
+def _ball(affine, shape=(14, 30, 26)):
+    z, row, col = np.indices(shape)
+    array = ((z - 6) / 4) ** 2 + ((row - 12) / 10) ** 2 + ((col - 15) / 8) ** 2 < 1
+    array &= ~((z > 6) & (row > 12))  # a part is missing: no symmetry is left
+    return Volume(array.astype(np.uint8), affine)
+
+
+def _affines():
+    axes = np.diag([0.8, 0.7, 2.5])
+    rotation = nib.eulerangles.euler2mat(0.3, -0.2, 0.4)
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            for turned in (np.eye(3), rotation):
+                affine = np.eye(4)
+                affine[:3, :3] = turned @ (np.eye(3)[:, order] * signs) @ axes
+                affine[:3, 3] = -100, 40, 700
+                yield affine
+
+
+@pytest.mark.parametrize("ending", ["stl", "obj"])
+def test_files_are_closed_and_in_place_for_every_affine(tmp_path, ending):
+    write = {"stl": write_stl, "obj": write_obj}[ending]
+    for affine in _affines():
+        labels = _ball(affine)
+        path = tmp_path / f"organ.{ending}"
+        write(path, find_surface(labels, ORGAN, "organ"), "organ")
+        mesh = trimesh.load_mesh(path)
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        voxels = labels.array.sum() * labels.voxel_volume_ml * 1000
+        assert voxels * 0.95 < mesh.volume < voxels  # positive: normals point outwards
+        places = nib.affines.apply_affine(affine, np.argwhere(labels.array)[:, ::-1])
+        x, y, z = places.mean(axis=0)
+        np.testing.assert_allclose(mesh.center_mass, (-x, -y, z), atol=0.1)
+        ends = places.min(axis=0), places.max(axis=0)
+        ends = np.sort(np.array(ends) * (-1, -1, 1), axis=0)
+        np.testing.assert_allclose(mesh.bounds, ends, atol=1.5)  # half a voxel around centres
+
+
+def test_normals_in_the_file_point_outwards(tmp_path):
+    for affine in (np.diag([1.0, 1, 1, 1]), np.diag([-1.0, 1, 1, 1])):
+        array = np.zeros((9, 9, 9), np.uint8)
+        array[2:7, 2:7, 2:7] = 1
+        write_stl(tmp_path / "a.stl", find_surface(Volume(array, affine), ORGAN, "organ"), "organ")
+        data = (tmp_path / "a.stl").read_bytes()
+        records = np.frombuffer(data[84:], np.dtype([("f", "<f4", (4, 3)), ("a", "<u2")]))["f"]
+        middle = nib.affines.apply_affine(affine, (4, 4, 4)) * (-1, -1, 1)
+        outward = records[:, 1:].mean(axis=1) - middle
+        assert (np.einsum("ij,ij->i", records[:, 0], outward) > 0).all()
+        np.testing.assert_allclose(np.linalg.norm(records[:, 0], axis=1), 1, rtol=1e-5)
+
+
+def test_it_is_closed_where_the_volume_ends_and_where_voxels_meet_at_corners(tmp_path):
+    rng = np.random.default_rng(0)
+    for array in (np.ones((3, 4, 5)), rng.random((10, 12, 14)) < 0.4, np.ones((1, 1, 1))):
+        labels = Volume(array.astype(np.uint8), np.diag([-2.0, 1.0, 3.0, 1.0]))
+        write_stl(tmp_path / "a.stl", find_surface(labels, ORGAN, "organ"), "organ")
+        mesh = trimesh.load_mesh(tmp_path / "a.stl")
+        assert mesh.is_watertight
+        assert mesh.volume > 0
+    assert mesh.volume == pytest.approx(2 * 1 * 3 / 6, rel=0.01)  # an octahedron in a voxel
+
+
+def test_regions_are_nested_and_volumes_their_own():
+    array = np.zeros((12, 40, 40), np.uint8)
+    array[2:10, 5:35, 5:35] = 1
+    array[4:8, 15:25, 15:25] = 2
+    labels = Volume(array, np.diag([1.0, 1.0, 2.0, 1.0]))
+    liver, tumour = (find_surface(labels, LIVER_REGIONS, name) for name in LIVER_REGIONS.names)
+    assert liver.volume_ml == pytest.approx(8 * 30 * 30 * 2 / 1000, rel=0.02)
+    assert tumour.volume_ml == pytest.approx(4 * 10 * 10 * 2 / 1000, rel=0.06)
+
+
+def test_an_empty_region_gives_a_file_without_triangles(tmp_path):
+    surface = find_surface(Volume(np.zeros((2, 3, 4), np.uint8), np.eye(4)), ORGAN, "organ")
+    assert surface.volume_ml == 0
+    write_stl(tmp_path / "a.stl", surface, "organ")
+    write_obj(tmp_path / "a.obj", surface, "organ")
+    assert (tmp_path / "a.stl").read_bytes()[80:] == b"\0\0\0\0"
+    assert len((tmp_path / "a.obj").read_text().splitlines()) == 2
+
+
+def test_files_say_their_space_and_names_stay_plain(tmp_path):
+    surface = find_surface(_ball(np.eye(4)), ORGAN, "organ")
+    write_stl(tmp_path / "a.stl", surface, "solid Leber ü" * 9)
+    write_obj(tmp_path / "a.obj", surface, "Leber ü\nv 1 2 3")
+    data = (tmp_path / "a.stl").read_bytes()
+    assert b"SPACE=LPS" in data[:80]
+    assert not data.startswith(b"solid")
+    assert len(data) == 84 + 50 * len(surface.faces)
+    first, second = (tmp_path / "a.obj").read_text().splitlines()[:2]
+    assert "SPACE=LPS" in first
+    assert second == "o Leber___v_1_2_3"
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "a.stl").mkdir()
+    surface = find_surface(_ball(np.eye(4)), ORGAN, "organ")
+    with pytest.raises(LiverSegError, match="Expected to write"):
+        write_stl(tmp_path / "a.stl", surface, "organ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.stl"]
+
+
+def test_the_real_liver(shared_data, tmp_path):
+    labels = read_labels(shared_data / "Task03_Liver" / "labelsTr" / "liver_0.nii.gz")
+    write_stl(tmp_path / "liver.stl", find_surface(labels, LIVER_REGIONS, "liver"), "liver")
+    mesh = trimesh.load_mesh(tmp_path / "liver.stl")
+    assert mesh.is_watertight
+    assert mesh.volume / 1000 == pytest.approx(1366, rel=0.02)

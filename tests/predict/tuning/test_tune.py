@@ -1,0 +1,103 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.run_record import write_postprocessing
+from liverseg_tf.predict.tuning.tune import tune_postprocessing
+from liverseg_tf.tiles.case_tiles import cut_tiles
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.tiles.store import TileStore
+
+SPEC = TileSpec(spacing_mm=None, tile_shape=None)
+
+
+def _store(folder, speck, bright):
+    """A case with a liver and two tumours in it; a speck elsewhere that is bright, but no liver."""
+    labels = np.zeros((4, 32, 32), np.uint8)
+    labels[:, 4:20, 4:20] = 1
+    labels[1:3, 6:10, 6:10] = labels[1:3, 12:14, 14:16] = 2
+    values = np.array([-500, 60, 240], np.int16)[labels]
+    if speck:
+        values[1:3, 26:30, 26:30] = bright
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    tiles = cut_tiles(Volume(values, affine), Volume(labels, affine), SPEC)
+    store = TileStore(folder, SPEC, "hdf5").create()
+    store.write("a", tiles)
+    split = {"train": [], "val": ["a"], "test": []}
+    store = replace(store, cases={"a": tiles.record}, split=split)
+    store.save()
+    return store
+
+
+@pytest.fixture
+def model(bright_is_liver):
+    return bright_is_liver(tile=None)
+
+
+def test_the_largest_component_is_chosen_where_it_helps(tmp_path, model):
+    tuned = tune_postprocessing(model, _store(tmp_path / "s", True, 60), ["a"])
+    # of the tumours, the smaller one is real: it would be lost
+    assert tuned.chosen == PostProcessing(largest=("liver",))
+    liver, speck = 4 * 16 * 16, 2 * 4 * 4
+    assert tuned.before["a"]["liver"] == pytest.approx(2 * liver / (2 * liver + speck))
+    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+    assert tuned.means() == {"liver": (tuned.before["a"]["liver"], 1), "tumour": (1, 1)}
+
+
+def test_a_tumour_outside_the_liver_is_left_out_where_that_helps(tmp_path, model):
+    # the speck is bright enough for a tumour; the liver loses it by its largest component first
+    store = _store(tmp_path / "s", True, 240)
+    tuned = tune_postprocessing(model, store, ["a"])
+    assert tuned.chosen.largest == ("liver",)
+    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+
+
+class _Faint:
+    """A liver of 0.45, and 0.35 beside it; a tumour of 0.65, and 0.55 in a corner of the liver."""
+
+    def __init__(self, network):
+        self.network, self.postprocessing, self.fingerprint = network, PostProcessing(), "faint"
+
+    def probabilities(self, tiles):
+        grey = tiles[..., 0].astype(np.int64)
+        liver = np.select([grey > 198, grey > 100, grey > 20], [0.45, 0.45, 0.35], 0.0)
+        tumour = np.where(grey > 198, 0.65, 0.0)
+        tumour[:, 4:8, 4:6] = 0.55
+        return np.stack([liver, tumour], axis=-1).astype(np.float32)
+
+
+def test_thresholds_are_chosen_for_each_region(tmp_path, model):
+    store = _store(tmp_path / "s", True, -100)
+    tuned = tune_postprocessing(_Faint(model.network), store, ["a"])
+    assert dict(tuned.chosen.threshold) == {"liver": 0.4, "tumour": 0.6}
+    assert tuned.before["a"]["liver"] < 1
+    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+
+
+def test_what_changes_nothing_is_not_chosen(tmp_path, model):
+    tuned = tune_postprocessing(model, _store(tmp_path / "s", False, 0), ["a"])
+    assert tuned.chosen == PostProcessing()
+
+
+def test_it_is_written_into_the_run_and_read_from_it(untrained_run):
+    from liverseg_tf.model.run_record import RunRecord
+
+    before = json.loads((untrained_run / "run.json").read_text())
+    write_postprocessing(untrained_run, PostProcessing(largest=("liver",)))
+    assert RunRecord.read(untrained_run).postprocessing == PostProcessing(largest=("liver",))
+    after = json.loads((untrained_run / "run.json").read_text())
+    assert after.pop("postprocessing") == {"largest": ["liver"]}
+    assert after == before
+
+
+def test_other_tiles_and_no_validation_cases_are_refused(tmp_path, model, bright_is_liver):
+    store = _store(tmp_path / "s", False, 0)
+    with pytest.raises(LiverSegError, match="Expected the store of the run's tiles"):
+        tune_postprocessing(bright_is_liver(spacing_mm=3.0), store, ["a"])
+    with pytest.raises(LiverSegError, match="Expected validation cases"):
+        tune_postprocessing(model, store, [])

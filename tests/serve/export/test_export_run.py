@@ -1,0 +1,194 @@
+"""The contract of an export: what loaders and a server's own definitions make of it.
+
+No model server runs here; its loaders, messages and configuration formats do.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from google.protobuf import text_format
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.serve.export.export_run import ExportSettings, export_run
+from liverseg_tf.serve.export.server_files import write_server_files
+
+SIGNATURES = {"serving_default", "hu_slices", "hu_mask", "png", "describe"}
+# ops of TensorFlow's core, which every tensorflow/serving is built with
+CORE_OPS = {
+    *("Abs", "AddV2", "All", "AssignVariableOp", "Assert", "BiasAdd", "Cast", "Ceil", "ConcatV2"),
+    *("Const", "Conv2D", "Conv2DBackpropInput", "DecodePng", "DecodeRaw", "DisableCopyOnRead"),
+    *("EncodePng", "Equal", "Fill", "Floor", "FloorMod", "FusedBatchNormV3"),
+    *("GatherV2", "Greater", "GreaterEqual", "Identity", "IsFinite", "Less", "LessEqual"),
+    *("LogicalAnd", "LogicalOr", "Max", "MaxPool", "Maximum", "MergeV2Checkpoints"),
+    *("Min", "Minimum", "Mul", "Neg", "NoOp", "Pack", "Pad", "Placeholder", "Range"),
+    *("ReadVariableOp", "RealDiv", "Relu", "Reshape", "RestoreV2", "Round", "Rsqrt", "SaveV2"),
+    *("Select", "Transpose"),
+    *("SelectV2", "Shape", "ShardedFilename", "Sigmoid", "Squeeze"),
+    *("StatefulPartitionedCall", "PartitionedCall", "If", "StatelessWhile"),
+    *("While", "StaticRegexFullMatch", "StridedSlice", "StringJoin", "StringLength", "Sub"),
+    *("Substr", "Sum", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve"),
+    *("TensorListSetItem", "TensorListStack", "Tile", "Unpack", "VarHandleOp", "ZerosLike"),
+    *("EnsureShape", "Mean", "SquaredDifference", "StopGradient", "VarIsInitializedOp"),
+}
+
+
+def test_signatures_name_their_inputs_and_outputs(served_liver):
+    signatures = served_liver.loaded.signatures
+    assert set(signatures) == SIGNATURES
+    found = {
+        name: (
+            {key: (spec.dtype.name, spec.shape.as_list()) for key, spec in inputs.items()},
+            {key: spec.dtype.name for key, spec in signatures[name].structured_outputs.items()},
+        )
+        for name in SIGNATURES
+        for inputs in [signatures[name].structured_input_signature[1]]
+    }
+    spacing = ("float64", [None, 2])
+    slices = {"slices": ("int16", [None, None, None, 1]), "spacing_mm": spacing}
+    assert found == {
+        "serving_default": (
+            {"tiles": ("float32", [None, None, None, 1])},
+            {"probabilities": "float32"},
+        ),
+        "hu_slices": (slices, {"probabilities": "float32"}),
+        "hu_mask": (slices, {"mask": "uint8"}),
+        "png": (
+            {"image_bytes": ("string", [None]), "spacing_mm": spacing},
+            {"mask_bytes": "string"},
+        ),
+        "describe": ({"request": ("string", [None])}, {"record": "string"}),
+    }
+
+
+def test_only_ops_of_a_plain_server_are_used(served):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel.FromString((served.folder / "saved_model.pb").read_bytes())
+    (graph,) = [meta.graph_def for meta in model.meta_graphs]
+    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
+    ops = {node.op for body in bodies for node in body}
+    assert ops <= CORE_OPS | {function.signature.name for function in graph.library.function}
+    assert not ops & {"PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch"}
+    compiled = [
+        function.signature.name
+        for function in graph.library.function
+        if function.attr["_XlaMustCompile"].b
+    ]
+    assert not compiled
+
+
+def test_the_command_line_tool_shows_it(served_liver):
+    code = "from tensorflow.python.tools.saved_model_cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", "--dir", str(served_liver.folder), "--all"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in SIGNATURES:
+        assert f"signature_def['{name}']" in done.stdout
+    assert "tensorflow/serving/predict" in done.stdout
+
+
+def test_the_loader_of_tensorflow_1_gives_the_same_answers(served_liver):
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 1)).astype(np.float32)
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        model = tf.compat.v1.saved_model.load(session, ["serve"], str(served_liver.folder))
+        signature = model.signature_def["serving_default"]
+        found = session.run(
+            signature.outputs["probabilities"].name, {signature.inputs["tiles"].name: tiles}
+        )
+    expected = served_liver.local.probabilities(tiles)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_client_learns_the_model_from_the_server_alone(served):
+    (record, again) = served.call("describe", {"request": [b"", b"x"]})["record"]
+    assert record == again
+    record = json.loads(record)
+    on_disk = json.loads((served.folder / "assets.extra" / "run.json").read_text())
+    assert len(on_disk["export"].pop("digest")) == 32
+    assert record == on_disk
+    assert record["network"] == json.loads(json.dumps(served.local.network.to_json()))
+    assert record["fingerprint"].startswith(served.local.fingerprint)
+    assert "patient_a" not in json.dumps(record)  # names of cases stay with the run
+
+
+def test_warm_up_requests_are_the_servers_messages_and_run(served):
+    prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    path = served.folder / "assets.extra" / "tf_serving_warmup_requests"
+    asked = []
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        assert log.WhichOneof("log_type") == "predict_log"
+        request = log.predict_log.request
+        assert request.model_spec.name in ("model", "liver")
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        assert served.call(request.model_spec.signature_name, inputs)
+        asked.append(request.model_spec.signature_name)
+    assert set(asked) == SIGNATURES
+
+
+def test_the_servers_configuration_is_read_by_its_own_definitions(liver_copy):
+    config = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
+    write_server_files(liver_copy, "spleen")
+    before = (liver_copy / "models.config").read_text()
+    before = before.replace("latest { num_versions: 1 }", "specific { versions: 1 }", 1)
+    (liver_copy / "models.config").write_text(before)
+    write_server_files(liver_copy, "liver")  # it stands there: what a user changed is kept
+    assert (liver_copy / "models.config").read_text() == before
+    shutil.rmtree(liver_copy)
+    for name in ("liver", "spleen", "liver"):
+        write_server_files(liver_copy, name)
+    read = text_format.Parse((liver_copy / "models.config").read_text(), config.ModelServerConfig())
+    models = [(one.name, one.base_path) for one in read.model_config_list.config]
+    assert models == [("liver", "/models/liver"), ("spleen", "/models/spleen")]
+    assert "enable: true" in (liver_copy / "monitoring.config").read_text()
+
+
+@pytest.mark.slow
+def test_versions_are_counted_and_none_is_replaced(liver_exports, tmp_path):
+    run, _ = liver_exports
+    (tmp_path / "liver" / "7").mkdir(parents=True)
+    with pytest.raises(SettingsError, match="Expected a new version"):
+        export_run(run, tmp_path, ExportSettings("liver", 7))
+    done = CliRunner().invoke(
+        liverseg,
+        ["export", str(run), str(tmp_path), "--name", "liver", "--quantize", "int8"],
+    )
+    assert done.exit_code == 0, done.output
+    assert "docker run" in done.output
+    assert {path.name for path in (tmp_path / "liver").iterdir()} == {"7", "8"}
+
+
+def test_an_export_that_fails_leaves_no_version(liver_exports, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("liverseg_tf.serve.export.export_run.signatures_of", fail)
+    done = CliRunner().invoke(liverseg, ["export", str(liver_exports[0]), str(tmp_path)])
+    assert done.exit_code == 1
+    assert "No space left on device" in done.output
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"name": "a/b"}, {"name": "12"}, {"name": ""}, {"name": "a", "litert": ("int8",)}],
+)
+def test_settings_that_cannot_be_used_are_refused(settings):
+    with pytest.raises(SettingsError, match="Expected"):
+        ExportSettings(**settings)
+
+
+def test_what_is_no_run_is_one_line(tmp_path):
+    done = CliRunner().invoke(liverseg, ["export", str(tmp_path), str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "Expected a run" in done.output
+    assert not Path(tmp_path / "out").exists()

@@ -1,0 +1,30 @@
+import pytest
+
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
+from liverseg_tf.train.learner.learner import hardware
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("fma avx2 avx512_bf16", "bfloat16"),
+        ("amx_bf16 avx2", "bfloat16"),
+        ("fma avx2 avx512f", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_a_processor_that_multiplies_bfloat16_does(tmp_path, monkeypatch, flags, precision):
+    path = tmp_path / "cpuinfo"
+    if flags is not None:
+        path.write_text(f"model name\t: x\nflags\t\t: fpu {flags} sse\n\nflags : other\n")
+    monkeypatch.setattr(hardware, "_CPUINFO", path)
+    assert choose_hardware() == Hardware(precision, False)
+
+
+def test_what_is_given_wins():
+    assert choose_hardware("float16", True) == Hardware("float16", True)
+    assert choose_hardware("float32").policy == "float32"
+    assert Hardware("bfloat16").policy == "mixed_bfloat16"
+    with pytest.raises(SettingsError, match="Received float8"):
+        choose_hardware("float8")

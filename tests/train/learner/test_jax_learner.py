@@ -1,0 +1,104 @@
+"""Models, losses and the loop on Keras' JAX backend, in processes of their own."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+
+_LOSSES = """
+import dataclasses, json, sys, tempfile
+import keras
+import numpy as np
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.train.learner.hardware import Hardware
+from liverseg_tf.train.learner.learner import unet_spec
+from liverseg_tf.train.settings import TrainSettings
+from liverseg_tf.train.network.unet import build_learning_unet
+
+def make(settings):
+    network = NetworkSpec(stride=settings.patch * 2**settings.depth)
+    if keras.backend.backend() == "jax":
+        from liverseg_tf.train.learner.jax_learner import JaxLearner
+        return JaxLearner(network, settings, Hardware())
+    from liverseg_tf.train.learner.hosts import this_host
+    from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
+    return TensorFlowLearner(network, settings, Hardware(), this_host())
+
+rng = np.random.default_rng(0)
+image = rng.integers(0, 256, (5, 2, 16, 16, 1)).astype(np.float32)
+truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.uint8)
+common = TrainSettings(base_filters=4, depth=2, batch_size=2)
+found = {}
+for name, changes in {
+    "topk": {"loss": "dice-topk", "heads": 2, "residual": True},
+    "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2, "optimizer": "sgd"},
+}.items():
+    settings = dataclasses.replace(common, **changes)
+    # the same weights everywhere: initializers of the backends differ
+    network = NetworkSpec(stride=settings.patch * 2**settings.depth)
+    model = build_learning_unet(unet_spec(network, settings), settings.heads)
+    draws = np.random.default_rng(1)
+    # positive, since moving variances are among them
+    model.set_weights([draws.uniform(0.01, 0.2, w.shape).astype(np.float32) for w in model.weights])
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder + "/model.keras")
+        settings = dataclasses.replace(settings, start=folder)
+        learner = make(settings)
+        again = make(dataclasses.replace(settings, seed=5))
+    found[name] = [float(learner.step(*batch, 1e-3)) for batch in zip(image, truth)]
+    found[name + " kept"] = [float(np.abs(w).sum()) for w in learner.kept_weights()]
+    again.load_state(learner.state())
+    goes_on = [float(one.step(image[0], truth[0], 1e-3)) for one in (learner, again)]
+    assert goes_on[0] == goes_on[1], goes_on
+print(json.dumps(found))
+"""
+
+
+def _run(code, backend, *arguments):
+    done = subprocess.run(
+        [sys.executable, *code, *map(str, arguments)],
+        env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_losses_are_those_of_tensorflow():
+    ours, other = (json.loads(_run(["-c", _LOSSES], b)) for b in ("tensorflow", "jax"))
+    assert ours.keys() == other.keys()
+    for name in ours:
+        # TensorFlow's fused moving variance is the unbiased one
+        tolerance = 0.15 if "kept" in name else 2e-3
+        np.testing.assert_allclose(other[name], ours[name], rtol=tolerance, err_msg=name)
+
+
+@pytest.mark.slow
+def test_the_command_trains_and_predicts_with_jax(blob_store, tmp_path):
+    run = tmp_path / "run"
+    options = ["--epochs", 2, "--steps-per-epoch", 5, "--base-filters", 4, "--depth", 2]
+    cli = ["-m", "liverseg_tf.cli.main"]
+    output = _run(cli, "jax", "train", blob_store.folder, run, *options, "--batch-size", 4)
+    assert "10 steps in" in output
+    record = json.loads((run / "run.json").read_text())
+    assert record["versions"]["backend"] == "jax"
+    assert "jax" in record["versions"]
+    with open(run / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+
+    # any backend reads the run
+    from liverseg_tf.predict.models.run import RunPredictor
+
+    tiles = np.asarray(blob_store.read("case_2").image)[:4]
+    found = RunPredictor(run, "float32").probabilities(tiles)
+    assert found.shape == (4, 48, 48, 2)
