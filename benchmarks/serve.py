@@ -102,8 +102,8 @@ def tiles_of(store: Path, network) -> np.ndarray:
     names = tiles.split["test"] + tiles.split["val"] or tiles.split["train"]
     stacked = []
     for case in map(tiles.read, names):
-        pace = network.pace(case.slice_mm)
-        stacked += [network.stack(case.image, z, pace) for z in range(len(case.image))]
+        slice_step = network.slice_step(case.slice_mm)
+        stacked += [network.stack(case.image, z, slice_step) for z in range(len(case.image))]
     whole = np.zeros((len(stacked), *network.padded(stacked[0].shape[:2]), network.channels), "u1")
     for place, tile in enumerate(stacked):
         whole[place, : tile.shape[0], : tile.shape[1]] = tile

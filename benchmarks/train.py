@@ -103,13 +103,15 @@ def measure_step(options: argparse.Namespace) -> dict:
     import numpy as np
 
     from liverseg_tf.model.spec import NetworkSpec
-    from liverseg_tf.train.learner.execution import Way
+    from liverseg_tf.train.learner.execution import ExecutionOptions
     from liverseg_tf.train.learner.factory import make_learner
     from liverseg_tf.train.learner.hardware import choose_hardware
     from liverseg_tf.train.settings import TrainSettings
 
     settings = TrainSettings(batch_size=options.batch)
-    learner = make_learner(NetworkSpec(), settings, Way(choose_hardware(options.precision)))
+    learner = make_learner(
+        NetworkSpec(), settings, ExecutionOptions(choose_hardware(options.precision))
+    )
     rng = np.random.default_rng(0)
     shape = (options.batch, options.side, options.side)
     image = keras.ops.convert_to_tensor(rng.uniform(0, 255, (*shape, 1)).astype(np.float32))
@@ -224,12 +226,14 @@ def measure_pipeline(work: Path) -> dict:
     from liverseg_tf.tiles.store import TileStore
     from liverseg_tf.train.data.pipeline import training_batches
     from liverseg_tf.train.data.sampling import BatchSampler
-    from liverseg_tf.train.network.choose import network_of
+    from liverseg_tf.train.network.choose import network_spec
     from liverseg_tf.train.settings import TrainSettings
 
     store, settings = TileStore.open(work / "store"), TrainSettings(mirror=True)
     names = store.split["train"]
-    sampler = BatchSampler(store, names, network_of(store, settings), BATCH, settings.foreground)
+    sampler = BatchSampler(
+        store, names, network_spec(store, settings), BATCH, settings.foreground_fraction
+    )
     batches = iter(training_batches(sampler, settings))
     for _ in range(8):
         next(batches)
@@ -243,11 +247,11 @@ def measure_pipeline(work: Path) -> dict:
 def measure_waits(store, settings, sampler) -> float:
     """Share of a run's time in which the learner waits for its next batch."""
     from liverseg_tf.train.data.pipeline import training_batches
-    from liverseg_tf.train.learner.execution import Way
+    from liverseg_tf.train.learner.execution import ExecutionOptions
     from liverseg_tf.train.learner.factory import make_learner
-    from liverseg_tf.train.network.choose import network_of
+    from liverseg_tf.train.network.choose import network_spec
 
-    learner = make_learner(network_of(store, settings), settings, Way())
+    learner = make_learner(network_spec(store, settings), settings, ExecutionOptions())
     batches = learner.batches(lambda shards: training_batches(sampler, settings, 0, shards))
     waited, started = 0.0, 0.0
     for step in range(3 + 4 * STEPS):

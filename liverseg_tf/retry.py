@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for what.
 
     Args:
@@ -45,7 +45,7 @@ class Retries:
         outage_s: how long it may be away.
     """
 
-    def __init__(self, patience: Patience, outage_s: float):
+    def __init__(self, patience: RetryPolicy, outage_s: float):
         self._patience, self._outage_s = patience, outage_s
         self._away_since: float | None = None
         self._lock = threading.Lock()

@@ -1,6 +1,7 @@
-"""The house: who may import whom, and what stays free of TensorFlow."""
+"""Which module may import which, and which modules stay free of TensorFlow."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,28 +9,31 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "liverseg_tf"
-# folder: what it may import besides itself; errors, atomic, workers and cluster are everybody's
+# folder: the folders that it may import besides itself and the modules of the base
 MAY_IMPORT = {
     "ct": set(),
+    "phantom": {"ct"},
     "dataset": {"ct"},
     "tiles": {"ct", "dataset"},
-    "train": {"ct", "dataset", "tiles"},
-    "predict": {"ct", "dataset", "tiles"},
+    "model": {"ct", "tiles"},
+    "train": {"ct", "tiles", "model"},
+    "predict": {"ct", "dataset", "tiles", "model"},
     "evaluate": {"ct", "dataset"},
-    "serve": {"ct", "dataset", "tiles", "train", "predict"},
-    "cli": {"ct", "dataset", "tiles", "train", "predict", "evaluate", "serve"},
+    "serve": {"ct", "tiles", "model", "predict"},
+    "cli": {"ct", "phantom", "dataset", "tiles", "model", "train", "predict", "evaluate", "serve"},
 }
-EVERYBODYS = {"errors", "atomic", "workers", "cluster", "__version__"}
-MAY_IMPORT_TENSORFLOW = {
+BASE = {"errors", "atomic", "locks", "retry", "workers", "cluster", "choices", "__version__"}
+FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
+MAY_IMPORT_FRAMEWORKS = {
     "train/data/pipeline.py": {"tensorflow"},
     "train/data/augmentation.py": {"tensorflow"},
-    "train/session/tensorboard.py": {"tensorflow"},
     "train/data/random.py": {"tensorflow"},
+    "train/data/warp.py": {"tensorflow"},
     "train/learner/hardware.py": {"tensorflow"},
     "train/learner/hosts.py": {"tensorflow"},
     "train/learner/jax_learner.py": {"jax"},
     "train/learner/tensorflow_learner.py": {"tensorflow"},
-    "train/data/warp.py": {"tensorflow"},
+    "train/session/tensorboard.py": {"tensorflow"},
     "cli/shared/tensorflow.py": {"tensorflow"},
     "predict/models/run.py": {"keras", "tensorflow"},
     "predict/models/saved_model.py": {"tensorflow"},
@@ -44,19 +48,71 @@ MAY_IMPORT_TENSORFLOW = {
 }
 
 
-def _modules():
-    return sorted(PACKAGE.rglob("*.py"))
+@functools.cache
+def _modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    return {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
 
 
-def _imports(module: Path) -> set[str]:
+@functools.cache
+def _imports(path: Path) -> frozenset[str]:
+    """Dotted names that a module imports anywhere: in functions and for type checkers, too."""
     names = set()
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: relative import"
+            assert node.level == 0, f"{path}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
+
+
+@functools.cache
+def _imported_modules(name: str) -> frozenset[str]:
+    """The modules of the package that one of them imports."""
+    found = set()
+    for imported in _imports(_modules()[name]):
+        if imported not in _modules():
+            imported = imported.rpartition(".")[0]
+        if imported in _modules():
+            found.add(imported)
+    return frozenset(found - {name, "liverseg_tf"})
+
+
+def _folder(name: str) -> str:
+    return name.split(".")[1] if name.count(".") else ""
+
+
+def find_cycle(graph: dict[str, frozenset[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first one named again; [] if there are none.
+
+    Args:
+        graph: module to the modules that it imports.
+    """
+    finished: set[str] = set()
+
+    def visit(name: str, above: list[str]) -> list[str]:
+        if name in above:
+            return [*above[above.index(name) :], name]
+        if name in finished:
+            return []
+        for imported in sorted(graph.get(name, ())):
+            cycle = visit(imported, [*above, name])
+            if cycle:
+                return cycle
+        finished.add(name)
+        return []
+
+    return next((cycle for name in graph if (cycle := visit(name, []))), [])
+
+
+def _by_path(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
 
 
 def test_every_folder_is_in_the_table():
@@ -64,64 +120,84 @@ def test_every_folder_is_in_the_table():
     assert folders == set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("module", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_run_downwards(module):
-    folder = module.relative_to(PACKAGE).parts[0]
-    allowed = MAY_IMPORT.get(folder, set()) | EVERYBODYS | {folder}
-    ours = [name.split(".") for name in _imports(module) if name.split(".")[0] == "liverseg_tf"]
-    strangers = {parts[1] for parts in ours if len(parts) > 1 and parts[1] not in allowed}
-    assert not strangers, f"{module} imports {strangers}"
+@pytest.mark.parametrize("name", _modules())
+def test_imports_run_downwards(name):
+    folder = _folder(name)
+    allowed = MAY_IMPORT.get(folder, set()) | BASE | {folder}
+    for imported in _imported_modules(name):
+        assert _folder(imported) in allowed, f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("module", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_tensorflow_and_keras_stay_where_they_belong(module):
-    name = str(module.relative_to(PACKAGE))
-    found = {imported.split(".")[0] for imported in _imports(module)} & {
-        "tensorflow",
-        "keras",
-        "jax",
-    }
+def test_every_entry_of_the_table_is_needed():
+    needed = {folder: set() for folder in MAY_IMPORT}
+    for name in _modules():
+        if _folder(name) in needed:
+            needed[_folder(name)] |= {_folder(imported) for imported in _imported_modules(name)}
+    for folder, allowed in MAY_IMPORT.items():
+        assert allowed <= needed[folder], f"{folder}: not needed"
+
+
+def test_no_modules_import_each_other():
+    assert find_cycle({name: _imported_modules(name) for name in _modules()}) == []
+
+
+def test_a_cycle_is_found():
+    graph = {"a": {"b", "c"}, "b": {"c"}, "c": set(), "d": {"e"}, "e": {"d"}}
+    assert find_cycle(graph) == ["d", "e", "d"]
+    assert find_cycle({**graph, "e": set()}) == []
+
+
+def test_choices_imports_nothing():
+    assert _imports(PACKAGE / "choices.py") == set()
+
+
+@pytest.mark.parametrize("path", _modules().values(), ids=_by_path)
+def test_frameworks_stay_where_they_belong(path):
+    name = _by_path(path)
+    found = {imported.split(".")[0] for imported in _imports(path)} & FRAMEWORKS
     allowed = {"keras"} if name.startswith("train/") else set()
-    assert found <= allowed | MAY_IMPORT_TENSORFLOW.get(name, set())
+    assert found <= allowed | MAY_IMPORT_FRAMEWORKS.get(name, set())
 
 
-@pytest.mark.parametrize("module", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_modules_stay_short(module):
-    assert len(module.read_text().splitlines()) <= 250
+def test_every_module_of_the_framework_table_exists_and_needs_its_entry():
+    for name, frameworks in MAY_IMPORT_FRAMEWORKS.items():
+        found = {imported.split(".")[0] for imported in _imports(PACKAGE / name)}
+        assert frameworks <= found, name
+
+
+@pytest.mark.parametrize("path", _modules().values(), ids=_by_path)
+def test_modules_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
 
 
 @pytest.mark.parametrize(
-    "code",
+    "modules",
     [
-        "import liverseg_tf.cli.main as m; m.liverseg(['--help'], standalone_mode=False)",
-        "import liverseg_tf.tiles.preprocess, liverseg_tf.cli.preprocess",
-        "import liverseg_tf.tiles.estimate, liverseg_tf.dataset.check.summary, liverseg_tf.cli.check",
-        "import liverseg_tf.dataset.download.download_source, liverseg_tf.cli.download",
-        "import liverseg_tf.evaluate.cases, liverseg_tf.evaluate.report.write_report, liverseg_tf.cli.evaluate",
-        "import liverseg_tf.evaluate.viewer.write_viewer, liverseg_tf.cli.view",
-        "import liverseg_tf.phantom.phantoms, liverseg_tf.cli.phantom, liverseg_tf.cli.demo",
-        "import liverseg_tf.serve.client.served_model, liverseg_tf.serve.client.grpc_transport, liverseg_tf.serve.client.rest_transport, "
-        "liverseg_tf.serve.client.messages, grpc",
-        "import liverseg_tf.predict.batch.find_images, liverseg_tf.predict.models.run, liverseg_tf.cli.predict",
-        "import liverseg_tf.predict.batch.parallel, liverseg_tf.predict.outputs.case_outputs, liverseg_tf.serve.client.served_model",
-        "import liverseg_tf.predict.models.saved_model, liverseg_tf.predict.models.litert, "
-        "liverseg_tf.predict.models.onnx, liverseg_tf.cli.export",
+        "tiles.preprocess cli.preprocess",
+        "tiles.estimate dataset.check.summary cli.check",
+        "dataset.download.download_source cli.download",
+        "evaluate.cases evaluate.report.write_report cli.evaluate",
+        "evaluate.viewer.write_viewer cli.view",
+        "phantom.phantoms cli.phantom cli.demo",
+        "serve.client.served_model serve.client.grpc_transport serve.client.rest_transport",
+        "serve.client.messages",
+        "predict.batch.find_images predict.models.run cli.predict",
+        "predict.batch.parallel predict.outputs.case_outputs serve.client.served_model",
+        "predict.models.saved_model predict.models.litert predict.models.onnx cli.export",
     ],
 )
-def test_tensorflow_is_not_imported_before_it_is_needed(code):
-    check = (
-        "; import sys; print(sorted({'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code + check], capture_output=True, text=True, check=True
-    )
+def test_frameworks_are_not_imported_before_they_are_needed(modules):
+    imports = ", ".join(f"liverseg_tf.{module}" for module in modules.split())
+    code = f"import sys, {imports}; print([n for n in {sorted(FRAMEWORKS)} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_imports_neither_numpy_nor_rich():
     code = (
         "import sys, liverseg_tf.cli.main as m; m.liverseg(['--help'], standalone_mode=False);"
-        "print(sorted({'numpy', 'rich', 'nibabel'} & set(sys.modules)))"
+        f"heavy = {sorted({'numpy', 'rich', 'nibabel'} | FRAMEWORKS)};"
+        "print([n for n in heavy if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -7,8 +7,8 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
-from liverseg_tf.cli.shared.train_options import settings_and_way, train_options
-from liverseg_tf.cli.train import make_way, train_one
+from liverseg_tf.cli.shared.train_options import settings_and_execution, train_options
+from liverseg_tf.cli.train import execution_options, train_one
 
 
 @command("crossval")
@@ -29,7 +29,7 @@ def crossval(store, out, folds, **given) -> None:
     """
     from liverseg_tf.tiles.store import TileStore
 
-    settings, ways = settings_and_way(given)
+    settings, ways = settings_and_execution(given)
     tiles = TileStore.open(store)
     stores = [tiles.in_fold(f"{fold}/{folds}") for fold in range(1, folds + 1)]
     runs = [out / f"fold_{fold}" for fold in range(1, folds + 1)]
@@ -45,7 +45,7 @@ def crossval(store, out, folds, **given) -> None:
             click.echo(f"fold {fold} of {folds}: kept")
             continue
         click.echo(f"fold {fold} of {folds}:")
-        train_one(of_fold, run, settings, make_way(ways, time.monotonic()), tune=False)
+        train_one(of_fold, run, settings, execution_options(ways, time.monotonic()), tune=False)
     _print(cross_validate(out, tiles, runs))
     click.echo(f"{out / 'crossval.csv'}; predict with --model {out}")
 

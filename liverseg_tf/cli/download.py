@@ -37,9 +37,9 @@ def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
     lits-part2 from Kaggle with your own token. An interrupted download is resumed by the same
     command. The data belong to their authors: mind the licence that is shown.
     """
-    from liverseg_tf.dataset.download.download_source import Progress
+    from liverseg_tf.dataset.download.download_source import DownloadProgress
     from liverseg_tf.dataset.download.download_source import download as run
-    from liverseg_tf.dataset.download.http_download import Patience
+    from liverseg_tf.dataset.download.http_download import RetryPolicy
     from liverseg_tf.dataset.download.sources import SOURCES, find_source, mirror
 
     if listed:
@@ -61,9 +61,9 @@ def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
             target = run(
                 source,
                 out,
-                Patience(retries=retries, silence_s=timeout),
+                RetryPolicy(retries=retries, silence_s=timeout),
                 keep_archive,
-                Progress(show, lambda note: click.echo(f"Note: {note}", err=True)),
+                DownloadProgress(show, lambda note: click.echo(f"Note: {note}", err=True)),
             )
     except KeyboardInterrupt:
         click.echo("Interrupted: the same command resumes.", err=True)

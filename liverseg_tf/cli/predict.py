@@ -87,7 +87,7 @@ def _step(flag: str, *values: str, help: str):
 @_step("--threshold", "P", help="Voxels above this probability are in a region, else above 0.5.")
 @_step("--inside", "OUTER", "MM", help="Keep a region only in or at most MM beside another one.")
 @_step("--smooth-z", help="Keep and fill in what two of three neighbouring slices have.")
-@_step("--likely", "P", help="Keep components of at least this mean probability.")
+@_step("--min-mean-probability", "P", help="Keep components of at least this mean probability.")
 @_step("--smallest", "ML", help="Keep components of at least so many millilitres.")
 @_step("--largest", help="Keep only the largest connected component of this region.")
 @_step("--fill-2d", help="Fill holes within slices.")
@@ -141,7 +141,15 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
 def _steps(settings):
     from liverseg_tf.model.postprocessing import PostProcessing
 
-    names = ("threshold", "inside", "smooth_z", "likely", "largest", "fill_2d", "fill_3d")
+    names = (
+        "threshold",
+        "inside",
+        "smooth_z",
+        "min_mean_probability",
+        "largest",
+        "fill_2d",
+        "fill_3d",
+    )
     return PostProcessing(
         **{name: tuple(settings[name]) for name in names}, smallest_ml=tuple(settings["smallest"])
     )
@@ -165,11 +173,11 @@ def _output(out, steps, options):
 
 
 def _run(images, load, output, workers, on_case):
-    from liverseg_tf.predict.batch.parallel import predict_spread
+    from liverseg_tf.predict.batch.parallel import predict_parallel
     from liverseg_tf.predict.batch.predict_cases import predict_cases
 
     if workers is not None:
-        return predict_spread(images, load, output, workers, on_case)
+        return predict_parallel(images, load, output, workers, on_case)
     predictor = load()
     try:
         return predict_cases(images, predictor, output, on_case)
@@ -179,7 +187,7 @@ def _run(images, load, output, workers, on_case):
 
 
 def _chosen(images, side, part, records):
-    from liverseg_tf.dataset.dataset_part import Part
+    from liverseg_tf.dataset.dataset_part import DatasetPart
 
     if side is not None:
         # of several runs' sides, only what is on that side in all of them
@@ -191,5 +199,5 @@ def _chosen(images, side, part, records):
                 "among the inputs. Received none."
             )
     if part is not None:
-        images = {name: images[name] for name in Part.parse(part).of(list(images))}
+        images = {name: images[name] for name in DatasetPart.parse(part).of(list(images))}
     return images

@@ -43,13 +43,13 @@ def preprocess(dataset, store, **options) -> None:
     Cases that are in the store already, from unchanged files, are kept. The store records the
     split into training, validation and test patients.
     """
-    from liverseg_tf.dataset.dataset_part import Part
-    from liverseg_tf.tiles.preprocess import Intake
+    from liverseg_tf.dataset.dataset_part import DatasetPart
+    from liverseg_tf.tiles.preprocess import PreprocessJob
     from liverseg_tf.tiles.preprocess import preprocess as run
 
     target, rule = _target(store, options), _rule(options)
     cases = find_corrected_cases(dataset, options)
-    intake = Intake(cases, rule, Part.parse(options["part"]), options["recut"])
+    intake = PreprocessJob(cases, rule, DatasetPart.parse(options["part"]), options["recut"])
     count = len(intake.part.of(intake.cases))
     with progress("preprocess", count) as show:
         ended = iter(range(1, count + 1))

@@ -9,7 +9,7 @@ import click
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import FAILED, command, complain
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.train_options import settings_and_way, train_options
+from liverseg_tf.cli.shared.train_options import settings_and_execution, train_options
 
 
 @command("train")
@@ -57,7 +57,7 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **gi
     started = time.monotonic()
     from liverseg_tf.tiles.store import TileStore
 
-    settings, ways = settings_and_way(given)
+    settings, ways = settings_and_execution(given)
     tiles = TileStore.open(store)
     if fold is not None:
         tiles = tiles.in_fold(fold)
@@ -68,7 +68,7 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **gi
     if show_batch is not None or show_network is not None:
         _show(tiles, settings, show_batch, show_network)
         return
-    way = make_way(ways, started, hosts)
+    way = execution_options(ways, started, hosts)
     if dry_run:
         from liverseg_tf.train.preview.dry_run import plan
 
@@ -91,9 +91,9 @@ def _show(tiles, settings, batch: Path | None, network: Path | None) -> None:
             click.echo(f"The {what}: {path}")
 
 
-def make_way(ways: dict, started: float, hosts: str | None = None):
+def execution_options(ways: dict, started: float, hosts: str | None = None):
     """How a run goes, from options of the command line; TensorFlow is there."""
-    from liverseg_tf.train.learner.execution import Way
+    from liverseg_tf.train.learner.execution import ExecutionOptions
     from liverseg_tf.train.learner.hardware import choose_hardware
 
     joined = None
@@ -102,7 +102,7 @@ def make_way(ways: dict, started: float, hosts: str | None = None):
 
         joined = join_hosts(hosts)
     hardware = choose_hardware(ways["precision"], ways["compiled"])
-    return Way(hardware, joined, started=started, tensorboard=ways["tensorboard"])
+    return ExecutionOptions(hardware, joined, started=started, tensorboard=ways["tensorboard"])
 
 
 def train_one(tiles, run, settings, way, tune: bool) -> None:

@@ -80,7 +80,7 @@ def kept(mask: np.ndarray, keep: Callable[[Components], np.ndarray]) -> np.ndarr
     return out
 
 
-def two_of_three(mask: np.ndarray) -> np.ndarray:
+def majority_of_three(mask: np.ndarray) -> np.ndarray:
     """Voxels that two of three slices have; the first and last slice stay as they are."""
     out = mask.copy()
     below, middle, above = mask[:-2], mask[1:-1], mask[2:]
@@ -88,12 +88,12 @@ def two_of_three(mask: np.ndarray) -> np.ndarray:
     return out
 
 
-def filled_2d(mask: np.ndarray) -> np.ndarray:
+def fill_holes_2d(mask: np.ndarray) -> np.ndarray:
     """The mask with its holes filled that are closed within their slice (4 neighbours)."""
     return _filled(mask, _FACES_IN_SLICE, (0, 1, 1))
 
 
-def filled_3d(mask: np.ndarray) -> np.ndarray:
+def fill_holes_3d(mask: np.ndarray) -> np.ndarray:
     """The mask with its holes filled that are closed to all sides (6 neighbours).
 
     The volume's ends close nothing: what reaches the first or last slice is no hole.

@@ -51,7 +51,7 @@ def read_image(source: Path | DicomSeries, channel: int | None = None) -> Volume
     return read_series(_only_series(source)) if source.is_dir() else read_itk(source)
 
 
-def files_of(source: Path | DicomSeries) -> list[Path]:
+def source_files(source: Path | DicomSeries) -> list[Path]:
     """The files that an image is read from, to see whether they changed."""
     if isinstance(source, DicomSeries):
         return list(source.files)

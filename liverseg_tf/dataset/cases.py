@@ -26,14 +26,14 @@ class Case:
             which its reader reports.
         mask: file of the label map; None where the layout names none.
         correction: of headers that are known to be wrong (see `dataset.corrections`).
-        doubt: why no one can tell which files are meant; its reader reports it.
+        ambiguity: why no one can tell which files are meant; its reader reports it.
     """
 
     name: str
     image: Path | DicomSeries
     mask: Path | None = None
     correction: GridCorrection | None = None
-    doubt: str | None = None
+    ambiguity: str | None = None
 
     @property
     def has_image(self) -> bool:
@@ -56,8 +56,8 @@ def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
     """
     cases = list_cases(folder, layout)
     for case in cases:
-        if case.doubt is not None:
-            raise LiverSegError(case.doubt)
+        if case.ambiguity is not None:
+            raise LiverSegError(case.ambiguity)
     return cases
 
 
@@ -144,15 +144,15 @@ def _msd_cases(folder: Path) -> list[Case]:
         image, mask = (_inside(folder, entry[key]) for key in ("image", "label"))
         if image_stem(image) is None:
             continue  # the archives hold ._ files of the machine that packed them
-        name, doubt = case_name(image), None
+        name, ambiguity = case_name(image), None
         if name in cases:
-            doubt = f"Expected one case of each name. Received {name} twice."
+            ambiguity = f"Expected one case of each name. Received {name} twice."
         elif image.name != mask.name:
-            doubt = (
+            ambiguity = (
                 f"Expected image and label of one name in {folder / 'dataset.json'}. "
                 f"Received {image.name} and {mask.name}."
             )
-        cases[name] = Case(name, image, mask, doubt=doubt)
+        cases[name] = Case(name, image, mask, ambiguity=ambiguity)
     return list(cases.values())
 
 
@@ -198,8 +198,8 @@ def _paired(
     for name in images | masks:
         image = images.get(name, [folder / (name + suffix)])
         mask = masks.get(name, [None])
-        doubt = _doubt(name, image) or _doubt(name, mask)
-        cases.append(Case(name, image[0], mask[0], doubt=doubt))
+        ambiguity = _doubt(name, image) or _doubt(name, mask)
+        cases.append(Case(name, image[0], mask[0], ambiguity=ambiguity))
     return cases
 
 
@@ -212,8 +212,8 @@ def _by_name(paths: Iterable[Path]) -> dict[str, list[Path]]:
 
 def _only(named: dict[str, list[Path]]) -> dict[str, Path]:
     for name, files in named.items():
-        if doubt := _doubt(name, files):
-            raise LiverSegError(doubt)
+        if ambiguity := _doubt(name, files):
+            raise LiverSegError(ambiguity)
     return {name: files[0] for name, files in named.items()}
 
 

@@ -7,7 +7,7 @@ from liverseg_tf.errors import SettingsError
 
 
 @dataclass(frozen=True)
-class Part:
+class DatasetPart:
     """Share `index` of `count`; together the shares hold everything once.
 
     Args:
@@ -18,7 +18,7 @@ class Part:
         SettingsError: when index or count are out of range.
 
     Example:
-        >>> [Part(index, 3).of(list("abcde")) for index in (1, 2, 3)]
+        >>> [DatasetPart(index, 3).of(list("abcde")) for index in (1, 2, 3)]
         [['a', 'd'], ['b', 'e'], ['c']]
     """
 
@@ -33,7 +33,7 @@ class Part:
         return f"{self.index}/{self.count}"
 
     @classmethod
-    def parse(cls, text: str) -> "Part":
+    def parse(cls, text: str) -> "DatasetPart":
         """The part that 'I/N' names.
 
         Raises:

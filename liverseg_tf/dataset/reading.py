@@ -37,8 +37,8 @@ def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume
     Raises:
         LiverSegError: when a file is missing or broken, or there are two of it.
     """
-    if case.doubt is not None:
-        raise LiverSegError(case.doubt)
+    if case.ambiguity is not None:
+        raise LiverSegError(case.ambiguity)
     image = read_image(case.image, channel)
     mask = None if case.mask is None else read_label_image(case.mask)
     if case.correction is None:

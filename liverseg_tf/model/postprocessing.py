@@ -9,7 +9,7 @@ from liverseg_tf.ct import components
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.model.region_masks import Found
+from liverseg_tf.model.region_masks import RegionMasks
 
 THRESHOLD = 0.5
 
@@ -42,7 +42,7 @@ class PostProcessing:
 
     inside: tuple[tuple[str, str, float], ...] = ()
     smooth_z: tuple[str, ...] = ()
-    likely: tuple[tuple[str, float], ...] = ()
+    min_mean_probability: tuple[tuple[str, float], ...] = ()
     smallest_ml: tuple[tuple[str, float], ...] = ()
     largest: tuple[str, ...] = ()
     fill_2d: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class PostProcessing:
     threshold: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name, p in (*self.threshold, *self.likely):
+        for name, p in (*self.threshold, *self.min_mean_probability):
             if not 0 <= p <= 1:
                 raise SettingsError(f"Expected a probability of 0 to 1 for {name}. Received {p:g}.")
         for *_, name, size in (*self.smallest_ml, *self.inside):
@@ -66,7 +66,7 @@ class PostProcessing:
 
     @property
     def needs_probabilities(self) -> bool:
-        return bool(self.likely)
+        return bool(self.min_mean_probability)
 
     def thresholds(self, regions: Regions) -> tuple[float, ...]:
         """The probability above which a voxel is in each region."""
@@ -123,7 +123,7 @@ class PostProcessing:
                 f"Expected post-processing of {', '.join(sorted(known))}. Received {value!r}."
             ) from error
 
-    def apply(self, found: Found) -> Found:
+    def apply(self, found: RegionMasks) -> RegionMasks:
         """The masks after every step.
 
         Args:
@@ -149,19 +149,19 @@ class PostProcessing:
             if inner == name:
                 work.keep(name, components.within_mm(work.of(name), work.own[outer], work.mm, mm))
         if name in self.smooth_z:
-            smooth = components.two_of_three(work.of(name))
+            smooth = components.majority_of_three(work.of(name))
             work.own[name] |= smooth
             work.keep(name, smooth)
         for keep in self._component_rules(work, name):
             work.keep(name, components.kept(work.of(name), keep))
         if name in self.fill_2d:
-            work.own[name] |= components.filled_2d(work.of(name))
+            work.own[name] |= components.fill_holes_2d(work.of(name))
         if name in self.fill_3d:
-            work.own[name] |= components.filled_3d(work.of(name))
+            work.own[name] |= components.fill_holes_3d(work.of(name))
 
     def _component_rules(self, work: "_Work", name: str) -> list[Callable]:
         rules: list[Callable] = []
-        for region, p in self.likely:
+        for region, p in self.min_mean_probability:
             if region == name:
                 values = work.probabilities(name)
                 rules.append(lambda parts, v=values, p=p: parts.means(v) >= 255 * p)
@@ -178,7 +178,7 @@ class PostProcessing:
 class _Work:
     """The masks of each region, in the box around all of them."""
 
-    def __init__(self, found: Found, box: tuple[slice, ...]):
+    def __init__(self, found: RegionMasks, box: tuple[slice, ...]):
         bits = found.canonical_bits[box]
         self.found, self.box = found, box
         self.mm = to_canonical(found.grid).spacing_mm
@@ -186,7 +186,7 @@ class _Work:
         self.nested = {name: found.regions.nested_in(name) for name in found.regions.names}
 
     @classmethod
-    def on(cls, found: Found) -> "_Work":
+    def on(cls, found: RegionMasks) -> "_Work":
         return cls(found, components.bounding_box(found.canonical_bits))
 
     def of(self, name: str) -> np.ndarray:
@@ -205,7 +205,7 @@ class _Work:
     def probabilities(self, name: str) -> np.ndarray:
         return self.found.canonical_probabilities(self.found.regions.names.index(name))[self.box]
 
-    def write(self, found: Found) -> None:
+    def write(self, found: RegionMasks) -> None:
         bits = np.zeros_like(next(iter(self.own.values())), found.bits.dtype)
         for region, mask in enumerate(self.own.values()):
             bits |= np.multiply(mask, 1 << region, dtype=bits.dtype)

@@ -15,7 +15,7 @@ _SLAB = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RegionMasks:
     """The regions' masks, one bit each, which a label map can't keep where they overlap.
 
     Args:
@@ -32,12 +32,12 @@ class Found:
     regions: Regions
     grid: Volume
     probabilities: np.ndarray | None = None
-    quality: dict[str, float | None] | None = None
+    agreement: dict[str, float | None] | None = None
 
     @classmethod
     def empty(
         cls, image: Volume, regions: Regions, probabilities: np.ndarray | None = None
-    ) -> "Found":
+    ) -> "RegionMasks":
         """Nothing yet.
 
         Args:

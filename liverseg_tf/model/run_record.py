@@ -1,4 +1,4 @@
-"""`run.json`: what a trained run is and how it was made; the only module that reads or writes it."""
+"""`run.json`: what a trained run is and how it was made. No other module reads or writes it."""
 
 import platform
 from collections.abc import Iterable

@@ -18,25 +18,26 @@ class NetworkSpec:
         regions: one sigmoid output channel each.
         context: slices that a network sees at once, odd; the middle one is segmented.
         stride: rows and columns of its input must be multiples of it.
-        context_mm: from a slice to the next one that is seen, about: thin slices in between are
-            passed over, so that thin and thick ones show the same. None takes adjacent slices.
+        context_spacing_mm: approximate distance between neighbouring context slices; thin slices
+            in between are skipped, so that thin and thick slices show the same anatomy. None
+            takes adjacent slices.
     """
 
     tiles: TileSpec = TileSpec()  # noqa: RUF009 (frozen)
     regions: Regions = LIVER_REGIONS
     context: int = 1
     stride: int = 16
-    context_mm: float | None = None
+    context_spacing_mm: float | None = None
 
     def __post_init__(self) -> None:
         if self.context < 1 or self.context % 2 == 0:
             raise SettingsError(
                 f"Expected an odd number of slices as context. Received {self.context}."
             )
-        if self.context_mm is not None and not 0 < self.context_mm <= 100:
+        if self.context_spacing_mm is not None and not 0 < self.context_spacing_mm <= 100:
             raise SettingsError(
                 f"Expected a distance of 0 to 100 mm between the slices of the context. "
-                f"Received {self.context_mm:g} mm."
+                f"Received {self.context_spacing_mm:g} mm."
             )
 
     @property
@@ -48,27 +49,31 @@ class NetworkSpec:
         """The next (rows, cols) that the network can take."""
         return tuple(-(-length // self.stride) * self.stride for length in shape)
 
-    def pace(self, slice_mm: float) -> int:
+    def slice_step(self, slice_mm: float) -> int:
         """Slices from one of the context to the next, at least 1.
 
         Args:
             slice_mm: distance of a volume's slices.
         """
-        return 1 if self.context_mm is None else max(1, round(self.context_mm / slice_mm))
+        return (
+            1
+            if self.context_spacing_mm is None
+            else max(1, round(self.context_spacing_mm / slice_mm))
+        )
 
-    def stack(self, tiles: np.ndarray, z: int, pace: int = 1) -> np.ndarray:
+    def stack(self, tiles: np.ndarray, z: int, slice_step: int = 1) -> np.ndarray:
         """A slice with its neighbours; beyond the ends the last slice is repeated.
 
         Args:
             tiles: (z, h, w, windows), or anything that gives (h, w, windows) for an index.
             z: the slice that is segmented.
-            pace: slices from one to the next; see `pace`.
+            pace: slices from one to the next; see `slice_step`.
 
         Returns:
             (h, w, context * windows), from the lowest slice to the highest.
         """
-        reach = self.context // 2 * pace
-        indices = np.clip(np.arange(z - reach, z + reach + 1, pace), 0, len(tiles) - 1)
+        reach = self.context // 2 * slice_step
+        indices = np.clip(np.arange(z - reach, z + reach + 1, slice_step), 0, len(tiles) - 1)
         return np.concatenate([tiles[int(i)] for i in indices], axis=-1)
 
     def to_json(self) -> dict:
@@ -78,7 +83,7 @@ class NetworkSpec:
             "regions": self.regions.to_json(),
             "context": self.context,
             "stride": self.stride,
-            "context_mm": self.context_mm,
+            "context_spacing_mm": self.context_spacing_mm,
         }
 
     @classmethod
@@ -94,7 +99,7 @@ class NetworkSpec:
                 Regions.from_json(value["regions"]),
                 int(value["context"]),
                 int(value["stride"]),
-                value.get("context_mm"),
+                value.get("context_spacing_mm"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise LiverSegError(f"Expected a network's spec. Received {value!r}.") from error

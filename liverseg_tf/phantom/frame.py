@@ -11,7 +11,7 @@ Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Part:
+class PhantomPart:
     """One tissue's shape.
 
     Args:
@@ -85,7 +85,7 @@ def _liver(points: Points, build: Build) -> np.ndarray:
     return meet(lobes, inside, 3)
 
 
-def frame_parts(rng: np.random.Generator, build: Build) -> list[Part]:
+def frame_parts(rng: np.random.Generator, build: Build) -> list[PhantomPart]:
     """Skin to lungs: fat, muscles, peritoneal fat, heart, lungs and diaphragm."""
     pitch, slant, phase = rng.uniform(24, 30), rng.uniform(0.4, 0.65), rng.uniform(0, 30)
     heart = (rng.uniform(8, 20), rng.uniform(-32, -20), build.dome + 8)
@@ -115,17 +115,17 @@ def frame_parts(rng: np.random.Generator, build: Build) -> list[Part]:
 
     cavity_box = ((-150, -110, -14), (150, 110, 300))
     return [
-        Part("fat", rim),
-        Part("muscle", lambda points: points.depths["cavity"] + build.wall),
-        Part("fat", lambda points: points.depths["cavity"]),
-        Part("bone", ribs),
-        Part("lung", lungs, cavity_box),
-        Part("diaphragm", diaphragm, cavity_box),
-        Part("heart", heart_depth, ((-80, -110, 0), (100, 60, 200))),
+        PhantomPart("fat", rim),
+        PhantomPart("muscle", lambda points: points.depths["cavity"] + build.wall),
+        PhantomPart("fat", lambda points: points.depths["cavity"]),
+        PhantomPart("bone", ribs),
+        PhantomPart("lung", lungs, cavity_box),
+        PhantomPart("diaphragm", diaphragm, cavity_box),
+        PhantomPart("heart", heart_depth, ((-80, -110, 0), (100, 60, 200))),
     ]
 
 
-def spine_parts(rng: np.random.Generator, build: Build) -> list[Part]:
+def spine_parts(rng: np.random.Generator, build: Build) -> list[PhantomPart]:
     """Back muscles, psoas, vertebrae with discs and canal, aorta and vena cava."""
     back, phase = build.cavity[1] - 38, rng.uniform(0, 35)
     radius = rng.uniform(18, 22)
@@ -159,14 +159,14 @@ def spine_parts(rng: np.random.Generator, build: Build) -> list[Part]:
     cava = np.vstack([cava, [-12, back - 44, 100]]).astype(np.float32)
     aorta = np.array([[6, back - 27, -300], [10, back - 28, 300]], np.float32)
     return [
-        Part("muscle", psoas, ((-60, back - 30, -240), (60, back + 40, -20))),
-        Part("muscle", back_muscle, low_high(80)),
-        Part("bone", arch, low_high(40)),
-        Part("canal", upright(0, back + 26, (10, 8)), low_high(12)),
-        Part("disc", upright(0, back, (radius * 1.1, radius)), low_high(30)),
-        Part("bone", bodies, low_high(30), core=("marrow", 2.5)),
-        Part("aorta", lambda points: tube(points, aorta, (11, 11)), low_high(30)),
-        Part(
+        PhantomPart("muscle", psoas, ((-60, back - 30, -240), (60, back + 40, -20))),
+        PhantomPart("muscle", back_muscle, low_high(80)),
+        PhantomPart("bone", arch, low_high(40)),
+        PhantomPart("canal", upright(0, back + 26, (10, 8)), low_high(12)),
+        PhantomPart("disc", upright(0, back, (radius * 1.1, radius)), low_high(30)),
+        PhantomPart("bone", bodies, low_high(30), core=("marrow", 2.5)),
+        PhantomPart("aorta", lambda points: tube(points, aorta, (11, 11)), low_high(30)),
+        PhantomPart(
             "cava", lambda points: tube(points, cava, (12, 12)), ((-40, -60, -400), (10, 80, 115))
         ),
     ]

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from liverseg_tf.phantom.frame import Build, Part, Vector
+from liverseg_tf.phantom.frame import Build, PhantomPart, Vector
 from liverseg_tf.phantom.shapes import Points, ellipsoid, tube
 
 LIVER, TUMOUR, SPLEEN, KIDNEY = 1, 2, 3, 4
 
 
-def gut_parts(rng: np.random.Generator, build: Build) -> list[Part]:
+def gut_parts(rng: np.random.Generator, build: Build) -> list[PhantomPart]:
     """Bowel loops and the stomach, with gas that rises to the front."""
     width, thickness = build.cavity
     parts = []
@@ -27,7 +27,7 @@ def gut_parts(rng: np.random.Generator, build: Build) -> list[Part]:
     return parts + _hollow(centre, radii, kind, -rng.uniform(0.2, 0.6))
 
 
-def organ_parts(rng: np.random.Generator, build: Build) -> list[Part]:
+def organ_parts(rng: np.random.Generator, build: Build) -> list[PhantomPart]:
     """Liver with vessels, gallbladder, spleen and kidneys."""
     width, thickness = build.cavity
     spleen = (width - rng.uniform(30, 38), rng.uniform(20, 36), rng.uniform(14, 32))
@@ -44,8 +44,8 @@ def organ_parts(rng: np.random.Generator, build: Build) -> list[Part]:
     box = ((-145, -105, -130), (125, 105, 110))
     parts = [
         _blob("spleen", spleen, reach, spleen_depth, SPLEEN),
-        Part("fat", rim, box),
-        Part("liver", lambda points: points.depths["liver"], box, LIVER),
+        PhantomPart("fat", rim, box),
+        PhantomPart("liver", lambda points: points.depths["liver"], box, LIVER),
     ]
     parts += _vessels(rng)
     if rng.random() < 0.75:
@@ -63,7 +63,7 @@ def organ_parts(rng: np.random.Generator, build: Build) -> list[Part]:
     return parts
 
 
-def tumour_part(centre: Vector, radii: Vector, index: int) -> Part:
+def tumour_part(centre: Vector, radii: Vector, index: int) -> PhantomPart:
     """One tumour of the liver, its values those of the tissue tumour_<index>."""
 
     def depth(points: Points) -> np.ndarray:
@@ -73,7 +73,7 @@ def tumour_part(centre: Vector, radii: Vector, index: int) -> Part:
     return _blob(f"tumour_{index}", centre, radii, depth, TUMOUR)
 
 
-def _vessels(rng: np.random.Generator) -> list[Part]:
+def _vessels(rng: np.random.Generator) -> list[PhantomPart]:
     """Hepatic veins that meet in the vena cava, and portal branches from the hilum."""
     trees = [
         ("vein", (-20, 20, 58), [(-95, 10, 20), (-60, -50, 10), (-5, -50, 25)], (5.5, 2.0)),
@@ -90,15 +90,15 @@ def _vessels(rng: np.random.Generator) -> list[Part]:
     return parts
 
 
-def _branch(tissue: str, path: np.ndarray, radii: tuple[float, float]) -> Part:
+def _branch(tissue: str, path: np.ndarray, radii: tuple[float, float]) -> PhantomPart:
     def depth(points: Points) -> np.ndarray:
         return np.minimum(tube(points, path, radii), points.depths["liver"] - 1)
 
     low, high = path.min(0) - max(radii) - 2, path.max(0) + max(radii) + 2
-    return Part(tissue, depth, (tuple(low), tuple(high)), None)
+    return PhantomPart(tissue, depth, (tuple(low), tuple(high)), None)
 
 
-def _hollow(centre: Vector, radii: Vector, kind: str, level: float) -> list[Part]:
+def _hollow(centre: Vector, radii: Vector, kind: str, level: float) -> list[PhantomPart]:
     """A loop with contents, and gas in front of `level` (a share of the radius; 2: none)."""
 
     def wall(points: Points) -> np.ndarray:
@@ -120,10 +120,10 @@ def _blob(
     radii: Vector,
     depth: Callable[[Points], np.ndarray] | None = None,
     label: int = 0,
-) -> Part:
+) -> PhantomPart:
     def plain(points: Points) -> np.ndarray:
         return ellipsoid(points, centre, radii)
 
     low = tuple(c - 1.1 * r - 6 for c, r in zip(centre, radii, strict=True))
     high = tuple(c + 1.1 * r + 6 for c, r in zip(centre, radii, strict=True))
-    return Part(tissue, depth or plain, (low, high), label)
+    return PhantomPart(tissue, depth or plain, (low, high), label)

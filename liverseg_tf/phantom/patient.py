@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from liverseg_tf.phantom.frame import (
     Build,
-    Part,
+    PhantomPart,
     frame_parts,
     spine_parts,
     with_body_depths,
@@ -70,7 +70,7 @@ class Pose:
             depths,
         )
 
-    def box(self, part: Part, axes: Axes) -> Box | None:
+    def box(self, part: PhantomPart, axes: Axes) -> Box | None:
         """The indices where a part can lie; None where that is outside the grid."""
         if part.box is None:
             return (slice(None),) * 3
@@ -93,7 +93,7 @@ class Patient:
 
     pose: Pose
     build: Build
-    parts: tuple[Part, ...]
+    parts: tuple[PhantomPart, ...]
     couch_mm: float
     liver_mm: tuple[float, float]
 
@@ -171,7 +171,7 @@ def _couch(top_mm: float, axes: Axes) -> np.ndarray:
 
 def _draw_tumours(
     rng: np.random.Generator, count: int, liver: tuple[np.ndarray, Points]
-) -> list[Part]:
+) -> list[PhantomPart]:
     """Tumours that keep clear of the liver's surface and of each other.
 
     Args:

@@ -5,7 +5,7 @@ import numpy as np
 from liverseg_tf.model.postprocessing import THRESHOLD
 
 
-class Disagreement:
+class PassAgreement:
     """Counts of what several passes over the same slices found, gathered slab by slab.
 
     Only a few numbers a region are held, whatever the volume's size.
@@ -14,11 +14,11 @@ class Disagreement:
         regions: names, in the order of the probabilities' last axis.
 
     Example:
-        >>> disagreement = Disagreement(("liver",))
+        >>> disagreement = PassAgreement(("liver",))
         >>> passes = np.zeros((2, 1, 4, 4, 1), np.float32)
         >>> passes[0, :, :2], passes[1, :, :3] = 0.9, 0.9
         >>> disagreement.add(passes)
-        >>> disagreement.quality()  # two rows of the one, three of the other: 2 * 2 / (2 + 3)
+        >>> disagreement.agreement()  # two rows of the one, three of the other: 2 * 2 / (2 + 3)
         {'liver': 0.8}
     """
 
@@ -44,7 +44,7 @@ class Disagreement:
         self._shared = self._shared + shared
         self._passes = len(passes)
 
-    def quality(self) -> dict[str, float | None]:
+    def agreement(self) -> dict[str, float | None]:
         """The mean Dice of each two passes' masks, by region: 1 where all are alike.
 
         It tells how stable a mask is, which goes with how right it is and is no estimate of

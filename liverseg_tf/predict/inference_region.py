@@ -7,7 +7,7 @@ import numpy as np
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.tiles.transform import TileGrid
+from liverseg_tf.tiles.transform import TileTransform
 
 BODY_HU = -300
 _LARGEST_MM = 2000
@@ -16,7 +16,7 @@ _SLAB = 64
 
 
 @dataclass(frozen=True)
-class Field:
+class InferenceRegion:
     """What of a volume the network sees.
 
     Args:
@@ -25,11 +25,11 @@ class Field:
         slices: of the canonical volume.
     """
 
-    grid: TileGrid
+    grid: TileTransform
     slices: range
 
     @classmethod
-    def whole(cls, canonical: Volume, network: NetworkSpec) -> "Field":
+    def whole(cls, canonical: Volume, network: NetworkSpec) -> "InferenceRegion":
         """Every slice, all of it.
 
         Args:
@@ -45,12 +45,12 @@ class Field:
                 f"Expected slices of at most {_LARGEST_MM} mm. "
                 f"Received {sides[1]:.0f} x {sides[2]:.0f} mm: is its spacing given in mm?"
             )
-        grid = TileGrid.of(canonical, replace(network.tiles, tile_shape=None))
+        grid = TileTransform.of(canonical, replace(network.tiles, tile_shape=None))
         grid = replace(grid, shape=network.padded(grid.shape))
         return cls(grid, range(len(canonical.array)))
 
     @classmethod
-    def of_body(cls, canonical: Volume, network: NetworkSpec) -> "Field":
+    def of_body(cls, canonical: Volume, network: NetworkSpec) -> "InferenceRegion":
         """The slices that hold body, and the box around it in all of them.
 
         Body is what is brighter than -300 HU, in images without HU than the window's lower end

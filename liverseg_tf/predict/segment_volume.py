@@ -11,10 +11,10 @@ import numpy as np
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.model.postprocessing import THRESHOLD
-from liverseg_tf.model.region_masks import Found
+from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.agreement import Disagreement
-from liverseg_tf.predict.inference_region import Field
+from liverseg_tf.predict.agreement import PassAgreement
+from liverseg_tf.predict.inference_region import InferenceRegion
 from liverseg_tf.predict.models.predictor import Predictor, mean_of
 
 _MOST_PIXELS = 8 * 1024**2  # of a batch
@@ -64,7 +64,7 @@ def find_regions(
     inference: Inference = Inference(),
     on_slices: Callable[[int], None] = lambda count: None,
     probabilities: np.ndarray | None = None,
-) -> Found:
+) -> RegionMasks:
     """Find each region in a volume, slab by slab.
 
     The network is fully convolutional: it sees the box around the body in each slice at once,
@@ -84,9 +84,11 @@ def find_regions(
     """
     network = predictor.network
     canonical = to_canonical(image)
-    field = (Field.of_body if inference.crop else Field.whole)(canonical, network)
-    found = Found.empty(image, network.regions, probabilities)
-    disagreement = Disagreement(network.regions.names)
+    field = (InferenceRegion.of_body if inference.crop else InferenceRegion.whole)(
+        canonical, network
+    )
+    found = RegionMasks.empty(image, network.regions, probabilities)
+    disagreement = PassAgreement(network.regions.names)
     thresholds = inference.thresholds or (THRESHOLD,) * len(network.regions)
     # wide fields of view at a fine spacing: fewer slices at a time, not more memory
     pixels = field.grid.shape[0] * field.grid.shape[1]
@@ -104,7 +106,7 @@ def find_regions(
             disagreement.add(np.stack(passes))
         _restore(mean_of(passes), slab, field, found, thresholds)
 
-    with ThreadPoolExecutor(1) as background, _Answers(predictor) as answers:
+    with ThreadPoolExecutor(1) as background, _PendingBatches(predictor) as answers:
         ahead, behind = background.submit(cut, slabs[0]), _done()
         for slab, following in pairwise([*slabs, None]):
             tiles = ahead.result()
@@ -117,10 +119,10 @@ def find_regions(
                 behind = background.submit(restore, passes, answered)
                 on_slices(len(answered))
         behind.result()
-    return replace(found, quality=disagreement.quality())
+    return replace(found, agreement=disagreement.agreement())
 
 
-class _Answers:
+class _PendingBatches:
     """Batches that are with the predictor: one more than it has answered, if it can `submit`."""
 
     def __init__(self, predictor: Predictor):
@@ -141,7 +143,7 @@ class _Answers:
             slab, answer = self._asked.popleft()
             yield slab, answer.result() if self._submit is None else [answer.result()]
 
-    def __enter__(self) -> "_Answers":
+    def __enter__(self) -> "_PendingBatches":
         return self
 
     def __exit__(self, *exception) -> None:
@@ -159,18 +161,24 @@ def _done(result: object = None) -> Future:
     return future
 
 
-def _tiles(canonical: Volume, chosen: range, field: Field, network: NetworkSpec) -> np.ndarray:
+def _tiles(
+    canonical: Volume, chosen: range, field: InferenceRegion, network: NetworkSpec
+) -> np.ndarray:
     """(batch, h, w, channels) uint8 of the chosen slices with their neighbours."""
-    array, pace = canonical.array, network.pace(canonical.spacing_mm[0])
-    reach = network.context // 2 * pace
+    array, slice_step = canonical.array, network.slice_step(canonical.spacing_mm[0])
+    reach = network.context // 2 * slice_step
     first, last = max(chosen.start - reach, 0), min(chosen.stop + reach, len(array))
     cut = field.grid.cut_image(array[first:last])
     # beyond the volume's ends its last slice is repeated, which is where `cut` ends as well
-    return np.stack([network.stack(cut, z - first, pace) for z in chosen])
+    return np.stack([network.stack(cut, z - first, slice_step) for z in chosen])
 
 
 def _restore(
-    outputs: np.ndarray, slab: range, field: Field, found: Found, thresholds: Sequence[float]
+    outputs: np.ndarray,
+    slab: range,
+    field: InferenceRegion,
+    found: RegionMasks,
+    thresholds: Sequence[float],
 ) -> None:
     """Write the masks of probabilities (batch, h, w, regions) into `found`."""
     target = found.canonical_bits[slab.start : slab.stop]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from liverseg_tf.ct.bounding_box import bounding_box
-from liverseg_tf.ct.images import files_of
+from liverseg_tf.ct.images import source_files
 from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.reading import guesses_geometry, read_case
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.tiles.transform import TileGrid
+from liverseg_tf.tiles.transform import TileTransform
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class CaseTiles:
     record: dict
 
     @property
-    def grid(self) -> TileGrid:
-        return TileGrid.from_json(self.record["grid"])
+    def grid(self) -> TileTransform:
+        return TileTransform.from_json(self.record["grid"])
 
     @property
     def slice_mm(self) -> float:
@@ -82,7 +82,7 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
         spec: of the tiles.
     """
     canonical = to_canonical(image)
-    grid = TileGrid.of(canonical, spec)
+    grid = TileTransform.of(canonical, spec)
     image_tiles = grid.cut_image(canonical.array)
     canonical_mask = contiguous(to_canonical(mask).array)
     mask_tiles = grid.cut_mask(canonical_mask)
@@ -114,7 +114,7 @@ def restore_labels(mask: np.ndarray, record: dict) -> Volume:
     Returns:
         (z, row, col) uint8 in the source's axis order, without the source's header.
     """
-    native = TileGrid.from_json(record["grid"]).restore_mask(mask)
+    native = TileTransform.from_json(record["grid"]).restore_mask(mask)
     order = record["orientation"]
     orientation = Orientation(tuple(order["axes"]), tuple(order["flips"]))
     array = np.ascontiguousarray(orientation.from_canonical(native))
@@ -135,12 +135,12 @@ def fingerprint(case: Case) -> dict:
 
     Returns:
         `bytes` and `modified_ns` of image and mask; of several files (a DICOM series) the sum
-        and the newest, and how many `files` the image has. `correction` and `doubt` where
+        and the newest, and how many `files` the image has. `correction` and `ambiguity` where
         there are any.
     """
     try:
         image, mask = (
-            [file.stat() for file in files_of(source)] for source in (case.image, case.mask)
+            [file.stat() for file in source_files(source)] for source in (case.image, case.mask)
         )
     except OSError as error:
         raise LiverSegError(
@@ -154,8 +154,8 @@ def fingerprint(case: Case) -> dict:
     }
     if len(image) > 1:
         found["files"] = len(image)
-    if case.doubt is not None:
-        found["doubt"] = case.doubt
+    if case.ambiguity is not None:
+        found["ambiguity"] = case.ambiguity
     if case.correction is not None:  # through JSON, as it comes back: tuples become lists
         found["correction"] = json.loads(json.dumps(case.correction.to_json()))
     return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from liverseg_tf.ct.resample import PlaneResampler
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.check.checks import Checked
+from liverseg_tf.dataset.check.checks import CheckResult
 from liverseg_tf.dataset.check.measurements import CaseMeasures
 from liverseg_tf.dataset.check.remarks import ERROR
 from liverseg_tf.dataset.reading import read_case
@@ -39,7 +39,7 @@ class Estimate:
         return _START_SECONDS + self.seconds / processes
 
 
-def estimate_store(cases: list[Case], checked: Checked, spec: TileSpec) -> Estimate | None:
+def estimate_store(cases: list[Case], checked: CheckResult, spec: TileSpec) -> Estimate | None:
     """Add up what the cases will take, cutting one of middle size to see how long that takes.
 
     Args:

@@ -14,19 +14,19 @@ from liverseg_tf.tiles.case_tiles import CaseTiles
 SUFFIX = ".h5"
 
 
-def write_case(path: Path, tiles: CaseTiles) -> None:
+def write_tiles(path: Path, tiles: CaseTiles) -> None:
     """Write a case contiguous and uncompressed, whole or not at all."""
     _write(path, tiles, {})
 
 
-def write_compressed_case(path: Path, tiles: CaseTiles) -> None:
+def write_compressed_tiles(path: Path, tiles: CaseTiles) -> None:
     """Write a case as gzip-1 + shuffle chunks of one tile: half the size, slower to read."""
     _write(
         path, tiles, {"chunks": True, "compression": "gzip", "compression_opts": 1, "shuffle": True}
     )
 
 
-def read_case(path: Path) -> CaseTiles:
+def read_tiles(path: Path) -> CaseTiles:
     """Map a case's tiles; nothing is read before it is looked at.
 
     Raises:

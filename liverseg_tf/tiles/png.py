@@ -47,7 +47,7 @@ class PngSlices:
         return np.stack([self[z] for z in range(len(self))]).astype(dtype or self.dtype)
 
 
-def write_case(path: Path, tiles: CaseTiles) -> None:
+def write_tiles(path: Path, tiles: CaseTiles) -> None:
     """Write a case's folder, whole or not at all; 1 window is grey, 3 are RGB."""
     with replacing(path) as partial:
         for name, array in (("image", tiles.image), ("mask", tiles.mask)):
@@ -60,7 +60,7 @@ def write_case(path: Path, tiles: CaseTiles) -> None:
         (partial / "record.json").write_text(json.dumps(tiles.record))
 
 
-def read_case(path: Path) -> CaseTiles:
+def read_tiles(path: Path) -> CaseTiles:
     """A case whose pictures are decoded when they are looked at.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liverseg_tf.atomic import clear_partials
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.dataset_part import Part
+from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule, split_cases
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles.case_tiles import cut_case, fingerprint
@@ -18,7 +18,7 @@ from liverseg_tf.workers import Processes, Workers, run_each
 
 
 @dataclass(frozen=True)
-class Intake:
+class PreprocessJob:
     """What goes into a store.
 
     Args:
@@ -34,7 +34,7 @@ class Intake:
 
     cases: list[Case]
     rule: SplitRule = SplitRule()  # noqa: RUF009 (frozen)
-    part: Part = Part()  # noqa: RUF009 (frozen)
+    part: DatasetPart = DatasetPart()  # noqa: RUF009 (frozen)
     recut: bool = False
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Intake:
 
 
 @dataclass
-class Preprocessed:
+class PreprocessResult:
     """What a run of stage 1 did.
 
     Args:
@@ -62,11 +62,11 @@ class Preprocessed:
 
 
 def preprocess(
-    intake: Intake,
+    intake: PreprocessJob,
     store: TileStore,
     workers: Workers | None = None,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
-) -> Preprocessed:
+) -> PreprocessResult:
     """Cut the tiles of every case into a store.
 
     A case that is in the store already, cut from the same files, is kept. A case that fails
@@ -91,7 +91,7 @@ def preprocess(
         own = {store.path(case.name).name for case in cases} if intake.part.count > 1 else None
         clear_partials(store.folder / "cases", own)
         store = store.create(intake.recut)
-        result = Preprocessed(store)
+        result = PreprocessResult(store)
         records: dict[str, dict] = {}
         try:
             missing = _missing(cases, store, records)
@@ -157,7 +157,7 @@ def _cut_into(store: TileStore, case: Case) -> dict | str:
     return tiles.record
 
 
-def _close(store: TileStore, records: dict[str, dict], intake: Intake) -> TileStore:
+def _close(store: TileStore, records: dict[str, dict], intake: PreprocessJob) -> TileStore:
     """Write store.json with the cases that this run has, those that other parts have cut, and
     those that workers ended after an interrupt."""
     with listing(store.folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import read_json, write_json
-from liverseg_tf.dataset.dataset_part import Part
+from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule, fold_split
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
@@ -15,9 +15,9 @@ from liverseg_tf.tiles.spec import TileSpec
 
 FORMAT = 1
 STORAGES = {
-    "hdf5": (hdf5, hdf5.write_case),
-    "hdf5-gzip": (hdf5, hdf5.write_compressed_case),
-    "png": (png, png.write_case),
+    "hdf5": (hdf5, hdf5.write_tiles),
+    "hdf5-gzip": (hdf5, hdf5.write_compressed_tiles),
+    "png": (png, png.write_tiles),
 }
 
 
@@ -128,7 +128,7 @@ class TileStore:
         Raises:
             SettingsError: when there is no such fold; see `fold_split`.
         """
-        part, rule = Part.parse(fold), SplitRule(**self.rule or {})
+        part, rule = DatasetPart.parse(fold), SplitRule(**self.rule or {})
         return replace(self, split=fold_split(self.split, rule, part.index, part.count))
 
     def save(self) -> None:
@@ -155,8 +155,8 @@ class TileStore:
         STORAGES[self.storage][1](self.path(name), tiles)
 
     def read(self, name: str) -> CaseTiles:
-        """The tiles of a case; see `hdf5.read_case` and `png.read_case`."""
-        return STORAGES[self.storage][0].read_case(self.path(name))
+        """The tiles of a case; see `hdf5.read_tiles` and `png.read_tiles`."""
+        return STORAGES[self.storage][0].read_tiles(self.path(name))
 
     def read_record(self, name: str) -> dict | None:
         """The record of a case that is there whole; None where it isn't."""

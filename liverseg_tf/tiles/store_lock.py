@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from liverseg_tf.dataset.dataset_part import Part
+from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.errors import LiverSegError
 
 # bytes of the lock file, which stays empty: a part holds its share of them
@@ -13,7 +13,7 @@ _SHARES = 2**40
 
 
 @contextmanager
-def holding(folder: Path, part: Part) -> Iterator[None]:
+def holding(folder: Path, part: DatasetPart) -> Iterator[None]:
     """Hold a part of a store; the system lets go of it when the process ends, however it ends.
 
     Args:

@@ -19,7 +19,7 @@ _BODY_HU = -300
 
 
 @dataclass(frozen=True)
-class TileGrid:
+class TileTransform:
     """Where a canonical volume's tiles lie, and what turns its values into theirs.
 
     Args:
@@ -42,7 +42,7 @@ class TileGrid:
     floor: float
 
     @classmethod
-    def of(cls, canonical: Volume, spec: TileSpec) -> "TileGrid":
+    def of(cls, canonical: Volume, spec: TileSpec) -> "TileTransform":
         """The grid of a volume's tiles.
 
         Args:
@@ -161,7 +161,7 @@ class TileGrid:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict) -> "TileGrid":
+    def from_json(cls, value: dict) -> "TileTransform":
         """The grid that `to_json` wrote."""
         try:
             windows = tuple(Window(**window) for window in value["windows"])

@@ -18,9 +18,9 @@ class TrainSettings:
     # what is learned
     regions: Regions = LIVER_REGIONS
     context: int = 1  # slices the network sees at once, odd
-    context_mm: float | None = None  # from one of them to the next; None: adjacent ones
+    context_spacing_mm: float | None = None  # from one of them to the next; None: adjacent ones
 
-    start: str | None = None  # folder of a run whose weights it begins with
+    init_from: str | None = None  # folder of a run whose weights it begins with
 
     # the network
     base_filters: int = 16  # of the first level; doubled on each level, at most 512
@@ -42,24 +42,29 @@ class TrainSettings:
     # how
     batch_size: int = 8  # tiles
     loss: str = "dice-topk"
-    heads: int = 1  # outputs at coarser and coarser levels that learn too (deep supervision)
+    deep_supervision: int = (
+        1  # outputs at coarser and coarser levels that learn too (deep supervision)
+    )
     optimizer: str = "adamw"
     learning_rate: float | None = None  # at its peak; None: what suits the optimizer
     decay: str = "cosine"  # of the learning rate, after a warm-up
     weight_decay: float = 1e-4
     clip_norm: float = 1.0  # of all gradients together
-    average: float = 0.99  # decay of the weights' running mean, which is what is kept; 0: none
-    foreground: float = 1 / 3  # share of each batch drawn from slices that hold a region
+    ema_decay: float = 0.99  # decay of the weights' running mean, which is what is kept; 0: none
+    foreground_fraction: float = 1 / 3  # share of each batch drawn from slices that hold a region
     augment: float = 1.0  # strength; 0 shows the tiles as they are
     mirror: bool = False  # left and right too: only for organs that have no side
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.start is not None:
-            object.__setattr__(self, "start", str(self.start))
+        if self.init_from is not None:
+            object.__setattr__(self, "init_from", str(self.init_from))
         rules = {
             "context": (self.context >= 1 and self.context % 2 == 1, "an odd number of slices"),
-            "context_mm": (self.context_mm is None or 0 < self.context_mm <= 100, "0 to 100 mm"),
+            "context_spacing_mm": (
+                self.context_spacing_mm is None or 0 < self.context_spacing_mm <= 100,
+                "0 to 100 mm",
+            ),
             "base_filters": (self.base_filters >= 1, "at least 1"),
             "depth": (1 <= self.depth <= 7, "from 1 to 7"),
             "patch": (self.patch in (1, 2, 4), "one of 1, 2, 4"),
@@ -71,14 +76,17 @@ class TrainSettings:
             "patience": (self.patience is None or self.patience >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "loss": _one_of(self.loss, LOSSES),
-            "heads": (1 <= self.heads <= self.depth, f"from 1 to the depth, {self.depth}"),
+            "deep_supervision": (
+                1 <= self.deep_supervision <= self.depth,
+                f"from 1 to the depth, {self.depth}",
+            ),
             "optimizer": _one_of(self.optimizer, OPTIMIZERS),
             "learning_rate": (self.learning_rate is None or self.learning_rate > 0, "above 0"),
             "decay": _one_of(self.decay, DECAYS),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
             "clip_norm": (self.clip_norm > 0, "above 0"),
-            "average": (0 <= self.average < 1, "from 0 to less than 1"),
-            "foreground": (0 <= self.foreground <= 1, "from 0 to 1"),
+            "ema_decay": (0 <= self.ema_decay < 1, "from 0 to less than 1"),
+            "foreground_fraction": (0 <= self.foreground_fraction <= 1, "from 0 to 1"),
             "augment": (0 <= self.augment <= 3, "from 0 to 3"),
         }
         for name, (kept, rule) in rules.items():

@@ -80,7 +80,8 @@ def test_a_table_several_models_mirrors_and_every_step(tmp_path, images, model):
     table.write_text("image,name\nset/images/case_0.nii.gz,one\nset/images/case_1.nii.gz,two\n")
     done = _predict(
         table, "--model", model, "--model", model, "--out", tmp_path / "out", "--mirror",
-        "--inside", "tumour", "liver", 5, "--smooth-z", "liver", "--likely", "liver", 0.5,
+        "--inside", "tumour", "liver", 5, "--smooth-z", "liver",
+        "--min-mean-probability", "liver", 0.5,
         "--smallest", "tumour", 0.01, "--largest", "liver", "--fill-2d", "liver",
         "--fill-3d", "liver", "--no-postprocessing", "--probabilities", "--no-crop",
     )  # fmt: skip
@@ -183,7 +184,7 @@ def test_what_the_run_chose_is_applied_unless_it_is_left_out(tmp_path, images, m
         (["--part", "half"], "2 Expected a part as I/N"),
         (["--largest", "lung"], "2 Expected a region of liver, tumour"),
         (["--inside", "tumour", "lung", "3"], "2 Received 'lung'"),
-        (["--likely", "liver", "2"], "2 Expected a probability of 0 to 1"),
+        (["--min-mean-probability", "liver", "2"], "2 Expected a probability of 0 to 1"),
         (["--model", "{other}"], "2 Expected models with the same tiles"),
         (["--model", "{broken}"], "1 Expected a Keras model at"),
         (["--model", "{none}"], "1 Expected a run"),

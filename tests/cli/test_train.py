@@ -146,7 +146,7 @@ def test_what_is_wrong_is_one_line(data, tmp_path):
         (["--encoder", "VGG99"], "Expected an encoder of"),
         (["--from", tmp_path / "none"], "Expected a run's model at"),
         (["--hosts", "slurm"], "Expected a step of a Slurm job"),
-        (["--heads", 9], "Expected heads from 1 to the depth"),
+        (["--deep-supervision", 9], "Expected deep_supervision from 1 to the depth"),
         (["--encoder", "MobileNetV3Small", "--encoder-weights", tmp_path / "x"], "no such file"),
     ):
         done = CliRunner().invoke(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.dicom.series import find_series
-from liverseg_tf.ct.images import files_of, image_stem, read_image, read_label_image
+from liverseg_tf.ct.images import image_stem, read_image, read_label_image, source_files
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.errors import LiverSegError
 
@@ -84,8 +84,8 @@ def test_label_maps(tmp_path, make_volumes):
 @pytest.mark.parametrize("name", ["a.mhd", "a.nhdr", "a.mha", "a.nrrd"])
 def test_voxels_in_a_file_of_their_own_belong_to_the_image(tmp_path, make_volumes, name):
     path = write_itk(tmp_path / name, make_volumes()[0])
-    assert sorted(files_of(path)) == sorted(tmp_path.iterdir())
-    assert len(files_of(path)) == (2 if "hd" in name else 1)
+    assert sorted(source_files(path)) == sorted(tmp_path.iterdir())
+    assert len(source_files(path)) == (2 if "hd" in name else 1)
 
 
 def test_simpleitk_is_named_with_its_extra(tmp_path, monkeypatch):

@@ -93,9 +93,9 @@ def test_entries_that_are_wrong_do_not_cost_the_others(tmp_path):
     names = [("a", "a"), ("b", "b"), ("b", "b"), ("c", "x")]
     describe(tmp_path, training=[entry(f"{i}.nii.gz", f"{m}.nii.gz") for i, m in names])
     a, b, c = list_cases(tmp_path)
-    assert a.doubt is None
-    assert "b twice" in b.doubt
-    assert "c.nii.gz and x.nii.gz" in c.doubt
+    assert a.ambiguity is None
+    assert "b twice" in b.ambiguity
+    assert "c.nii.gz and x.nii.gz" in c.ambiguity
 
 
 def test_a_description_that_is_no_json(tmp_path):

@@ -56,7 +56,7 @@ def test_two_series_of_one_name(tmp_path, volumes, write_series):
     with pytest.raises(LiverSegError, match=r"a/b and series .*a_b, both named a_b"):
         find_cases(tmp_path)
     (case,) = list_cases(tmp_path)
-    assert "both named a_b" in case.doubt
+    assert "both named a_b" in case.ambiguity
 
 
 def test_a_dicom_folder_and_a_file_of_one_name(tmp_path, volumes, write_series):

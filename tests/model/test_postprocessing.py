@@ -10,14 +10,14 @@ from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.model.region_masks import Found, bits_of
+from liverseg_tf.model.region_masks import RegionMasks, bits_of
 
 ORGAN = Regions({"organ": (1,)})
 
 
 def _apply(labels, steps, regions=LIVER_REGIONS, affine=None, probabilities=None):
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) if affine is None else affine
-    found = Found(bits_of(labels, regions), regions, Volume(labels, affine), probabilities)
+    found = RegionMasks(bits_of(labels, regions), regions, Volume(labels, affine), probabilities)
     before = found.bits.copy()
     after = steps.apply(found).labels().array
     np.testing.assert_array_equal(found.bits, before)
@@ -106,7 +106,7 @@ def test_tumours_stay_inside_the_organ_and_its_margin():
     labels = np.zeros((3, 5, 20), np.uint8)
     labels[:, :, :8] = 1
     labels[1, 2, 2] = labels[1, 2, 8] = labels[1, 2, 10] = labels[1, 2, 15] = 2
-    found = Found(
+    found = RegionMasks(
         bits_of(labels, LIVER_REGIONS), LIVER_REGIONS, Volume(labels, np.diag([-2, -2, 2, 1.0]))
     )
     # what the network's liver channel says by itself: the tumours beyond it are no liver
@@ -152,7 +152,7 @@ def test_components_need_their_mean_probability():
     probabilities[0, 0, 1:3, 1:3] = 230
     probabilities[0, 1, 4, 8:10] = 150, 250  # mean 200 of 255: 0.784
     for p, count in ((0.78, 6), (0.79, 4), (0.91, 0)):
-        steps = PostProcessing(likely=(("organ", p),))
+        steps = PostProcessing(min_mean_probability=(("organ", p),))
         assert _apply(labels, steps, ORGAN, probabilities=probabilities).sum() == count
     with pytest.raises(SettingsError, match="Expected probabilities"):
         _apply(labels, steps, ORGAN)
@@ -181,7 +181,9 @@ def test_json_and_back_and_what_replaces_what():
     assert changed.largest == ("liver",)
 
 
-@pytest.mark.parametrize("value", [{"biggest": []}, [], {"largest": 3}, {"likely": [["a"]]}, None])
+@pytest.mark.parametrize(
+    "value", [{"biggest": []}, [], {"largest": 3}, {"min_mean_probability": [["a"]]}, None]
+)
 def test_other_json_is_refused(value):
     with pytest.raises(LiverSegError, match="Expected"):
         PostProcessing.from_json(value)
@@ -196,7 +198,7 @@ def test_unknown_regions_and_impossible_numbers_are_named():
         with pytest.raises(SettingsError, match=r"Expected a region of liver, tumour.*'lung'"):
             _apply(np.zeros((1, 2, 2), np.uint8), steps)
     for wrong in (
-        {"likely": (("liver", 1.5),)},
+        {"min_mean_probability": (("liver", 1.5),)},
         {"smallest_ml": (("liver", -1.0),)},
         {"inside": (("tumour", "liver", float("nan")),)},
     ):

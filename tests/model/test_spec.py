@@ -18,9 +18,9 @@ def test_specs_come_back_from_json():
     spec = NetworkSpec(TWO_WINDOWS, Regions({"kidney": (3,), "cyst": (7, 9)}), 5, 32)
     assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     assert NetworkSpec.from_json(json.loads(json.dumps(NetworkSpec().to_json()))) == NetworkSpec()
-    far = NetworkSpec(context=3, context_mm=4.5)
+    far = NetworkSpec(context=3, context_spacing_mm=4.5)
     assert NetworkSpec.from_json(json.loads(json.dumps(far.to_json()))) == far
-    earlier = {key: value for key, value in far.to_json().items() if key != "context_mm"}
+    earlier = {key: value for key, value in far.to_json().items() if key != "context_spacing_mm"}
     assert NetworkSpec.from_json(earlier) == NetworkSpec(context=3)
 
 
@@ -74,11 +74,14 @@ def test_json_of_something_else(change):
 
 
 @pytest.mark.parametrize(
-    ("slice_mm", "context_mm", "pace"),
+    ("slice_mm", "context_spacing_mm", "slice_step"),
     [(1.0, None, 1), (1.0, 5.0, 5), (2.5, 5.0, 2), (3.0, 5.0, 2), (5.0, 5.0, 1), (12.0, 5.0, 1)],
 )
-def test_thin_and_thick_slices_show_the_same(slice_mm, context_mm, pace):
-    assert NetworkSpec(context=3, context_mm=context_mm).pace(slice_mm) == pace
+def test_thin_and_thick_slices_show_the_same(slice_mm, context_spacing_mm, slice_step):
+    assert (
+        NetworkSpec(context=3, context_spacing_mm=context_spacing_mm).slice_step(slice_mm)
+        == slice_step
+    )
 
 
 def test_a_pace_passes_slices_over():
@@ -89,7 +92,7 @@ def test_a_pace_passes_slices_over():
         assert stacked[0, 0].tolist() == expected
 
 
-@pytest.mark.parametrize("context_mm", [0, -1, 101])
-def test_the_distance_of_the_context_is_one(context_mm):
+@pytest.mark.parametrize("context_spacing_mm", [0, -1, 101])
+def test_the_distance_of_the_context_is_one(context_spacing_mm):
     with pytest.raises(SettingsError, match="Expected a distance of 0 to 100 mm"):
-        NetworkSpec(context=3, context_mm=context_mm)
+        NetworkSpec(context=3, context_spacing_mm=context_spacing_mm)

@@ -33,7 +33,7 @@ def test_postprocessing_is_the_models_or_the_callers(ct, bright_is_liver):
     plain = segment(ct, model, PostProcessing())
     largest = segment(ct, model)
     assert 0 < (largest.array == 2).sum() < (plain.array == 2).sum()
-    assert segment(ct, model, PostProcessing(likely=(("liver", 1.0),))).array.any()
+    assert segment(ct, model, PostProcessing(min_mean_probability=(("liver", 1.0),))).array.any()
 
 
 def test_runs_are_loaded_from_their_folders(ct, untrained_run):

@@ -151,10 +151,10 @@ def requests_of():
     def make(image, network):
         canonical = to_canonical(image)
         stack = NetworkSpec(regions=network.regions, context=network.context).stack
-        pace = network.pace(canonical.spacing_mm[0])
+        slice_step = network.slice_step(canonical.spacing_mm[0])
         array = np.ascontiguousarray(canonical.array)
         inputs = {
-            "slices": np.stack([stack(array[..., None], z, pace) for z in range(len(array))]),
+            "slices": np.stack([stack(array[..., None], z, slice_step) for z in range(len(array))]),
             "spacing_mm": np.tile(canonical.spacing_mm[1:], (len(array), 1)),
         }
         if network.tiles.percentiles is not None:

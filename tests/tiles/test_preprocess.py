@@ -13,12 +13,12 @@ from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
 from liverseg_tf.dataset.case_corrections import Corrections
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.dataset_part import Part
+from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import preprocess as stage
 from liverseg_tf.tiles.case_tiles import checksum
-from liverseg_tf.tiles.preprocess import Intake, preprocess
+from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.workers import Processes
@@ -46,7 +46,9 @@ def in_this_process(monkeypatch):
 
 
 def run(folder, store, spec=SPEC, storage="hdf5", **options):
-    return preprocess(Intake(find_cases(folder), RULE), TileStore(store, spec, storage), **options)
+    return preprocess(
+        PreprocessJob(find_cases(folder), RULE), TileStore(store, spec, storage), **options
+    )
 
 
 def check_complete(store, names):
@@ -117,14 +119,14 @@ def test_a_case_is_cut_again_when_its_correction_changes(tmp_path, make_dataset)
     known = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,4"]).apply(cases)
     other = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,3"]).apply(cases)
     store = TileStore(tmp_path / "store", SPEC)
-    assert len(preprocess(Intake(cases, RULE), store).cut) == 3
+    assert len(preprocess(PreprocessJob(cases, RULE), store).cut) == 3
     for changed in (known, other, cases):
-        result = preprocess(Intake(changed, RULE), store)
+        result = preprocess(PreprocessJob(changed, RULE), store)
         assert (result.cut, result.kept) == (["case_1"], ["case_0", "case_2"])
         correction = result.store.cases["case_1"]["source"].get("correction")
         assert (correction is None) == (changed is cases)
-        assert preprocess(Intake(changed, RULE), store).cut == []
-    preprocess(Intake(known, RULE), store)
+        assert preprocess(PreprocessJob(changed, RULE), store).cut == []
+    preprocess(PreprocessJob(known, RULE), store)
     record = store.read_record("case_1")
     assert record["spacing_mm"] == [4, 0.8, 0.8]
     assert record["orientation"]["flips"] == [False, True, True]
@@ -227,17 +229,19 @@ def test_settings_are_checked_before_the_work(tmp_path, make_dataset, monkeypatc
     with pytest.raises(SettingsError, match="1 or 3 windows"):
         run(data, tmp_path / "png", two, "png")
     with pytest.raises(SettingsError, match="patient expression"):
-        preprocess(Intake(cases, SplitRule(patient="liver")), TileStore(tmp_path / "new", SPEC))
+        preprocess(
+            PreprocessJob(cases, SplitRule(patient="liver")), TileStore(tmp_path / "new", SPEC)
+        )
     assert not (tmp_path / "new").exists()
 
 
 HOLD = """
 import sys
 from pathlib import Path
-from liverseg_tf.dataset.dataset_part import Part
+from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.tiles.store_lock import holding
 
-with holding(Path(sys.argv[1]), Part.parse(sys.argv[2])):
+with holding(Path(sys.argv[1]), DatasetPart.parse(sys.argv[2])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -251,7 +255,9 @@ with holding(Path(sys.argv[1]), Part.parse(sys.argv[2])):
 )
 def test_another_run_holds_the_store(tmp_path, make_dataset, theirs, ours, fits):
     pytest.importorskip("fcntl")
-    intake = Intake(find_cases(make_dataset(tmp_path / "data")), RULE, Part.parse(ours))
+    intake = PreprocessJob(
+        find_cases(make_dataset(tmp_path / "data")), RULE, DatasetPart.parse(ours)
+    )
     store = TileStore(tmp_path / "store", SPEC)
     command = [sys.executable, "-c", HOLD, str(store.folder), theirs]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -269,10 +275,10 @@ def test_another_run_holds_the_store(tmp_path, make_dataset, theirs, ours, fits)
 @pytest.mark.usefixtures("in_this_process")
 def test_parts_make_the_store_of_one_run(tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "data", count=5))
-    whole = preprocess(Intake(cases, RULE), TileStore(tmp_path / "whole", SPEC))
+    whole = preprocess(PreprocessJob(cases, RULE), TileStore(tmp_path / "whole", SPEC))
     for part, names in (("2/2", ["case_1", "case_3"]), ("1/2", ["case_0", "case_2", "case_4"])):
         result = preprocess(
-            Intake(cases, RULE, Part.parse(part)), TileStore(tmp_path / "parts", SPEC)
+            PreprocessJob(cases, RULE, DatasetPart.parse(part)), TileStore(tmp_path / "parts", SPEC)
         )
         assert result.cut == names
     check_complete(result.store, whole.cut)
@@ -288,14 +294,14 @@ def test_a_store_of_other_settings_is_cut_anew_when_asked_for(tmp_path, make_dat
     other = TileStore(tmp_path / "store", TileSpec(tile_shape=(16, 16)), "png")
     cases = find_cases(data)
     with pytest.raises(SettingsError, match="or --recut"):
-        preprocess(Intake(cases, RULE), other)
-    result = preprocess(Intake(cases, RULE, recut=True), other)
+        preprocess(PreprocessJob(cases, RULE), other)
+    result = preprocess(PreprocessJob(cases, RULE, recut=True), other)
     assert len(result.cut) == 3
     check_complete(result.store, result.cut)
-    again = preprocess(Intake(cases, RULE, recut=True), other)
+    again = preprocess(PreprocessJob(cases, RULE, recut=True), other)
     assert len(again.kept) == 3
     with pytest.raises(SettingsError, match="in one run"):
-        Intake(cases, RULE, Part(1, 2), recut=True)
+        PreprocessJob(cases, RULE, DatasetPart(1, 2), recut=True)
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -311,21 +317,21 @@ def test_leftovers_of_a_crash_are_cleared(tmp_path, make_dataset):
         leftover.parent.mkdir(parents=True, exist_ok=True)
         leftover.touch()
     (store.folder / f"cases/{PARTIAL}12345678-gone/image").mkdir(parents=True)
-    preprocess(Intake(cases, RULE, Part(1, 2)), store)
+    preprocess(PreprocessJob(cases, RULE, DatasetPart(1, 2)), store)
     assert [leftover.exists() for leftover in leftovers] == [False, True, False]
-    preprocess(Intake(cases, RULE), store)
+    preprocess(PreprocessJob(cases, RULE), store)
     check_complete(store, ["case_0", "case_1"])
 
 
 def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LiverSegError, match=r"^Expected to write the store .*Received"):
-        preprocess(Intake([]), TileStore(tmp_path / "file", SPEC))
+        preprocess(PreprocessJob([]), TileStore(tmp_path / "file", SPEC))
 
 
 def test_a_worker_that_dies_is_told(tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "data", "folder", 2))
-    result = preprocess(Intake(cases), DeadlyStore(tmp_path / "store", SPEC))
+    result = preprocess(PreprocessJob(cases), DeadlyStore(tmp_path / "store", SPEC))
     assert sorted(result.failures) == ["case_0", "case_1"]
     for name, message in result.failures.items():
         assert "died (killed, or out of memory)" in message
@@ -336,14 +342,15 @@ RUN = """
 import sys
 from pathlib import Path
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.tiles.preprocess import Intake, preprocess
+from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
 
 if __name__ == "__main__":
     data, store, storage = sys.argv[1:]
     store = TileStore(Path(store), TileSpec(spacing_mm=0.5, tile_shape=(512, 512)), storage)
-    preprocess(Intake(find_cases(Path(data))), store, on_case=lambda *c: print(*c, flush=True))
+    job = PreprocessJob(find_cases(Path(data)))
+    preprocess(job, store, on_case=lambda *case: print(*case, flush=True))
 """
 
 

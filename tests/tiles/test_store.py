@@ -48,8 +48,8 @@ def test_every_storage_holds_the_same_pixels(tmp_path, make_tiles, spec):
 
 def test_hdf5_is_mapped(tmp_path, make_tiles):
     path = tmp_path / "a.h5"
-    hdf5.write_case(path, make_tiles())
-    again = hdf5.read_case(path)
+    hdf5.write_tiles(path, make_tiles())
+    again = hdf5.read_tiles(path)
     assert isinstance(again.image, np.memmap)
     assert isinstance(again.mask, np.memmap)
     assert not again.image.flags.writeable
@@ -60,7 +60,7 @@ def test_hdf5_is_mapped(tmp_path, make_tiles):
 
 def test_compressed_hdf5_has_one_chunk_a_tile(tmp_path, make_tiles):
     path = tmp_path / "a.h5"
-    hdf5.write_compressed_case(path, make_tiles(THREE))
+    hdf5.write_compressed_tiles(path, make_tiles(THREE))
     with h5py.File(path) as file:
         image, mask = file["image"], file["mask"]
         assert (image.chunks, mask.chunks) == ((1, 24, 32, 3), (1, 24, 32))
@@ -69,7 +69,7 @@ def test_compressed_hdf5_has_one_chunk_a_tile(tmp_path, make_tiles):
 
 def test_pngs_open_with_any_tool(tmp_path, make_tiles):
     tiles = make_tiles(THREE)
-    png.write_case(tmp_path / "a", tiles)
+    png.write_tiles(tmp_path / "a", tiles)
     names = sorted(path.name for path in (tmp_path / "a/image").iterdir())
     assert names == [f"{z:04d}.png" for z in range(6)]
     with Image.open(tmp_path / "a/image/0003.png") as picture:
@@ -82,8 +82,8 @@ def test_pngs_open_with_any_tool(tmp_path, make_tiles):
 
 def test_png_slices_behave_like_an_array(tmp_path, make_tiles):
     tiles = make_tiles()
-    png.write_case(tmp_path / "a", tiles)
-    image = png.read_case(tmp_path / "a").image
+    png.write_tiles(tmp_path / "a", tiles)
+    image = png.read_tiles(tmp_path / "a").image
     np.testing.assert_array_equal(image[-1], tiles.image[-1])
     np.testing.assert_array_equal(np.stack(list(image)), tiles.image)
     with pytest.raises(IndexError):
@@ -159,12 +159,12 @@ def test_hdf5_of_something_else(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["image"] = np.zeros(3)
     with pytest.raises(LiverSegError, match="Expected image, mask and record"):
-        hdf5.read_case(tmp_path / "a.h5")
+        hdf5.read_tiles(tmp_path / "a.h5")
 
 
 def test_broken_pngs(tmp_path, make_tiles):
-    png.write_case(tmp_path / "a", make_tiles())
-    case = png.read_case(tmp_path / "a")
+    png.write_tiles(tmp_path / "a", make_tiles())
+    case = png.read_tiles(tmp_path / "a")
     (tmp_path / "a/image/0001.png").write_bytes(b"")
     (tmp_path / "a/image/0002.png").unlink()
     content = (tmp_path / "a/image/0003.png").read_bytes()

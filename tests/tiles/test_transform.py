@@ -10,7 +10,7 @@ from liverseg_tf.ct.intensity import PercentileRange, Window, to_uint8
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.tiles.transform import TileGrid
+from liverseg_tf.tiles.transform import TileTransform
 
 NATIVE = TileSpec(spacing_mm=None, tile_shape=None)
 
@@ -39,7 +39,7 @@ def spec(tile_shape, spacing_mm=None, **fields):
 def test_tiles_that_hold_the_slice_give_it_back(shape, margin, seed):
     tile_shape = tuple(max(16, n + m) for n, m in zip(shape, margin, strict=True))
     volume = ct((2, *shape))
-    grid = TileGrid.of(volume, spec(tile_shape))
+    grid = TileTransform.of(volume, spec(tile_shape))
     labels = random_labels((2, *shape), seed)
     tiles = grid.cut_mask(labels)
     assert tiles.shape == (2, *tile_shape)
@@ -54,7 +54,7 @@ def test_tiles_that_hold_the_slice_give_it_back(shape, margin, seed):
 def test_cropped_tiles_restore_what_they_hold(tile_shape, seed):
     body = (slice(None), slice(20, 60), slice(5, 45))
     volume = ct((2, 70, 66), body)
-    grid = TileGrid.of(volume, spec(tile_shape))
+    grid = TileTransform.of(volume, spec(tile_shape))
     labels = random_labels((2, 70, 66), seed)
     tiles = grid.cut_mask(labels)
     back = grid.restore_mask(tiles)
@@ -70,10 +70,10 @@ def test_cropped_tiles_restore_what_they_hold(tile_shape, seed):
 def test_tiles_are_centred_on_the_body():
     body = (slice(None), slice(60, 80), slice(10, 30))
     volume = ct((4, 100, 100), body)
-    grid = TileGrid.of(volume, spec((32, 32)))
+    grid = TileTransform.of(volume, spec((32, 32)))
     assert abs(grid.origin[0] + 16 - 70) <= 1
     assert abs(grid.origin[1] + 16 - 20) <= 1
-    coarse = TileGrid.of(volume, spec((16, 16), 1.6))
+    coarse = TileTransform.of(volume, spec((16, 16), 1.6))
     assert abs(coarse.origin[0] + 8 - 35) <= 1
     assert abs(coarse.origin[1] + 8 - 10) <= 1
 
@@ -82,17 +82,17 @@ def test_a_table_at_the_edge_does_not_move_the_tile():
     body = (slice(None), slice(30, 70), slice(30, 70))
     volume = ct((4, 100, 100), body)
     volume.array[:, 98, 50:53] = 500
-    grid = TileGrid.of(volume, spec((48, 48)))
+    grid = TileTransform.of(volume, spec((48, 48)))
     assert abs(grid.origin[0] + 24 - 50) <= 1
 
 
 def test_an_image_of_air_alone_is_cut_in_its_middle():
     volume = Volume(np.full((2, 60, 80), -1000, np.int16), np.eye(4))
-    assert TileGrid.of(volume, spec((20, 20))).origin == (20, 30)
+    assert TileTransform.of(volume, spec((20, 20))).origin == (20, 30)
 
 
 def test_small_slices_are_padded_with_zero():
-    grid = TileGrid.of(ct((2, 20, 30)), spec((32, 48)))
+    grid = TileTransform.of(ct((2, 20, 30)), spec((32, 48)))
     assert grid.origin == (-6, -9)
     tiles = grid.cut_image(np.full((2, 20, 30), 3000, np.int16))
     assert tiles.shape == (2, 32, 48, 1)
@@ -102,7 +102,7 @@ def test_small_slices_are_padded_with_zero():
 
 def test_native_whole_slices_are_the_window_alone():
     volume = ct()
-    grid = TileGrid.of(volume, NATIVE)
+    grid = TileTransform.of(volume, NATIVE)
     window = NATIVE.windows[0]
     np.testing.assert_array_equal(
         grid.cut_image(volume.array)[..., 0], to_uint8(volume.array, window)
@@ -113,14 +113,14 @@ def test_native_whole_slices_are_the_window_alone():
 def test_each_window_is_a_channel():
     both = (Window(25, 450), Window(100, 2000))
     volume = ct()
-    tiles = TileGrid.of(volume, spec(None, windows=both)).cut_image(volume.array)
+    tiles = TileTransform.of(volume, spec(None, windows=both)).cut_image(volume.array)
     for channel, window in enumerate(both):
         np.testing.assert_array_equal(tiles[..., channel], to_uint8(volume.array, window))
 
 
 def test_slabs_do_not_show():
     volume = ct((70, 20, 20))
-    grid = TileGrid.of(volume, spec((16, 16), 1.1))
+    grid = TileTransform.of(volume, spec((16, 16), 1.1))
     whole = grid.cut_image(volume.array)
     for z in (0, 31, 32, 33, 63, 64, 69):
         np.testing.assert_array_equal(grid.cut_image(volume.array[z : z + 1])[0], whole[z])
@@ -130,24 +130,24 @@ def test_padding_does_not_darken_the_skin():
     volume = ct((1, 40, 40))
     padded, air = volume.array.copy(), volume.array.copy()
     padded[:, :18], air[:, :18] = -3024, -1024
-    grid = TileGrid.of(volume, spec(None, 1.5, windows=(Window(0, 2000),)))
+    grid = TileTransform.of(volume, spec(None, 1.5, windows=(Window(0, 2000),)))
     np.testing.assert_array_equal(grid.cut_image(padded), grid.cut_image(air))
 
 
 def test_percentiles_are_each_volume_s_own():
     mr = Volume(np.arange(2 * 30 * 30, dtype=np.float32).reshape(2, 30, 30), np.eye(4))
-    grid = TileGrid.of(mr, spec((16, 16), percentiles=PercentileRange(1, 99)))
+    grid = TileTransform.of(mr, spec((16, 16), percentiles=PercentileRange(1, 99)))
     (window,) = grid.windows
     assert (window.lower_hu, window.upper_hu) == pytest.approx(
         np.percentile(mr.array[mr.array > 0], (1, 99))
     )
     brighter = Volume(mr.array * 10, np.eye(4))
-    again = TileGrid.of(brighter, spec((16, 16), percentiles=PercentileRange(1, 99)))
+    again = TileTransform.of(brighter, spec((16, 16), percentiles=PercentileRange(1, 99)))
     difference = again.cut_image(brighter.array).astype(int) - grid.cut_image(mr.array)
     assert np.abs(difference).max() <= 1
     flat = Volume(np.full((2, 30, 30), 7.0), np.eye(4))
     with pytest.raises(LiverSegError, match="contrast"):
-        TileGrid.of(flat, spec(None, percentiles=PercentileRange()))
+        TileTransform.of(flat, spec(None, percentiles=PercentileRange()))
 
 
 @given(st.floats(0.5, 1.2), st.integers(0, 10**6))
@@ -157,7 +157,7 @@ def test_smooth_labels_survive_coarse_tiles(spacing, seed):
     rows, cols = np.ogrid[:140, :150]
     liver = (rows - rng.uniform(60, 80)) ** 2 + (cols - rng.uniform(60, 90)) ** 2 < 45**2
     labels = liver[None].astype(np.uint8)
-    grid = TileGrid.of(ct((1, 140, 150), spacing=spacing), spec((256, 256), 1.5))
+    grid = TileTransform.of(ct((1, 140, 150), spacing=spacing), spec((256, 256), 1.5))
     back = grid.restore_mask(grid.cut_mask(labels))
     assert 2 * (back & labels).sum() / (back.sum() + labels.sum(dtype=int)) >= 0.97
 
@@ -165,8 +165,8 @@ def test_smooth_labels_survive_coarse_tiles(spacing, seed):
 @pytest.mark.parametrize("tile_shape", [None, (16, 24), (256, 256)])
 @pytest.mark.parametrize("spacing_mm", [None, 1.5])
 def test_grids_come_back_from_json(tile_shape, spacing_mm):
-    grid = TileGrid.of(ct(spacing=0.7031250001), spec(tile_shape, spacing_mm))
-    again = TileGrid.from_json(json.loads(json.dumps(grid.to_json())))
+    grid = TileTransform.of(ct(spacing=0.7031250001), spec(tile_shape, spacing_mm))
+    again = TileTransform.from_json(json.loads(json.dumps(grid.to_json())))
     assert again == grid
     assert again.resampler == grid.resampler
 
@@ -174,7 +174,7 @@ def test_grids_come_back_from_json(tile_shape, spacing_mm):
 @pytest.mark.parametrize("value", [{}, None, {"windows": 1}])
 def test_json_of_something_else(value):
     with pytest.raises(LiverSegError, match=r"^Expected the grid"):
-        TileGrid.from_json(value)
+        TileTransform.from_json(value)
 
 
 def test_spacing_from_rotated_grids_stays_native():
@@ -186,5 +186,5 @@ def test_spacing_from_rotated_grids_stays_native():
     ]
     volume = Volume(ct().array, affine)
     assert nib.affines.voxel_sizes(affine)[:2] == pytest.approx([0.8, 0.8])
-    grid = TileGrid.of(volume, spec((64, 64)))
+    grid = TileTransform.of(volume, spec((64, 64)))
     assert grid.resampler.is_identity

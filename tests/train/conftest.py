@@ -58,7 +58,8 @@ from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 # AdamW would make whole steps of the rounding of gradients that are 0
 settings = TrainSettings(
     loss="dice-ce",
-    base_filters=4, depth=2, batch_size=4, seed=3, heads=2, optimizer="sgd", average=0.0
+    base_filters=4, depth=2, batch_size=4, seed=3, deep_supervision=2, optimizer="sgd",
+    ema_decay=0.0
 )
 rng = np.random.default_rng(0)
 image = rng.integers(0, 256, (6, 4, 16, 16, 1)).astype(np.float32)

@@ -25,14 +25,14 @@ _WHAT = (
     options.region,
     click.option("--context", type=click.IntRange(1), default=1, help="Slices seen at once, odd."),
     click.option(
-        "--context-mm",
+        "--context-spacing-mm",
         type=float,
         help="From one of these slices to the next, about; thin ones between are passed over.  "
         "[default: neighbours]",
     ),
     click.option(
         "--from",
-        "start",
+        "init_from",
         type=options.FOLDER,
         metavar="RUN",
         help="Start from the weights of a run, also of other regions or channels; layers that "
@@ -82,7 +82,7 @@ _HOW = (
         "focal Tversky.",
     ),
     click.option(
-        "--heads",
+        "--deep-supervision",
         type=click.IntRange(1),
         default=1,
         help="Outputs at coarser and coarser levels that learn too (deep supervision).",
@@ -100,13 +100,13 @@ _HOW = (
     click.option("--weight-decay", type=float, default=1e-4, help="Of weights, not of biases."),
     click.option("--clip-norm", type=float, default=1.0, help="Longest gradient."),
     click.option(
-        "--average",
+        "--ema-decay",
         type=float,
         default=0.99,
         help="Decay of the running mean of the weights, which is what is kept; 0: the last ones.",
     ),
     click.option(
-        "--foreground",
+        "--foreground-fraction",
         type=click.FloatRange(0, 1),
         default=1 / 3,
         show_default="1/3",
@@ -147,7 +147,7 @@ def train_options(function):
     return function
 
 
-def settings_and_way(given: dict):
+def settings_and_execution(given: dict):
     """`TrainSettings` and what is left of the options: precision, compiled, tensorboard."""
     from liverseg_tf.train.settings import TrainSettings
 

@@ -17,7 +17,7 @@ _OUTLIER = {"slice": 6.0, "in-plane": 2.0}  # times the median: LiTS has slices 
 
 
 @dataclass
-class Checked:
+class CheckResult:
     """What a check found.
 
     Args:
@@ -38,7 +38,7 @@ def check_cases(
     expected: Expectation,
     workers: Workers | None = None,
     on_case: Callable[[str], None] = lambda name: None,
-) -> Checked:
+) -> CheckResult:
     """Read every case once, in parallel, and judge it alone and among the others.
 
     Args:
@@ -47,7 +47,7 @@ def check_cases(
         workers: where the cases are read; one process of its own by default.
         on_case: called with a case's name as each one ends.
     """
-    checked = Checked()
+    checked = CheckResult()
     measure = functools.partial(_measure, expected)
     for index, outcome in run_each(measure, cases, workers or Processes()):
         name = cases[index].name

@@ -10,7 +10,7 @@ import numpy as np
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume, count_not_finite
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.check.orientation_check import Anatomy, measure_anatomy
+from liverseg_tf.dataset.check.orientation_check import AnatomyPosition, measure_anatomy
 from liverseg_tf.dataset.reading import check_one_grid, guesses_geometry, read_volumes
 from liverseg_tf.errors import LiverSegError
 
@@ -73,7 +73,7 @@ class CaseMeasures:
     voxel_ml: float
     faces: dict[str, tuple[int, ...]]
     grid_error: str | None
-    anatomy: Anatomy | None
+    anatomy: AnatomyPosition | None
     digest: str
     seconds: float
 

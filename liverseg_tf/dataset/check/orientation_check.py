@@ -13,7 +13,7 @@ _FEWEST = 64  # voxels that are looked at along an axis, where it has them
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class AnatomyPosition:
     """Masses whose place in the body is known, as shares of it: they need no spacing.
 
     Args:
@@ -32,7 +32,7 @@ class Anatomy:
     offsets: dict[int, float]
 
 
-def measure_anatomy(image: Volume, labels: np.ndarray | None) -> Anatomy:
+def measure_anatomy(image: Volume, labels: np.ndarray | None) -> AnatomyPosition:
     """Measure on every n-th voxel, about 4 mm apart.
 
     Args:
@@ -59,7 +59,7 @@ def measure_anatomy(image: Volume, labels: np.ndarray | None) -> Anatomy:
         labels = labels[coarse]
         for label in np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256)[1:]) + 1:
             offsets[int(label)] = (_centre(labels == label) - sum(cols) / 2) / width
-    return Anatomy(
+    return AnatomyPosition(
         float(lung[:half].sum()),
         float(lung[len(lung) - half :].sum()),
         float(bone[:middle].sum()),

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from liverseg_tf.dataset.check.checks import Checked
+from liverseg_tf.dataset.check.checks import CheckResult
 from liverseg_tf.dataset.check.measurements import PERCENTILES, CaseMeasures
 from liverseg_tf.dataset.check.rules import Expectation
 
@@ -29,7 +29,7 @@ class Figure:
     highest: float
 
 
-def summarise(checked: Checked, expected: Expectation) -> list[Figure]:
+def summarise(checked: CheckResult, expected: Expectation) -> list[Figure]:
     """Slices, spacing, values and volumes of the cases that could be read.
 
     Args:
@@ -70,7 +70,7 @@ def summary_table(figures: list[Figure]) -> Table:
     return table
 
 
-def check_to_json(checked: Checked, figures: list[Figure]) -> dict:
+def check_to_json(checked: CheckResult, figures: list[Figure]) -> dict:
     """Everything that was found, as plain JSON values."""
     return {
         "findings": [asdict(remark) for remark in checked.remarks],

@@ -11,7 +11,7 @@ from pathlib import Path
 from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.dataset.cases import recognise_layout
 from liverseg_tf.dataset.download.archive import Archive, ArchiveError, extract
-from liverseg_tf.dataset.download.http_download import Patience, check_md5, fetch
+from liverseg_tf.dataset.download.http_download import RetryPolicy, check_md5, fetch
 from liverseg_tf.dataset.download.http_request import Address
 from liverseg_tf.dataset.download.kaggle import SETTINGS_PAGE, read_credentials
 from liverseg_tf.dataset.download.partial_file import Partial
@@ -20,7 +20,7 @@ from liverseg_tf.errors import LiverSegError
 
 
 @dataclass(frozen=True)
-class Progress:
+class DownloadProgress:
     """Whom to tell.
 
     Args:
@@ -36,9 +36,9 @@ class Progress:
 def download(
     source: Source,
     folder: Path,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
     keep_archive: bool = False,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Path | None:
     """Get a data set.
 
@@ -59,7 +59,7 @@ def download(
     Raises:
         LiverSegError: when the server, the archive, the credentials or the disk don't allow it.
     """
-    patience, progress = patience or Patience(), progress or Progress()
+    retry_policy, progress = retry_policy or RetryPolicy(), progress or DownloadProgress()
     target = Path(folder) / source.folder
     if _is_there(target):
         return None
@@ -75,7 +75,7 @@ def download(
             _extract(Archive(path, source.kind, source.root), target, source, progress)
             return target
         part = Partial(path.with_name(path.name + ".partial"))
-        fetch(_address(source, progress), part, patience, bound(progress.on_bytes, "download"))
+        fetch(_address(source, progress), part, retry_policy, bound(progress.on_bytes, "download"))
         _verify_and_extract(part, target, source, progress)
         if keep_archive:
             os.replace(part.path, path)
@@ -83,7 +83,9 @@ def download(
     return target
 
 
-def _verify_and_extract(part: Partial, target: Path, source: Source, progress: Progress) -> None:
+def _verify_and_extract(
+    part: Partial, target: Path, source: Source, progress: DownloadProgress
+) -> None:
     try:
         if source.md5 is not None:
             check_md5(part.path, source.md5, bound(progress.on_bytes, "checksum"))
@@ -99,7 +101,7 @@ def _verify_and_extract(part: Partial, target: Path, source: Source, progress: P
         raise LiverSegError(f"{error} It was removed: the next run begins anew.") from error
 
 
-def _extract(archive: Archive, target: Path, source: Source, progress: Progress) -> None:
+def _extract(archive: Archive, target: Path, source: Source, progress: DownloadProgress) -> None:
     def check(folder: Path) -> None:
         found = recognise_layout(folder)
         if found != source.layout:
@@ -110,7 +112,7 @@ def _extract(archive: Archive, target: Path, source: Source, progress: Progress)
     extract(archive, target, check, bound(progress.on_bytes, "extract"))
 
 
-def _address(source: Source, progress: Progress) -> Address:
+def _address(source: Source, progress: DownloadProgress) -> Address:
     if not source.kaggle:
         return Address(source.url)
     credentials = read_credentials(os.environ, Path.home())

@@ -20,7 +20,7 @@ OnBytes = Callable[[int, int], None]  # bytes done, and of how many
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to bear with a server.
 
     Args:
@@ -39,7 +39,7 @@ class Patience:
 def fetch(
     address: Address,
     partial: Partial,
-    patience: Patience = Patience(),
+    retry_policy: RetryPolicy = RetryPolicy(),
     on_bytes: OnBytes | None = None,
 ) -> None:
     """Complete a partial file, in as many attempts as it takes.
@@ -58,18 +58,18 @@ def fetch(
     failures, farthest = 0, partial.state()[0]
     while True:
         try:
-            return _receive(address, partial, patience.silence_s, on_bytes)
+            return _receive(address, partial, retry_policy.silence_s, on_bytes)
         except TryAgain as reason:
             size, total, _ = partial.state()
-            if size >= farthest + patience.progress_bytes:
+            if size >= farthest + retry_policy.progress_bytes:
                 failures, farthest = 0, size
-            if failures >= patience.retries:
+            if failures >= retry_policy.retries:
                 got = f"{size / 1e9:.2f} of {total / 1e9:.2f} GB" if size else "nothing to resume"
                 raise LiverSegError(
                     f"Expected all of {plain(address.url)}. Received {reason}, after "
                     f"{failures} retries; {got} kept for the next run."
                 ) from reason
-            time.sleep(min(patience.wait_s * 2**failures, _LONGEST_WAIT_S))
+            time.sleep(min(retry_policy.wait_s * 2**failures, _LONGEST_WAIT_S))
             failures += 1
 
 

@@ -54,7 +54,7 @@ def rmsd_mm(distances: SurfaceDistances) -> float:
     return float(math.sqrt(_sum(distances, 2) / _size(distances)))
 
 
-def maximum_mm(distances: SurfaceDistances) -> float:
+def hausdorff_mm(distances: SurfaceDistances) -> float:
     """Maximum symmetric surface distance: LiTS' MSD, the Hausdorff distance."""
     if distances.one_empty:
         return math.nan

@@ -65,7 +65,7 @@ class Detection:
     detected: tuple[Group, ...] = ()
 
 
-def find_lesions(truth: np.ndarray, prediction: np.ndarray) -> Lesions:
+def match_lesions(truth: np.ndarray, prediction: np.ndarray) -> Lesions:
     """Number the lesions of two masks and count what each pair has in common.
 
     Args:

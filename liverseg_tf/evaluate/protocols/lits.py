@@ -17,8 +17,8 @@ from liverseg_tf.evaluate.metrics.lesions import (
     Lesions,
     detect,
     detect_as_scorer,
-    find_lesions,
     masks_of,
+    match_lesions,
 )
 from liverseg_tf.evaluate.metrics.overlap import Overlap, count_overlap
 from liverseg_tf.evaluate.metrics.surface_distances import measure_surfaces
@@ -108,7 +108,7 @@ def score_lits_case(
     liver_found = bool((prediction == 1).any())
     livers = truth >= 1, (prediction >= 1) & liver_found
     tumours = truth == 2, prediction == 2
-    lesions = find_lesions(*tumours)
+    lesions = match_lesions(*tumours)
     count = detect_as_scorer if compat else detect
     detections = {least: count(lesions, least) for least in LEAST_OVERLAPS}
     return LitsCase(
@@ -168,7 +168,7 @@ def _figures(
         "rvd": (overlap.truth_voxels - overlap.prediction_voxels) / overlap.prediction_voxels,
         "assd": views.assd_mm(found),
         "rmsd": views.rmsd_mm(found),
-        "msd": views.maximum_mm(found),
+        "msd": views.hausdorff_mm(found),
     }
 
 

@@ -139,7 +139,7 @@ def score_region(
         **scores,
         "assd": views.assd_mm(found),
         "rmsd": views.rmsd_mm(found),
-        "msd": views.maximum_mm(found),
+        "msd": views.hausdorff_mm(found),
         **percentiles,
         "nsd": views.nsd(found, scoring.tolerance_mm),
         "centroid_shift": views.centroid_shift_mm(truth, prediction, spacing_mm),

@@ -51,7 +51,7 @@ class Comparison:
     p: float
 
 
-def compare(first: Evaluation, second: Evaluation, seed: int = 0) -> list[Comparison]:
+def compare_evaluations(first: Evaluation, second: Evaluation, seed: int = 0) -> list[Comparison]:
     """Compare what two evaluations have in common.
 
     Raises:
@@ -106,8 +106,8 @@ def wilcoxon_p(differences: np.ndarray) -> float:
 
 
 def write_versus(out: Path, first: Evaluation, second: Evaluation) -> list[Comparison]:
-    """Write versus.csv (a line a case, region and score) and versus.json; see `compare`."""
-    comparisons = compare(first, second)
+    """Write versus.csv (a row for each case, region and score) and versus.json."""
+    comparisons = compare_evaluations(first, second)
     path = Path(out) / "versus.csv"
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -16,7 +16,7 @@ from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.evaluate.cases import score_masks
 from liverseg_tf.evaluate.evaluation import Row
-from liverseg_tf.evaluate.report.planes import PLANES, Plane, telling_slices
+from liverseg_tf.evaluate.report.planes import PLANES, ViewPlane, informative_slices
 
 ABDOMEN = Window(level_hu=40, width_hu=400)
 MR_RANGE = PercentileRange(1, 99)
@@ -75,7 +75,7 @@ def overlay_case(volumes: CaseVolumes, regions: Regions, window: Window | None =
     window = window or MR_RANGE.window_of(image.array)
     columns = min(2 * len(regions), _LEGEND_COLUMNS)
     figure, axes = _layout(image, legend_lines=math.ceil(2 * len(regions) / columns))
-    indices = telling_slices(truth.array, prediction.array, regions)
+    indices = informative_slices(truth.array, prediction.array, regions)
     for plane, ax, index in zip(PLANES, axes, indices, strict=True):
         _draw_image(ax, plane, plane.cut(image.array, index), window)
         for labels, colour in ((truth, TRUTH_COLOUR), (prediction, PREDICTION_COLOUR)):
@@ -108,7 +108,7 @@ def _layout(image: Volume, legend_lines: int) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _draw_image(ax: Axes, plane: Plane, pixels: np.ndarray, window: Window) -> None:
+def _draw_image(ax: Axes, plane: ViewPlane, pixels: np.ndarray, window: Window) -> None:
     rows, cols = pixels.shape
     ax.imshow(
         pixels,

@@ -26,7 +26,7 @@ _BOXES = ("dice", "nsd", "assd", "hd95")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ReportPictures:
     """What was drawn of the cases.
 
     Args:
@@ -40,7 +40,7 @@ class Drawn:
     failures: tuple[Failure, ...] = ()
 
 
-def report_body(evaluation: Evaluation, drawn: Drawn) -> Iterator[str]:
+def report_body(evaluation: Evaluation, drawn: ReportPictures) -> Iterator[str]:
     """The page in pieces; all text is escaped.
 
     Args:
@@ -95,7 +95,7 @@ def _figures(plots: Iterable[tuple[bytes | None, str]]) -> str:
     return f'<div class="plots">\n{figures}</div>\n'
 
 
-def _pictures(drawn: Drawn, cases: int) -> Iterator[str]:
+def _pictures(drawn: ReportPictures, cases: int) -> Iterator[str]:
     yield "<h2>Pictures, worst case first</h2>\n"
     if not drawn.pictures:
         yield "<p>None: they need a data set with images as the truth.</p>\n"

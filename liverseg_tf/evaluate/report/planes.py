@@ -8,7 +8,7 @@ from liverseg_tf.ct.regions import Regions
 
 
 @dataclass(frozen=True)
-class Plane:
+class ViewPlane:
     """A direction in which a canonical volume is cut.
 
     Args:
@@ -42,13 +42,13 @@ class Plane:
 
 
 PLANES = (
-    Plane("axial", 0, "RLAP"),
-    Plane("coronal", 1, "RLSI"),
-    Plane("sagittal", 2, "APSI"),
+    ViewPlane("axial", 0, "RLAP"),
+    ViewPlane("coronal", 1, "RLSI"),
+    ViewPlane("sagittal", 2, "APSI"),
 )
 
 
-def telling_slices(
+def informative_slices(
     truth: np.ndarray, prediction: np.ndarray, regions: Regions
 ) -> tuple[int, int, int]:
     """The slice along each axis in which truth and prediction differ most.

@@ -11,7 +11,7 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.report.overlay import ABDOMEN, CaseVolumes, overlay_case
-from liverseg_tf.evaluate.report.page import Drawn, report_body
+from liverseg_tf.evaluate.report.page import ReportPictures, report_body
 from liverseg_tf.evaluate.viewer.html import Page, asset, write_page
 from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, write_viewer
 
@@ -80,7 +80,7 @@ def write_report(
             failures.append(Failure(case, str(error.about(case))))
         if on_case is not None:
             on_case(case, done, len(todo))
-    drawn = Drawn(pictures, viewers, tuple(failures))
+    drawn = ReportPictures(pictures, viewers, tuple(failures))
     body = report_body(evaluation, drawn)
     write_page(out / REPORT, Page("Segmentation report", asset("report.css"), body))
     return failures

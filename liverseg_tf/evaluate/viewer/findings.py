@@ -27,7 +27,7 @@ class Finding:
     position_mm: tuple[float, float, float]
 
 
-def find_lesions(labels: Volume, regions: Regions) -> list[Finding]:
+def list_components(labels: Volume, regions: Regions) -> list[Finding]:
     """The connected components of the innermost region, the largest first.
 
     Args:

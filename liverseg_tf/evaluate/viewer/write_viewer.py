@@ -23,7 +23,7 @@ from liverseg_tf.evaluate.viewer.crop import (
     shrink_image,
     shrink_labels,
 )
-from liverseg_tf.evaluate.viewer.findings import find_differences, find_lesions
+from liverseg_tf.evaluate.viewer.findings import find_differences, list_components
 from liverseg_tf.evaluate.viewer.html import Page, asset, bytes_script, data_script, write_page
 from liverseg_tf.evaluate.viewer.view_file import pack_image, pack_labels
 
@@ -201,7 +201,7 @@ def _lesions(masks: dict[str, Volume], regions: Regions) -> list[dict]:
     return [
         {**dataclasses.asdict(lesion), "text": f"{lesion.text} in {name}"}
         for name, mask in masks.items()
-        for lesion in find_lesions(mask, regions)
+        for lesion in list_components(mask, regions)
     ]
 
 

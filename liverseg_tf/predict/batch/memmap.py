@@ -17,7 +17,7 @@ def check_folder(folder: Path) -> None:
     (Path(folder) / f"{PARTIAL}check").unlink(missing_ok=True)
 
 
-def mapped_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
+def memmap_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Zeros in a file without a name, which ends with the array.
 
     Pages of a mapped file can leave the memory when it gets scarce. The space is taken at once:

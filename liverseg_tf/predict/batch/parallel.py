@@ -9,8 +9,8 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.batch.predict_cases import Output, Predicted, predict_cases
-from liverseg_tf.predict.batch.provenance import Records
+from liverseg_tf.predict.batch.predict_cases import Output, PredictResult, predict_cases
+from liverseg_tf.predict.batch.provenance import ProvenanceRecords
 from liverseg_tf.predict.input_image import check_not_replaced
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.workers import Workers, run_each
@@ -18,13 +18,13 @@ from liverseg_tf.workers import Workers, run_each
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
-def predict_spread(
+def predict_parallel(
     images: dict[str, Path | DicomSeries],
     load: Callable[[], Predictor],
     output: Output,
     workers: Workers,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
-) -> Predicted:
+) -> PredictResult:
     """Write the mask of every image by several workers; see `predict_cases`.
 
     Each process of a machine with several GPUs takes one of them; without a GPU it takes its
@@ -46,15 +46,15 @@ def predict_spread(
     output = replace(output, folder=Path(output.folder).absolute())
     jobs = list(images.items())
     one = functools.partial(_predict_one, load, output, workers.count)
-    result, records = Predicted(), Records(output.folder)
+    result, records = PredictResult(), ProvenanceRecords(output.folder)
     for index, outcome in run_each(one, jobs, workers):
         name = jobs[index][0]
         if isinstance(outcome, LiverSegError):
-            outcome = Predicted(failures={name: str(outcome.about(name))})
+            outcome = PredictResult(failures={name: str(outcome.about(name))})
         elif not outcome.failures and not records.has(name):
             seen = f"Expected the worker to write into {output.folder}. Received nothing there: "
             seen += f"does it see another file system? (case {name})"
-            outcome = Predicted(failures={name: seen})
+            outcome = PredictResult(failures={name: seen})
         for whole, part in (
             (result.written, outcome.written),
             (result.kept, outcome.kept),
@@ -68,12 +68,12 @@ def predict_spread(
 
 def _predict_one(
     load: Callable[[], Predictor], output: Output, count: int, job: tuple[str, Path | DicomSeries]
-) -> Predicted:
+) -> PredictResult:
     """Runs in a worker."""
     try:
         return predict_cases(dict([job]), _loaded(load, count), output)
     except LiverSegError as error:
-        return Predicted(failures={job[0]: str(error.about(job[0]))})
+        return PredictResult(failures={job[0]: str(error.about(job[0]))})
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,13 +13,13 @@ from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.model.region_masks import Found
-from liverseg_tf.predict.batch.memmap import check_folder, mapped_zeros
-from liverseg_tf.predict.batch.prefetch import Job, attempt, in_step
-from liverseg_tf.predict.batch.provenance import Records, source_of
+from liverseg_tf.model.region_masks import RegionMasks
+from liverseg_tf.predict.batch.memmap import check_folder, memmap_zeros
+from liverseg_tf.predict.batch.prefetch import Job, attempt, prefetch_map
+from liverseg_tf.predict.batch.provenance import ProvenanceRecords, source_of
 from liverseg_tf.predict.input_image import check_not_replaced, read_input
 from liverseg_tf.predict.models.predictor import Predictor
-from liverseg_tf.predict.outputs.case_outputs import Outputs, Segmented, escaped, write_outputs
+from liverseg_tf.predict.outputs.case_outputs import Outputs, SegmentedCase, escaped, write_outputs
 from liverseg_tf.predict.segment_volume import Inference, find_regions
 
 VERSION = 1  # of the way from an image to its mask: other masks, another number
@@ -50,7 +50,7 @@ class Output:
 
 
 @dataclass
-class Predicted:
+class PredictResult:
     """What a run of stage 3 did.
 
     Args:
@@ -71,7 +71,7 @@ def predict_cases(
     predictor: Predictor,
     output: Output,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
-) -> Predicted:
+) -> PredictResult:
     """Write the mask of every image, each whole or not at all.
 
     While the network works on one image, a thread writes the mask before and reads the next
@@ -92,8 +92,8 @@ def predict_cases(
     if "nifti" in output.outputs.formats:
         check_not_replaced(images, output.folder)
     check_folder(output.folder)
-    maker = _Maker.of(predictor, output)
-    result, jobs = Predicted(), []
+    maker = _CasePipeline.of(predictor, output)
+    result, jobs = PredictResult(), []
     for name, image in images.items():
         if maker.is_done(name, image):
             result.kept.append(name)
@@ -101,7 +101,7 @@ def predict_cases(
         else:
             jobs.append(Job(name, image))
     steps = (functools.partial(attempt, step) for step in (maker.read, maker.find, maker.write))
-    for job in in_step(jobs, *steps):
+    for job in prefetch_map(jobs, *steps):
         if job.failure is None:
             result.written.append(job.name)
         else:
@@ -125,11 +125,11 @@ class _Case:
     source: Path | DicomSeries
     made: dict
     image: Volume | None
-    found: Found | None = None
+    found: RegionMasks | None = None
 
 
 @dataclass(frozen=True)
-class _Maker:
+class _CasePipeline:
     """The steps from an image to its files.
 
     Args:
@@ -143,17 +143,17 @@ class _Maker:
     predictor: Predictor
     output: Output
     postprocessing: PostProcessing
-    records: Records
+    records: ProvenanceRecords
     guessed: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, predictor: Predictor, output: Output) -> "_Maker":
+    def of(cls, predictor: Predictor, output: Output) -> "_CasePipeline":
         chosen = output.postprocessing
         chosen = (predictor.postprocessing if chosen is None else chosen).updated(output.steps)
         chosen.check(predictor.network.regions)
         thresholds = chosen.thresholds(predictor.network.regions)
         output = replace(output, inference=replace(output.inference, thresholds=thresholds))
-        return cls(predictor, output, chosen, Records(output.folder))
+        return cls(predictor, output, chosen, ProvenanceRecords(output.folder))
 
     def is_done(self, name: str, image: Path) -> bool:
         if self.output.force or not all(path.is_file() for path in self._files(name)):
@@ -178,7 +178,7 @@ class _Maker:
         probabilities = None
         if self.output.probabilities or self.postprocessing.needs_probabilities:
             shape = (len(regions), *image.array.shape)
-            probabilities = mapped_zeros(self.output.folder, shape)
+            probabilities = memmap_zeros(self.output.folder, shape)
         found = find_regions(
             image, self.predictor, self.output.inference, probabilities=probabilities
         )
@@ -200,7 +200,9 @@ class _Maker:
         extra = self.output.outputs.besides_nifti
         if extra.formats or extra.measure:
             image = found.grid if case.image is None else case.image
-            segmented = Segmented(case.source, image, masks.labels(), found.regions, found.quality)
+            segmented = SegmentedCase(
+                case.source, image, masks.labels(), found.regions, found.agreement
+            )
             write_outputs(self.output.folder, job.name, segmented, extra)
         if extra != self.output.outputs:
             path = self.output.folder / f"{job.name}.nii.gz"

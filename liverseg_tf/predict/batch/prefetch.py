@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from liverseg_tf.errors import LiverSegError
 
 
-def in_step(jobs: Sequence, before: Callable, work: Callable, after: Callable) -> Iterator[object]:
+def prefetch_map(
+    jobs: Sequence, before: Callable, work: Callable, after: Callable
+) -> Iterator[object]:
     """For each job, `after(work(before(job)))`.
 
     `work` runs here. Meanwhile one thread ends the job before (`after`), then prepares the next

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.ct.dicom.series import DicomSeries
-from liverseg_tf.ct.images import files_of
+from liverseg_tf.ct.images import source_files
 from liverseg_tf.errors import LiverSegError
 
 FOLDER = ".predictions"
 
 
 @dataclass(frozen=True)
-class Records:
+class ProvenanceRecords:
     """The records of a folder's masks, one file a case, so that several jobs can write them.
 
     Args:
@@ -61,7 +61,7 @@ def source_of(image: Path | DicomSeries) -> dict:
         LiverSegError: when a file is missing.
     """
     try:
-        stats = [file.stat() for file in files_of(image)]
+        stats = [file.stat() for file in source_files(image)]
     except OSError as error:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}."

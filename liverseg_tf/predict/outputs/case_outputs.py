@@ -11,7 +11,7 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.measurements import measure
-from liverseg_tf.predict.outputs.mesh import find_surface, write_obj, write_stl
+from liverseg_tf.predict.outputs.mesh import build_mesh, write_obj, write_stl
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
 
 FORMATS = ("nifti", "seg", "rtstruct", "stl", "obj")
@@ -74,7 +74,7 @@ class Outputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
+class SegmentedCase:
     """A case with its labels.
 
     Args:
@@ -89,17 +89,17 @@ class Segmented:
     image: Volume
     labels: Volume
     regions: Regions
-    quality: dict[str, float | None] | None = None
+    agreement: dict[str, float | None] | None = None
 
 
-def write_outputs(folder: Path, name: str, case: Segmented, outputs: Outputs) -> list[Path]:
+def write_outputs(folder: Path, name: str, case: SegmentedCase, outputs: Outputs) -> list[Path]:
     """Write a case's files, each whole or not at all.
 
     - `NAME.nii.gz`: the label map, with the image's header;
     - `NAME.seg.dcm`: DICOM-SEG; `NAME.rtstruct.dcm`: RTSTRUCT;
     - `NAME_REGION.stl`, `NAME_REGION.obj`: a surface for each region, without triangles where
       the region is empty; letters that file names can't have become %XX;
-    - `NAME.json`: what `measure` gives, and `quality` for each region where it is known.
+    - `NAME.json`: what `measure` gives, and `agreement` for each region where it is known.
 
     Args:
         folder: of the files; made where it is missing.
@@ -120,7 +120,7 @@ def write_outputs(folder: Path, name: str, case: Segmented, outputs: Outputs) ->
     surfaces = {}
     if _SURFACES.keys() & set(outputs.formats):
         surfaces = {
-            region: find_surface(case.labels, case.regions, region) for region in case.regions.names
+            region: build_mesh(case.labels, case.regions, region) for region in case.regions.names
         }
     for kind in FORMATS[::-1]:
         if kind not in outputs.formats:
@@ -136,10 +136,10 @@ def write_outputs(folder: Path, name: str, case: Segmented, outputs: Outputs) ->
     return outputs.paths(folder, name, case.regions)
 
 
-def _measurements(case: Segmented) -> dict:
+def _measurements(case: SegmentedCase) -> dict:
     found = measure(case.image, case.labels, case.regions)
-    for name, quality in (case.quality or {}).items():
-        found["regions"][name]["quality"] = quality
+    for name, agreement in (case.agreement or {}).items():
+        found["regions"][name]["agreement"] = agreement
     return found
 
 

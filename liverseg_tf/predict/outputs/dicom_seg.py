@@ -14,7 +14,7 @@ from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.outputs.dicom_source import read_sources
-from liverseg_tf.predict.outputs.snomed import Anatomy, find_anatomy
+from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 NAME = "liverseg_tf"
 
@@ -82,7 +82,7 @@ def _segmentation(
         pixel_array=masks,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _description(number, name, find_anatomy(regions, name))
+            _description(number, name, find_segment_code(regions, name))
             for number, name in enumerate(regions.names, 1)
         ],
         series_instance_uid=hd.UID(),
@@ -100,7 +100,7 @@ def _segmentation(
     )
 
 
-def _description(number: int, name: str, anatomy: Anatomy) -> Dataset:
+def _description(number: int, name: str, anatomy: SegmentCode) -> Dataset:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 

@@ -20,7 +20,7 @@ _LEVEL = 0.499
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class Mesh:
     """A closed surface.
 
     Args:
@@ -40,7 +40,7 @@ class Surface:
         return float(np.einsum("ij,ij->", one, np.cross(two, three))) / 6000
 
 
-def find_surface(labels: Volume, regions: Regions, name: str) -> Surface:
+def build_mesh(labels: Volume, regions: Regions, name: str) -> Mesh:
     """The surface of a region, halfway between its voxels' centres and their neighbours'.
 
     What lies outside the volume is background, so that it is closed there too. Marching cubes
@@ -63,7 +63,7 @@ def find_surface(labels: Volume, regions: Regions, name: str) -> Surface:
     mask = regions.mask(labels.array, name)
     box = next(iter(ndimage.find_objects(mask.view(np.uint8))), None)
     if box is None:
-        return Surface(np.zeros((0, 3)), np.zeros((0, 3), np.int32))
+        return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32))
     padded = np.pad(mask[box], 1).view(np.uint8)
     # its faces are clockwise where (z, row, col) is taken for a right-handed space
     vertices, faces, _, _ = marching_cubes(padded, _LEVEL, gradient_direction="descent")
@@ -72,10 +72,10 @@ def find_surface(labels: Volume, regions: Regions, name: str) -> Surface:
     # (z, row, col) to (col, row, z) mirrors them, which a left-handed grid undoes
     if np.linalg.det(to_lps[:3, :3]) < 0:
         faces = faces[:, ::-1]
-    return Surface(places @ to_lps[:3, :3].T + to_lps[:3, 3], np.ascontiguousarray(faces, np.int32))
+    return Mesh(places @ to_lps[:3, :3].T + to_lps[:3, 3], np.ascontiguousarray(faces, np.int32))
 
 
-def write_stl(path: Path, surface: Surface, name: str) -> None:
+def write_stl(path: Path, surface: Mesh, name: str) -> None:
     """Write a binary STL file, whole or not at all.
 
     Args:
@@ -101,7 +101,7 @@ def write_stl(path: Path, surface: Surface, name: str) -> None:
         )
 
 
-def write_obj(path: Path, surface: Surface, name: str) -> None:
+def write_obj(path: Path, surface: Mesh, name: str) -> None:
     """Write an OBJ file, whole or not at all; see `write_stl`."""
     vertices, faces = surface.vertices_mm, surface.faces + 1
     text = f"# liverseg_tf. {_SPACE}; unit mm\no {_ascii(name).replace(' ', '_')}\n"

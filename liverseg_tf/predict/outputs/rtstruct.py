@@ -16,7 +16,7 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.outputs.dicom_source import read_sources
 from liverseg_tf.predict.outputs.polygons import find_polygons
-from liverseg_tf.predict.outputs.snomed import Anatomy, find_anatomy
+from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 NAME = "liverseg_tf"
 _TAKEN_OVER = (  # of patient and study; those that may be empty are there
@@ -52,7 +52,7 @@ def write_rtstruct(path: Path, series: DicomSeries, labels: Volume, regions: Reg
             warnings.simplefilter("ignore")  # of odd values in the source's header
             dataset = _structure_set(sources)
             for number, name in enumerate(regions.names, 1):
-                anatomy = find_anatomy(regions, name)
+                anatomy = find_segment_code(regions, name)
                 contours = _contours(sources, labels.array, regions, name)
                 _add_region(dataset, (number, name), anatomy, contours)
             with replacing(path) as partial:
@@ -100,7 +100,7 @@ def _structure_set(sources: list[Dataset]) -> Dataset:
 
 
 def _add_region(
-    dataset: Dataset, region: tuple[int, str], anatomy: Anatomy, contours: list[Dataset]
+    dataset: Dataset, region: tuple[int, str], anatomy: SegmentCode, contours: list[Dataset]
 ) -> None:
     number, name = region
     roi, drawn, observed = Dataset(), Dataset(), Dataset()

@@ -55,7 +55,7 @@ _UNKNOWN_COLOURS = ((128, 174, 128), (111, 184, 210), (177, 122, 101), (144, 144
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class SegmentCode:
     """What a region is.
 
     Args:
@@ -73,7 +73,7 @@ class Anatomy:
     colour: tuple[int, int, int]
 
 
-def find_anatomy(regions: Regions, name: str) -> Anatomy:
+def find_segment_code(regions: Regions, name: str) -> SegmentCode:
     """What a region is, by the words of its name.
 
     Args:
@@ -93,12 +93,12 @@ def find_anatomy(regions: Regions, name: str) -> Anatomy:
     if finding:
         *kind, colour = finding
         site = organ or _organ_around(regions, name)
-        return Anatomy(_ABNORMAL, tuple(kind), side, site and site[:2], colour)
+        return SegmentCode(_ABNORMAL, tuple(kind), side, site and site[:2], colour)
     if organ:
         *kind, colour = organ
-        return Anatomy(_STRUCTURE, tuple(kind), side, None, colour)
+        return SegmentCode(_STRUCTURE, tuple(kind), side, None, colour)
     colour = _UNKNOWN_COLOURS[regions.names.index(name) % len(_UNKNOWN_COLOURS)]
-    return Anatomy(_TISSUE, _TISSUE, side, None, colour)
+    return SegmentCode(_TISSUE, _TISSUE, side, None, colour)
 
 
 def _words(name: str) -> list[str]:

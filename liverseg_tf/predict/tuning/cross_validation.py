@@ -10,15 +10,15 @@ import numpy as np
 from liverseg_tf.atomic import read_json, replacing, write_json
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.run_record import write_postprocessing
-from liverseg_tf.predict.tuning.tune import Tuned, choose
-from liverseg_tf.predict.tuning.validation_masks import hold_out
+from liverseg_tf.predict.tuning.tune import TuningResult, choose
+from liverseg_tf.predict.tuning.validation_masks import predict_validation_masks
 from liverseg_tf.tiles.store import TileStore
 
 NAME = "crossval.json"
 
 
 @dataclass(frozen=True)
-class CrossValidated:
+class CrossValidationResult:
     """What a cross-validation found.
 
     Args:
@@ -26,7 +26,7 @@ class CrossValidated:
         fold_of: case to the fold, from 1, that validated it.
     """
 
-    tuned: Tuned
+    tuned: TuningResult
     fold_of: dict[str, int]
 
     def rows(self) -> list[dict]:
@@ -51,7 +51,7 @@ class CrossValidated:
         ]
 
 
-def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> CrossValidated:
+def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> CrossValidationResult:
     """Choose thresholds and post-processing on what each run has not seen, for all runs alike.
 
     It is written into the runs; the folder gets `crossval.json` and `crossval.csv`, after which
@@ -78,12 +78,12 @@ def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> Cros
                 f"{f'case {twice[0]} of fold {fold_of[twice[0]]}' if twice else 'none'}."
             )
         predictor = RunPredictor(run)
-        held += hold_out(predictor, store, names)
+        held += predict_validation_masks(predictor, store, names)
         fold_of |= dict.fromkeys(names, fold)
     tuned = choose(held, predictor.network.regions)
     for run in runs:
         write_postprocessing(run, tuned.chosen)
-    found = CrossValidated(tuned, fold_of)
+    found = CrossValidationResult(tuned, fold_of)
     _write(folder, runs, found)
     return found
 
@@ -102,7 +102,7 @@ def runs_in(folder: Path) -> list[Path]:
     return [Path(folder) / run for run in runs]
 
 
-def _write(folder: Path, runs: Sequence[Path], found: CrossValidated) -> None:
+def _write(folder: Path, runs: Sequence[Path], found: CrossValidationResult) -> None:
     rows = found.rows()
     with replacing(folder / "crossval.csv") as partial, open(partial, "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

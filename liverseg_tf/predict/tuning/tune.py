@@ -11,7 +11,11 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import THRESHOLD, PostProcessing
 from liverseg_tf.model.run_record import write_postprocessing
 from liverseg_tf.predict.models.predictor import Predictor
-from liverseg_tf.predict.tuning.validation_masks import THRESHOLDS, HeldOut, hold_out
+from liverseg_tf.predict.tuning.validation_masks import (
+    THRESHOLDS,
+    ValidationMasks,
+    predict_validation_masks,
+)
 from liverseg_tf.tiles.store import TileStore
 
 SMALLEST_ML = (0.05, 0.2, 0.5)
@@ -19,7 +23,7 @@ _GAIN = 1e-3  # of a threshold: less is chance
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """What was chosen.
 
     Args:
@@ -43,7 +47,7 @@ class Tuned:
         return dict(zip(names, zip(before, after, strict=True), strict=True))
 
 
-def tune_run(folder: Path, store: TileStore) -> Tuned:
+def tune_run(folder: Path, store: TileStore) -> TuningResult:
     """Choose a run's post-processing and write it into its `run.json`; loads the model.
 
     Args:
@@ -61,7 +65,9 @@ def tune_run(folder: Path, store: TileStore) -> Tuned:
     return tuned
 
 
-def tune_postprocessing(predictor: Predictor, store: TileStore, names: Sequence[str]) -> Tuned:
+def tune_postprocessing(
+    predictor: Predictor, store: TileStore, names: Sequence[str]
+) -> TuningResult:
     """Choose on a model's validation cases; see `choose`.
 
     Args:
@@ -74,10 +80,10 @@ def tune_postprocessing(predictor: Predictor, store: TileStore, names: Sequence[
     """
     if not names:
         raise LiverSegError(f"Expected validation cases in {store.folder}. Received none.")
-    return choose(hold_out(predictor, store, names), predictor.network.regions)
+    return choose(predict_validation_masks(predictor, store, names), predictor.network.regions)
 
 
-def choose(held: Iterable[HeldOut], regions: Regions) -> Tuned:
+def choose(held: Iterable[ValidationMasks], regions: Regions) -> TuningResult:
     """Choose by nnU-Net's rule: what lowers no region's Dice, and raises its own.
 
     For each region its threshold, then, from the outside in: its largest component alone, only
@@ -101,7 +107,7 @@ def choose(held: Iterable[HeldOut], regions: Regions) -> Tuned:
             others = np.nan_to_num(gain, nan=0.0)
             if gain[column] > least and (others > -1e-9).all():
                 chosen, scores = trial, tried
-    return Tuned(chosen, _by_case(held, before), _by_case(held, scores))
+    return TuningResult(chosen, _by_case(held, before), _by_case(held, scores))
 
 
 def _thresholds(regions: Regions) -> list[tuple]:
@@ -144,7 +150,7 @@ def _steps(regions: Regions) -> list[tuple]:
     return found
 
 
-def _scores(held: list[HeldOut], steps: PostProcessing) -> np.ndarray:
+def _scores(held: list[ValidationMasks], steps: PostProcessing) -> np.ndarray:
     """(cases, regions) Dice."""
     return np.array(
         [case.dice(steps.apply(case.found(steps.thresholds(case.regions)))) for case in held]
@@ -159,7 +165,7 @@ def _means(scores: np.ndarray) -> np.ndarray:
     )
 
 
-def _by_case(held: list[HeldOut], scores: np.ndarray) -> dict[str, dict[str, float]]:
+def _by_case(held: list[ValidationMasks], scores: np.ndarray) -> dict[str, dict[str, float]]:
     return {
         case.name: dict(zip(case.regions.names, map(float, row), strict=True))
         for case, row in zip(held, scores, strict=True)

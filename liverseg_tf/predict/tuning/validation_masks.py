@@ -9,7 +9,7 @@ import numpy as np
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.region_masks import Found, bits_of
+from liverseg_tf.model.region_masks import RegionMasks, bits_of
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.tiles.case_tiles import CaseTiles
 from liverseg_tf.tiles.store import TileStore
@@ -19,7 +19,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class ValidationMasks:
     """A case on the tile grid: a hundredth of its tiles' bytes.
 
     Args:
@@ -36,15 +36,15 @@ class HeldOut:
     masks: tuple[tuple[bytes, ...], ...]
     truth: tuple[bytes, ...]
 
-    def found(self, thresholds: Sequence[float]) -> Found:
+    def found(self, thresholds: Sequence[float]) -> RegionMasks:
         """The masks above a threshold for each region, each one of `THRESHOLDS`."""
-        found = Found.empty(self.grid, self.regions)
+        found = RegionMasks.empty(self.grid, self.regions)
         for region, threshold in enumerate(thresholds):
             mask = self._mask(self.masks[THRESHOLDS.index(threshold)][region])
             found.bits[...] |= np.multiply(mask, 1 << region, dtype=found.bits.dtype)
         return found
 
-    def dice(self, found: Found) -> np.ndarray:
+    def dice(self, found: RegionMasks) -> np.ndarray:
         """(regions,) float64 of what is found; NaN where a region is neither there nor found."""
         scores = np.full(len(self.regions), np.nan)
         bits = bits_of(found.labels().array, self.regions)
@@ -61,7 +61,9 @@ class HeldOut:
         return np.unpackbits(flat, count=int(np.prod(shape))).reshape(shape).view(bool)
 
 
-def hold_out(predictor: Predictor, store: TileStore, names: Sequence[str]) -> Iterator[HeldOut]:
+def predict_validation_masks(
+    predictor: Predictor, store: TileStore, names: Sequence[str]
+) -> Iterator[ValidationMasks]:
     """Let a model look at cases of a store, one by one.
 
     Args:
@@ -81,22 +83,22 @@ def hold_out(predictor: Predictor, store: TileStore, names: Sequence[str]) -> It
         yield _hold_out(predictor, name, store.read(name))
 
 
-def _hold_out(predictor: Predictor, name: str, case: CaseTiles) -> HeldOut:
+def _hold_out(predictor: Predictor, name: str, case: CaseTiles) -> ValidationMasks:
     network, shape = predictor.network, case.mask.shape
-    regions, pace = network.regions, network.pace(case.slice_mm)
+    regions, slice_step = network.regions, network.slice_step(case.slice_mm)
     depth, rows, cols = shape
     masks = np.zeros((len(THRESHOLDS), len(regions), *shape), bool)
     tiles = np.zeros((_BATCH, *network.padded((rows, cols)), network.channels), np.uint8)
     for start in range(0, depth, _BATCH):
         slices = range(start, min(start + _BATCH, depth))
         for place, z in enumerate(slices):
-            tiles[place, :rows, :cols] = network.stack(case.image, z, pace)
+            tiles[place, :rows, :cols] = network.stack(case.image, z, slice_step)
         outputs = predictor.probabilities(tiles)[: len(slices), :rows, :cols]
         by_region = np.moveaxis(outputs, -1, 0)
         for number, threshold in enumerate(THRESHOLDS):
             np.greater(by_region, threshold, out=masks[number, :, start : slices.stop])
     truth = bits_of(np.asarray(case.mask), regions)
-    return HeldOut(
+    return ValidationMasks(
         name,
         regions,
         Volume(np.broadcast_to(np.uint8(0), shape), _tile_affine(case)),

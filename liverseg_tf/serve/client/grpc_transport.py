@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.retry import Patience, Unavailable
+from liverseg_tf.retry import RetryPolicy, Unavailable
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import Answer, Question
+from liverseg_tf.serve.client.transport import Request, Response
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _LARGEST_ANSWER = 256 << 20  # bytes; gRPC's own limit is 4 MiB
@@ -31,7 +31,7 @@ class GrpcTransport:
         LiverSegError: when the file of authorities is none.
     """
 
-    def __init__(self, address: ServerAddress, access: Access, patience: Patience):
+    def __init__(self, address: ServerAddress, access: Access, retry_policy: RetryPolicy):
         access.check(address)
         try:
             import grpc
@@ -41,13 +41,13 @@ class GrpcTransport:
                 "pip install 'liverseg_tf[client]'"
             ) from None
         self._grpc, self._address, self._access = grpc, address, access
-        self._patience = patience
-        longest_ms = int(1000 * patience.longest_wait_s)
+        self._patience = retry_policy
+        longest_ms = int(1000 * retry_policy.longest_wait_s)
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", _LARGEST_ANSWER),
-            ("grpc.min_reconnect_backoff_ms", int(1000 * patience.connect_s)),  # of one attempt
-            ("grpc.initial_reconnect_backoff_ms", max(int(1000 * patience.wait_s), 100)),
+            ("grpc.min_reconnect_backoff_ms", int(1000 * retry_policy.connect_s)),  # of one attempt
+            ("grpc.initial_reconnect_backoff_ms", max(int(1000 * retry_policy.wait_s), 100)),
             ("grpc.max_reconnect_backoff_ms", max(longest_ms, 100)),
             ("grpc.enable_http_proxy", int(not address.is_here)),
         ]
@@ -61,9 +61,9 @@ class GrpcTransport:
         # answers are parsed here: what is wrong with one is no fault of gRPC's
         self._call = self._channel.unary_unary(_PREDICT, request_serializer=_to_bytes)
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, request: Request) -> Response:
         """One attempt; see `Transport`."""
-        request = _request(self._address.name, question)
+        request = _request(self._address.name, request)
         try:
             data = self._call(
                 request,
@@ -75,7 +75,7 @@ class GrpcTransport:
         except ValueError as error:  # what a closed channel says
             raise LiverSegError(f"Expected an open connection to {self._address}.") from error
         try:
-            return _answer(data, question)
+            return _answer(data, request)
         except ValueError as error:
             raise LiverSegError(
                 f"Expected probabilities or a record of {self._address}. "
@@ -102,29 +102,29 @@ def _to_bytes(message) -> bytes:
     return message.SerializeToString()
 
 
-def _request(model: str, question: Question):
+def _request(model: str, request: Request):
     from liverseg_tf.serve.client.messages import PredictRequest, write_tensor
 
     request = PredictRequest()
     request.model_spec.name = model
-    request.model_spec.signature_name = question.signature
-    if question.version is not None:
-        request.model_spec.version.value = question.version
-    value = question.value
+    request.model_spec.signature_name = request.signature
+    if request.version is not None:
+        request.model_spec.version.value = request.version
+    value = request.value
     if value.dtype == np.uint8:
         value = value.astype(np.float32)
-    request.inputs[question.name].CopyFrom(write_tensor(value))
-    request.output_filter.append(question.output)
+    request.inputs[request.name].CopyFrom(write_tensor(value))
+    request.output_filter.append(request.output)
     return request
 
 
-def _answer(data: bytes, question: Question) -> Answer:
+def _answer(data: bytes, request: Request) -> Response:
     from liverseg_tf.serve.client.messages import PredictResponse, read_message, read_tensor
 
     response = read_message(PredictResponse, data)
-    if question.output not in response.outputs:
-        raise ValueError(f"no output {question.output} but {sorted(response.outputs)}")
+    if request.output not in response.outputs:
+        raise ValueError(f"no output {request.output} but {sorted(response.outputs)}")
     if not response.model_spec.HasField("version"):
         raise ValueError("no version of the model")
-    value = read_tensor(response.outputs[question.output])
-    return Answer(value, response.model_spec.version.value)
+    value = read_tensor(response.outputs[request.output])
+    return Response(value, response.model_spec.version.value)

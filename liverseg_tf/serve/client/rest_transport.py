@@ -10,9 +10,9 @@ import time
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.retry import Patience, Unavailable
+from liverseg_tf.retry import RetryPolicy, Unavailable
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import Answer, Question
+from liverseg_tf.serve.client.transport import Request, Response
 
 _SMALL = 1 << 20  # bytes of an answer beside its values
 _BYTES_OF_A_VALUE = 32  # 0.123456789 with blanks and brackets
@@ -41,39 +41,39 @@ class RestTransport:
         LiverSegError: when the file of authorities is none.
     """
 
-    def __init__(self, address: ServerAddress, access: Access, patience: Patience):
+    def __init__(self, address: ServerAddress, access: Access, retry_policy: RetryPolicy):
         access.check(address)
-        self._address, self._access, self._patience = address, access, patience
+        self._address, self._access, self._patience = address, access, retry_policy
         self._tls = access.tls_context() if address.secure else None
         self._closed = False
         self._own = threading.local()
         self._connections: list[http.client.HTTPConnection] = []
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, request: Request) -> Response:
         """One attempt; see `Transport`."""
-        version = question.version
+        version = request.version
         if version is None:
             version = self._newest_version()
-        value = question.value
+        value = request.value
         if value.dtype == object:
             value = np.array([one.decode("ascii") for one in value.ravel()]).reshape(value.shape)
         request = {
-            "signature_name": question.signature,
+            "signature_name": request.signature,
             # integers are shorter than floats, and servers take them for floats
-            "inputs": {question.name: value.tolist()},
+            "inputs": {request.name: value.tolist()},
         }
         path = f"/v1/models/{self._address.name}/versions/{version}:predict"
         body = json.dumps(request, separators=(",", ":")).encode()
-        limit = _SMALL + _BYTES_OF_A_VALUE * question.most_values
+        limit = _SMALL + _BYTES_OF_A_VALUE * request.most_values
         outputs = self._exchange("POST", path, body, limit).get("outputs")
         # a single output comes without its name
         if isinstance(outputs, dict):
-            outputs = outputs.get(question.output)
+            outputs = outputs.get(request.output)
         try:
             value = _array(outputs)
         except ValueError as error:
             raise self._refused(f"{error}") from error
-        return Answer(value, version)
+        return Response(value, version)
 
     def close(self) -> None:
         """Hang up; questions that are under way fail."""
@@ -125,7 +125,7 @@ class RestTransport:
         try:
             if connection.sock is None:
                 connection.connect()
-            waits = "answer"
+            waits = "response"
             connection.sock.settimeout(self._patience.request_s)
             headers = {"Content-Type": "application/json", **self._access.headers()}
             connection.request(method, path, body, headers)
@@ -133,7 +133,7 @@ class RestTransport:
                 return response.status, self._read(response, limit)
         except TimeoutError as error:
             connection.close()
-            wait_s = self._patience.request_s if waits == "answer" else self._patience.connect_s
+            wait_s = self._patience.request_s if waits == "response" else self._patience.connect_s
             raise self._refused(f"DEADLINE_EXCEEDED: no {waits} within {wait_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()

@@ -13,9 +13,9 @@ import numpy as np
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.retry import Patience, Retries
+from liverseg_tf.retry import Retries, RetryPolicy
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import Answer, Question, Transport
+from liverseg_tf.serve.client.transport import Request, Response, Transport
 
 _PAUSE_S = 1.0  # after which the server may have been replaced without a word
 _LARGEST_REQUEST = 32 << 20  # bytes
@@ -61,22 +61,22 @@ class ServedModel:
         self,
         address: ServerAddress,
         access: Access = Access(),  # noqa: B008 (frozen)
-        patience: Patience = Patience(),  # noqa: B008 (frozen)
+        retry_policy: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
         sending: Sending = Sending(),
     ):
         self._address, self._access, self._sending = address, access, sending
         self._version = address.version
-        self._transport = _transport(address, access, patience)
+        self._transport = _transport(address, access, retry_policy)
         self._pool = ThreadPoolExecutor(sending.in_flight, thread_name_prefix="liverseg-client")
-        self._retries = Retries(patience, patience.connect_s)
+        self._retries = Retries(retry_policy, retry_policy.connect_s)
         try:
-            answer = self._describe()
-            self._version = answer.version
-            self.network, self.postprocessing, self.fingerprint = self._read_record(answer)
+            response = self._describe()
+            self._version = response.version
+            self.network, self.postprocessing, self.fingerprint = self._read_record(response)
         except BaseException:
             self.close()
             raise
-        self._retries = Retries(patience, patience.outage_s)
+        self._retries = Retries(retry_policy, retry_policy.outage_s)
         self._seen = 0  # failures after which the fingerprint was compared
         self._heard = time.monotonic()
 
@@ -144,11 +144,11 @@ class ServedModel:
 
     def _ask(self, tiles: np.ndarray, outputs: np.ndarray, abandoned: threading.Event) -> None:
         """Fill `outputs`, (batch, h, w, regions), with one request's answer."""
-        question = Question(
+        request = Request(
             "serving_default", "tiles", tiles, "probabilities", self._version, outputs.size
         )
-        answer = self._retries.call(lambda: self._transport.ask(question), abandoned)
-        values = answer.value
+        response = self._retries.call(lambda: self._transport.ask(request), abandoned)
+        values = response.value
         if values.shape != outputs.shape or values.dtype != np.float32:
             raise LiverSegError(
                 f"Expected probabilities of shape {outputs.shape} from {self._address}. "
@@ -160,24 +160,24 @@ class ServedModel:
                 f"Expected probabilities of 0 to 1 from {self._address}. "
                 f"Received {lowest:g} to {highest:g}."
             )
-        self._check_version(answer)
+        self._check_version(response)
         outputs[:] = values
 
-    def _describe(self) -> Answer:
-        question = Question("describe", "request", np.array([b""], object), "record", self._version)
-        answer = self._retries.call(lambda: self._transport.ask(question))
-        self._check_version(answer)
-        return answer
+    def _describe(self) -> Response:
+        request = Request("describe", "request", np.array([b""], object), "record", self._version)
+        response = self._retries.call(lambda: self._transport.ask(request))
+        self._check_version(response)
+        return response
 
-    def _check_version(self, answer: Answer) -> None:
-        if self._version not in (None, answer.version):
+    def _check_version(self, response: Response) -> None:
+        if self._version not in (None, response.version):
             raise LiverSegError(
                 f"Expected version {self._version} of {self._address}. "
-                f"Received an answer of version {answer.version}."
+                f"Received an answer of version {response.version}."
             )
 
-    def _read_record(self, answer: Answer) -> tuple[NetworkSpec, PostProcessing, str]:
-        values = answer.value
+    def _read_record(self, response: Response) -> tuple[NetworkSpec, PostProcessing, str]:
+        values = response.value
         try:
             if values.shape != (1,) or values.dtype != object or len(values[0]) > _MOST_OF_RECORD:
                 raise ValueError("something else than a record")
@@ -230,11 +230,11 @@ class SentBatch:
             future.cancel()
 
 
-def _transport(address: ServerAddress, access: Access, patience: Patience) -> Transport:
+def _transport(address: ServerAddress, access: Access, retry_policy: RetryPolicy) -> Transport:
     if address.scheme.startswith("grpc"):
         from liverseg_tf.serve.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(address, access, patience)
+        return GrpcTransport(address, access, retry_policy)
     from liverseg_tf.serve.client.rest_transport import RestTransport
 
-    return RestTransport(address, access, patience)
+    return RestTransport(address, access, retry_policy)

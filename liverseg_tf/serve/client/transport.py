@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Question:
+class Request:
     """A call of one signature of a model.
 
     Args:
@@ -28,7 +28,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a server sent: the output, and the version of the model that gave it."""
 
     value: np.ndarray
@@ -38,7 +38,7 @@ class Answer:
 class Transport(Protocol):
     """A way to a server."""
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, request: Request) -> Response:
         """One attempt.
 
         Raises:

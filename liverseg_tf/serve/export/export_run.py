@@ -63,7 +63,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written.
 
     Args:
@@ -77,7 +77,7 @@ class Exported:
     docker: str
 
 
-def export_run(run: Path, out: Path, settings: ExportSettings) -> Exported:
+def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     """Export a run.
 
     `OUT/NAME/VERSION/` gets its name once it is whole, since servers look for new versions;
@@ -139,7 +139,7 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> Exported:
             _write_file(path, lambda p: write_onnx(model, p), record(export_record.ONNX))
             files.append(path)
     write_server_files(Path(out), settings.name)
-    return Exported(folder, tuple(files), docker_line(out))
+    return ExportResult(folder, tuple(files), docker_line(out))
 
 
 def _new_version(model: Path, version: int | None) -> Path:

@@ -1,8 +1,8 @@
 """Window and in-plane resampling as TensorFlow ops, so that a server takes raw slices.
 
-`ct/resample.py`, `ct/intensity.py` and `tiles/transform.py` define what is done here; sums are taken in
-the same order and precision, so that a served slice equals a local one to the last bit. Only
-core ops are used, which any TensorFlow Serving has.
+`ct/resample.py`, `ct/intensity.py` and `tiles/transform.py` define these operations. Sums are taken
+in the same order and precision here, so that a served slice equals a local one bit for bit. Only
+core ops are used, which every TensorFlow Serving supports.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from liverseg_tf.tiles.transform import LARGEST_SIDE
 _NEGLIGIBLE = 1e-7
 
 
-class Plane(NamedTuple):
+class PlaneGeometry(NamedTuple):
     """Native slices and the network's grid over the same field of view.
 
     Args:
@@ -29,7 +29,9 @@ class Plane(NamedTuple):
     ratio: tf.Tensor
 
     @classmethod
-    def of(cls, slices: tf.Tensor, spacing_mm: tf.Tensor, target_mm: float | None) -> "Plane":
+    def of(
+        cls, slices: tf.Tensor, spacing_mm: tf.Tensor, target_mm: float | None
+    ) -> "PlaneGeometry":
         """The plane of slices; what can't be one is refused by the graph.
 
         Args:
@@ -52,12 +54,12 @@ class Plane(NamedTuple):
             return cls(source, tf.cast(target, tf.int32), tf.identity(ratio))
 
     @property
-    def inverse(self) -> "Plane":
+    def inverse(self) -> "PlaneGeometry":
         """The way back to the native slices."""
-        return Plane(self.target, self.source, 1 / self.ratio)
+        return PlaneGeometry(self.target, self.source, 1 / self.ratio)
 
 
-def resample(slices: tf.Tensor, plane: Plane) -> tf.Tensor:
+def resample(slices: tf.Tensor, plane: PlaneGeometry) -> tf.Tensor:
     """Resample slices: rows, then columns, as `PlaneResampler.apply`.
 
     Args:

@@ -173,7 +173,7 @@ class _Served:
 
     def _through(self, values, spacing_mm, lower, scale):
         """There, through the network, and back: (batch, rows, cols, regions) float32."""
-        plane = graph.Plane.of(values, spacing_mm, self.network.tiles.spacing_mm)
+        plane = graph.PlaneGeometry.of(values, spacing_mm, self.network.tiles.spacing_mm)
         native = self.network.tiles.spacing_mm is None
         resampled = values if native else graph.resample(values, plane)
         tiles = graph.pad(graph.window(resampled, lower, scale), self.network.stride)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from liverseg_tf.train.data.random import Draws
+from liverseg_tf.train.data.random import BatchRandom
 from liverseg_tf.train.data.warp import warp_tiles
 
 CONTRASTS = (0.75, 1.25)
@@ -14,7 +14,7 @@ COARSE, FACTORS = 0.15, (0.5, 1.0)  # of the resolution
 _REACH = 3  # pixels of the blur
 
 
-def augment_batch(image, mask, draws: Draws, strength: float = 1.0, mirror: bool = False):
+def augment_batch(image, mask, draws: BatchRandom, strength: float = 1.0, mirror: bool = False):
     """Move, bend and mirror tiles, and change their values.
 
     That is contrast, brightness and gamma, blur, a coarser resolution and noise. Every tile has its
@@ -50,7 +50,7 @@ def augment_batch(image, mask, draws: Draws, strength: float = 1.0, mirror: bool
     return tf.clip_by_value(image, 0, 1) * 255, mask
 
 
-def _change_values(image, draws: Draws, strength: float):
+def _change_values(image, draws: BatchRandom, strength: float):
     contrast = 1 + (draws.uniform(*CONTRASTS) - 1) * strength
     brightness = draws.uniform(-1, 1) * (MOST_BRIGHTNESS * strength)
     image = (image - 0.5) * _wide(contrast) + 0.5 + _wide(brightness)

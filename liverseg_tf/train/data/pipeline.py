@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from liverseg_tf.train.data.augmentation import augment_batch
-from liverseg_tf.train.data.random import Draws, Rows
+from liverseg_tf.train.data.random import BatchRandom, BatchSlice
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
 
@@ -63,9 +63,9 @@ def training_batches(
         mask = tf.ensure_shape(mask, (*shape, 1))
         if settings.augment:
             seed = tf.cast(tf.stack([tf.constant(settings.seed, tf.int64), step]), tf.int32)
-            rows = Rows(tf.cast(first, tf.int32), tiles, sampler.batch_size)
+            rows = BatchSlice(tf.cast(first, tf.int32), tiles, sampler.batch_size)
             image, mask = augment_batch(
-                image, mask, Draws(seed, rows), settings.augment, settings.mirror
+                image, mask, BatchRandom(seed, rows), settings.augment, settings.mirror
             )
         return tf.cast(image, tf.float32), tf.gather(table, tf.cast(mask[..., 0], tf.int32))
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 @dataclass(frozen=True)
-class Rows:
+class BatchSlice:
     """The tiles of a batch that are here.
 
     Args:
@@ -22,7 +22,7 @@ class Rows:
     batch: int
 
 
-class Draws:
+class BatchRandom:
     """Every call is a stream of its own, in which each tile has its place.
 
     Hosts that make parts of a batch hence draw for their tiles what one host would.
@@ -34,7 +34,7 @@ class Draws:
         streams: numbers of streams, shared with the draws that this one was taken from.
     """
 
-    def __init__(self, seed, rows: Rows, chosen=None, streams: list[int] | None = None):
+    def __init__(self, seed, rows: BatchSlice, chosen=None, streams: list[int] | None = None):
         self._seed, self._rows, self._chosen = seed, rows, chosen
         self._streams = [0] if streams is None else streams
 
@@ -88,7 +88,7 @@ class Draws:
             return tf.tensor_scatter_nd_update(tensor, chosen[:, None], part)
 
         def changed():
-            draws = Draws(self._seed, self._rows, chosen, self._streams)
+            draws = BatchRandom(self._seed, self._rows, chosen, self._streams)
             parts = change(draws, tf.nest.map_structure(take, value), *map(take, given))
             return tf.nest.map_structure(put, value, parts)
 

@@ -28,11 +28,11 @@ class BatchSampler:
         names: list[str],
         network: NetworkSpec,
         batch_size: int,
-        foreground: float,
+        foreground_fraction: float,
     ):
         self.network, self.batch_size = network, batch_size
         self._cases = [store.read(name) for name in names]
-        self._paces = [network.pace(case.slice_mm) for case in self._cases]
+        self._paces = [network.slice_step(case.slice_mm) for case in self._cases]
         lengths = [case.mask.shape[0] for case in self._cases]
         self._all = _index(enumerate(range(length) for length in lengths))
         self._regions = self._slices_by_region()
@@ -42,7 +42,7 @@ class BatchSampler:
                 f"Expected labels of {network.regions.to_json()} in the training cases. "
                 f"Received the labels {', '.join(labels) or '0 alone'}."
             )
-        self._forced = round(batch_size * foreground)
+        self._forced = round(batch_size * foreground_fraction)
         sizes = np.array([case.mask.shape[1:] for case in self._cases]).max(axis=0)
         self.shape = network.padded(tuple(int(size) for size in sizes))
 

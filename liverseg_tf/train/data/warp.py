@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from liverseg_tf.train.data.random import Draws
+from liverseg_tf.train.data.random import BatchRandom
 
 MOST_DEGREES = 15.0
 SCALES = (0.8, 1.25)
@@ -14,7 +14,7 @@ BENT, MOST_BEND = 0.2, 0.02  # chance of a tile, standard deviation as a share o
 _KNOTS = 5  # of the bend, along each side
 
 
-def warp_tiles(image, mask, draws: Draws, strength: float, mirror: bool):
+def warp_tiles(image, mask, draws: BatchRandom, strength: float, mirror: bool):
     """Move every tile by draws of its own.
 
     Args:
@@ -37,7 +37,7 @@ def warp_tiles(image, mask, draws: Draws, strength: float, mirror: bool):
     return draws.sometimes(BENT, bend, moved, *source, matrix)
 
 
-def _matrices(draws: Draws, shape, strength: float, mirror: bool):
+def _matrices(draws: BatchRandom, shape, strength: float, mirror: bool):
     """(tiles, 8) projective maps from an output pixel (x, y) to an input one."""
     angle = draws.uniform(-1, 1) * (strength * math.radians(MOST_DEGREES))
     scale = tf.exp(draws.log_uniform(*SCALES) * strength)
@@ -67,7 +67,7 @@ def _affine(tiles, matrix, interpolation: str):
     )
 
 
-def _displacements(draws: Draws, image, strength: float):
+def _displacements(draws: BatchRandom, image, strength: float):
     """(tiles, h, w, 2) x and y in pixels: random at some knots, smooth between them."""
     shape = tf.shape(image)[1:3]
     length = tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)

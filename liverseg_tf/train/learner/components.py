@@ -10,23 +10,23 @@ from keras import layers, ops
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.network.choose import unet_spec
-from liverseg_tf.train.network.losses import LOSSES, alone
-from liverseg_tf.train.network.pretrained import take_weights
-from liverseg_tf.train.network.unet import UNetSpec, build_learning_unet, build_unet
+from liverseg_tf.train.network.losses import LOSSES, one_replica
+from liverseg_tf.train.network.pretrained import load_matching_weights
+from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
 from liverseg_tf.train.settings import TrainSettings
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class TrainingComponents:
     """What a step is made of.
 
     Args:
         spec: of the network.
-        model: of `build_learning_unet`, built for `hardware`.
+        model: of `build_training_unet`, built for `hardware`.
         optimizer: with the variables of the model.
         settings: of the run.
         hardware: what it is computed with.
-        unfit: layers that a run which was to start it has no weights for, a line each.
+        unmatched_layers: layers that a run which was to start it has no weights for, a line each.
     """
 
     spec: UNetSpec
@@ -34,7 +34,7 @@ class Parts:
     optimizer: keras.optimizers.Optimizer
     settings: TrainSettings
     hardware: Hardware
-    unfit: tuple[str, ...] = ()
+    unmatched_layers: tuple[str, ...] = ()
 
     @classmethod
     def make(
@@ -44,7 +44,7 @@ class Parts:
         hardware: Hardware,
         replicas: int = 1,
         batch_normalisation: Callable = layers.BatchNormalization,
-    ) -> "Parts":
+    ) -> "TrainingComponents":
         """New ones; the weights follow from the seed.
 
         Args:
@@ -52,19 +52,23 @@ class Parts:
             settings: of the run.
             hardware: what it is computed with.
             replicas: that share a batch.
-            batch_normalisation: see `build_learning_unet`.
+            batch_normalisation: see `build_training_unet`.
         """
         spec = unet_spec(network, settings)
         keras.utils.set_random_seed(settings.seed)
         with _policy(hardware.policy):
-            model = build_learning_unet(spec, settings.heads, batch_normalisation)
-        unfit = () if settings.start is None else tuple(take_weights(model, settings.start))
+            model = build_training_unet(spec, settings.deep_supervision, batch_normalisation)
+        unmatched_layers = (
+            ()
+            if settings.init_from is None
+            else tuple(load_matching_weights(model, settings.init_from))
+        )
         optimizer = _optimizer(settings, hardware, replicas)
         # with its variables there, the step's graph is traced once instead of twice (6 s)
         optimizer.build(model.trainable_variables)
-        return cls(spec, model, optimizer, settings, hardware, unfit)
+        return cls(spec, model, optimizer, settings, hardware, unmatched_layers)
 
-    def loss(self, truth, outputs, total: Callable = alone):
+    def loss(self, truth, outputs, total: Callable = one_replica):
         """The loss of a batch, over all heads: each counts half as much as the finer one.
 
         Args:
@@ -85,18 +89,18 @@ class Parts:
         size = self.spec.patch * 2**level
         return ops.average_pool(truth, size, size) if level else truth
 
-    def finished_model(self, policy: str) -> keras.Model:
+    def build_inference_model(self, policy: str) -> keras.Model:
         """The network that predicts, computing by a dtype policy; its weights are of no use yet."""
         with _policy(policy):
             return build_unet(replace(self.spec, encoder_weights=None))
 
 
-def averaging_rate(average: float, step):
+def ema_rate(ema_decay: float, step):
     """How far the running mean of the weights moves at a step, counted from 1.
 
     It begins as the mean of all weights so far, roughly: the first ones are soon forgotten.
     """
-    return 1 - ops.minimum(average, step / (step + 10.0))
+    return 1 - ops.minimum(ema_decay, step / (step + 10.0))
 
 
 def _optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):

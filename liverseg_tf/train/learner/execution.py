@@ -11,7 +11,7 @@ from liverseg_tf.train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a run is.
 
     Args:
@@ -28,7 +28,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Way:
+class ExecutionOptions:
     """How a run goes, which doesn't change what is learnt, but for rounding.
 
     Args:
@@ -41,12 +41,12 @@ class Way:
 
     hardware: Hardware | None = None
     hosts: object = None
-    report: Callable[[Progress], None] = lambda progress: None
+    report: Callable[[TrainingProgress], None] = lambda progress: None
     started: float | None = None
     tensorboard: bool = False
 
 
-def on_hosts(settings: TrainSettings, way: Way) -> Way:
+def with_hosts(settings: TrainSettings, way: ExecutionOptions) -> ExecutionOptions:
     """The way with its hosts, checked: JAX has none, it learns on one device."""
     if keras.backend.backend() != "tensorflow":
         return way

@@ -4,13 +4,13 @@ import keras
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.train.learner.execution import Way, on_hosts
+from liverseg_tf.train.learner.execution import ExecutionOptions, with_hosts
 from liverseg_tf.train.learner.hardware import choose_hardware
 from liverseg_tf.train.learner.learner import Learner
 from liverseg_tf.train.settings import TrainSettings
 
 
-def make_learner(network: NetworkSpec, settings: TrainSettings, way: Way) -> Learner:
+def make_learner(network: NetworkSpec, settings: TrainSettings, way: ExecutionOptions) -> Learner:
     hardware = way.hardware or choose_hardware()
     backend = keras.backend.backend()
     if backend == "jax":
@@ -21,4 +21,4 @@ def make_learner(network: NetworkSpec, settings: TrainSettings, way: Way) -> Lea
         raise SettingsError(f"Expected the Keras backend tensorflow or jax. Received {backend}.")
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
-    return TensorFlowLearner(network, settings, hardware, on_hosts(settings, way).hosts)
+    return TensorFlowLearner(network, settings, hardware, with_hosts(settings, way).hosts)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from liverseg_tf.train.learner.components import Parts
+from liverseg_tf.train.learner.components import TrainingComponents
 
 
-class Kept:
+class InferenceModel:
     """Takes weights over from a learner, is validated with them, and saved.
 
     It has one head, Keras' own layers and no state of random draws. It is validated in the
@@ -18,15 +18,15 @@ class Kept:
         parts: of the learner.
     """
 
-    def __init__(self, parts: Parts):
+    def __init__(self, parts: TrainingComponents):
         self._parts = parts
-        self._judged = parts.finished_model(parts.hardware.policy)
+        self._judged = parts.build_inference_model(parts.hardware.policy)
         same = parts.hardware.policy == "float32"
-        self._saved = self._judged if same else parts.finished_model("float32")
+        self._saved = self._judged if same else parts.build_inference_model("float32")
         self._places = _places(parts.model)
 
     def take(self, weights: Sequence[np.ndarray]) -> None:
-        """Take over `Learner.kept_weights`."""
+        """Take over `Learner.inference_weights`."""
         for model in {self._judged, self._saved}:
             for layer in model.layers:
                 first, count = self._places.get(layer.name, (0, 0))

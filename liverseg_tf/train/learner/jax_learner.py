@@ -8,7 +8,7 @@ import numpy as np
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
-from liverseg_tf.train.learner.components import Parts, averaging_rate
+from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.settings import TrainSettings
 
@@ -23,7 +23,7 @@ class JaxLearner:
     """
 
     def __init__(self, network: NetworkSpec, settings: TrainSettings, hardware: Hardware):
-        self.parts = parts = Parts.make(network, settings, hardware)
+        self.parts = parts = TrainingComponents.make(network, settings, hardware)
         model, optimizer = parts.model, parts.optimizer
         weights = [variable.value for variable in model.weights]
         self._state = {
@@ -31,7 +31,7 @@ class JaxLearner:
             "others": [variable.value for variable in model.non_trainable_variables],
             "optimizer": [variable.value for variable in optimizer.variables],
             # copies, since a step gives away the memory of what it is given
-            "means": [weight.copy() for weight in weights] if settings.average else [],
+            "means": [weight.copy() for weight in weights] if settings.ema_decay else [],
             "count": jax.numpy.zeros((), "int32"),
         }
         self._rate = next(
@@ -47,7 +47,7 @@ class JaxLearner:
         self._state, loss = self._step(self._state, image, truth, rate)
         return loss
 
-    def kept_weights(self) -> list[np.ndarray]:
+    def inference_weights(self) -> list[np.ndarray]:
         """See `Learner`."""
         kept = self._state["means"] or self._weights(self._state)
         return [np.asarray(weight) for weight in kept]
@@ -83,7 +83,7 @@ class JaxLearner:
         trainable, variables = optimizer.stateless_apply(variables, gradients, state["trainable"])
         new = {"trainable": trainable, "others": others, "optimizer": variables}
         new["count"] = state["count"] + 1
-        rate = averaging_rate(self.parts.settings.average, new["count"])
+        rate = ema_rate(self.parts.settings.ema_decay, new["count"])
         new["means"] = [
             mean + rate * (weight - mean)
             for mean, weight in zip(state["means"], self._weights(new), strict=False)

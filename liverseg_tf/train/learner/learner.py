@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from liverseg_tf.train.learner.components import Parts
+from liverseg_tf.train.learner.components import TrainingComponents
 
 
 class Learner(Protocol):
@@ -15,7 +15,7 @@ class Learner(Protocol):
     that the next step depends on, and `load_state` goes on from it.
     """
 
-    parts: Parts
+    parts: TrainingComponents
 
     def step(self, image, truth, rate: float) -> object:
         """Learn from a batch at a learning rate; the loss before it."""
@@ -23,7 +23,7 @@ class Learner(Protocol):
     def batches(self, make: Callable) -> Iterator:
         """Pairs for `step`, of the tf.data.Dataset that `make` returns for some `Shards`."""
 
-    def kept_weights(self) -> list[np.ndarray]:
+    def inference_weights(self) -> list[np.ndarray]:
         """The weights that are validated and kept: their running mean, if there is one."""
 
     def state(self) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from keras import layers
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
-from liverseg_tf.train.learner.components import Parts, averaging_rate
+from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts
 from liverseg_tf.train.settings import TrainSettings
@@ -39,12 +39,14 @@ class TensorFlowLearner:
         replicas = hosts.strategy.num_replicas_in_sync
         normalisation = _SharedBatchNormalization if replicas > 1 else FusedBatchNormalization
         with hosts.strategy.scope():
-            self.parts = Parts.make(network, settings, hardware, replicas, normalisation)
+            self.parts = TrainingComponents.make(
+                network, settings, hardware, replicas, normalisation
+            )
             # XLA has no sums over replicas
             compiled = hardware.compiled and replicas == 1
             self._learn = tf.function(self._learn, autograph=False, jit_compile=compiled)
         self._means = []
-        if settings.average:
+        if settings.ema_decay:
             self._means = [tf.Variable(w, trainable=False) for w in self._weights()]
         self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._step = tf.function(self._step, autograph=False)
@@ -54,7 +56,7 @@ class TensorFlowLearner:
         self.parts.optimizer.learning_rate = rate
         return self._step(image, truth)
 
-    def kept_weights(self) -> list[np.ndarray]:
+    def inference_weights(self) -> list[np.ndarray]:
         """See `Learner`."""
         if self._means:
             return [mean.numpy() for mean in self._means]
@@ -107,7 +109,7 @@ class TensorFlowLearner:
         losses = self.hosts.strategy.run(self._learn, args=(image, truth))
         self._count.assign_add(1)
         if self._means:
-            rate = averaging_rate(self.parts.settings.average, tf.cast(self._count, tf.float32))
+            rate = ema_rate(self.parts.settings.ema_decay, tf.cast(self._count, tf.float32))
             for mean, weight in zip(self._means, self.parts.model.weights, strict=True):
                 mean.assign_add(rate * (tf.convert_to_tensor(weight.value) - mean))
         return self._sum(losses)

@@ -26,9 +26,12 @@ def unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
     )
 
 
-def network_of(store: TileStore, settings: TrainSettings) -> NetworkSpec:
+def network_spec(store: TileStore, settings: TrainSettings) -> NetworkSpec:
     """What a network takes and gives that learns from a store."""
     network = NetworkSpec(
-        store.spec, settings.regions, settings.context, context_mm=settings.context_mm
+        store.spec,
+        settings.regions,
+        settings.context,
+        context_spacing_mm=settings.context_spacing_mm,
     )
     return replace(network, stride=unet_spec(network, settings).stride)

@@ -13,12 +13,12 @@ _MANY, _SAMPLED = 1 << 16, 17  # an odd step: lines of tiles have even lengths
 MISSED_WEIGHT, SPURIOUS_WEIGHT, FOCUS = 0.7, 0.3, 0.75
 
 
-def alone(sums):
+def one_replica(sums):
     """The sums of one replica, which is all there are."""
     return sums
 
 
-def batch_dice_loss(truth, logits, total: Callable = alone):
+def batch_dice_loss(truth, logits, total: Callable = one_replica):
     """Soft Dice loss, summed over the whole batch (Drozdzal et al. 2016, per region).
 
     The sums run over all slices at once: a loss per slice is 1 without gradient where a slice
@@ -51,12 +51,12 @@ def top_cross_entropy(truth, logits):
     return ops.mean(_top_cross_entropies(_cross_entropies(truth, logits)))
 
 
-def dice_and_cross_entropy(truth, logits, total: Callable = alone):
+def dice_and_cross_entropy(truth, logits, total: Callable = one_replica):
     """The sum of both, as in nnU-Net (Isensee et al. 2021)."""
     return batch_dice_loss(truth, logits, total) + cross_entropy(truth, logits)
 
 
-def dice_and_top_cross_entropy(truth, logits, total: Callable = alone):
+def dice_and_top_cross_entropy(truth, logits, total: Callable = one_replica):
     """Batch Dice, and of each region the cross-entropy that turns to the worst voxels in time.
 
     Its weight is the region's soft Dice in this batch; the rest is that of the cross-entropy of
@@ -75,7 +75,7 @@ def dice_and_top_cross_entropy(truth, logits, total: Callable = alone):
     return ops.mean(lost + (1 - found) * (every + OWN_WEIGHT * own) + found * worst)
 
 
-def focal_tversky(truth, logits, total: Callable = alone):
+def focal_tversky(truth, logits, total: Callable = one_replica):
     """Focal Tversky loss (Abraham, Khan 2019), its index over the whole batch, per region.
 
     Missed voxels weigh 0.7 and spurious ones 0.3; 1 - index is raised to 3/4, which turns to the

@@ -8,7 +8,7 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.run_record import MODEL_FILE
 
 
-def take_weights(model: keras.Model, run: Path) -> list[str]:
+def load_matching_weights(model: keras.Model, run: Path) -> list[str]:
     """Take over the weights of layers that have the same name and shapes in an earlier run.
 
     Args:
@@ -29,7 +29,7 @@ def take_weights(model: keras.Model, run: Path) -> list[str]:
         reason = reason if path.exists() else "no such file"
         raise LiverSegError(f"Expected a run's model at {path}. Received: {reason}") from error
     there = {layer.name: layer for layer in earlier.layers if layer.weights}
-    unfit, fitting = [], 0
+    unmatched_layers, fitting = [], 0
     for layer in model.layers:
         if not layer.weights:
             continue
@@ -39,10 +39,10 @@ def take_weights(model: keras.Model, run: Path) -> list[str]:
             fitting += 1
         else:
             found = "none of that name" if other is None else f"{other}"
-            unfit.append(f"{layer.name}: {mine} here, {found} in {run}")
+            unmatched_layers.append(f"{layer.name}: {mine} here, {found} in {run}")
     if not fitting:
         raise LiverSegError(f"Expected layers of this network in {path}. Received none that fits.")
-    return unfit
+    return unmatched_layers
 
 
 def _shapes(layer) -> str:

@@ -57,15 +57,17 @@ def build_unet(spec: UNetSpec) -> keras.Model:
         (batch, h, w, channels), values 0..255, to (batch, h, w, outputs) float32 probabilities.
         Scaling to -1..1 is the first layer, so that nobody has to know of it.
     """
-    learning = build_learning_unet(spec)
+    learning = build_training_unet(spec)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(
         learning.get_layer("logits").output
     )
     return keras.Model(learning.input, outputs, name="unet")
 
 
-def build_learning_unet(
-    spec: UNetSpec, heads: int = 1, batch_normalisation: Callable = layers.BatchNormalization
+def build_training_unet(
+    spec: UNetSpec,
+    deep_supervision: int = 1,
+    batch_normalisation: Callable = layers.BatchNormalization,
 ) -> keras.Model:
     """Build the network that learns.
 
@@ -81,19 +83,19 @@ def build_learning_unet(
     """
     blocks = Blocks(spec.base_filters, spec.normalisation, spec.residual, batch_normalisation)
     inputs = keras.Input((None, None, spec.channels), name="tiles")
-    skips, x = (_own_way_down if spec.encoder is None else _encoder)(inputs, spec, blocks)
+    skips, x = (_encoder_path if spec.encoder is None else _encoder)(inputs, spec, blocks)
     found = []
     for level in reversed(range(spec.depth)):
         filters = blocks.filters(level)
         x = layers.Conv2DTranspose(filters, 2, strides=2, name=f"up{level}_grow")(x)
         skip = blocks.gate(skips[level], x, f"up{level}") if spec.attention else skips[level]
         x = blocks.block(layers.Concatenate(name=f"up{level}_join")([skip, x]), level, f"up{level}")
-        if level < heads:
+        if level < deep_supervision:
             found.append(_logits(x, spec, level))
     return keras.Model(inputs, found[::-1], name="unet")
 
 
-def _own_way_down(inputs, spec: UNetSpec, blocks: Blocks) -> tuple[list, object]:
+def _encoder_path(inputs, spec: UNetSpec, blocks: Blocks) -> tuple[list, object]:
     """What each level hands over, and the bottom."""
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
     if spec.patch > 1:

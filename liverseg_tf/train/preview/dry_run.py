@@ -8,11 +8,11 @@ import numpy as np
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
-from liverseg_tf.train.learner.components import Parts
-from liverseg_tf.train.learner.execution import Way
+from liverseg_tf.train.learner.components import TrainingComponents
+from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.factory import make_learner
 from liverseg_tf.train.learner.hardware import Hardware
-from liverseg_tf.train.network.choose import network_of
+from liverseg_tf.train.network.choose import network_spec
 from liverseg_tf.train.settings import TrainSettings
 
 _FIRST, _TIMED = 2, 5  # steps: the first ones are traced
@@ -22,7 +22,7 @@ _COPIES = 6
 _ACTIVATIONS = 1.5
 
 
-def plan(store: TileStore, settings: TrainSettings, way: Way) -> list[str]:
+def plan(store: TileStore, settings: TrainSettings, way: ExecutionOptions) -> list[str]:
     """Lines that tell parameters, memory, steps and time.
 
     The time is measured: some steps are made with real batches, and forgotten.
@@ -35,9 +35,9 @@ def plan(store: TileStore, settings: TrainSettings, way: Way) -> list[str]:
     Raises:
         LiverSegError: when no training case holds a region.
     """
-    network = network_of(store, settings)
+    network = network_spec(store, settings)
     sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground
+        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
     learner = make_learner(network, settings, way)
     seconds = _seconds_per_step(learner, sampler, settings)
@@ -62,7 +62,7 @@ def plan(store: TileStore, settings: TrainSettings, way: Way) -> list[str]:
     ]
 
 
-def memory_bytes(parts: Parts, shape: tuple[int, int], batch_size: int) -> int:
+def memory_bytes(parts: TrainingComponents, shape: tuple[int, int], batch_size: int) -> int:
     """Of a step, about: copies of the weights, and what the layers put out for a batch.
 
     Args:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.network.choose import network_of, unet_spec
-from liverseg_tf.train.network.unet import build_learning_unet
+from liverseg_tf.train.network.choose import network_spec, unet_spec
+from liverseg_tf.train.network.unet import build_training_unet
 from liverseg_tf.train.preview.figure_file import write_picture
 from liverseg_tf.train.settings import TrainSettings
 
@@ -30,8 +30,8 @@ def show_network(store: TileStore, settings: TrainSettings, path: Path) -> None:
         SettingsError: when there is no such encoder.
         LiverSegError: when the file can't be written.
     """
-    network = network_of(store, settings)
-    model = build_learning_unet(unet_spec(network, settings))
+    network = network_spec(store, settings)
+    model = build_training_unet(unet_spec(network, settings))
     grids = [case["grid"]["shape"] for case in store.cases.values()]
     rows, cols = (max(lengths) for lengths in zip(*grids, strict=True))
     write_picture(draw_network(model, network.padded((rows, cols))), path)
@@ -66,7 +66,7 @@ def draw_network(model: keras.Model, shape: tuple[int, int]) -> Figure:
     """The U of a U-Net: a box for what each level hands on, with its shape and what it sees.
 
     Args:
-        model: of `build_learning_unet`, with one output.
+        model: of `build_training_unet`, with one output.
         shape: (h, w) of the tiles.
     """
     inputs = keras.Input((*shape, model.input_shape[-1]), name="tiles")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
-from liverseg_tf.train.network.choose import network_of
+from liverseg_tf.train.network.choose import network_spec
 from liverseg_tf.train.preview.contours import COLOURS, draw_contours
 from liverseg_tf.train.preview.figure_file import write_picture
 from liverseg_tf.train.settings import TrainSettings
@@ -28,9 +28,9 @@ def show_batch(store: TileStore, settings: TrainSettings, path: Path) -> None:
     Raises:
         LiverSegError: when no training case holds a region, or the file can't be written.
     """
-    network = network_of(store, settings)
+    network = network_spec(store, settings)
     sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground
+        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
     image, truth = next(training_batches(sampler, settings).as_numpy_iterator())
     middle = image.shape[-1] // 2 // network.tiles.channels * network.tiles.channels

@@ -63,7 +63,7 @@ class Checkpoint:
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """Where a run stands; with the learner's state it is all that a checkpoint holds."""
 
     step: int = 0

@@ -8,22 +8,22 @@ from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
-from liverseg_tf.train.learner.execution import Way, on_hosts
+from liverseg_tf.train.learner.execution import ExecutionOptions, with_hosts
 from liverseg_tf.train.learner.factory import make_learner
 from liverseg_tf.train.learner.learner import Learner
-from liverseg_tf.train.network.choose import network_of
+from liverseg_tf.train.network.choose import network_spec
 from liverseg_tf.train.session.budget import ClockBudget, StepBudget
-from liverseg_tf.train.session.checkpoint import Checkpoint, Standing
+from liverseg_tf.train.session.checkpoint import Checkpoint, TrainingState
 from liverseg_tf.train.session.loop import Loop
-from liverseg_tf.train.session.recorder import Journal
+from liverseg_tf.train.session.recorder import RunRecorder
 from liverseg_tf.train.session.resume import check_same
 from liverseg_tf.train.session.run_folder import Run
-from liverseg_tf.train.session.validation import Judge
+from liverseg_tf.train.session.validation import Validator
 from liverseg_tf.train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """The end of a run.
 
     Args:
@@ -43,7 +43,12 @@ class Trained:
     written: bool = True
 
 
-def train(store: TileStore, folder: Path, settings: TrainSettings, way: Way = Way()) -> Trained:
+def train(
+    store: TileStore,
+    folder: Path,
+    settings: TrainSettings,
+    way: ExecutionOptions = ExecutionOptions(),
+) -> TrainingResult:
     """Train a U-Net on a store, or go on with a run that was interrupted.
 
     Cases of the validation side choose the best model; where the store has none, the training
@@ -60,19 +65,19 @@ def train(store: TileStore, folder: Path, settings: TrainSettings, way: Way = Wa
         LiverSegError: when no training case holds a region, the loss is not finite, or the store
             changes.
     """
-    way = on_hosts(settings, way)
+    way = with_hosts(settings, way)
     started = time.monotonic() if way.started is None else way.started
-    network = network_of(store, settings)
+    network = network_spec(store, settings)
     sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground
+        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
     run = Run.create(folder, writes=way.hosts is None or way.hosts.index == 0)
     checkpoint = _checkpoint(run.folder, store, settings)
     learner = make_learner(network, settings, way)
-    standing = Standing()
+    standing = TrainingState()
     if checkpoint is not None:
         learner.load_state(checkpoint.state)
-        standing = Standing(**checkpoint.told["standing"])
+        standing = TrainingState(**checkpoint.told["standing"])
     started -= standing.elapsed
     parts = {
         "settings": settings.to_json(),
@@ -83,11 +88,11 @@ def train(store: TileStore, folder: Path, settings: TrainSettings, way: Way = Wa
     if checkpoint is None:
         run.write_record(network, **parts)
     judge = _judge(store, network, settings, way)
-    journal = Journal(run, settings, store, _board(run, judge, way))
+    journal = RunRecorder(run, settings, store, _board(run, judge, way))
     first = standing.step
     batches = learner.batches(lambda shards: training_batches(sampler, settings, first, shards))
     Loop(learner, _budget(settings, started), judge, journal, standing).run(batches, way.report)
-    trained = Trained(
+    trained = TrainingResult(
         standing.best_dice,
         list(judge.names),
         standing.step,
@@ -106,18 +111,20 @@ def train(store: TileStore, folder: Path, settings: TrainSettings, way: Way = Wa
     return trained
 
 
-def _judge(store: TileStore, network: NetworkSpec, settings: TrainSettings, way: Way) -> Judge:
+def _judge(
+    store: TileStore, network: NetworkSpec, settings: TrainSettings, way: ExecutionOptions
+) -> Validator:
     share = (0, 1) if way.hosts is None else (way.hosts.index, way.hosts.count)
     names = store.split["val"] or store.split["train"]
-    return Judge(store, tuple(names), network, settings.batch_size, share)
+    return Validator(store, tuple(names), network, settings.batch_size, share)
 
 
-def _board(run: Run, judge: Judge, way: Way):
+def _board(run: Run, judge: Validator, way: ExecutionOptions):
     if not way.tensorboard or not run.writes:
         return None
-    from liverseg_tf.train.session.tensorboard import Board
+    from liverseg_tf.train.session.tensorboard import TensorBoardWriter
 
-    return Board(run.folder, judge)
+    return TensorBoardWriter(run.folder, judge)
 
 
 def _notes(store: TileStore, sampler: BatchSampler, learner: Learner) -> tuple[str, ...]:
@@ -127,8 +134,8 @@ def _notes(store: TileStore, sampler: BatchSampler, learner: Learner) -> tuple[s
     ]
     if not store.split["val"]:
         notes.append("no validation cases; Dice was measured on training cases.")
-    if learner.parts.unfit:
-        notes.append(f"layers that began at random: {'; '.join(learner.parts.unfit)}.")
+    if learner.parts.unmatched_layers:
+        notes.append(f"layers that began at random: {'; '.join(learner.parts.unmatched_layers)}.")
     return tuple(notes)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.train.learner.execution import Progress
-from liverseg_tf.train.learner.inference_model import Kept
+from liverseg_tf.train.learner.execution import TrainingProgress
+from liverseg_tf.train.learner.inference_model import InferenceModel
 from liverseg_tf.train.learner.learner import Learner
 from liverseg_tf.train.session.budget import ClockBudget, StepBudget, learning_rate
-from liverseg_tf.train.session.checkpoint import Standing
+from liverseg_tf.train.session.checkpoint import TrainingState
 from liverseg_tf.train.session.interrupt import Interrupt, Interrupted
-from liverseg_tf.train.session.recorder import Journal
-from liverseg_tf.train.session.validation import Judge, Scores
+from liverseg_tf.train.session.recorder import RunRecorder
+from liverseg_tf.train.session.validation import Scores, Validator
 
 _CLOSING_SECONDS = 6.0
 
@@ -34,13 +34,13 @@ class Loop:
         self,
         learner: Learner,
         budget: StepBudget | ClockBudget,
-        judge: Judge,
-        journal: Journal,
-        standing: Standing,
+        judge: Validator,
+        journal: RunRecorder,
+        standing: TrainingState,
     ):
         self.learner, self.settings, self.budget = learner, learner.parts.settings, budget
         self.judge, self.journal, self.standing = judge, journal, standing
-        self._kept = Kept(learner.parts)
+        self._kept = InferenceModel(learner.parts)
         self._began = time.monotonic() - standing.elapsed
         self._reported = time.monotonic()
         self._last_end: float | None = None
@@ -48,7 +48,7 @@ class Loop:
         self._pending: object = None  # the loss of the last step
         self._rate = 0.0
 
-    def run(self, batches: Iterator, report: Callable[[Progress], None]) -> None:
+    def run(self, batches: Iterator, report: Callable[[TrainingProgress], None]) -> None:
         """Learn from batches, the first of which is that of the standing's step.
 
         Raises:
@@ -117,7 +117,7 @@ class Loop:
     def _validate(self) -> Scores:
         """Score the model and keep it where it is the best so far."""
         now, started = self.standing, time.monotonic()
-        self._kept.take(self.learner.kept_weights())
+        self._kept.take(self.learner.inference_weights())
         scores = self.judge.score(self._kept.probabilities, self._thinning(), self.learner.total)
         self.journal.picture(now.step, self._kept.probabilities)
         mean = 0.0 if math.isnan(scores.mean) else scores.mean
@@ -133,13 +133,13 @@ class Loop:
         now.validating += time.monotonic() - started
         return scores
 
-    def _progress(self, share: float) -> Progress:
+    def _progress(self, share: float) -> TrainingProgress:
         now = self.standing
         # the last loss may be under way
         known = self._steps_of_epoch() - (self._pending is not None)
         loss = now.losses / known if known else math.nan
         best = now.best if math.isfinite(now.best) else math.nan
-        return Progress(share, now.epoch + 1, loss, best)
+        return TrainingProgress(share, now.epoch + 1, loss, best)
 
     def _steps_of_epoch(self) -> int:
         return self.standing.step - self.standing.epoch * self.settings.steps_per_epoch

@@ -10,16 +10,16 @@ import numpy as np
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.session.checkpoint import Checkpoint, Standing
+from liverseg_tf.train.session.checkpoint import Checkpoint, TrainingState
 from liverseg_tf.train.session.run_folder import Run
 from liverseg_tf.train.settings import TrainSettings
 
 if TYPE_CHECKING:  # it imports TensorFlow
-    from liverseg_tf.train.session.tensorboard import Board
+    from liverseg_tf.train.session.tensorboard import TensorBoardWriter
 
 
 @dataclass(frozen=True)
-class Journal:
+class RunRecorder:
     """Writes the best model, the logs and the checkpoints of a run.
 
     Args:
@@ -32,7 +32,7 @@ class Journal:
     run: Run
     settings: TrainSettings
     store: TileStore
-    board: "Board | None" = None
+    board: "TensorBoardWriter | None" = None
 
     def begin(self, model: keras.Model) -> None:
         """What the network looks like."""
@@ -48,7 +48,7 @@ class Journal:
         """The best model so far."""
         self.run.save_model(model)
 
-    def log(self, standing: Standing) -> None:
+    def log(self, standing: TrainingState) -> None:
         """The tables and curves, as they are after an epoch."""
         names = [f"dice_{name}" for name in standing.best_dice]
         rows = [row | {n: row.get(n, math.nan) for n in names} for row in standing.rows]
@@ -56,7 +56,7 @@ class Journal:
         if self.board is not None:
             self.board.add_row(rows[-1])
 
-    def save(self, state: list[np.ndarray], standing: Standing) -> None:
+    def save(self, state: list[np.ndarray], standing: TrainingState) -> None:
         """A checkpoint."""
         if self.run.writes:
             told = {

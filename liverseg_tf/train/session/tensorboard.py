@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.preview.contours import draw_contours
-from liverseg_tf.train.session.validation import Judge
+from liverseg_tf.train.session.validation import Validator
 
 _CASES = 4
 
 
-class Board:
+class TensorBoardWriter:
     """Writes into the folder `tensorboard` of a run.
 
     Args:
@@ -26,7 +26,7 @@ class Board:
         SettingsError: when TensorBoard isn't installed.
     """
 
-    def __init__(self, folder: Path, judge: Judge):
+    def __init__(self, folder: Path, judge: Validator):
         try:
             import tensorboard  # noqa: F401 (TensorFlow's summaries are made of its parts)
         except ImportError:
@@ -70,7 +70,7 @@ class Board:
         self._writer.flush()
 
 
-def _fullest(judge: Judge, name: str) -> tuple[str, np.ndarray, np.ndarray]:
+def _fullest(judge: Validator, name: str) -> tuple[str, np.ndarray, np.ndarray]:
     """Case, its slice as the network takes it, and the truth of the regions."""
     case, network = judge.store.read(name), judge.network
     masks = network.regions.masks(np.asarray(case.mask))
@@ -79,7 +79,7 @@ def _fullest(judge: Judge, name: str) -> tuple[str, np.ndarray, np.ndarray]:
     rows, cols = masks.shape[1:3]
     shape = network.padded((rows, cols))
     tiles = np.zeros((*shape, network.channels), np.uint8)
-    tiles[:rows, :cols] = network.stack(case.image, z, network.pace(case.slice_mm))
+    tiles[:rows, :cols] = network.stack(case.image, z, network.slice_step(case.slice_mm))
     truth = np.zeros((*shape, len(network.regions)), bool)
     truth[:rows, :cols] = masks[z]
     return name, tiles, truth

@@ -35,7 +35,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Validator:
     """Cases that a model is measured on while it learns.
 
     It is measured on the tile grid; `liverseg evaluate` scores masks on the scanner's grid.
@@ -87,7 +87,7 @@ class Judge:
 
     def _counts(self, predict: Callable, case: CaseTiles, every: int) -> np.ndarray:
         """(2, regions) float64: voxels in both masks, and of both masks together."""
-        regions, pace = self.network.regions, self.network.pace(case.slice_mm)
+        regions, slice_step = self.network.regions, self.network.slice_step(case.slice_mm)
         counts = np.zeros((2, len(regions)))
         rows, cols = case.mask.shape[1:]
         # a last, smaller batch is filled up: one shape for all calls, one compiled function
@@ -99,7 +99,7 @@ class Judge:
         for start in range(0, len(chosen), self.batch_size):
             indices = chosen[start : start + self.batch_size]
             for place, z in enumerate(indices):
-                tiles[place, :rows, :cols] = self.network.stack(case.image, z, pace)
+                tiles[place, :rows, :cols] = self.network.stack(case.image, z, slice_step)
             found = predict(tiles)[: len(indices), :rows, :cols] > 0.5
             truth = regions.masks(np.stack([case.mask[z] for z in indices]))
             axes = (0, 1, 2)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.download.download_source import Progress, download
-from liverseg_tf.dataset.download.http_download import Patience
+from liverseg_tf.dataset.download.download_source import DownloadProgress, download
+from liverseg_tf.dataset.download.http_download import RetryPolicy
 from liverseg_tf.dataset.download.sources import SOURCES, find_source, mirror
 from liverseg_tf.errors import LiverSegError, SettingsError
 
-HASTY = Patience(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
+HASTY = RetryPolicy(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
 SPLEEN = SOURCES["Task09_Spleen"]
 
 
@@ -65,7 +65,9 @@ def check_refused(source, folder, *words):
 def test_a_task_appears_and_a_second_run_does_nothing(spleen, tmp_path):
     server, source = spleen
     stages = {}
-    progress = Progress(on_bytes=lambda stage, done, total: stages.update({stage: (done, total)}))
+    progress = DownloadProgress(
+        on_bytes=lambda stage, done, total: stages.update({stage: (done, total)})
+    )
     raw = tmp_path / "raw"
     assert download(source, raw, HASTY, progress=progress) == raw / SPLEEN.name
     assert files(raw / SPLEEN.name) == files(tmp_path / "made" / SPLEEN.name)
@@ -107,7 +109,7 @@ def test_the_archive_is_kept_on_request_and_used_again(spleen, tmp_path):
     assert archive.read_bytes() == server.body
     os.rename(tmp_path / SPLEEN.name, tmp_path / "moved")
     notes = []
-    download(source, tmp_path, HASTY, progress=Progress(on_note=notes.append))
+    download(source, tmp_path, HASTY, progress=DownloadProgress(on_note=notes.append))
     assert files(tmp_path / SPLEEN.name) == files(tmp_path / "moved")
     assert len(server.requests) == 1
     assert len(notes) == 1
@@ -228,7 +230,7 @@ def test_credentials_that_others_can_read_are_noted(kaggle, tmp_path, monkeypatc
     path.write_text("KGAT_s3cret")
     path.chmod(0o644)
     notes = []
-    download(kaggle[0][2], tmp_path / "raw", HASTY, progress=Progress(on_note=notes.append))
+    download(kaggle[0][2], tmp_path / "raw", HASTY, progress=DownloadProgress(on_note=notes.append))
     assert len(notes) == 1
     assert f"chmod 600 {path}" in notes[0]
     assert "s3cret" not in notes[0]

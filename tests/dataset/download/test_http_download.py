@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from liverseg_tf.dataset.download.http_download import Patience, check_md5, fetch
+from liverseg_tf.dataset.download.http_download import RetryPolicy, check_md5, fetch
 from liverseg_tf.dataset.download.http_request import Address, follow
 from liverseg_tf.dataset.download.partial_file import Partial
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 BODY = random.Random(0).randbytes(300_000)
-HASTY = Patience(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
+HASTY = RetryPolicy(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def partial(tmp_path):
     return Partial(tmp_path / "new" / "data.tar.partial")
 
 
-def get(server, partial, patience=HASTY, **options):
-    fetch(Address(server.url), partial, patience, **options)
+def get(server, partial, retry_policy=HASTY, **options):
+    fetch(Address(server.url), partial, retry_policy, **options)
     assert partial.path.read_bytes() == server.body
 
 
-def check_refused(server, partial, *words, patience=HASTY):
+def check_refused(server, partial, *words, retry_policy=HASTY):
     with pytest.raises(LiverSegError) as caught:
-        fetch(Address(server.url), partial, patience)
+        fetch(Address(server.url), partial, retry_policy)
     message = str(caught.value)
     assert message.startswith("Expected ")
     assert "Received" in message
@@ -233,11 +233,11 @@ def test_silence_is_an_end(serve, partial):
         time.sleep(1.5)
 
     server.acts = [stall]
-    get(server, partial, Patience(1, 0.001, silence_s=0.2))
+    get(server, partial, RetryPolicy(1, 0.001, silence_s=0.2))
     assert server.ranges() == [None, "bytes=100000-"]
     partial.drop()
     server.acts = [lambda handler: time.sleep(1.5)] * 2
-    check_refused(server, partial, "silence", patience=Patience(1, 0.001, silence_s=0.2))
+    check_refused(server, partial, "silence", retry_policy=RetryPolicy(1, 0.001, silence_s=0.2))
 
 
 def test_nobody_there(tmp_path, serve):
@@ -303,8 +303,8 @@ def test_a_killed_run_is_resumed(serve, partial):
         "import sys; from pathlib import Path\n"
         "from liverseg_tf.dataset.download.partial_file import Partial\n"
         "from liverseg_tf.dataset.download.http_request import Address\n"
-        "from liverseg_tf.dataset.download.http_download import Patience, fetch\n"
-        "fetch(Address(sys.argv[1]), Partial(Path(sys.argv[2])), Patience())"
+        "from liverseg_tf.dataset.download.http_download import RetryPolicy, fetch\n"
+        "fetch(Address(sys.argv[1]), Partial(Path(sys.argv[2])), RetryPolicy())"
     )
     process = subprocess.Popen([sys.executable, "-c", code, server.url, str(partial.path)])
     deadline = time.monotonic() + 60

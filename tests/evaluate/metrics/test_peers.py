@@ -27,7 +27,7 @@ def compare_with_medpy(truth, prediction, spacing):
     assert views.assd_mm(found) == same(metric.assd(prediction, truth, spacing), rel=1e-9)
     directed = (metric.asd(*pair, spacing) for pair in ((truth, prediction), (prediction, truth)))
     assert views.assd_of_means_mm(found) == same(sum(directed) / 2, rel=1e-9)
-    assert views.maximum_mm(found) == same(metric.hd(prediction, truth, spacing), rel=1e-9)
+    assert views.hausdorff_mm(found) == same(metric.hd(prediction, truth, spacing), rel=1e-9)
     assert views.hd95_pooled_mm(found) == same(metric.hd95(prediction, truth, spacing), rel=1e-9)
     edges = measure_surfaces(truth, prediction, spacing, "edges")
     peer = metric.assd(prediction, truth, spacing, connectivity=2)
@@ -44,7 +44,7 @@ def compare_with_monai(truth, prediction, spacing):
     hd95 = monai.compute_hausdorff_distance(p, t, percentile=95, **options)
     assert views.hd95_mm(found) == same(float(hd95), rel=1e-6)
     maximum = monai.compute_hausdorff_distance(p, t, **options)
-    assert views.maximum_mm(found) == same(float(maximum), rel=1e-6)
+    assert views.hausdorff_mm(found) == same(float(maximum), rel=1e-6)
     assd = monai.compute_average_surface_distance(p, t, symmetric=True, **options)
     assert views.assd_mm(found) == same(float(assd), rel=1e-6)
     for tolerance in TOLERANCES_MM:
@@ -70,17 +70,17 @@ COMPARISONS = (compare_with_medpy, compare_with_monai, compare_with_surface_dist
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("compare", COMPARISONS)
-def test_small_masks(mask_pair, compare):
-    compare(*mask_pair, SPACING)
-    compare(*reversed(mask_pair), (1.5, 1.0, 0.5))
+@pytest.mark.parametrize("compare_evaluations", COMPARISONS)
+def test_small_masks(mask_pair, compare_evaluations):
+    compare_evaluations(*mask_pair, SPACING)
+    compare_evaluations(*reversed(mask_pair), (1.5, 1.0, 0.5))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("compare", COMPARISONS)
-def test_a_real_liver(real_masks, compare):
-    compare(*real_masks)
+@pytest.mark.parametrize("compare_evaluations", COMPARISONS)
+def test_a_real_liver(real_masks, compare_evaluations):
+    compare_evaluations(*real_masks)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (5.0, 0.7, 0.8)])

@@ -49,7 +49,7 @@ def test_any_masks(data, shape):
         assert views.hd95_mm(found) == pytest.approx(
             max(np.percentile(one, 95) for one in expected)
         )
-        assert views.maximum_mm(found) == pytest.approx(max(map(np.max, expected)))
+        assert views.hausdorff_mm(found) == pytest.approx(max(map(np.max, expected)))
     swapped = measure_surfaces(prediction, truth, SPACING)
     for view in (views.assd_mm, views.rmsd_mm, views.hd95_mm, views.hd95_pooled_mm):
         assert view(found) == pytest.approx(view(swapped), nan_ok=True)
@@ -75,7 +75,7 @@ def test_views_by_hand():
     assert views.assd_mm(found) == (0 + 0 + 2 + 4) / (1 + 3)
     assert views.assd_of_means_mm(found) == (0 + 6 / 3) / 2
     assert views.rmsd_mm(found) == pytest.approx(math.sqrt((0 + 0 + 4 + 16) / 4))
-    assert views.maximum_mm(found) == 4
+    assert views.hausdorff_mm(found) == 4
     # 95 % of the way through 0, 2, 4 is index 1.9; through 0, 0, 2, 4 it is index 2.85
     assert views.hd95_mm(found) == pytest.approx(3.8)
     assert views.hd95_pooled_mm(found) == pytest.approx(3.7)
@@ -99,7 +99,7 @@ def test_a_surfel_is_counted_by_its_area():
 def test_empty_masks(kind):
     mask, empty = np.ones((2, 3, 4), bool), np.zeros((2, 3, 4), bool)
     distance_views = (
-        views.assd_mm, views.assd_of_means_mm, views.rmsd_mm, views.maximum_mm,
+        views.assd_mm, views.assd_of_means_mm, views.rmsd_mm, views.hausdorff_mm,
         views.hd95_mm, views.hd95_pooled_mm, views.hd95_by_area_mm,
     )  # fmt: skip
     for pair, share in (((empty, empty), 1.0), ((mask, empty), 0.0), ((empty, mask), 0.0)):
@@ -113,7 +113,7 @@ def test_empty_masks(kind):
 def test_equal_masks_have_no_distance(mask_pair):
     for kind in SURFACES:
         found = measure_surfaces(mask_pair[0], mask_pair[0], SPACING, kind)
-        assert views.maximum_mm(found) == 0
+        assert views.hausdorff_mm(found) == 0
         assert views.nsd(found, 0.0) == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 from liverseg_tf.evaluate.metrics.lesions import (
     detect,
     detect_as_scorer,
-    find_lesions,
+    match_lesions,
     merge_lesions,
 )
 from liverseg_tf.evaluate.protocols.lits import LARGE, score_lits_case, summarise_lits
@@ -158,12 +158,12 @@ def test_global_dice_pools_voxels():
 def test_lesions_touch_by_faces_only():
     truth = np.zeros((1, 2, 2), bool)
     truth[0, 0, 0] = truth[0, 1, 1] = True
-    assert find_lesions(truth, truth).overlaps.tolist() == [[1, 0], [0, 1]]
+    assert match_lesions(truth, truth).overlaps.tolist() == [[1, 0], [0, 1]]
 
 
 def test_a_lesion_under_two_predictions_goes_to_the_larger_share():
     """Truths of 2, 5 and 3 voxels; one prediction over the first two, one over the last two."""
-    lesions = find_lesions(row(".tt.ttttt.ttt.") == 2, row(".ttttt.tttttt.") == 2)
+    lesions = match_lesions(row(".tt.ttttt.ttt.") == 2, row(".ttttt.tttttt.") == 2)
     assert lesions.overlaps.tolist() == [[2, 2, 0], [0, 2, 3]]
     # truth 1 is a tie: it goes to the first prediction, which merges truths 0 and 1
     groups = merge_lesions(lesions.overlaps)
@@ -179,6 +179,6 @@ def test_both_countings_agree_where_nothing_is_merged_or_invented():
         truth = np.zeros((3, 20, 20), bool)
         for place in range(0, 20, 4):
             truth[1, place : place + 3, rng.integers(17)] = True
-        lesions = find_lesions(truth, truth)
+        lesions = match_lesions(truth, truth)
         for least in (0.0, 0.5):
             assert detect(lesions, least) == detect_as_scorer(lesions, least)

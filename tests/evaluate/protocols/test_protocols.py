@@ -19,7 +19,7 @@ from liverseg_tf.evaluate.cases import evaluate_folder
 from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.pairs import find_pairs
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS, Scoring
-from liverseg_tf.evaluate.report.comparison import compare, wilcoxon_p, write_versus
+from liverseg_tf.evaluate.report.comparison import compare_evaluations, wilcoxon_p, write_versus
 from liverseg_tf.workers import Processes
 
 AFFINE = np.diag([-1.0, -2.0, 5.0, 1.0])  # 0.01 ml a voxel
@@ -256,7 +256,7 @@ def test_what_cannot_be_compared(folders):
     evaluation = evaluate_folder(*folders)
     other = write(folders[0].parent / "q", c=labels())
     with pytest.raises(LiverSegError, match="share cases"):
-        compare(evaluation, evaluate_folder(folders[0], other, folders[2]))
+        compare_evaluations(evaluation, evaluate_folder(folders[0], other, folders[2]))
     assert math.isnan(wilcoxon_p(np.array([])))
 
 

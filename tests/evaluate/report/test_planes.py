@@ -6,7 +6,7 @@ import pytest
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.evaluate.report.planes import PLANES, telling_slices
+from liverseg_tf.evaluate.report.planes import PLANES, informative_slices
 
 # RAS+: world axis, and the sign in which it grows towards the side
 SIDES = {"R": (0, 1), "L": (0, -1), "P": (1, -1), "A": (1, 1), "I": (2, -1), "S": (2, 1)}
@@ -51,18 +51,18 @@ def test_the_slice_of_largest_disagreement():
     truth[0, :, :] = 1
     prediction = truth.copy()
     prediction[4, 5, 2:5] = 1
-    assert telling_slices(truth, prediction, LIVER_REGIONS) == (4, 5, 2)
+    assert informative_slices(truth, prediction, LIVER_REGIONS) == (4, 5, 2)
     prediction[4, 5, 3] = 2
-    assert telling_slices(truth, prediction, LIVER_REGIONS) == (4, 5, 3)
-    assert telling_slices(truth, prediction, Regions({"tumour": (2,)})) == (4, 5, 3)
+    assert informative_slices(truth, prediction, LIVER_REGIONS) == (4, 5, 3)
+    assert informative_slices(truth, prediction, Regions({"tumour": (2,)})) == (4, 5, 3)
 
 
 def test_the_slice_of_most_truth_where_masks_agree():
     truth = np.zeros((6, 7, 8), np.uint8)
     truth[2, 3, 1:6] = truth[2, 1:5, 4] = truth[1:4, 3, 4] = 1
-    assert telling_slices(truth, truth, LIVER_REGIONS) == (2, 3, 4)
+    assert informative_slices(truth, truth, LIVER_REGIONS) == (2, 3, 4)
 
 
 def test_the_middle_where_masks_are_empty():
     nothing = np.zeros((6, 7, 9), np.uint8)
-    assert telling_slices(nothing, nothing, LIVER_REGIONS) == (3, 3, 4)
+    assert informative_slices(nothing, nothing, LIVER_REGIONS) == (3, 3, 4)

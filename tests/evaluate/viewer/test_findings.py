@@ -3,7 +3,7 @@ import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.evaluate.viewer.findings import MOST, find_differences, find_lesions
+from liverseg_tf.evaluate.viewer.findings import MOST, find_differences, list_components
 
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, -2, 0, 20], [0, 0, 5, -30], [0, 0, 0, 1]])  # 0.02 ml
 
@@ -21,7 +21,7 @@ def test_lesions_by_hand():
         (2, np.s_[2:3, 4:5, 4:5]),
         (2, np.s_[4:7, 10:15, 20:25]),
     )
-    large, small = find_lesions(mask, LIVER_REGIONS)
+    large, small = list_components(mask, LIVER_REGIONS)
     assert (large.volume_ml, small.volume_ml) == pytest.approx((75 * 0.02, 0.02))
     assert large.position_mm == (10 - 2 * 22, 20 - 2 * 12, -30 + 5 * 5)
     assert small.position_mm == (10 - 2 * 4, 20 - 2 * 4, -30 + 5 * 2)
@@ -29,12 +29,12 @@ def test_lesions_by_hand():
 
 
 def test_voxels_that_touch_at_a_corner_are_one_lesion():
-    assert len(find_lesions(labels((2, (1, 1, 1)), (2, (2, 2, 2))), LIVER_REGIONS)) == 1
+    assert len(list_components(labels((2, (1, 1, 1)), (2, (2, 2, 2))), LIVER_REGIONS)) == 1
 
 
 def test_the_place_is_inside_a_hollow_lesion():
     mask = labels((2, np.s_[1:7, 5:25, 5:25]), (0, np.s_[3:5, 8:22, 8:22]))
-    (lesion,) = find_lesions(mask, LIVER_REGIONS)
+    (lesion,) = list_components(mask, LIVER_REGIONS)
     col, row, z = np.linalg.inv(AFFINE)[:3] @ (*lesion.position_mm, 1)
     assert mask.array[round(z), round(row), round(col)] == 2
 
@@ -51,11 +51,11 @@ def test_differences_by_hand():
 
 def test_nothing_to_find():
     empty = labels()
-    assert find_lesions(empty, LIVER_REGIONS) == []
+    assert list_components(empty, LIVER_REGIONS) == []
     assert find_differences(empty, empty, LIVER_REGIONS, ("a", "b")) == []
 
 
 def test_noise_is_not_listed_whole():
     array = np.zeros((2, 60, 60), np.uint8)
     array[0, ::2, ::2] = 1
-    assert len(find_lesions(Volume(array, AFFINE), Regions({"organ": (1,)}))) == MOST
+    assert len(list_components(Volume(array, AFFINE), Regions({"organ": (1,)}))) == MOST

@@ -147,7 +147,7 @@ def test_components_are_judged_by_their_probability(tmp_path, images, bright_is_
     sharp = model.probabilities
     model.probabilities = lambda tiles: 0.7 * sharp(tiles)
     for p, voxels in ((0.69, 2 * 7 * 7 + 1), (0.75, 0)):
-        steps = PostProcessing(likely=(("liver", p),))
+        steps = PostProcessing(min_mean_probability=(("liver", p),))
         predict_cases(images, model, Output(tmp_path / "out", steps))
         assert np.asanyarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj).sum() == voxels
     assert not (tmp_path / "out" / "probabilities").exists()

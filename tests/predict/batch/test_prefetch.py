@@ -3,14 +3,14 @@ import time
 
 import pytest
 
-from liverseg_tf.predict.batch.prefetch import in_step
+from liverseg_tf.predict.batch.prefetch import prefetch_map
 
 
 def test_every_job_goes_through_its_steps_in_order():
-    assert list(in_step(range(5), lambda n: n + 1, lambda n: n * 10, str)) == [
+    assert list(prefetch_map(range(5), lambda n: n + 1, lambda n: n * 10, str)) == [
         "10", "20", "30", "40", "50",
     ]  # fmt: skip
-    assert list(in_step([], str, str, str)) == []
+    assert list(prefetch_map([], str, str, str)) == []
 
 
 def test_work_stays_here_and_the_other_steps_run_beside_it():
@@ -19,7 +19,7 @@ def test_work_stays_here_and_the_other_steps_run_beside_it():
     def step(name):
         return lambda value: (threads[name].add(threading.get_ident()), value)[1]
 
-    list(in_step(range(4), *map(step, threads)))
+    list(prefetch_map(range(4), *map(step, threads)))
     assert threads["work"] == {threading.get_ident()}
     assert threads["before"] == threads["after"] != threads["work"]
 
@@ -34,7 +34,7 @@ def test_the_next_job_is_prepared_and_the_last_one_ended_while_work_goes_on():
         return n
 
     list(
-        in_step(
+        prefetch_map(
             [0, 1, 2],
             lambda n: (prepared.set() if n == 2 else None, n)[1],
             work,
@@ -57,5 +57,5 @@ def test_an_interrupt_loses_no_job_whose_work_is_done():
             ended.append(n)
 
         with pytest.raises(KeyboardInterrupt):
-            list(in_step(range(4), int, work, after))
+            list(prefetch_map(range(4), int, work, after))
         assert ended == [0, 1]

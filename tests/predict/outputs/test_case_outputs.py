@@ -13,7 +13,7 @@ from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.case_outputs import (
     FORMATS,
     Outputs,
-    Segmented,
+    SegmentedCase,
     escaped,
     write_outputs,
 )
@@ -25,14 +25,14 @@ def _of_nifti(folder, make_volumes, regions=LIVER_REGIONS):
     image, labels = make_volumes(affine=AFFINE)
     write_volume(folder / "ct.nii.gz", image)
     image = read_volume(folder / "ct.nii.gz")
-    return Segmented(folder / "ct.nii.gz", image, image.with_array(labels.array), regions)
+    return SegmentedCase(folder / "ct.nii.gz", image, image.with_array(labels.array), regions)
 
 
 def _of_dicom(folder, make_volumes, write_dicom):
     image, labels = make_volumes(affine=AFFINE)
     (series,) = find_series(write_dicom(folder / "ct", image))
     image = read_series(series)
-    return Segmented(series, image, image.with_array(labels.array), LIVER_REGIONS)
+    return SegmentedCase(series, image, image.with_array(labels.array), LIVER_REGIONS)
 
 
 def test_every_format_of_a_dicom_series(make_volumes, write_dicom, tmp_path):
@@ -67,11 +67,11 @@ def test_what_was_not_asked_for_is_not_written(make_volumes, tmp_path):
 
 def test_quality_stands_beside_the_measurements(make_volumes, tmp_path):
     case = _of_nifti(tmp_path, make_volumes)
-    case = Segmented(*(case.source, case.image, case.labels, case.regions), {"liver": 0.9})
+    case = SegmentedCase(*(case.source, case.image, case.labels, case.regions), {"liver": 0.9})
     write_outputs(tmp_path, "a", case, Outputs(measure=True))
     found = read_json(tmp_path / "a.json")["regions"]
-    assert found["liver"]["quality"] == 0.9
-    assert "quality" not in found["tumour"]
+    assert found["liver"]["agreement"] == 0.9
+    assert "agreement" not in found["tumour"]
 
 
 def test_names_of_regions_are_made_fit_for_files(make_volumes, tmp_path):

@@ -9,7 +9,7 @@ from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.mesh import find_surface, write_obj, write_stl
+from liverseg_tf.predict.outputs.mesh import build_mesh, write_obj, write_stl
 
 ORGAN = Regions({"organ": (1,)})
 
@@ -39,7 +39,7 @@ def test_files_are_closed_and_in_place_for_every_affine(tmp_path, ending):
     for affine in _affines():
         labels = _ball(affine)
         path = tmp_path / f"organ.{ending}"
-        write(path, find_surface(labels, ORGAN, "organ"), "organ")
+        write(path, build_mesh(labels, ORGAN, "organ"), "organ")
         mesh = trimesh.load_mesh(path)
         assert mesh.is_watertight
         assert mesh.is_winding_consistent
@@ -57,7 +57,7 @@ def test_normals_in_the_file_point_outwards(tmp_path):
     for affine in (np.diag([1.0, 1, 1, 1]), np.diag([-1.0, 1, 1, 1])):
         array = np.zeros((9, 9, 9), np.uint8)
         array[2:7, 2:7, 2:7] = 1
-        write_stl(tmp_path / "a.stl", find_surface(Volume(array, affine), ORGAN, "organ"), "organ")
+        write_stl(tmp_path / "a.stl", build_mesh(Volume(array, affine), ORGAN, "organ"), "organ")
         data = (tmp_path / "a.stl").read_bytes()
         records = np.frombuffer(data[84:], np.dtype([("f", "<f4", (4, 3)), ("a", "<u2")]))["f"]
         middle = nib.affines.apply_affine(affine, (4, 4, 4)) * (-1, -1, 1)
@@ -70,7 +70,7 @@ def test_it_is_closed_where_the_volume_ends_and_where_voxels_meet_at_corners(tmp
     rng = np.random.default_rng(0)
     for array in (np.ones((3, 4, 5)), rng.random((10, 12, 14)) < 0.4, np.ones((1, 1, 1))):
         labels = Volume(array.astype(np.uint8), np.diag([-2.0, 1.0, 3.0, 1.0]))
-        write_stl(tmp_path / "a.stl", find_surface(labels, ORGAN, "organ"), "organ")
+        write_stl(tmp_path / "a.stl", build_mesh(labels, ORGAN, "organ"), "organ")
         mesh = trimesh.load_mesh(tmp_path / "a.stl")
         assert mesh.is_watertight
         assert mesh.volume > 0
@@ -82,13 +82,13 @@ def test_regions_are_nested_and_volumes_their_own():
     array[2:10, 5:35, 5:35] = 1
     array[4:8, 15:25, 15:25] = 2
     labels = Volume(array, np.diag([1.0, 1.0, 2.0, 1.0]))
-    liver, tumour = (find_surface(labels, LIVER_REGIONS, name) for name in LIVER_REGIONS.names)
+    liver, tumour = (build_mesh(labels, LIVER_REGIONS, name) for name in LIVER_REGIONS.names)
     assert liver.volume_ml == pytest.approx(8 * 30 * 30 * 2 / 1000, rel=0.02)
     assert tumour.volume_ml == pytest.approx(4 * 10 * 10 * 2 / 1000, rel=0.06)
 
 
 def test_an_empty_region_gives_a_file_without_triangles(tmp_path):
-    surface = find_surface(Volume(np.zeros((2, 3, 4), np.uint8), np.eye(4)), ORGAN, "organ")
+    surface = build_mesh(Volume(np.zeros((2, 3, 4), np.uint8), np.eye(4)), ORGAN, "organ")
     assert surface.volume_ml == 0
     write_stl(tmp_path / "a.stl", surface, "organ")
     write_obj(tmp_path / "a.obj", surface, "organ")
@@ -97,7 +97,7 @@ def test_an_empty_region_gives_a_file_without_triangles(tmp_path):
 
 
 def test_files_say_their_space_and_names_stay_plain(tmp_path):
-    surface = find_surface(_ball(np.eye(4)), ORGAN, "organ")
+    surface = build_mesh(_ball(np.eye(4)), ORGAN, "organ")
     write_stl(tmp_path / "a.stl", surface, "solid Leber ü" * 9)
     write_obj(tmp_path / "a.obj", surface, "Leber ü\nv 1 2 3")
     data = (tmp_path / "a.stl").read_bytes()
@@ -111,7 +111,7 @@ def test_files_say_their_space_and_names_stay_plain(tmp_path):
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "a.stl").mkdir()
-    surface = find_surface(_ball(np.eye(4)), ORGAN, "organ")
+    surface = build_mesh(_ball(np.eye(4)), ORGAN, "organ")
     with pytest.raises(LiverSegError, match="Expected to write"):
         write_stl(tmp_path / "a.stl", surface, "organ")
     assert [path.name for path in tmp_path.iterdir()] == ["a.stl"]
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_the_real_liver(shared_data, tmp_path):
     labels = read_labels(shared_data / "Task03_Liver" / "labelsTr" / "liver_0.nii.gz")
-    write_stl(tmp_path / "liver.stl", find_surface(labels, LIVER_REGIONS, "liver"), "liver")
+    write_stl(tmp_path / "liver.stl", build_mesh(labels, LIVER_REGIONS, "liver"), "liver")
     mesh = trimesh.load_mesh(tmp_path / "liver.stl")
     assert mesh.is_watertight
     assert mesh.volume / 1000 == pytest.approx(1366, rel=0.02)

@@ -2,12 +2,12 @@ import pytest
 from pydicom.sr.codedict import codes
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.predict.outputs.case_outputs import snomed
-from liverseg_tf.predict.outputs.snomed import find_anatomy
+from liverseg_tf.predict.outputs import snomed
+from liverseg_tf.predict.outputs.snomed import find_segment_code
 
 
 def _find(name):
-    return find_anatomy(Regions({name: (1,)}), name)
+    return find_segment_code(Regions({name: (1,)}), name)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_sides_are_told():
 
 
 def test_a_finding_lies_in_an_organ():
-    tumour = find_anatomy(LIVER_REGIONS, "tumour")
+    tumour = find_segment_code(LIVER_REGIONS, "tumour")
     assert tumour.kind == ("108369006", "Neoplasm")
     assert tumour.category[1] == "Morphologically Abnormal Structure"
     assert tumour.site == ("10200004", "Liver")
@@ -56,7 +56,7 @@ def test_a_name_is_an_organs_only_as_a_whole(name):
 
 def test_unknown_regions_are_tissue_in_different_colours():
     regions = Regions({"PZ": (1,), "area 51": (2,)})
-    one, other = (find_anatomy(regions, name) for name in regions.names)
+    one, other = (find_segment_code(regions, name) for name in regions.names)
     assert one.kind == other.kind == ("85756007", "Tissue")
     assert one.colour != other.colour
 

@@ -10,8 +10,8 @@ from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.predict.tuning import cross_validation
 from liverseg_tf.predict.tuning.cross_validation import cross_validate, runs_in
-from liverseg_tf.predict.tuning.tune import Tuned
-from liverseg_tf.predict.tuning.validation_masks import HeldOut
+from liverseg_tf.predict.tuning.tune import TuningResult
+from liverseg_tf.predict.tuning.validation_masks import ValidationMasks
 
 
 @pytest.fixture
@@ -32,16 +32,16 @@ def looked_at(monkeypatch):
     """Cases that each run was asked for; what is chosen is known."""
     seen = {}
 
-    def hold_out(predictor, store, names):
+    def predict_validation_masks(predictor, store, names):
         seen[len(seen)] = (predictor.fingerprint, list(names))
-        return [HeldOut(name, predictor.network.regions, None, (), ()) for name in names]
+        return [ValidationMasks(name, predictor.network.regions, None, (), ()) for name in names]
 
     def choose(held, regions):
         before = {case.name: {"liver": 0.5, "tumour": float("nan")} for case in held}
         after = {case.name: {"liver": 0.75, "tumour": 0.25} for case in held}
-        return Tuned(PostProcessing(threshold=(("liver", 0.4),)), before, after)
+        return TuningResult(PostProcessing(threshold=(("liver", 0.4),)), before, after)
 
-    monkeypatch.setattr(cross_validation, "hold_out", hold_out)
+    monkeypatch.setattr(cross_validation, "predict_validation_masks", predict_validation_masks)
     monkeypatch.setattr(cross_validation, "choose", choose)
     return seen
 

@@ -5,7 +5,7 @@ from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.tuning.validation_masks import THRESHOLDS, hold_out
+from liverseg_tf.predict.tuning.validation_masks import THRESHOLDS, predict_validation_masks
 from liverseg_tf.tiles.case_tiles import cut_tiles
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
@@ -16,8 +16,8 @@ SPEC = TileSpec(spacing_mm=None, tile_shape=None)
 class Grey:
     """A tile's value is the probability of the liver, its square that of the tumour."""
 
-    def __init__(self, context=1, context_mm=None):
-        self.network = NetworkSpec(SPEC, LIVER_REGIONS, context, 4, context_mm)
+    def __init__(self, context=1, context_spacing_mm=None):
+        self.network = NetworkSpec(SPEC, LIVER_REGIONS, context, 4, context_spacing_mm)
         self.postprocessing, self.fingerprint = PostProcessing(), "grey"
         self.stacks = []
 
@@ -39,7 +39,7 @@ def store(tmp_path):
 
 
 def test_masks_are_those_above_each_threshold(store):
-    (held,) = hold_out(Grey(), store, ["a"])
+    (held,) = predict_validation_masks(Grey(), store, ["a"])
     case = store.read("a")
     values = np.asarray(case.image)[..., 0].astype(np.float32) / 255
     for threshold in THRESHOLDS:
@@ -50,7 +50,7 @@ def test_masks_are_those_above_each_threshold(store):
 
 
 def test_dice_is_that_of_the_written_labels(store):
-    (held,) = hold_out(Grey(), store, ["a"])
+    (held,) = predict_validation_masks(Grey(), store, ["a"])
     case = store.read("a")
     truth = np.asarray(case.mask)
     found = held.found((0.5, 0.5)).labels().array
@@ -61,8 +61,8 @@ def test_dice_is_that_of_the_written_labels(store):
 
 
 def test_neighbours_are_as_far_away_as_the_network_asks(store):
-    model = Grey(3, context_mm=4.0)
-    list(hold_out(model, store, ["a"]))
+    model = Grey(3, context_spacing_mm=4.0)
+    list(predict_validation_masks(model, store, ["a"]))
     image = np.asarray(store.read("a").image)[..., 0]
     for z in range(5):
         for channel, neighbour in enumerate((max(z - 2, 0), z, min(z + 2, 4))):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.retry import Patience
+from liverseg_tf.retry import RetryPolicy
 from liverseg_tf.tiles.spec import TileSpec
 
 STRIDE = 4
@@ -65,7 +65,7 @@ def local(local_model):
 @pytest.fixture
 def impatient():
     """Half a second for a server that is away, for what is to fail."""
-    return Patience(connect_s=0.5, request_s=5, outage_s=0.5, wait_s=0.02, longest_wait_s=0.1)
+    return RetryPolicy(connect_s=0.5, request_s=5, outage_s=0.5, wait_s=0.02, longest_wait_s=0.1)
 
 
 class LocalModel:

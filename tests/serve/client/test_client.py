@@ -10,7 +10,7 @@ import pytest
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.segment_volume import Inference, predict_volume
-from liverseg_tf.retry import Patience
+from liverseg_tf.retry import RetryPolicy
 from liverseg_tf.serve.client.address import Access, ServerAddress
 from liverseg_tf.serve.client.served_model import Sending, ServedModel
 
@@ -108,7 +108,7 @@ def test_a_refusal_is_one_line_that_names_server_and_reason_and_is_final(
             raise servers.Refusal(code, "there is\nno room")
 
     models.before = before
-    with start(models) as server, _model(server, patience=impatient) as model:
+    with start(models) as server, _model(server, retry_policy=impatient) as model:
         with pytest.raises(LiverSegError, match="there is no room") as error:
             model.probabilities(_tiles(1))
         assert f"127.0.0.1:{server.port}/liver" in str(error.value)
@@ -119,8 +119,8 @@ def test_a_refusal_is_one_line_that_names_server_and_reason_and_is_final(
 
 def test_a_slow_answer_is_told(start, models, impatient):
     models.before = lambda signature, inputs: signature == "describe" or time.sleep(1.5)
-    patience = Patience(connect_s=1, request_s=0.3, outage_s=1)
-    with start(models) as server, _model(server, patience=patience) as model:
+    retry_policy = RetryPolicy(connect_s=1, request_s=0.3, outage_s=1)
+    with start(models) as server, _model(server, retry_policy=retry_policy) as model:
         started = time.monotonic()
         with pytest.raises(LiverSegError, match=r"DEADLINE_EXCEEDED: no answer within 0\.3 s"):
             model.probabilities(_tiles(1))
@@ -141,8 +141,8 @@ def _refuses(servers, code, times):
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(servers, start, models, local):
     models.before, left = _refuses(servers, "UNAVAILABLE", 5)
-    patience = Patience(wait_s=0.01)
-    with start(models) as server, _model(server, patience=patience) as model:
+    retry_policy = RetryPolicy(wait_s=0.01)
+    with start(models) as server, _model(server, retry_policy=retry_policy) as model:
         found = model.probabilities(_tiles())
         np.testing.assert_allclose(found, local.probabilities(_tiles()), atol=1e-6)
     assert left["count"] == 0
@@ -151,8 +151,8 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(servers, start, model
 def test_what_a_stopping_server_cancels_is_sent_again(servers, models, local):
     # gRPC's own server says UNAVAILABLE or, when it is torn down faster, CANCELLED
     models.before, left = _refuses(servers, "CANCELLED", 3)
-    patience = Patience(wait_s=0.01)
-    with servers.GrpcServer(models) as server, _model(server, patience=patience) as model:
+    retry_policy = RetryPolicy(wait_s=0.01)
+    with servers.GrpcServer(models) as server, _model(server, retry_policy=retry_policy) as model:
         found = model.probabilities(_tiles())
         np.testing.assert_allclose(found, local.probabilities(_tiles()), atol=1e-6)
     assert left["count"] == 0
@@ -160,7 +160,7 @@ def test_what_a_stopping_server_cancels_is_sent_again(servers, models, local):
 
 def test_a_server_that_stays_away_is_given_up_once(start, models, impatient):
     with start(models) as server:
-        model = _model(server, patience=impatient)
+        model = _model(server, retry_policy=impatient)
     with model:
         with pytest.raises(LiverSegError, match=r"UNAVAILABLE.*attempts"):
             model.probabilities(_tiles(1))
@@ -206,8 +206,8 @@ def test_a_restart_in_the_middle_of_a_volume(servers, start, models, change, mak
                 restarted.wait(5)
                 raise servers.Refusal("UNAVAILABLE", "shutting down")
 
-    patience = Patience(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
-    with start(models) as server, _model(server, patience=patience) as model:
+    retry_policy = RetryPolicy(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
+    with start(models) as server, _model(server, retry_policy=retry_policy) as model:
         whole = predict_volume(image, model, inference)
         models.before = before
         threads = []
@@ -243,9 +243,12 @@ def test_requests_under_way_when_a_server_stops_are_sent_again(start, models, lo
             stopped.wait(10)
 
     models.before = before
-    patience = Patience(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
+    retry_policy = RetryPolicy(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
     sending = Sending(slices=2, in_flight=3)
-    with start(models) as server, _model(server, patience=patience, sending=sending) as model:
+    with (
+        start(models) as server,
+        _model(server, retry_policy=retry_policy, sending=sending) as model,
+    ):
         sent = model.submit(_tiles(6))
         reached.wait()  # three requests are with the server
         thread, again = _restart(server, start, models)
@@ -304,7 +307,7 @@ ANSWERS = {
 def test_answers_that_are_no_probabilities_are_refused(start, models, name, impatient):
     values, says = ANSWERS[name]
     models.after = _change(values)
-    with start(models) as server, _model(server, patience=impatient) as model:
+    with start(models) as server, _model(server, retry_policy=impatient) as model:
         with pytest.raises(LiverSegError, match=says) as error:
             model.probabilities(_tiles(2))
         assert f"127.0.0.1:{server.port}" in str(error.value)
@@ -315,7 +318,7 @@ def test_answers_of_another_type_are_refused(servers, models, values, impatient)
     models.after = _change(lambda p: p.astype(values))
     with (
         servers.GrpcServer(models) as server,
-        _model(server, patience=impatient) as model,
+        _model(server, retry_policy=impatient) as model,
         pytest.raises(LiverSegError, match=r"Received (a tensor of type|object of shape)"),
     ):
         model.probabilities(_tiles(2))
@@ -337,7 +340,7 @@ SPOILT = {
 
 @pytest.mark.parametrize("name", SPOILT)
 def test_spoilt_bytes_are_refused(start, models, name, impatient):
-    with start(models) as server, _model(server, patience=impatient) as model:
+    with start(models) as server, _model(server, retry_policy=impatient) as model:
         models.spoil = SPOILT[name]
         with pytest.raises(LiverSegError, match=f"127.0.0.1:{server.port}") as error:
             model.probabilities(_tiles(2))
@@ -365,7 +368,7 @@ RECORDS = [b"", b"{}", b"[]", b"\xff", b'{"network": {}, "fingerprint": "a"}', b
 def test_models_of_others_are_refused(start, models, record, impatient):
     models.after = lambda signature, outputs: {"record": np.array([record], object)}
     with start(models) as server, pytest.raises(LiverSegError) as error:
-        _model(server, patience=impatient)
+        _model(server, retry_policy=impatient)
     assert f"127.0.0.1:{server.port}" in str(error.value)
     assert len(str(error.value)) < 600
 
@@ -373,13 +376,13 @@ def test_models_of_others_are_refused(start, models, record, impatient):
 def test_what_is_not_there_is_told(start, models, impatient):
     with start(models) as server:
         with pytest.raises(LiverSegError, match="NOT_FOUND"):
-            _model(server, "spleen", patience=impatient)
+            _model(server, "spleen", retry_policy=impatient)
         address = ServerAddress.parse(f"{server.address(scheme=_scheme(server))}/7")
         with pytest.raises(LiverSegError, match="NOT_FOUND"):
-            ServedModel(address, patience=impatient)
+            ServedModel(address, retry_policy=impatient)
     started = time.monotonic()
     with pytest.raises(LiverSegError, match="UNAVAILABLE"):
-        _model(server, patience=impatient)
+        _model(server, retry_policy=impatient)
     assert time.monotonic() - started < 5
 
 
@@ -399,7 +402,7 @@ def test_a_version_in_the_address_is_the_one_that_answers(start, servers, export
 
 
 def test_an_answer_of_another_version_is_refused(servers, models, monkeypatch, impatient):
-    with servers.GrpcServer(models) as server, _model(server, patience=impatient) as model:
+    with servers.GrpcServer(models) as server, _model(server, retry_policy=impatient) as model:
         models.served = {1, 2}
         monkeypatch.setattr(models, "choose", lambda name, version: 2)
         with pytest.raises(LiverSegError, match="Received an answer of version 2"):
@@ -409,16 +412,16 @@ def test_an_answer_of_another_version_is_refused(servers, models, monkeypatch, i
 def test_a_token_reaches_the_server_and_nobody_else(start, models, impatient, capfd):
     models.token = TOKEN
     with start(models) as server:
-        with _model(server, access=Access(TOKEN), patience=impatient) as model:
+        with _model(server, access=Access(TOKEN), retry_policy=impatient) as model:
             model.probabilities(_tiles(1))
         assert set(models.tokens) == {f"Bearer {TOKEN}"}
         models.tokens.clear()
         models.token = "another"
         with pytest.raises(LiverSegError, match=r"UNAUTHENTICATED.*Bearer \[token\]") as error:
-            _model(server, access=Access(TOKEN), patience=impatient)
+            _model(server, access=Access(TOKEN), retry_policy=impatient)
         assert TOKEN not in str(error.value)
         with pytest.raises(LiverSegError, match="UNAUTHENTICATED"):
-            _model(server, patience=impatient)
+            _model(server, retry_policy=impatient)
         assert models.tokens[-1] is None
     output = capfd.readouterr()
     assert TOKEN not in output.out + output.err

@@ -163,7 +163,7 @@ def test_status_and_metadata_over_http(http):
     ],
 )
 def test_malformed_requests_over_http_are_refused_with_a_message(http, path, value, code):
-    status, answer = http(path, value)
+    status, response = http(path, value)
     assert status == code
-    assert list(answer) == ["error"]
-    assert answer["error"]
+    assert list(response) == ["error"]
+    assert response["error"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.retry import Patience
+from liverseg_tf.retry import RetryPolicy
 from liverseg_tf.serve.client.address import ServerAddress
 from liverseg_tf.serve.client.served_model import Sending, ServedModel
 
@@ -51,9 +51,9 @@ def test_no_answer_is_wrong_and_no_slice_is_lost(servers, models, local, protoco
     start = {"grpc": servers.GrpcServer, "rest": servers.RestServer}[protocol]
     with start(models) as server:
         address = ServerAddress.parse(server.address(scheme=protocol))
-        sending, patience = Sending(2, IN_FLIGHT), Patience(wait_s=0.005)
+        sending, retry_policy = Sending(2, IN_FLIGHT), RetryPolicy(wait_s=0.005)
         with (
-            ServedModel(address, patience=patience, sending=sending) as model,
+            ServedModel(address, retry_policy=retry_policy, sending=sending) as model,
             ThreadPoolExecutor(IN_FLIGHT) as users,
         ):
             found = list(users.map(ask, range(COUNT)))

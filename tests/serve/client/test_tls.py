@@ -71,4 +71,4 @@ def test_strangers_are_refused_before_they_see_the_token(
 def test_plain_and_secure_don_t_mix(secured, impatient):
     plain = {"grpcs": "grpc", "rests": "rest"}[secured[1]]
     with pytest.raises(LiverSegError, match="Expected an answer of"):
-        ServedModel(_address(secured, plain), patience=impatient)
+        ServedModel(_address(secured, plain), retry_policy=impatient)

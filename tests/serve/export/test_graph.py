@@ -16,7 +16,7 @@ from liverseg_tf.serve.export import graph
     ]
 )
 def _there_and_back(slices, spacing_mm, target_mm):
-    plane = graph.Plane.of(slices, spacing_mm, target_mm)
+    plane = graph.PlaneGeometry.of(slices, spacing_mm, target_mm)
     there = graph.resample(slices, plane)
     return there, graph.resample(there, plane.inverse)
 

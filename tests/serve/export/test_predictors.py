@@ -17,7 +17,7 @@ from liverseg_tf.predict.models.load import load_predictor
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.serve.export.convert import calibration_tiles, to_litert
 from liverseg_tf.serve.export.quantize import with_weights
-from liverseg_tf.tiles.preprocess import Intake, preprocess
+from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
 from liverseg_tf.tiles.store import TileStore
 
 FILES = {"saved model": "liver", "litert": "liver-1-float16.tflite", "onnx": "liver-1.onnx"}
@@ -122,7 +122,7 @@ def test_int8_learns_its_ranges_from_a_store(liver_exports, tmp_path, make_datas
     cases = find_cases(make_dataset(tmp_path / "set", shape=(6, 40, 44)))
     local = RunPredictor(liver_exports[0], "float32")
     store = TileStore(tmp_path / "store", local.network.tiles)
-    preprocess(Intake(cases, SplitRule(validation=0.3, test=0)), store)
+    preprocess(PreprocessJob(cases, SplitRule(validation=0.3, test=0)), store)
     tiles = list(calibration_tiles(store.folder, local.network))
     assert len(tiles) == 64
     assert tiles[0].shape == (1, 256, 256, 1)

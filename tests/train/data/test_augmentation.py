@@ -5,11 +5,11 @@ from scipy import ndimage
 
 from liverseg_tf.train.data import augmentation
 from liverseg_tf.train.data.augmentation import augment_batch
-from liverseg_tf.train.data.random import Draws, Rows
+from liverseg_tf.train.data.random import BatchRandom, BatchSlice
 
 
 def _draws(count, seed=(1, 2)):
-    return Draws(np.array(seed, np.int32), Rows(0, count, count))
+    return BatchRandom(np.array(seed, np.int32), BatchSlice(0, count, count))
 
 
 def _disc(count=16, size=96):
@@ -53,7 +53,7 @@ def test_values_stay_in_range_and_masks_stay_labels():
 def test_it_works_in_a_graph_of_any_size():
     @tf.function
     def changed(image, mask, seed):
-        return augment_batch(image, mask, Draws(seed, Rows(0, 4, 4)), 1.0)
+        return augment_batch(image, mask, BatchRandom(seed, BatchSlice(0, 4, 4)), 1.0)
 
     for size in (32, 48):
         mask = _disc(4, 96)[:, :size, :size]

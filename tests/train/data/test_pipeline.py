@@ -14,7 +14,11 @@ WHOLE = Shards()
 def _batches(store, count, first_step=0, shards=WHOLE, **settings):
     settings = TrainSettings(batch_size=4, **settings)
     sampler = BatchSampler(
-        store, store.split["train"], NetworkSpec(store.spec, LIVER_REGIONS), 4, settings.foreground
+        store,
+        store.split["train"],
+        NetworkSpec(store.spec, LIVER_REGIONS),
+        4,
+        settings.foreground_fraction,
     )
     stream = training_batches(sampler, settings, first_step, shards).as_numpy_iterator()
     return sampler, list(itertools.islice(stream, count))

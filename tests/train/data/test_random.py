@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from liverseg_tf.train.data.random import Draws, Rows
+from liverseg_tf.train.data.random import BatchRandom, BatchSlice
 
 SEED = np.array([1, 2], np.int32)
 
 
 def _draws(first=0, count=64, batch=64, seed=SEED):
-    return Draws(seed, Rows(first, count, batch))
+    return BatchRandom(seed, BatchSlice(first, count, batch))
 
 
 def test_numbers_are_in_their_ranges_and_differ_between_tiles_and_calls():

@@ -10,9 +10,9 @@ from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.sampling import BatchSampler
 
 
-def _sampler(store: TileStore, context=1, foreground=0.5, batch_size=8, stride=16):
+def _sampler(store: TileStore, context=1, foreground_fraction=0.5, batch_size=8, stride=16):
     network = NetworkSpec(store.spec, LIVER_REGIONS, context, stride)
-    return BatchSampler(store, store.split["train"], network, batch_size, foreground)
+    return BatchSampler(store, store.split["train"], network, batch_size, foreground_fraction)
 
 
 def test_a_batch_is_a_pure_function_of_seed_and_step(blob_store):
@@ -33,17 +33,17 @@ def test_tiles_and_masks_belong_together(blob_store):
 
 
 def test_the_forced_share_holds_regions_in_turn(blob_store):
-    sampler = _sampler(blob_store, foreground=0.5, batch_size=8)
+    sampler = _sampler(blob_store, foreground_fraction=0.5, batch_size=8)
     for step in range(20):
         _, mask = sampler.batch(0, step)
         assert sum((tile > 0).any() for tile in mask) >= 4
         assert sum((tile == 2).any() for tile in mask) >= 2
-    _, mask = _sampler(blob_store, foreground=0.0, batch_size=64).batch(0, 0)
+    _, mask = _sampler(blob_store, foreground_fraction=0.0, batch_size=64).batch(0, 0)
     assert 0 < sum((tile > 0).any() for tile in mask) < 64
 
 
 def test_training_never_sees_other_sides_of_the_split(blob_store):
-    sampler = _sampler(blob_store, foreground=0, batch_size=32)
+    sampler = _sampler(blob_store, foreground_fraction=0, batch_size=32)
     others = {
         blob_store.read(name).image[z].tobytes() for name in ("case_2", "case_3") for z in range(10)
     }

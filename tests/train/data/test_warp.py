@@ -3,13 +3,13 @@ import pytest
 from scipy import ndimage
 
 from liverseg_tf.train.data import warp
-from liverseg_tf.train.data.random import Draws, Rows
+from liverseg_tf.train.data.random import BatchRandom, BatchSlice
 
 SIZE = 64
 
 
 def _draws(count, seed=(1, 2)):
-    return Draws(np.array(seed, np.int32), Rows(0, count, count))
+    return BatchRandom(np.array(seed, np.int32), BatchSlice(0, count, count))
 
 
 def _matrix(*numbers):

@@ -1,8 +1,8 @@
 import pytest
 
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.train.learner import hardware
 from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
-from liverseg_tf.train.learner.learner import hardware
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.train.learner.execution import Way
+from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.hosts import Hosts, join_hosts
 from liverseg_tf.train.session.fit import train
 from liverseg_tf.train.settings import TrainSettings
 
 ARGUMENTS = [
     *("--epochs", "2", "--steps-per-epoch", "4", "--base-filters", "4", "--depth", "2"),
-    *("--batch-size", "4", "--heads", "2", "--precision", "float32", "--no-tune"),
+    *("--batch-size", "4", "--deep-supervision", "2", "--precision", "float32", "--no-tune"),
     *("--loss", "dice-ce"),  # of the worst tenth, each host takes its own
 ]
 
@@ -51,9 +51,9 @@ def _log(run):
 
 @pytest.mark.slow
 def test_two_hosts_have_the_losses_of_one(blob_store, tmp_path):
-    alone = _start(blob_store, tmp_path / "one")
-    output, _ = alone.communicate(timeout=300)
-    assert alone.returncode == 0, output
+    one_replica = _start(blob_store, tmp_path / "one")
+    output, _ = one_replica.communicate(timeout=300)
+    assert one_replica.returncode == 0, output
 
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     both = [
@@ -72,10 +72,10 @@ def test_two_hosts_have_the_losses_of_one(blob_store, tmp_path):
         assert process.returncode == 0, output
     one, two = _log(tmp_path / "one"), _log(tmp_path / "two")
     assert len(one) == len(two) == 2
-    for alone, together in zip(one, two, strict=True):
-        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-3)
+    for one_replica, together in zip(one, two, strict=True):
+        assert float(together["loss"]) == pytest.approx(float(one_replica["loss"]), rel=1e-3)
         np.testing.assert_allclose(
-            float(together["dice_liver"]), float(alone["dice_liver"]), atol=0.02
+            float(together["dice_liver"]), float(one_replica["dice_liver"]), atol=0.02
         )
     names = {path.name for path in (tmp_path / "two").iterdir()}
     assert names == {"model.keras", "run.json", "log.csv", "validation.csv", "curves.png"}
@@ -97,6 +97,9 @@ def test_what_hosts_cannot_share_is_refused(blob_store, tmp_path, settings):
 
     with pytest.raises(SettingsError, match="Expected"):
         train(
-            blob_store, tmp_path / "run", TrainSettings(**settings), Way(hosts=Hosts(Two(), 0, 2))
+            blob_store,
+            tmp_path / "run",
+            TrainSettings(**settings),
+            ExecutionOptions(hosts=Hosts(Two(), 0, 2)),
         )
     assert not (tmp_path / "run").exists()

@@ -19,7 +19,7 @@ from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.learner import unet_spec
 from liverseg_tf.train.settings import TrainSettings
-from liverseg_tf.train.network.unet import build_learning_unet
+from liverseg_tf.train.network.unet import build_training_unet
 
 def make(settings):
     network = NetworkSpec(stride=settings.patch * 2**settings.depth)
@@ -36,23 +36,23 @@ truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.uint8)
 common = TrainSettings(base_filters=4, depth=2, batch_size=2)
 found = {}
 for name, changes in {
-    "topk": {"loss": "dice-topk", "heads": 2, "residual": True},
+    "topk": {"loss": "dice-topk", "deep_supervision": 2, "residual": True},
     "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2, "optimizer": "sgd"},
 }.items():
     settings = dataclasses.replace(common, **changes)
     # the same weights everywhere: initializers of the backends differ
     network = NetworkSpec(stride=settings.patch * 2**settings.depth)
-    model = build_learning_unet(unet_spec(network, settings), settings.heads)
+    model = build_training_unet(unet_spec(network, settings), settings.deep_supervision)
     draws = np.random.default_rng(1)
     # positive, since moving variances are among them
     model.set_weights([draws.uniform(0.01, 0.2, w.shape).astype(np.float32) for w in model.weights])
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder + "/model.keras")
-        settings = dataclasses.replace(settings, start=folder)
+        settings = dataclasses.replace(settings, init_from=folder)
         learner = make(settings)
         again = make(dataclasses.replace(settings, seed=5))
     found[name] = [float(learner.step(*batch, 1e-3)) for batch in zip(image, truth)]
-    found[name + " kept"] = [float(np.abs(w).sum()) for w in learner.kept_weights()]
+    found[name + " kept"] = [float(np.abs(w).sum()) for w in learner.inference_weights()]
     again.load_state(learner.state())
     goes_on = [float(one.step(image[0], truth[0], 1e-3)) for one in (learner, again)]
     assert goes_on[0] == goes_on[1], goes_on

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.train.learner.components import averaging_rate
+from liverseg_tf.train.learner.components import ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts, this_host
-from liverseg_tf.train.learner.inference_model import Kept
+from liverseg_tf.train.learner.inference_model import InferenceModel
 from liverseg_tf.train.learner.tensorflow_learner import FusedBatchNormalization, TensorFlowLearner
 from liverseg_tf.train.settings import TrainSettings
 
@@ -41,7 +41,7 @@ def _losses(learner, count, rate=1e-2, seed=0):
         {},
         {"loss": "dice-ce"},
         {"optimizer": "sgd"},
-        {"loss": "focal-tversky", "heads": 2, "residual": True},
+        {"loss": "focal-tversky", "deep_supervision": 2, "residual": True},
         {"attention": True, "normalisation": "instance", "dropout": 0.1, "loss": "dice-ce"},
     ],
     ids=str,
@@ -56,9 +56,9 @@ def test_it_learns_in_mixed_precision_and_keeps_float32(precision):
     learner = _learner(precision)
     losses = _losses(learner, 40)
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
-    assert {weight.dtype for weight in learner.kept_weights()} == {np.dtype(np.float32)}
-    kept = Kept(learner.parts)
-    kept.take(learner.kept_weights())
+    assert {weight.dtype for weight in learner.inference_weights()} == {np.dtype(np.float32)}
+    kept = InferenceModel(learner.parts)
+    kept.take(learner.inference_weights())
     tiles = next(_batches(1))[0].astype(np.uint8)
     assert kept.model.dtype_policy.name == "float32"
     np.testing.assert_allclose(kept.probabilities(tiles), kept.model(tiles), atol=0.05)
@@ -80,27 +80,27 @@ def test_it_goes_on_from_its_state_bit_for_bit():
 
 
 def test_what_is_kept_is_the_running_mean_of_the_weights():
-    learner = _learner(average=0.9)
+    learner = _learner(ema_decay=0.9)
     expected = [np.asarray(weight) for weight in learner.parts.model.weights]
     for count, (image, truth) in enumerate(_batches(5), 1):
         learner.step(image, truth, 1e-2)
-        rate = float(averaging_rate(0.9, np.float32(count)))
+        rate = float(ema_rate(0.9, np.float32(count)))
         assert rate == pytest.approx(1 - min(0.9, count / (count + 10)), rel=1e-6)
         weights = [np.asarray(weight) for weight in learner.parts.model.weights]
         expected = [e + rate * (w - e) for e, w in zip(expected, weights, strict=True)]
-    for kept, mean in zip(learner.kept_weights(), expected, strict=True):
+    for kept, mean in zip(learner.inference_weights(), expected, strict=True):
         np.testing.assert_allclose(kept, mean, rtol=1e-4, atol=1e-6)
-    latest = _learner(average=0.0)
+    latest = _learner(ema_decay=0.0)
     _losses(latest, 2)
-    for kept, weight in zip(latest.kept_weights(), latest.parts.model.weights, strict=True):
+    for kept, weight in zip(latest.inference_weights(), latest.parts.model.weights, strict=True):
         np.testing.assert_array_equal(kept, np.asarray(weight))
 
 
 def test_the_kept_network_has_the_weights_of_the_same_layers():
-    learner = _learner(heads=2, average=0.0)
+    learner = _learner(deep_supervision=2, ema_decay=0.0)
     _losses(learner, 2)
-    kept = Kept(learner.parts)
-    kept.take(learner.kept_weights())
+    kept = InferenceModel(learner.parts)
+    kept.take(learner.inference_weights())
     tiles = next(_batches(1))[0]
     logits = np.asarray(learner.parts.model(tiles)[0])
     np.testing.assert_allclose(kept.model(tiles), 1 / (1 + np.exp(-logits)), atol=1e-5)
@@ -129,7 +129,7 @@ def test_fused_normalisation_is_that_of_keras():
 
 
 def test_norms_and_biases_do_not_decay():
-    learner = _learner(weight_decay=0.5, average=0.0)
+    learner = _learner(weight_decay=0.5, ema_decay=0.0)
     empty = np.zeros((4, 16, 16, 1), np.float32)
     truth = np.zeros((4, 16, 16, 2), np.uint8)
     before = {v.path: np.asarray(v) for v in learner.parts.model.trainable_variables}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from liverseg_tf.train.network.unet import UNetSpec, build_learning_unet, build_unet
+from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
 
 SPECS = {
     "plain": UNetSpec(3, ("liver", "tumour"), base_filters=4, depth=3),
@@ -63,27 +63,27 @@ def test_a_saved_model_loads_in_safe_mode_without_our_code_and_answers_the_same(
 def test_an_output_depends_on_its_surroundings_but_not_on_the_rest_of_the_batch():
     model = build_unet(UNetSpec(base_filters=4, depth=2))
     tiles = _tiles(2, 32, 32, 1, seed=2)
-    alone = model.predict_on_batch(tiles[:1])
-    np.testing.assert_allclose(model.predict_on_batch(tiles)[:1], alone, atol=1e-5)
+    one_replica = model.predict_on_batch(tiles[:1])
+    np.testing.assert_allclose(model.predict_on_batch(tiles)[:1], one_replica, atol=1e-5)
     changed = tiles[:1].copy()
     changed[0, 16, 16] = 255 - changed[0, 16, 16]
-    difference = np.abs(model.predict_on_batch(changed) - alone)[0, ..., 0]
+    difference = np.abs(model.predict_on_batch(changed) - one_replica)[0, ..., 0]
     assert difference[16, 16] > 0
     assert (difference > 0).sum() > 9
 
 
 def test_heads_are_logits_of_coarser_and_coarser_levels():
     spec = SPECS["patches"]
-    found = build_learning_unet(spec, heads=2)(_tiles(1, 32, 16, 3))
+    found = build_training_unet(spec, deep_supervision=2)(_tiles(1, 32, 16, 3))
     assert [tuple(one.shape) for one in found] == [(1, 32, 16, 2), (1, 8, 4, 2)]
-    found = build_learning_unet(SPECS["plain"], heads=3)(_tiles(1, 32, 16, 3))
+    found = build_training_unet(SPECS["plain"], deep_supervision=3)(_tiles(1, 32, 16, 3))
     assert [tuple(one.shape) for one in found] == [(1, 32, 16, 2), (1, 16, 8, 2), (1, 8, 4, 2)]
 
 
 def test_the_network_that_predicts_is_the_sigmoid_of_the_one_that_learns():
     spec = SPECS["residual"]
     keras.utils.set_random_seed(0)
-    learning = build_learning_unet(spec)
+    learning = build_training_unet(spec)
     predicting = build_unet(spec)
     predicting.set_weights(learning.get_weights())
     tiles = _tiles(1, 16, 16, 3)

@@ -3,10 +3,10 @@ import re
 
 import pytest
 
-from liverseg_tf.train.learner.execution import Way
+from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.factory import make_learner
 from liverseg_tf.train.learner.hardware import Hardware
-from liverseg_tf.train.network.choose import network_of
+from liverseg_tf.train.network.choose import network_spec
 from liverseg_tf.train.preview.dry_run import memory_bytes, plan
 from liverseg_tf.train.settings import TrainSettings
 
@@ -15,7 +15,7 @@ TINY = TrainSettings(base_filters=4, depth=2, batch_size=4, epochs=3, steps_per_
 
 def test_it_tells_what_a_run_will_take_and_makes_nothing(blob_store):
     before = sorted(blob_store.folder.rglob("*"))
-    text = "\n".join(plan(blob_store, TINY, Way()))
+    text = "\n".join(plan(blob_store, TINY, ExecutionOptions()))
     assert "cases: 2 to learn from, 1 to validate, 1 kept" in text
     assert "tiles: 48 x 48 x 1, 4 in a batch; 20 slices" in text
     assert "steps: 21, 84 tiles, each slice 4 times" in text
@@ -25,7 +25,7 @@ def test_it_tells_what_a_run_will_take_and_makes_nothing(blob_store):
 
 
 def test_a_run_of_minutes_has_the_steps_that_fit(blob_store):
-    text = "\n".join(plan(blob_store, dataclasses.replace(TINY, minutes=2.0), Way()))
+    text = "\n".join(plan(blob_store, dataclasses.replace(TINY, minutes=2.0), ExecutionOptions()))
     steps, rate = (
         float(re.search(p, text)[1].replace(",", ""))
         for p in (r"steps: ([\d,]+)", r"([\d.]+) tiles/s")
@@ -34,10 +34,10 @@ def test_a_run_of_minutes_has_the_steps_that_fit(blob_store):
 
 
 def test_memory_grows_with_batch_tiles_and_precision(blob_store):
-    network = network_of(blob_store, TINY)
+    network = network_spec(blob_store, TINY)
 
     def memory(precision="float32", shape=(64, 64), batch=4):
-        learner = make_learner(network, TINY, Way(Hardware(precision)))
+        learner = make_learner(network, TINY, ExecutionOptions(Hardware(precision)))
         weights = learner.parts.model.count_params() * 24
         return memory_bytes(learner.parts, shape, batch) - weights
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liverseg_tf.train.network.unet import UNetSpec, build_learning_unet
+from liverseg_tf.train.network.unet import UNetSpec, build_training_unet
 from liverseg_tf.train.preview.network_diagram import draw_network, receptive_fields, show_network
 from liverseg_tf.train.settings import TrainSettings
 
@@ -29,7 +29,7 @@ def _seen(model):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_receptive_fields_are_what_changes_an_output(name):
-    model = build_learning_unet(SPECS[name])
+    model = build_training_unet(SPECS[name])
     rng = np.random.default_rng(0)
     # all positive, so that no ReLU swallows a change
     model.set_weights([rng.uniform(0.1, 0.2, w.shape) for w in model.get_weights()])
@@ -39,7 +39,7 @@ def test_receptive_fields_are_what_changes_an_output(name):
 
 
 def test_the_first_levels_by_hand():
-    fields = receptive_fields(build_learning_unet(UNetSpec(depth=2, base_filters=2)))
+    fields = receptive_fields(build_training_unet(UNetSpec(depth=2, base_filters=2)))
     assert fields["down0_relu_b"] == 5  # two kernels of 3
     assert fields["pool0"] == 6
     assert fields["down1_relu_b"] == 14  # and two more, of pixels twice as far apart
@@ -47,7 +47,7 @@ def test_the_first_levels_by_hand():
 
 
 def test_the_drawing_tells_every_level():
-    model = build_learning_unet(UNetSpec(3, ("a", "b"), 4, 3, attention=True))
+    model = build_training_unet(UNetSpec(3, ("a", "b"), 4, 3, attention=True))
     figure = draw_network(model, (64, 96))
     (axes,) = figure.axes
     texts = [text.get_text().split("\n")[:2] for text in axes.texts]

@@ -14,7 +14,7 @@ def _has(picture, colour, least=30):
 
 def test_a_batch_is_drawn_with_the_contours_of_its_regions(blob_store, tmp_path):
     path = tmp_path / "batch.png"
-    show_batch(blob_store, TrainSettings(batch_size=6, context=3, foreground=1.0), path)
+    show_batch(blob_store, TrainSettings(batch_size=6, context=3, foreground_fraction=1.0), path)
     with Image.open(path) as image:
         picture = np.asarray(image.convert("RGB"), np.float32)
     assert picture.shape[1] == 4 * 275

@@ -17,7 +17,7 @@ from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.learner.execution import Way
+from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.session import loop
 from liverseg_tf.train.session.checkpoint import Checkpoint
@@ -51,7 +51,7 @@ def _assert_same_runs(left, right):
 
 def test_a_run_holds_all_that_is_needed_to_predict(blob_store, tmp_path):
     seen = []
-    trained = train(blob_store, tmp_path / "run", TINY, Way(report=seen.append))
+    trained = train(blob_store, tmp_path / "run", TINY, ExecutionOptions(report=seen.append))
     assert trained.steps == 10
     assert trained.validated_on == ["case_2"]
     assert trained.notes == ()
@@ -107,11 +107,13 @@ def test_a_wall_clock_budget_ends_the_run(blob_store, tmp_path, minutes):
 
 
 def test_it_ends_early_where_validation_gets_no_better(blob_store, tmp_path, monkeypatch):
-    from liverseg_tf.train.session.validation import Judge, Scores
+    from liverseg_tf.train.session.validation import Scores, Validator
 
     dice = iter([0.5, 0.6, 0.55, 0.6, 0.9])
     monkeypatch.setattr(
-        Judge, "score", lambda *args: Scores({"case_2": {"liver": next(dice), "tumour": np.nan}})
+        Validator,
+        "score",
+        lambda *args: Scores({"case_2": {"liver": next(dice), "tumour": np.nan}}),
     )
     settings = dataclasses.replace(TINY, epochs=5, patience=2, steps_per_epoch=1)
     trained = train(blob_store, tmp_path / "run", settings)
@@ -145,15 +147,16 @@ import sys, pathlib
 from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 import_tensorflow()
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.session.fit import Way, train
+from liverseg_tf.train.session.fit import ExecutionOptions, train
 from liverseg_tf.train.settings import TrainSettings
 def report(now):
     print(now.share, flush=True)
 store = TileStore.open(pathlib.Path(sys.argv[1]))
 settings = TrainSettings(
-    base_filters=4, depth=2, epochs=6, steps_per_epoch=3, batch_size=4, dropout=0.1, heads=2
+    base_filters=4, depth=2, epochs=6, steps_per_epoch=3, batch_size=4, dropout=0.1,
+    deep_supervision=2
 )
-train(store, pathlib.Path(sys.argv[2]), settings, Way(report=report))
+train(store, pathlib.Path(sys.argv[2]), settings, ExecutionOptions(report=report))
 """
 
 
@@ -271,7 +274,7 @@ def test_a_store_that_changes_under_the_run_is_told(blob_store, tmp_path, spoil,
 
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2)
     with pytest.raises(LiverSegError, match=says):
-        train(blob_store, tmp_path / "run", settings, Way(report=change))
+        train(blob_store, tmp_path / "run", settings, ExecutionOptions(report=change))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(
@@ -283,16 +286,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(
         return real(peak, progress, decay) if progress < 0.5 else 1e30
 
     monkeypatch.setattr(loop, "learning_rate", explode)
-    settings = dataclasses.replace(TINY, epochs=4, normalisation="none", average=0.0)
+    settings = dataclasses.replace(TINY, epochs=4, normalisation="none", ema_decay=0.0)
     with pytest.raises(LiverSegError, match=r"Expected a finite loss.*lower the learning rate"):
-        train(blob_store, tmp_path / "run", settings, Way(Hardware()))
+        train(blob_store, tmp_path / "run", settings, ExecutionOptions(Hardware()))
     assert all(np.isfinite(weight).all() for weight in _weights(tmp_path / "run"))
 
 
 def test_a_run_begins_with_the_weights_of_another(blob_store, tmp_path):
-    settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2, average=0.0)
+    settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2, ema_decay=0.0)
     train(blob_store, tmp_path / "first", settings)
-    further = dataclasses.replace(settings, start=tmp_path / "first", learning_rate=1e-9)
+    further = dataclasses.replace(settings, init_from=tmp_path / "first", learning_rate=1e-9)
     trained = train(blob_store, tmp_path / "second", further)
     assert trained.notes == ()
     for before, after in zip(
@@ -312,7 +315,7 @@ def test_tensorboard_gets_figures_pictures_and_the_network(blob_store, tmp_path)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     settings = dataclasses.replace(TINY, epochs=2, steps_per_epoch=2)
-    train(blob_store, tmp_path / "run", settings, Way(tensorboard=True))
+    train(blob_store, tmp_path / "run", settings, ExecutionOptions(tensorboard=True))
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), {"tensors": 0})
     events.Reload()
     tags = set(events.Tags()["tensors"])
@@ -338,15 +341,15 @@ def test_tensorboard_gets_figures_pictures_and_the_network(blob_store, tmp_path)
         ("dropout", 1.0),
         ("batch_size", 0),
         ("loss", "dice"),
-        ("heads", 5),
+        ("deep_supervision", 5),
         ("optimizer", "adam"),
         ("learning_rate", 0.0),
         ("decay", "step"),
         ("average", 1.0),
         ("patience", 0),
         ("minutes", 0.0),
-        ("context_mm", 0.0),
-        ("foreground", 1.5),
+        ("context_spacing_mm", 0.0),
+        ("foreground_fraction", 1.5),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_by_name(name, value):
@@ -355,6 +358,6 @@ def test_settings_that_make_no_sense_are_refused_by_name(name, value):
 
 
 def test_settings_come_back_from_json():
-    settings = TrainSettings(context=3, loss="dice-ce", minutes=2.5, start="run")
+    settings = TrainSettings(context=3, loss="dice-ce", minutes=2.5, init_from="run")
     assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
     assert settings.differences(TrainSettings()) == ["context", "start", "minutes", "loss"]

@@ -5,7 +5,7 @@ import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.train.session.validation import Judge
+from liverseg_tf.train.session.validation import Validator
 
 
 class _Echo:
@@ -34,7 +34,7 @@ class _Echo:
 
 
 def _judge(store, batch_size=4, stride=16):
-    return Judge(
+    return Validator(
         store, ("case_2", "case_3"), NetworkSpec(store.spec, LIVER_REGIONS, 1, stride), batch_size
     )
 
@@ -67,7 +67,7 @@ def test_dice_is_summed_over_slices_and_averaged_over_cases(blob_store):
 def test_a_region_that_is_nowhere_is_no_score(blob_store):
     model = _Echo(blob_store, ("case_2", "case_3"), lambda mask: np.minimum(mask, 1))
     assert _judge(blob_store).score(model).regions["tumour"] == 0  # there, and not found
-    tumourless = Judge(
+    tumourless = Validator(
         blob_store,
         ("case_2",),
         NetworkSpec(blob_store.spec, type(LIVER_REGIONS)({"none": (9,)})),

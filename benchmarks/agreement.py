@@ -1,7 +1,7 @@
 """Whether the agreement of mirrored passes tells how good a mask is: its correlation with Dice.
 
-    python benchmarks/quality.py --run RUN
-    python benchmarks/quality.py --minutes 4
+    python benchmarks/agreement.py --run RUN
+    python benchmarks/agreement.py --minutes 4
 
 RUN is a run whose training mirrored left and right (`liverseg train --mirror`). Without it, one
 is trained on phantoms for some minutes. The phantoms to be predicted are none of those, and most
@@ -48,7 +48,7 @@ def main() -> None:
 
         predictor = RunPredictor(run)
         rows = [row for case in range(options.cases) for row in measure_case(case, predictor)]
-    print(f"\n{options.cases} phantoms; quality: Dice of a slice's pass and its mirrored pass")
+    print(f"\n{options.cases} phantoms; agreement: Dice of a slice's pass and its mirrored pass")
     for region in predictor.network.regions.names:
         print_correlation(region, [row for row in rows if row[0] == region])
 
@@ -67,25 +67,25 @@ def train(work: Path, minutes: float) -> Path:
 
 
 def measure_case(case: int, predictor) -> list[tuple[str, float, float, float | None]]:
-    """Region, Dice of the plain pass, Dice of the mean of both passes, quality; on the tiles."""
+    """Region, Dice of the plain pass, Dice of the mean of both passes, agreement; on the tiles."""
     from liverseg_tf.ct.orientation import Orientation, to_canonical
     from liverseg_tf.phantom.phantoms import make_phantom
-    from liverseg_tf.predict.agreement import THRESHOLD, Disagreement
-    from liverseg_tf.tiles.transform import TileGrid
+    from liverseg_tf.predict.agreement import THRESHOLD, PassAgreement
+    from liverseg_tf.tiles.transform import TileTransform
 
     network = predictor.network
     image, labels = make_phantom(SEED + case)
     how = list(HARDER)[case % len(HARDER)]
     canonical = to_canonical(image)
     harder = HARDER[how](canonical.array.astype(np.float32), np.random.default_rng(case))
-    grid = TileGrid.of(canonical, replace(network.tiles, tile_shape=None))
+    grid = TileTransform.of(canonical, replace(network.tiles, tile_shape=None))
     tiles = grid.cut_image(harder)
     truth = Orientation.of(image.affine).to_canonical(labels.array)
     truth = network.regions.masks(grid.cut_mask(truth))
     rows, cols = grid.shape
     inputs = np.zeros((len(tiles), *network.padded(grid.shape), network.channels), np.uint8)
     inputs[:, :rows, :cols] = [network.stack(tiles, z) for z in range(len(tiles))]
-    disagreement = Disagreement(network.regions.names)
+    disagreement = PassAgreement(network.regions.names)
     found = np.zeros((2, *truth.shape), bool)
     for start in range(0, len(inputs), 8):
         slab = inputs[start : start + 8]
@@ -98,11 +98,13 @@ def measure_case(case: int, predictor) -> list[tuple[str, float, float, float | 
         found[0, start : start + 8] = passes[0] > THRESHOLD
         found[1, start : start + 8] = passes.mean(axis=0) > THRESHOLD
     result = []
-    for channel, (region, quality) in enumerate(disagreement.quality().items()):
+    for channel, (region, agreement) in enumerate(disagreement.agreement().items()):
         plain, mean = (dice(mask[..., channel], truth[..., channel]) for mask in found)
-        result.append((region, plain, mean, quality))
-        shown = "none" if quality is None else f"{quality:.3f}"
-        print(f"{case:3} {how:17} {region:8} quality {shown}  Dice {plain:.3f}, of both {mean:.3f}")
+        result.append((region, plain, mean, agreement))
+        shown = "none" if agreement is None else f"{agreement:.3f}"
+        print(
+            f"{case:3} {how:17} {region:8} agreement {shown}  Dice {plain:.3f}, of both {mean:.3f}"
+        )
     return result
 
 
@@ -119,7 +121,7 @@ def print_correlation(region: str, rows: list[tuple]) -> None:
         pearson = stats.pearsonr(*pairs.T).statistic
         spearman = stats.spearmanr(*pairs.T).statistic
         print(
-            f"{region:8} quality and Dice of the {name:12}: Spearman {spearman:.2f}, "
+            f"{region:8} agreement and Dice of the {name:12}: Spearman {spearman:.2f}, "
             f"Pearson {pearson:.2f} ({len(pairs)} of {len(rows)} cases; the others have no voxel)"
         )
 
