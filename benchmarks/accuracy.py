@@ -1,12 +1,13 @@
-"""Dice on cases that were not learnt from, after some minutes of training.
+"""Measure the Dice on unseen cases after a few minutes of training.
 
     python benchmarks/accuracy.py CASES_DIR TEST_CASE... --minutes 15 --preset fast
 
-CASES_DIR holds CASE_ct.nii.gz and CASE_label.nii.gz (1 liver, 2 tumour). The commands of this
-package learn from all cases but the TEST_CASEs, in so many minutes of wall clock that cover
-preprocessing, training and tuning, and predict the TEST_CASEs; the masks are scored on the native
-grid by the definitions of LiTS. With --peer PYTHON (benchmarks/peers/requirements-train.txt)
-MONAI's 2D U-Net learns from the same cases, on the same cores and for as long.
+CASES_DIR contains CASE_ct.nii.gz and CASE_label.nii.gz (1 liver, 2 tumour). The commands of this
+package train on all cases except the TEST_CASEs. Preprocessing, training and tuning together take
+the given minutes of wall-clock time. The TEST_CASEs are then predicted, and the masks are scored on
+the native grid with the definitions of LiTS. With --peer PYTHON (an environment with
+benchmarks/peers/requirements-train.txt), MONAI's 2D U-Net is trained on the same cases, on the same
+cores and for the same time.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from measure import print_hardware
 from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case, summarise_lits
 
-# with fewer cases to learn from, none is spared for validation
+# with fewer training cases, no case is used for validation
 ENOUGH_TO_VALIDATE = 8
 PEER = Path(__file__).parent / "peers" / "train_monai.py"
 
@@ -33,11 +34,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", type=Path, metavar="CASES_DIR")
     parser.add_argument("tests", nargs="+", metavar="TEST_CASE")
-    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--minutes", type=float, default=15, help="Wall-clock time.")
     parser.add_argument("--preset", choices=["tiny", "fast", "accurate"], default="fast")
-    parser.add_argument("--peer", help="Python of the peers' environment.")
-    parser.add_argument("--work", type=Path, help="Keep everything that is made here.")
-    parser.add_argument("--option", action="append", default=[], help="Of `liverseg train`.")
+    parser.add_argument("--peer", help="Python executable of the peers' environment.")
+    parser.add_argument("--work", type=Path, help="Folder in which all files are kept.")
+    parser.add_argument(
+        "--option", action="append", default=[], help="Further argument of `liverseg train`."
+    )
     options = parser.parse_args()
     print_hardware()
     with tempfile.TemporaryDirectory() as folder:
@@ -51,12 +54,12 @@ def main() -> None:
 
 
 def learn(options: argparse.Namespace, work: Path) -> tuple[Path, float]:
-    """Preprocess, train and predict by the commands; the masks, and seconds until the model."""
+    """Preprocess, train and predict; return the masks, and the seconds until the model existed."""
     started = time.monotonic()
     for name in options.tests:
         if not (options.cases / f"{name}_ct.nii.gz").exists():
             raise SystemExit(
-                f"Expected {name}_ct.nii.gz in {options.cases}. Received no such file."
+                f"Expected {name}_ct.nii.gz in {options.cases}. There is no such file."
             )
     for kind, end in (("images", "ct"), ("masks", "label")):
         for path in sorted(options.cases.glob(f"*_{end}.nii.gz")):
@@ -81,7 +84,7 @@ def call(options: argparse.Namespace, command: str, *arguments: object) -> None:
     given = [
         sys.executable,
         "-m",
-        "liverseg_tf.cli.main",
+        "liverseg_tf",
         "--preset",
         "liver",
         "--preset",
@@ -98,7 +101,7 @@ def call(options: argparse.Namespace, command: str, *arguments: object) -> None:
 
 
 def report(title: str, options: argparse.Namespace, masks: Path, seconds: float) -> None:
-    """A line for each test case, and one for their mean where there are several."""
+    """Print a line for each test case, and one for their mean if there are several."""
     cases = [score(options.cases, masks, name) for name in options.tests]
     for case in cases:
         print(line(title, case.case, [case], seconds), flush=True)

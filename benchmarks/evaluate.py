@@ -1,9 +1,9 @@
-"""Time of the scores of a liver with tumours in 512x512x200 voxels, beside MedPy and MONAI.
+"""Measure the time of scoring a liver with tumours in 512x512x200 voxels; compare MedPy and MONAI.
 
     python benchmarks/evaluate.py --peers PEERS/bin/python
 
-PEERS is an environment with benchmarks/peers/requirements-evaluate.txt. Without it only this
-package is measured. All times are medians, wall clock, of one run on one machine.
+PEERS is an environment with benchmarks/peers/requirements-evaluate.txt. Without it, only this
+package is measured. All times are medians of wall-clock times of one run on one machine.
 """
 
 import argparse
@@ -21,8 +21,8 @@ PEERS = ("medpy", "monai")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", help="Python of the peers' environment.")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peers", help="Python executable of the peers' environment.")
+    parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "liverseg_benchmark"
     )
@@ -42,19 +42,20 @@ def main() -> None:
         seconds, hd95, assd = json.loads(done.stdout.splitlines()[-1])
         print(
             f"{peer:10} HD95 + ASSD of the liver {seconds:8.2f} s, {seconds / both:5.1f} times "
-            f"ours (HD95 {hd95:.4f} mm, ASSD {assd:.4f} mm)"
+            f"as long as liverseg_tf (HD95 {hd95:.4f} mm, ASSD {assd:.4f} mm)"
         )
 
 
 def make_pair(work: Path) -> None:
-    """A phantom's label map, and one that is shifted, thinner and has false positives."""
+    """Write the labels of a phantom, and a shifted, thinner copy with false positives."""
     if (work / "prediction.nii.gz").is_file():
         return
     from scipy import ndimage
 
     from liverseg_tf.ct.bounding_box import bounding_box
     from liverseg_tf.ct.nifti import write_labels
-    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
+    from liverseg_tf.phantom.phantoms import make_phantom
+    from liverseg_tf.phantom.spec import PhantomSpec
 
     spec = PhantomSpec(shape=SHAPE, spacing_mm=SPACING, tumours=5, axes="LPS", oblique=0)
     _, truth = make_phantom(0, spec)
@@ -67,15 +68,15 @@ def make_pair(work: Path) -> None:
     box = bounding_box(truth.array, moved)
     for name, array in (("truth", truth.array), ("prediction", moved)):
         np.save(work / f"{name}_liver.npy", np.ascontiguousarray(array[box] > 0))
-    print(f"made in {work}")
+    print(f"input files written to {work}")
 
 
 def measure_ours(work: Path, repeats: int) -> dict[str, float]:
     from liverseg_tf.ct.nifti import read_labels
     from liverseg_tf.ct.regions import LIVER_REGIONS
     from liverseg_tf.evaluate.cases import score_case, score_masks
-    from liverseg_tf.evaluate.metrics import distances as views
-    from liverseg_tf.evaluate.metrics.surface_distances import measure_surfaces
+    from liverseg_tf.evaluate.metrics import distances
+    from liverseg_tf.evaluate.metrics.surface_distances import compute_surface_distances
     from liverseg_tf.evaluate.pairs import Pair
     from liverseg_tf.evaluate.protocols.lits import score_lits_case
     from liverseg_tf.evaluate.protocols.scoring import Scoring
@@ -86,18 +87,19 @@ def measure_ours(work: Path, repeats: int) -> dict[str, float]:
     print(f"label maps {truth.array.shape}, {truth.spacing_mm} mm; cropped to {livers[0].shape}")
 
     def hd95_assd():
-        found = measure_surfaces(*livers, SPACING)
-        return views.hd95_mm(found), views.hd95_pooled_mm(found), views.assd_mm(found)
+        found = compute_surface_distances(*livers, SPACING)
+        scores = (distances.hd95_mm, distances.hd95_pooled_mm, distances.assd_mm)
+        return tuple(score(found) for score in scores)
 
     jobs = {
         "HD95 + ASSD of the liver": hd95_assd,
-        "every score, liver + tumours": lambda: score_masks(
+        "all scores, liver + tumours": lambda: score_masks(
             "case", truth, prediction, LIVER_REGIONS, Scoring()
         ),
-        "LiTS figures": lambda: score_lits_case(
+        "LiTS scores": lambda: score_lits_case(
             "case", truth.array, prediction.array, truth.spacing_mm
         ),
-        "every score, from .nii.gz": lambda: score_case(Pair("case", *files), Scoring()),
+        "all scores, from .nii.gz": lambda: score_case(Pair("case", *files), Scoring()),
         "lits protocol, from .nii.gz": lambda: score_case(Pair("case", *files), Scoring("lits")),
         "msd protocol, from .nii.gz": lambda: score_case(Pair("case", *files), Scoring("msd")),
     }
@@ -114,7 +116,7 @@ def measure_ours(work: Path, repeats: int) -> dict[str, float]:
 
 
 def measure_peer(peer: str, work: Path, repeats: int) -> tuple[float, float, float]:
-    """Seconds, HD95 and ASSD; both get the cropped masks, which is in their favour."""
+    """Return seconds, HD95 and ASSD of a peer. It receives cropped masks, which favours it."""
     truth, prediction = (np.load(work / f"{name}_liver.npy") for name in ("truth", "prediction"))
     if peer == "medpy":
         from medpy.metric import binary

@@ -1,4 +1,4 @@
-"""What every benchmark needs: repeats, the memory of a command's processes, the hardware."""
+"""Repeated measurements, the memory of a command's processes, and the hardware."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def median_of(job, repeats: int):
-    """Median seconds of a function's calls, and its last result."""
+    """Return the median seconds of repeated calls of a function, and its last result."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -19,7 +19,7 @@ def median_of(job, repeats: int):
     return statistics.median(times), result
 
 
-# a process in between: on Linux a child begins with the peak of the process that forked it
+# An intermediate process: on Linux, the peak memory of a child starts at that of its parent.
 _MEASURED = """
 import resource, subprocess, sys, time
 started = time.perf_counter()
@@ -31,7 +31,7 @@ sys.exit(done.returncode)
 
 
 def run_command(command: list, **options) -> tuple[float, float]:
-    """Seconds of a command, and the peak memory in GiB of its largest process."""
+    """Return the seconds of a command, and the peak memory of its largest process in GiB."""
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED, *map(str, command)],
         stdout=subprocess.PIPE,
@@ -41,13 +41,13 @@ def run_command(command: list, **options) -> tuple[float, float]:
         **options,
     )
     if done.returncode:
-        raise SystemExit(f"{done.stdout}\nfailed: {' '.join(map(str, command))}")
+        raise SystemExit(f"{done.stdout}\nThis command failed: {' '.join(map(str, command))}")
     seconds, gigabytes = done.stdout.splitlines()[-1].split()
     return float(seconds), float(gigabytes)
 
 
 def print_hardware() -> None:
-    """Processor, cores, Python, and what else the machine is doing."""
+    """Print the processor, the number of cores, the Python version and the load of the machine."""
     model = platform.processor()
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

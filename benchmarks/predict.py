@@ -1,10 +1,11 @@
-"""Time and memory from a CT of 512x512x200 voxels to its mask, beside MONAI and nnU-Net.
+"""Measure time and memory from a CT of 512x512x200 voxels to its mask; compare MONAI and nnU-Net.
 
     python benchmarks/predict.py --peers PEERS/bin/python
 
-PEERS is an environment with benchmarks/peers/requirements-predict.txt. Without it only this
-package is measured. Weights are random: they change no time, but scatter the masks, which makes
-the way back dearer than a trained network's. Times are medians, wall clock, of one machine.
+PEERS is an environment with benchmarks/peers/requirements-predict.txt. Without it, only this
+package is measured. Weights are random. This does not change the time of the network, but the masks
+are scattered, so that restoring them takes longer than with a trained network. Times are medians of
+wall-clock times on one machine.
 """
 
 import argparse
@@ -29,10 +30,10 @@ PEERS = ("monai", "nnunet")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", help="Python of the peers' environment.")
+    parser.add_argument("--peers", help="Python executable of the peers' environment.")
     parser.add_argument("--only", nargs="+", choices=[*PEERS, "ours", "commands"])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--small", type=Path, help="A small CT for the cold start.")
+    parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
+    parser.add_argument("--small", type=Path, help="Small CT for the cold start.")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "liverseg_benchmark_predict"
     )
@@ -54,12 +55,12 @@ def main() -> None:
             command += ["--repeats", str(options.repeats)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             seconds, note = json.loads(done.stdout.splitlines()[-1])
-            times = f", {seconds / ours:.1f} times ours" if ours else ""
+            times = f", {seconds / ours:.1f} times as long as liverseg_tf" if ours else ""
             print(f"{peer:10} {'from .nii.gz to mask':36} {seconds:8.2f} s{times} ({note})")
 
 
 def make_inputs(work: Path) -> None:
-    """A CT, a taller one, many small ones, and a run of the default network."""
+    """Write a CT, a taller one, many small ones, and a run of the default network."""
     if (work / "run" / "model.keras").is_file():
         return
     import numpy as np
@@ -67,7 +68,8 @@ def make_inputs(work: Path) -> None:
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
     from liverseg_tf.ct.nifti import write_volume
     from liverseg_tf.ct.volume import Volume
-    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
+    from liverseg_tf.phantom.phantoms import make_phantom
+    from liverseg_tf.phantom.spec import PhantomSpec
 
     ct, truth = make_phantom(0, PhantomSpec(SHAPE, SPACING, axes="LPS", oblique=0))
     write_volume(work / "ct" / "ct.nii.gz", ct)
@@ -81,21 +83,22 @@ def make_inputs(work: Path) -> None:
 
     from liverseg_tf.model.spec import NetworkSpec
     from liverseg_tf.train.network.unet import UNetSpec, build_unet
-    from liverseg_tf.train.session.run_folder import Run
+    from liverseg_tf.train.session.run_folder import RunFolder
 
     keras.utils.set_random_seed(0)
-    network, run = NetworkSpec(), Run.create(work / "run")
+    network, run = NetworkSpec(), RunFolder.create(work / "run")
     run.write_record(network, store={"split": {"train": [], "val": [], "test": []}})
     run.save_model(build_unet(UNetSpec(network.channels, network.regions.names)))
-    print(f"made in {work}")
+    print(f"input files written to {work}")
 
 
 def measure_ours(work: Path, repeats: int) -> float:
-    """Seconds of one CT in a process that has loaded the model."""
+    """Return the seconds of one CT in a process that has loaded the model."""
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
+    from liverseg_tf.predict.batch.predict_cases import predict_cases
+    from liverseg_tf.predict.batch.prediction_job import PredictionJob
     from liverseg_tf.predict.models.run import RunPredictor
     from liverseg_tf.predict.segment_volume import Inference
 
@@ -109,7 +112,7 @@ def measure_ours(work: Path, repeats: int) -> float:
         return found
 
     predictor.probabilities = timed
-    print(f"CT {SHAPE}, {SPACING} mm; {predictor._model.count_params():,} parameters")
+    print(f"CT {SHAPE}, {SPACING} mm; {predictor.model.count_params():,} parameters")
     seconds = {}
     for crop in (True, False):
         shares = []
@@ -117,8 +120,10 @@ def measure_ours(work: Path, repeats: int) -> float:
         def job(crop=crop, shares=shares):
             network.clear()
             started = time.perf_counter()
-            output = Output(work / "out", inference=Inference(crop=crop), force=True)
-            failures = predict_cases({"ct": work / "ct" / "ct.nii.gz"}, predictor, output).failures
+            settings = PredictionJob(work / "out", inference=Inference(crop=crop), force=True)
+            failures = predict_cases(
+                {"ct": work / "ct" / "ct.nii.gz"}, predictor, settings
+            ).failures
             assert not failures, failures
             shares.append(1 - sum(network) / (time.perf_counter() - started))
 
@@ -134,7 +139,7 @@ def measure_ours(work: Path, repeats: int) -> float:
 
 
 def measure_commands(work: Path, repeats: int, small: Path | None) -> None:
-    """Seconds and largest memory of whole commands, each in a process of its own."""
+    """Measure the seconds and the peak memory of complete commands, each in its own process."""
     inputs = {
         "512x512x200": work / "ct" / "ct.nii.gz",
         "512x512x1000": work / "tall.nii.gz",
@@ -150,11 +155,11 @@ def measure_commands(work: Path, repeats: int, small: Path | None) -> None:
         peak = max(peak for _, peak in runs)
         print(f"{'liverseg':10} {'command, ' + name:36} {seconds[name]:8.2f} s, {peak:.2f} GiB")
     ratio = MANY * seconds[f"one of {MANY} small CTs"] / seconds[f"{MANY} small CTs"]
-    print(f"{'liverseg':10} a folder of {MANY} at {ratio:.1f} times the rate of single commands")
+    print(f"{'liverseg':10} a folder of {MANY} is {ratio:.1f} times as fast as single commands")
 
 
 def run_predict(work: Path, image: Path) -> tuple[float, float]:
-    """Seconds, and peak memory in GiB, of `liverseg predict` of an image or a folder."""
+    """Return the seconds and the peak memory in GiB of `liverseg predict`."""
     out = work / "masks"
     shutil.rmtree(out, ignore_errors=True)
     program = "from liverseg_tf.cli.main import liverseg; liverseg()"
@@ -164,7 +169,7 @@ def run_predict(work: Path, image: Path) -> tuple[float, float]:
 
 
 def measure_monai(work: Path, repeats: int) -> tuple[float, str]:
-    """The pipeline of MONAI's tutorials, with a 2D U-Net on slices."""
+    """Measure the pipeline of MONAI's tutorials, with a 2D U-Net on slices."""
     import monai
     import torch
     from monai import transforms as t
@@ -203,7 +208,7 @@ def measure_monai(work: Path, repeats: int) -> tuple[float, str]:
 
 
 def measure_nnunet(work: Path, repeats: int) -> tuple[float, str]:
-    """nnU-Net's 2D predictor with the plan that it makes for this CT, mirroring off."""
+    """Measure nnU-Net's 2D predictor with its own plan for this CT, without mirroring."""
     folder = work / "nnunet"
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str(folder / name)
@@ -245,7 +250,7 @@ def measure_nnunet(work: Path, repeats: int) -> tuple[float, str]:
 
 
 def plan_nnunet(work: Path, folder: Path, dataset: str) -> tuple[dict, dict]:
-    """A data set of the CT and its labels, and nnU-Net's own plan for it."""
+    """Write a data set of the CT and its labels, and return nnU-Net's plan for it."""
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
         extract_fingerprints,
         plan_experiments,

@@ -1,11 +1,11 @@
-"""Stage 1 beside nnU-Net and MONAI: the same files, two processes each.
+"""Measure preprocessing (stage 1); compare nnU-Net and MONAI on the same files with two processes.
 
     python benchmarks/preprocess.py --peers PEERS/bin/python [--data Task03_Liver]
 
-PEERS is an environment with benchmarks/peers/requirements-preprocess.txt; without it only this
+PEERS is an environment with benchmarks/peers/requirements-preprocess.txt. Without it, only this
 package is measured. The files are 8 noisy phantoms of 512x512x100 voxels and, with --data, the
-cases of that data set (msd layout). Times are medians, wall clock, of whole commands: imports
-and the start of the processes are in them.
+cases of that data set (layout msd). Times are medians of wall-clock times of complete commands;
+they include imports and the start of the processes.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from isal import igzip
 from measure import median_of, print_hardware, run_command
 
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
+from liverseg_tf.phantom.phantoms import write_phantoms
+from liverseg_tf.phantom.spec import PhantomSpec
 from liverseg_tf.tiles.case_tiles import cut_case
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
@@ -36,11 +37,11 @@ SMALL = PhantomSpec(shape=(24, 96, 96), spacing_mm=(8.0, 4.0, 4.0))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="A data set with dataset.json.")
-    parser.add_argument("--peers", help="Python of the peers' environment.")
-    parser.add_argument("--phantoms", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--most", type=int, default=1000, help="Small cases, for the slope.")
+    parser.add_argument("--data", type=Path, help="Data set with dataset.json.")
+    parser.add_argument("--peers", help="Python executable of the peers' environment.")
+    parser.add_argument("--phantoms", type=int, default=8, help="Number of large phantoms.")
+    parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
+    parser.add_argument("--most", type=int, default=1000, help="Maximum number of small cases.")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "liverseg_preprocess"
     )
@@ -66,7 +67,7 @@ def report(name: str, rate: float, gigabytes: float, note: str = "") -> None:
 
 
 def make_dataset(work: Path, data: Path | None, phantoms: int) -> Path:
-    """Phantoms and the given cases in one data set of the msd layout."""
+    """Write phantoms and the given cases as one data set with the layout msd."""
     dataset = work / "dataset"
     if dataset.is_dir():
         return dataset
@@ -92,7 +93,7 @@ def measure_ours(dataset: Path, store: Path, repeats: int) -> tuple[float, float
 
 
 def measure_monai(python: str, dataset: Path, work: Path, repeats: int) -> tuple[float, float]:
-    """LoadImage, Orientation, Spacing, ScaleIntensityRange; image and mask saved as npy."""
+    """Measure LoadImage, Orientation, Spacing, ScaleIntensityRange and saving as npy."""
     command = [python, HERE / "peers/preprocess_monai.py", dataset, work / "monai", PROCESSES]
     return repeated(command, work / "monai", repeats)
 
@@ -106,7 +107,7 @@ def repeated(command: list, out: Path, repeats: int) -> tuple[float, float]:
 
 
 def measure_nnunet(python: str, dataset: Path, work: Path, repeats: int) -> tuple[float, float]:
-    """nnU-Net's fingerprint and 2D preprocessing; its planning between them is not counted."""
+    """Measure nnU-Net's fingerprint and 2D preprocessing, without the planning between them."""
     folders = {
         f"nnUNet_{name}": str(work / "nnunet" / name) for name in ("raw", "preprocessed", "results")
     }
@@ -150,7 +151,7 @@ def make_nnunet_dataset(dataset: Path, raw: Path) -> None:
 
 
 def measure_one_volume(cases: list[Case], work: Path, repeats: int) -> None:
-    """Reading, cutting and writing a case, in this process, against its mere decompression."""
+    """Compare reading, cutting and writing a case in this process with only decompressing it."""
     store = TileStore(work / "one", TileSpec())
 
     def cut() -> None:
@@ -175,7 +176,7 @@ def decompress(*files: Path) -> None:
 
 
 def measure_reads(store: TileStore, repeats: int) -> None:
-    """Random tiles, image and mask, copied out of the mapped files of all cases."""
+    """Measure random reads of tiles, image and mask, from the memory-mapped files of all cases."""
     tiles = [store.read(name) for name in store.cases]
     rng = np.random.default_rng(0)
     cases = rng.integers(len(tiles), size=TILES_READ)
@@ -188,7 +189,7 @@ def measure_reads(store: TileStore, repeats: int) -> None:
             image[...] = case.image[z]
             mask[...] = case.mask[z]
 
-    read()  # into the page cache
+    read()  # fills the page cache
     seconds, _ = median_of(read, repeats)
     print(
         f"random reads of image and mask of {height}x{width}: {TILES_READ / seconds:,.0f} tiles/s"
@@ -196,7 +197,7 @@ def measure_reads(store: TileStore, repeats: int) -> None:
 
 
 def measure_slope(work: Path, most: int) -> None:
-    """The same small phantoms, 10 to `most` of them: what a slice costs."""
+    """Measure the time per slice for 10 to `most` copies of small phantoms."""
     count, made = 10, work / "small"
     while count <= most:
         dataset = made / str(count)
@@ -207,13 +208,13 @@ def measure_slope(work: Path, most: int) -> None:
         seconds, _ = measure_ours(dataset, work / "small_store", 1)
         print(
             f"{count:5} cases of {SMALL.shape[0]} slices: {seconds:6.1f} s, "
-            f"{1000 * seconds / slices:.2f} ms a slice"
+            f"{1000 * seconds / slices:.2f} ms per slice"
         )
         count *= 10
 
 
 def copy_cases(dataset: Path, count: int) -> None:
-    """Give a data set as many cases as are asked for: copies of those that it has."""
+    """Copy the cases of a data set until it has `count` cases."""
     description = json.loads((dataset / "dataset.json").read_text())
     entries = description["training"]
     for index in range(len(entries), count):

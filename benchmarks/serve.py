@@ -1,12 +1,13 @@
-"""Slices a second and latency of one model as Keras, SavedModel, LiteRT, ONNX and on a server.
+"""Measure throughput and latency of a model as Keras, SavedModel, LiteRT, ONNX and on a server.
 
     python benchmarks/serve.py --run RUN --store STORE
 
-RUN is a trained run, STORE the store of its tiles: its cases that weren't trained on (all, where
-there are none) are segmented by each kind, and the Dice of its masks with those of Keras is told.
-Each kind works in the same process on the same cores, one batch of tiles after the other;
-latencies are of single slices. Then a phantom of 512 x 512 x 200 voxels goes through the SavedModel
-here and through the gRPC client and a server on loopback, in turn.
+RUN is a trained run and STORE the store of its tiles. Each format segments the cases of STORE that
+were not used for training (all cases if there are none), and its masks are compared with those of
+Keras (Dice). All formats run in the same process on the same cores, one batch of tiles after the
+other; latencies are those of single slices. Then a phantom of 512 x 512 x 200 voxels is predicted
+alternately with the SavedModel in this process, and with the gRPC client and a server on the same
+machine.
 """
 
 import argparse
@@ -31,11 +32,19 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--slices", type=int, default=96, help="For the rate.")
-    parser.add_argument("--single", type=int, default=60, help="For the latency.")
-    parser.add_argument("--repeats", type=int, default=3, help="Of the whole CT.")
-    parser.add_argument("--depth", type=int, default=200, help="Slices of the whole CT.")
-    parser.add_argument("--work", type=Path, help="Folder of the exports; a temporary one.")
+    parser.add_argument(
+        "--slices", type=int, default=96, help="Number of slices for the throughput."
+    )
+    parser.add_argument(
+        "--single", type=int, default=60, help="Number of single slices for the latency."
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="Number of repeats with the complete CT."
+    )
+    parser.add_argument(
+        "--depth", type=int, default=200, help="Number of slices of the complete CT."
+    )
+    parser.add_argument("--work", type=Path, help="Folder of the exports; temporary if not given.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measure_all(options, options.work or Path(folder))
@@ -45,7 +54,8 @@ def measure_all(options: argparse.Namespace, work: Path) -> None:
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
-    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
+    from liverseg_tf.phantom.phantoms import make_phantom
+    from liverseg_tf.phantom.spec import PhantomSpec
     from liverseg_tf.predict.models.load import load_predictor
     from liverseg_tf.predict.models.run import RunPredictor
 
@@ -53,7 +63,8 @@ def measure_all(options: argparse.Namespace, work: Path) -> None:
     keras_model = RunPredictor(options.run, "float32")
     tiles = tiles_of(options.store, keras_model.network)
     print_hardware()
-    print(f"{len(tiles)} tiles of {tiles.shape[1:]}, batches of {options.batch_size}")
+    shape = " x ".join(map(str, tiles.shape[1:]))
+    print(f"{len(tiles)} tiles of {shape}, batches of {options.batch_size}")
     reference = masks_of(keras_model.probabilities, tiles, options.batch_size)
     predictors = {"Keras": keras_model}
     predictors |= {name: load_predictor([path]) for name, path in out.items()}
@@ -68,19 +79,19 @@ def measure_all(options: argparse.Namespace, work: Path) -> None:
         print(f"{name:22} {row}  {size / 1e6:6.2f} MB  Dice with Keras: {dice}", flush=True)
     spec = PhantomSpec((options.depth, 512, 512), (1.5, 0.75, 0.75), axes="LPS", oblique=0)
     image, _ = make_phantom(0, spec)
-    print(f"a CT of {options.depth} slices of 512 x 512, here and through a server on loopback")
+    print(f"CT of {options.depth} slices of 512 x 512: in this process, and with a local server")
     print_rows(measure_client(work, predictors["SavedModel"], image, options.repeats, "m/1"))
 
 
 def make_exports(run: Path, store: Path, work: Path) -> dict[str, Path]:
-    """A run in every form, by name."""
+    """Export a run in all formats; return their paths by name."""
     from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 
     plain = ExportSettings("m", 1, "none", ("float16", "int8"), store, True)
     folders = {}
     if not (work / "m" / "1").is_dir():
         export_run(run, work, plain)
-    for weights in ("float16", "int8"):  # of other names: a server loads the newest version alone
+    for weights in ("float16", "int8"):  # other names: a server loads only the latest version
         name = f"m_{weights}"
         if not (work / name / "1").is_dir():
             export_run(run, work, ExportSettings(name, 1, weights))
@@ -95,7 +106,7 @@ def make_exports(run: Path, store: Path, work: Path) -> dict[str, Path]:
 
 
 def tiles_of(store: Path, network) -> np.ndarray:
-    """(n, h, w, channels) uint8 of the cases that weren't trained on."""
+    """Return the tiles of the cases that were not used for training, (n, h, w, channels) uint8."""
     from liverseg_tf.tiles.store import TileStore
 
     tiles = TileStore.open(store)
@@ -111,7 +122,7 @@ def tiles_of(store: Path, network) -> np.ndarray:
 
 
 def measure(call: Callable, tiles: np.ndarray, options: argparse.Namespace) -> str:
-    """Rate in batches, then latency of single slices."""
+    """Measure the throughput in batches, and then the latency of single slices."""
     batch = tiles[np.arange(options.batch_size) % len(tiles)]
     call(batch)
     rounds = max(1, options.slices // options.batch_size)
@@ -131,7 +142,7 @@ def measure(call: Callable, tiles: np.ndarray, options: argparse.Namespace) -> s
 
 
 def masks_of(call: Callable, tiles: np.ndarray, batch_size: int) -> np.ndarray:
-    """(n, h, w, regions) bool."""
+    """Return the predicted masks, (n, h, w, regions) bool."""
     batches = (tiles[start : start + batch_size] for start in range(0, len(tiles), batch_size))
     return np.concatenate([call(batch) > THRESHOLD for batch in batches])
 
@@ -142,7 +153,7 @@ def dice_of(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of a SavedModel's graph and variables."""
+    """Return the bytes of a file, or of the graph and the variables of a SavedModel."""
     if path.is_file():
         return path.stat().st_size
     files = [path / "saved_model.pb", *(path / "variables").iterdir()]

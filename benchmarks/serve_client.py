@@ -1,7 +1,7 @@
-"""The client's overhead, for benchmarks/serve.py: a CT through a model here, and through a server.
+"""Measure the overhead of the client for benchmarks/serve.py: a local model and a model server.
 
-The server is the one of the tests (gRPC's own C core, TensorFlow, the official messages) in a
-process of its own on the same cores; it is not TensorFlow Serving.
+The server is that of the tests (gRPC's C core, TensorFlow, the official messages) in its own
+process on the same cores; it is not TensorFlow Serving.
 """
 
 import os
@@ -17,21 +17,21 @@ SERVERS = Path(__file__).parents[1] / "tests" / "serve" / "servers.py"
 
 
 def measure_client(work: Path, local, image, repeats: int, name: str) -> dict[str, dict]:
-    """Slices a second of volumes, and latencies of batches, of a model here and on a server.
+    """Measure the throughput for volumes and the latency of batches, locally and on a server.
 
-    Local and served runs alternate, so that what else the machine does meets both.
+    Local and served predictions alternate, so that other load on the machine affects both.
 
     Args:
-        work: WORK/NAME/VERSION/ is what the server serves.
-        local: predictor of the same SavedModel in this process.
-        image: a CT.
-        repeats: volumes a predictor.
-        name: of the model.
+        work: Folder of the models; the server serves `work/NAME/VERSION/`.
+        local: Predictor of the same SavedModel in this process.
+        image: CT that is predicted.
+        repeats: Number of volumes for each predictor.
+        name: Name and version of the model, as in an address.
 
     Returns:
         For 'SavedModel' and 'gRPC client': slices_per_s (median), and p50_ms and p99_ms of single
-        batches of 4 slices, one at a time. REST is left out: the test's server takes seconds to
-        write floats as text, which says nothing of the real one.
+        batches of 4 slices, one at a time. REST is not measured: the test server takes seconds to
+        write floats as text, which does not represent the real server.
     """
     from liverseg_tf.serve.client.address import ServerAddress
     from liverseg_tf.serve.client.served_model import ServedModel
@@ -43,18 +43,18 @@ def measure_client(work: Path, local, image, repeats: int, name: str) -> dict[st
 
 
 def compare(predictors: dict, image, repeats: int, batches: int = 50) -> dict[str, dict]:
-    """See `measure_client`; the masks have to be the same."""
+    """Compare predictors, whose masks must be equal; see `measure_client`."""
     import numpy as np
 
-    from liverseg_tf.predict.segment_volume import predict_volume
+    from liverseg_tf.predict.segment_volume import find_regions
 
     seconds = {name: [] for name in predictors}
     masks = {}
     for repeat in range(repeats + 1):
         for name, predictor in predictors.items():
             started = time.perf_counter()
-            masks[name] = predict_volume(image, predictor).array
-            if repeat:  # the first one warms up
+            masks[name] = find_regions(image, predictor).labels().array
+            if repeat:  # the first repeat is a warm-up
                 seconds[name].append(time.perf_counter() - started)
     first = next(iter(masks.values()))
     different = {name: int((mask != first).sum()) for name, mask in masks.items()}
@@ -88,7 +88,7 @@ def print_rows(rows: dict[str, dict]) -> None:
 
 @contextmanager
 def serving(folder: Path, protocol: str) -> Iterator[int]:
-    """The port of a server in a process of its own."""
+    """Run a server in its own process; yields its port."""
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
         [sys.executable, SERVERS, folder, protocol],

@@ -1,12 +1,12 @@
-"""Training beside PyTorch, and the input pipeline beside MONAI's.
+"""Compare training steps with those of PyTorch, and the input pipeline with that of MONAI.
 
     python benchmarks/train.py --peers PEERS/bin/python
 
 PEERS is an environment with benchmarks/peers/requirements-train.txt. The same U-Net (1.9 million
-parameters) learns from batches of 8 tiles of 256 x 256 on the same cores; ours and PyTorch's runs
-alternate, each in a process of its own. Pipelines read, draw, augment and batch the slices of one
-store. With KERAS_BACKEND=jax and a GPU, the step is JAX's in bfloat16 beside torch.compile, at
-batches of 64.
+parameters) is trained on batches of 8 tiles of 256 x 256 on the same cores. Runs of liverseg_tf and
+of PyTorch alternate, each in its own process. The pipelines read, sample, augment and batch the
+slices of one store. With KERAS_BACKEND=jax on a GPU, the step of the JAX backend is compared with
+torch.compile; use --batch 64.
 """
 
 import argparse
@@ -30,12 +30,14 @@ PHANTOMS, PIPELINE_BATCHES = 6, 60
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", help="Python of the peers' environment.")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--side", type=int, default=SIDE)
-    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--peers", help="Python executable of the peers' environment.")
+    parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
+    parser.add_argument("--side", type=int, default=SIDE, help="Side of the tiles in pixels.")
+    parser.add_argument("--batch", type=int, default=BATCH, help="Tiles per batch.")
     parser.add_argument("--only", choices=["step", "pipeline"])
-    parser.add_argument("--work", type=Path, help="Keep the store of the pipelines here.")
+    parser.add_argument(
+        "--work", type=Path, help="Folder in which the store of the pipelines is kept."
+    )
     parser.add_argument("--measure", choices=["step", "pipeline"], help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -54,7 +56,7 @@ def main() -> None:
 
 
 def compare_steps(options: argparse.Namespace) -> dict[str, float]:
-    """Images a second of ours by precision."""
+    """Return the images per second of liverseg_tf by precision."""
     print(f"training steps, batches of {options.batch} tiles of {options.side} x {options.side}")
     ours, rates = [sys.executable, __file__, "--measure", "step"], {}
     theirs = [options.peers, str(PEERS / "train_torch.py")]
@@ -90,12 +92,12 @@ def median(found: list[dict], key: str) -> float:
 def result_of(command: list) -> dict:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{done.stderr}\nfailed: {' '.join(map(str, command))}")
+        raise SystemExit(f"{done.stderr}\nThis command failed: {' '.join(map(str, command))}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure_step(options: argparse.Namespace) -> dict:
-    """Images a second of the learner that `liverseg train` uses."""
+    """Measure the images per second of the learner that `liverseg train` uses."""
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
@@ -126,9 +128,11 @@ def measure_step(options: argparse.Namespace) -> dict:
     seconds = statistics.median(times)
     found = {
         "rate": options.batch / seconds,
-        "parameters": learner.parts.model.count_params(),
+        "parameters": learner.components.model.count_params(),
         "what": f"Keras {keras.__version__} on {keras.backend.backend()}",
-        "share": flops_of(learner.parts.model, shape) / seconds / matrix_rate(options.precision),
+        "share": flops_of(learner.components.model, shape)
+        / seconds
+        / matrix_rate(options.precision),
     }
     if keras.backend.backend() == "jax":
         import jax
@@ -140,7 +144,7 @@ def measure_step(options: argparse.Namespace) -> dict:
 
 
 def flops_of(model, shape: tuple[int, int, int]) -> float:
-    """Of the convolutions of a step: forwards, and twice as many backwards."""
+    """Return the operations of a step's convolutions: forward, and twice as many backward."""
     import keras
 
     inputs = keras.Input(batch_shape=(*shape, model.input_shape[-1]))
@@ -155,7 +159,7 @@ def flops_of(model, shape: tuple[int, int, int]) -> float:
 
 
 def matrix_rate(precision: str, side: int = 4096) -> float:
-    """Floating-point operations a second of a product of two large matrices."""
+    """Measure the floating-point operations per second of a product of two large matrices."""
     import keras
     import numpy as np
 
@@ -172,7 +176,7 @@ def matrix_rate(precision: str, side: int = 4096) -> float:
 
 
 def compare_pipelines(options: argparse.Namespace, step_rate: float) -> None:
-    """Augmented slices a second, of ours and of MONAI's CacheDataset and DataLoader."""
+    """Compare the augmented slices per second with those of MONAI's CacheDataset and DataLoader."""
     make_store(options.work)
     found: dict[str, list[dict]] = {"liverseg": [], "monai": []}
     for _ in range(options.repeats):
@@ -182,10 +186,10 @@ def compare_pipelines(options: argparse.Namespace, step_rate: float) -> None:
             command = [options.peers, PEERS / "pipeline_monai.py", options.work / "slices"]
             found["monai"].append(result_of(command))
     ours = median(found["liverseg"], "rate")
-    print(f"pipeline, {SIDE} x {SIDE}, every augmentation, {os.cpu_count()} cores")
-    print(f"liverseg {ours:7.1f} slices/s, alone")
+    print(f"pipeline, {SIDE} x {SIDE}, all augmentations, {os.cpu_count()} cores")
+    print(f"liverseg {ours:7.1f} slices/s without training")
     waits = 100 * median(found["liverseg"], "waits")
-    print(f"         {waits:.1f} % of a run's time is waiting for batches")
+    print(f"         {waits:.1f} % of the time of a run is spent waiting for batches")
     if step_rate:
         print(f"         {ours / step_rate:.1f} times what the fastest step above consumes")
     if options.peers:
@@ -195,12 +199,13 @@ def compare_pipelines(options: argparse.Namespace, step_rate: float) -> None:
 
 
 def make_store(work: Path) -> None:
-    """A store of phantoms, and the same tiles as arrays."""
+    """Write a store of phantoms, and the same tiles as arrays."""
     if (work / "slices").is_dir():
         return
     import numpy as np
 
-    from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
+    from liverseg_tf.phantom.phantoms import make_phantom
+    from liverseg_tf.phantom.spec import PhantomSpec
     from liverseg_tf.tiles.case_tiles import cut_tiles
     from liverseg_tf.tiles.spec import TileSpec
     from liverseg_tf.tiles.store import TileStore
@@ -219,20 +224,20 @@ def make_store(work: Path) -> None:
 
 
 def measure_pipeline(work: Path) -> dict:
-    """Slices a second that come out of `training_batches`."""
+    """Measure the slices per second of `training_batches`."""
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()
     from liverseg_tf.tiles.store import TileStore
     from liverseg_tf.train.data.pipeline import training_batches
     from liverseg_tf.train.data.sampling import BatchSampler
-    from liverseg_tf.train.network.choose import network_spec
+    from liverseg_tf.train.network.from_settings import make_network_spec
     from liverseg_tf.train.settings import TrainSettings
 
     store, settings = TileStore.open(work / "store"), TrainSettings(mirror=True)
     names = store.split["train"]
     sampler = BatchSampler(
-        store, names, network_spec(store, settings), BATCH, settings.foreground_fraction
+        store, names, make_network_spec(store, settings), BATCH, settings.foreground_fraction
     )
     batches = iter(training_batches(sampler, settings))
     for _ in range(8):
@@ -245,13 +250,13 @@ def measure_pipeline(work: Path) -> dict:
 
 
 def measure_waits(store, settings, sampler) -> float:
-    """Share of a run's time in which the learner waits for its next batch."""
+    """Return the fraction of the time in which the learner waits for its next batch."""
     from liverseg_tf.train.data.pipeline import training_batches
     from liverseg_tf.train.learner.execution import ExecutionOptions
     from liverseg_tf.train.learner.factory import make_learner
-    from liverseg_tf.train.network.choose import network_spec
+    from liverseg_tf.train.network.from_settings import make_network_spec
 
-    learner = make_learner(network_spec(store, settings), settings, ExecutionOptions())
+    learner = make_learner(make_network_spec(store, settings), settings, ExecutionOptions())
     batches = learner.batches(lambda shards: training_batches(sampler, settings, 0, shards))
     waited, started = 0.0, 0.0
     for step in range(3 + 4 * STEPS):

@@ -1,34 +1,36 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are written atomically: they are complete, or they do not exist."""
 
+import csv
 import json
+import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError
 
 PARTIAL = ".partial-"
-_TAG = 8  # letters that make a temporary name the only one
+_TAG = 8  # random letters in a temporary name
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary name beside `target`; rename it to `target` when the block succeeds.
+    """Provide a temporary path beside `target` and rename it to `target` on success.
 
-    The block may make a file or a folder there. Where it raises, whatever it made is
-    removed and an earlier `target` stays as it was.
+    The block may create a file or a folder at that path. If it raises, whatever it created is
+    removed and an existing `target` stays unchanged.
 
     Args:
-        target: the final path; missing parent folders are made.
+        target: Final path. Missing parent folders are created.
 
     Yields:
         A path in the same folder, hence on the same file system, with the same suffixes.
 
     Raises:
-        LiverSegError: when the disk is full or the folder can't be written.
+        LiverSegError: If the disk is full or the folder cannot be written.
     """
     target = Path(target)
     partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:_TAG]}-{target.name}")
@@ -46,11 +48,11 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def clear_partials(folder: Path, names: set[str] | None = None) -> None:
-    """Remove what runs that were killed left in a folder.
+    """Remove temporary files that interrupted runs left in a folder.
 
     Args:
-        folder: may be missing.
-        names: of the targets whose leftovers go; None means all of them.
+        folder: Folder to clean; it may be missing.
+        names: Final names whose temporary files are removed. None removes all of them.
     """
     for partial in folder.glob(f"{PARTIAL}*"):
         if names is None or partial.name[len(PARTIAL) + _TAG + 1 :] in names:
@@ -58,25 +60,57 @@ def clear_partials(folder: Path, names: set[str] | None = None) -> None:
 
 
 def _remove(partial: Path) -> None:
-    """Whatever stands there; where nothing could be made, nothing has to go."""
-    if os.path.isdir(partial):  # Path.is_dir raises where the name is too long
+    """Remove a file or folder, if there is one."""
+    if os.path.isdir(partial):  # Path.is_dir raises if the name is too long
         shutil.rmtree(partial, ignore_errors=True)
     else:
         with suppress(OSError):
             partial.unlink()
 
 
-def write_json(target: Path, value: object) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+def write_json(target: Path, value: object, keep_nan: bool = False) -> None:
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        target: Path of the file.
+        value: Mappings, sequences, text, numbers, booleans and None, nested in any way.
+        keep_nan: Write the word NaN, which strict JSON does not allow, instead of null.
+    """
+    text = json.dumps(value if keep_nan else nan_to_none(value), indent=2, allow_nan=keep_nan)
     with replacing(target) as partial:
-        partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(target: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table as UTF-8 CSV with a header line, atomically.
+
+    Args:
+        target: Path of the file.
+        columns: Names of the columns, in their order.
+        rows: Values by column name. A missing value, None and NaN become an empty field.
+    """
+    with replacing(target) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(nan_to_none(row) for row in rows)
+
+
+def nan_to_none(value):
+    """Replace each NaN in a nested value by None; tuples become lists."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, Mapping):
+        return {key: nan_to_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_none(item) for item in value]
+    return value
 
 
 def read_json(path: Path) -> dict:
     """Read a JSON object.
 
     Raises:
-        LiverSegError: when the file is missing, unreadable or no JSON object.
+        LiverSegError: If the file is missing, cannot be read or does not hold a JSON object.
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -4,10 +4,15 @@ The commands, the settings and the code that implements a choice all import thes
 module imports nothing, so that `liverseg --help` stays fast.
 """
 
+# presets
+ORGAN_PRESETS = ("liver", "spleen", "pancreas", "prostate")
+TRAINING_PRESETS = ("tiny", "fast", "accurate")
+
 # data sets and stores
 LAYOUTS = ("msd", "lits", "folder", "dicom")
-STORAGES = ("hdf5", "hdf5-gzip", "png")
 MODALITIES = ("ct", "mr")
+STORAGES = ("hdf5", "hdf5-gzip", "png")
+SIDES = ("train", "val", "test")  # of the split
 
 # networks and training
 NORMALISATIONS = ("batch", "instance", "none")
@@ -18,7 +23,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 PATCH_SIZES = (1, 2, 4)
 HOSTS = ("tf-config", "slurm")
 
-# outputs of prediction, in the reverse of the order in which they are written
+# output formats of prediction; the files of a case are written from the last format to the first
 FORMATS = ("nifti", "seg", "rtstruct", "stl", "obj")
 
 # evaluation

@@ -1,4 +1,4 @@
-"""A Dask cluster as workers; needs the extra `distributed`."""
+"""Workers of a Dask cluster; needs the extra `distributed`."""
 
 import logging
 import threading
@@ -15,27 +15,28 @@ _POLL_S = 1.0
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """The workers of a Dask scheduler, which must see the same files under the same names.
+    """The workers of a Dask scheduler; they must have access to the same files at the same paths.
 
-    A worker that is killed takes its job along: the scheduler hands it to another one, and
-    gives up after three. Workers may join and leave while a run goes on.
+    If a worker is killed, the scheduler gives its job to another worker, up to three times in all.
+    Workers may join and leave at any time.
 
     Args:
-        address: of the scheduler, as in tcp://10.0.0.1:8786.
-        patience_s: how long to wait for a scheduler, and for a worker where none is left.
+        address: Address of the scheduler, such as tcp://10.0.0.1:8786.
+        timeout_s: Time to wait for the scheduler, and for a worker if there is none.
+        count: Number of workers; 1, because it is unknown and changes.
     """
 
     address: str
-    patience_s: float = 60.0
-    count: int = 1  # unknown, and workers come and go
+    timeout_s: float = 60.0
+    count: int = 1
 
     @contextmanager
     def open(self) -> Iterator[Executor]:
-        """The cluster's executor.
+        """Open the executor of the cluster.
 
         Raises:
-            SettingsError: when Dask is not installed.
-            LiverSegError: when no scheduler answers, or a worker has another liverseg_tf.
+            SettingsError: If Dask is not installed.
+            LiverSegError: If no scheduler answers, or a worker has another version of liverseg_tf.
         """
         with _client(self) as client:
             _check_versions(client)
@@ -51,11 +52,11 @@ class DaskCluster:
                 watch.join()
 
     def _watch(self, client, executor: Executor, done: threading.Event) -> None:
-        """Cancel the jobs when there has been no worker for a while; they would wait for ever."""
-        left_s = self.patience_s
+        """Cancel the jobs if there is no worker for `timeout_s`; they would wait forever."""
+        left_s = self.timeout_s
         while not done.wait(_POLL_S):
-            alone = client.status == "running" and not client.scheduler_info()["workers"]
-            left_s = left_s - _POLL_S if alone else self.patience_s
+            no_worker = client.status == "running" and not client.scheduler_info()["workers"]
+            left_s = left_s - _POLL_S if no_worker else self.timeout_s
             if left_s <= 0:
                 executor.shutdown(wait=False)
                 return
@@ -67,16 +68,16 @@ def _client(cluster: DaskCluster) -> Iterator:
         from distributed import Client
     except ImportError:
         raise SettingsError(
-            "Expected Dask for a cluster. Received none: pip install 'liverseg_tf[distributed]'"
+            "Dask is not installed: install it with pip install 'liverseg_tf[distributed]'."
         ) from None
-    # a lost scheduler is told by our own line, not by a traceback of each connection
+    # a lost scheduler is reported in one line instead of a traceback for each connection
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(cluster.address, timeout=cluster.patience_s)
+        client = Client(cluster.address, timeout=cluster.timeout_s)
     except (OSError, ValueError) as error:
         raise LiverSegError(
             f"Expected a Dask scheduler at {cluster.address}. "
-            f"Received: {' '.join(str(error).split()) or type(error).__name__}"
+            f"Received: {' '.join(str(error).split()) or type(error).__name__}."
         ) from error
     with client:
         yield client
@@ -87,10 +88,10 @@ def _check_versions(client) -> None:
         if version != __version__:
             raise LiverSegError(
                 f"Expected liverseg_tf {__version__} on every Dask worker. Received {version} "
-                f"on {worker}."
+                f"on {worker}: install the same version."
             )
 
 
 def _version() -> str:
-    """What a worker has installed."""
+    """Version that is installed on a worker."""
     return __version__

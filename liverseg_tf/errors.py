@@ -1,15 +1,24 @@
-"""The package's own errors: everything that a user can mend."""
+"""The package's own errors: every problem that a user can solve."""
 
 
 class LiverSegError(Exception):
-    """What was expected, what came, and for which case, in one line (exit code 1)."""
+    """One line: what is wrong, with which file or case, and what to do about it (exit code 1)."""
 
     def about(self, case: str) -> "LiverSegError":
-        """The same error with the case's name at its end, unless it is named there already."""
-        mark = f"(case {case})"
+        """Return the same error with the name of its case appended, unless it is there already."""
+        suffix = f"(case {case})"
         text = str(self)
-        return self if text.endswith(mark) else type(self)(f"{text} {mark}")
+        return self if text.endswith(suffix) else type(self)(f"{text} {suffix}")
 
 
 class SettingsError(LiverSegError):
-    """Settings that can't be used, alone or together (exit code 2)."""
+    """Settings that cannot be used, alone or together (exit code 2)."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its class name if it has none.
+
+    Errors of other libraries are often long; this makes one line of them.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

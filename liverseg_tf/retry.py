@@ -1,5 +1,6 @@
-"""How long to bear with a server that is away."""
+"""Repeated attempts at a server that is unavailable."""
 
+import math
 import random
 import threading
 import time
@@ -14,76 +15,95 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to wait for what.
+    """When to repeat a failed attempt (exponential backoff), and when to give up.
 
     Args:
-        connect_s: for the first contact, and for each connection.
-        request_s: for one answer.
-        outage_s: while a server that was there is away.
-        wait_s: about as long before the first retry; it doubles each time, up to 5 s.
+        max_retries: Maximum number of retries in a row.
+        deadline_s: Seconds after the first failure after which no attempt is repeated.
+        initial_backoff_s: Seconds to wait before the first retry. The wait doubles each time.
+        max_backoff_s: Maximum wait, in seconds.
+        jitter: Fraction of a wait, from 0 to 1, by which it may be shortened at random.
     """
 
-    connect_s: float = 10.0
-    request_s: float = 60.0
-    outage_s: float = 60.0
-    wait_s: float = 0.25
-    longest_wait_s: float = 5.0
+    max_retries: float = math.inf
+    deadline_s: float = 60.0
+    initial_backoff_s: float = 0.25
+    max_backoff_s: float = 5.0
+    jitter: float = 0.5
+
+    def backoff_s(self, retries: int) -> float:
+        """Seconds to wait before the next attempt, after a number of retries."""
+        wait_s = min(self.initial_backoff_s * 2 ** min(retries, 20), self.max_backoff_s)
+        return wait_s * random.uniform(1 - self.jitter, 1)
 
 
-class Unavailable(Exception):
-    """A server that is away, which may change; its text ends the sentence 'Received'."""
+class Unavailable(LiverSegError):
+    """An attempt that failed, but may succeed when it is repeated."""
 
 
 class Retries:
-    """Tries again while a server is away, and gives up once for all of its requests.
+    """Repeats attempts as a policy says, in any number of threads.
 
-    A server that was given up gets a single attempt from each later request, until one succeeds:
-    a folder of a hundred volumes doesn't wait a hundred times for a server that is gone.
+    All threads share the deadline. Once it has passed, each call makes a single attempt until one
+    succeeds: a folder of a hundred volumes does not wait a hundred times for a server that is gone.
 
     Args:
-        patience: with the server.
-        outage_s: how long it may be away.
+        policy: Backoff and limits.
     """
 
-    def __init__(self, patience: RetryPolicy, outage_s: float):
-        self._patience, self._outage_s = patience, outage_s
-        self._away_since: float | None = None
+    def __init__(self, policy: RetryPolicy):
+        self._policy = policy
+        self._unavailable_since: float | None = None
         self._lock = threading.Lock()
-        self.failures = 0  # attempts that met no server, ever
+        self.failures = 0  # failed attempts of all calls
 
-    def call(self, attempt: Callable[[], T], abandoned: threading.Event | None = None) -> T:
-        """What an attempt returns, which may be made several times.
+    def call(
+        self,
+        attempt: Callable[[], T],
+        cancelled: threading.Event | None = None,
+        has_progressed: Callable[[], bool] = lambda: False,
+    ) -> T:
+        """Call a function until it succeeds.
 
         Args:
-            attempt: raises `Unavailable` to be made again.
-            abandoned: once set, there are no further attempts.
+            attempt: Function to call. It raises `Unavailable` if another attempt may succeed.
+            cancelled: Event that prevents further attempts.
+            has_progressed: Function that tells after a failure whether the attempt achieved a
+                part of the work. Retries are then counted from 0 again.
+
+        Returns:
+            The value that `attempt` returned.
 
         Raises:
-            LiverSegError: when the server has been away, or this request in vain, for too long.
+            Unavailable: If the policy allows no further attempt.
         """
-        abandoned = abandoned or threading.Event()
-        tries, started = 0, None
+        cancelled = cancelled or threading.Event()
+        retries, failing_since = 0, None
         while True:
             try:
                 result = attempt()
-            except Unavailable as reason:
+            except Unavailable as error:
                 now = time.monotonic()
-                started = now if started is None else started
-                left = self._failed(now, started)
-                tries += 1
-                if left <= 0 or abandoned.is_set():
-                    times = f" ({tries} attempts)" if tries > 1 else ""
-                    raise LiverSegError(f"{reason}{times}") from reason
-                wait = self._patience.wait_s * 2 ** min(tries - 1, 20)
-                wait = min(wait, self._patience.longest_wait_s) * random.uniform(0.5, 1)
-                abandoned.wait(min(wait, left))
+                failing_since = now if failing_since is None else failing_since
+                left_s = self._record_failure(now, failing_since)
+                if has_progressed():
+                    retries = 0
+                if retries >= self._policy.max_retries or left_s <= 0 or cancelled.is_set():
+                    if not retries:
+                        raise
+                    times = "1 retry" if retries == 1 else f"{retries} retries"
+                    raise Unavailable(f"{error}, after {times}") from error
+                cancelled.wait(min(self._policy.backoff_s(retries), left_s))
+                retries += 1
             else:
-                self._away_since = None
+                self._unavailable_since = None
                 return result
 
-    def _failed(self, now: float, started: float) -> float:
-        """Seconds that are left for further attempts."""
+    def _record_failure(self, now: float, failing_since: float) -> float:
+        """Count a failure; return the seconds that are left for further attempts."""
         with self._lock:
             self.failures += 1
-            since = self._away_since = now if self._away_since is None else self._away_since
-        return min(since, started) + self._outage_s - now
+            if self._unavailable_since is None:
+                self._unavailable_since = now
+            since = self._unavailable_since
+        return min(since, failing_since) + self._policy.deadline_s - now

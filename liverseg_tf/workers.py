@@ -1,11 +1,17 @@
-"""Cases side by side on any executor, of which a worker may die without costing the others."""
+"""Jobs run in parallel on any executor; a worker that dies does not stop the other jobs."""
 
 import multiprocessing
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+)
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,73 +20,76 @@ from liverseg_tf.errors import LiverSegError
 
 
 class Workers(Protocol):
-    """Where jobs run: processes of this machine, or a cluster (`cluster.DaskCluster`).
+    """Where jobs run: processes on this machine, or a cluster (`cluster.DaskCluster`).
 
     Args:
-        count: jobs that run at the same time, as far as it is known.
+        count: Number of jobs that run at the same time, as far as it is known.
     """
 
     count: int
 
     def open(self) -> AbstractContextManager[Executor]:
-        """A fresh executor, closed at the end of the block."""
+        """Open a new executor, which is closed at the end of the block."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Processes of this machine.
+    """Processes on this machine.
 
     Args:
-        count: how many.
+        count: Number of processes.
     """
 
     count: int = 1
 
     def open(self) -> Executor:
-        # spawn: forked copies of a process that runs threads (TensorFlow, BLAS) can hang
+        """Open a pool of processes."""
+        # a fork of a process with threads (TensorFlow, BLAS) can hang, so they are spawned
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.count, mp_context=context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(self.count, mp_context=context, initializer=_exit_with_parent)
 
 
-def run_here(function: Callable, jobs: list) -> Iterator[tuple[int, object]]:
-    """Index and result of each job, one after the other in this process."""
+def run_jobs_here(function: Callable, jobs: list) -> Iterator[tuple[int, object]]:
+    """Call a function with each job in this process and yield the job's index and the result."""
     yield from ((index, function(job)) for index, job in enumerate(jobs))
 
 
-def run_each(function: Callable, jobs: list, workers: Workers) -> Iterator[tuple[int, object]]:
-    """Call a function with each job, side by side.
+def run_jobs(function: Callable, jobs: list, workers: Workers) -> Iterator[tuple[int, object]]:
+    """Call a function with each job in parallel.
 
     Args:
-        function: of a module's top level, with one argument; it handles its own errors.
-        jobs: the arguments; they travel to other processes, perhaps on other machines.
-        workers: where the jobs run.
+        function: Function of one argument, defined at the top level of a module. It should handle
+            its own errors.
+        jobs: Arguments of the calls. They are pickled and sent to other processes, possibly on
+            other machines.
+        workers: Where the jobs run.
 
     Yields:
-        The job's index and the function's result, in the order in which they end; instead of
-        a result a LiverSegError where the worker died (killed, or out of memory) or could not
-        run the function.
+        Index of a job and the result of its call, in the order in which the jobs end. The result
+        is a LiverSegError if the worker died (killed, or out of memory) or the call failed.
     """
     waiting = list(range(len(jobs)))
     while waiting:
         done = set()
-        for index, outcome in _run_all(function, jobs, waiting, workers):
+        for index, outcome in _run_batch(function, jobs, waiting, workers):
             done.add(index)
             yield index, outcome
         waiting = [index for index in waiting if index not in done]
-        # a worker died: jobs start in order, so the guilty one is among the first; find it alone
+        # A worker died. Jobs start in order, so the job that killed it is among the first ones:
+        # run each of these by itself.
         for index in waiting[: workers.count]:
-            alone = dict(_run_all(function, jobs, [index], workers))
-            yield index, alone.get(index, LiverSegError(_DIED))
+            result = dict(_run_batch(function, jobs, [index], workers))
+            yield index, result.get(index, LiverSegError(_WORKER_DIED))
         waiting = waiting[workers.count :]
 
 
-_DIED = "Expected a worker to end its work. Received none: it died (killed, or out of memory)"
+_WORKER_DIED = "The worker died (killed, or out of memory): use fewer workers."
 
 
-def _run_all(
+def _run_batch(
     function: Callable, jobs: list, indices: list[int], workers: Workers
 ) -> Iterator[tuple[int, object]]:
-    """Index and outcome of each job that ended; one whose worker died is left out."""
+    """Yield index and outcome of each job that ended; jobs whose worker died are left out."""
     ended = queue.SimpleQueue()
     with workers.open() as executor:
         futures = {}
@@ -92,33 +101,31 @@ def _run_all(
             for _ in futures:
                 future = ended.get()
                 error = None if future.cancelled() else future.exception()
-                if not _is_death(error):
+                if not _is_worker_death(error):
                     yield futures[future], _outcome(future)
         except BrokenExecutor:
-            return  # it broke while jobs were handed in
+            return  # a worker died while jobs were submitted
         finally:
-            for future in futures:  # of an interrupted run: what has not begun never does
+            for future in futures:  # after an interrupt: jobs that have not started never do
                 future.cancel()
 
 
-def _is_death(error: BaseException | None) -> bool:
-    # Dask blames every job that waited on the worker; its class is named, not imported
+def _is_worker_death(error: BaseException | None) -> bool:
+    # Dask raises KilledWorker for every job of the worker; Dask is optional, so compare the name
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
-def _outcome(future) -> object:
+def _outcome(future: Future) -> object:
     try:
         return future.result()
     except CancelledError:
-        return LiverSegError(
-            "Expected a worker to end its work. Received none: its cluster has no worker left"
-        )
-    except Exception as error:  # of the worker: a library that isn't there, a killed machine
+        return LiverSegError("The cluster has no worker left: start workers and try again.")
+    except Exception as error:  # in the worker: a missing library, a machine that failed
         return LiverSegError(f"Unexpected {type(error).__name__} in a worker: {error}")
 
 
-def _end_with_parent() -> None:
-    """Let a worker end when its parent was killed; it would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Make a worker process exit when its parent is killed; otherwise it would wait forever."""
 
     def wait() -> None:
         multiprocessing.parent_process().join()

@@ -7,7 +7,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import training_hook
 from click.testing import CliRunner
+from filelock import FileLock
 from hypothesis import settings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -21,6 +23,8 @@ from liverseg_tf.ct.volume import Volume
 settings.register_profile("repeat", derandomize=True)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+pytest_plugins = ["trainings"]  # tests/support/trainings.py
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYOUTS = {  # image, mask
@@ -37,11 +41,6 @@ TASKS = {  # of the Decathlon: names, modality, labels
 }
 
 
-def pytest_collection_modifyitems(items):
-    """Slow tests begin first, so that two processes (`-n 2 --dist loadfile`) end together."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of real CT."""
@@ -49,6 +48,14 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"no real CT at {folder} (set LIVERSEG_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def predict_labels():
+    """A function: the arguments of `find_regions` to the label map of an image."""
+    from liverseg_tf.predict.segment_volume import find_regions
+
+    return lambda *arguments: find_regions(*arguments).labels()
 
 
 @pytest.fixture(scope="session")
@@ -119,15 +126,57 @@ def one_core(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory):
-    """The folder of a short `liverseg demo`, and what it said."""
-    from liverseg_tf.cli.main import liverseg
+def make_once(tmp_path_factory):
+    """A function: name and function to a folder that is made once for all worker processes.
 
-    out = tmp_path_factory.mktemp("demo") / "demo"
-    arguments = ["demo", "--out", out, "--cases", 3, "--unseen", 1, "--minutes", 0.05]
-    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
-    return out, done.output
+    The function receives the new folder and fills it. Tests must not change the folder.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # this is the folder of the session; each worker has its own below
+    folder = folder / "shared"
+    folder.mkdir(exist_ok=True)
+
+    def make(name, fill):
+        made, complete = folder / name, folder / f"{name}.complete"
+        with FileLock(folder / f"{name}.lock"):
+            if not complete.exists():
+                shutil.rmtree(made, ignore_errors=True)  # of a worker that failed
+                made.mkdir()
+                fill(made)
+                complete.touch()
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def untraced_training():
+    """Replace the training step in this process by one that is not traced and learns nothing.
+
+    Everything else of a training is real: network, batches, loop, validation and files.
+    """
+    from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TensorFlowLearner, "step", training_hook.untraced_step)
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo(make_once):
+    """The folder of a short `liverseg demo`, and its output."""
+
+    def run(folder):
+        from liverseg_tf.cli.main import liverseg
+
+        arguments = ["demo", "--out", folder / "demo", "--cases", 3, "--unseen", 1]
+        done = CliRunner().invoke(liverseg, [*map(str, arguments), "--minutes", "0.05"])
+        assert done.exit_code == 0, done.output
+        (folder / "output.txt").write_text(done.output)
+
+    folder = make_once("demo", run)
+    return folder / "demo", (folder / "output.txt").read_text()
 
 
 @pytest.fixture(scope="session")
@@ -138,10 +187,10 @@ def built_run(tmp_path_factory):
     from liverseg_tf.model.spec import NetworkSpec
     from liverseg_tf.tiles.spec import TileSpec
     from liverseg_tf.train.network.unet import UNetSpec, build_unet
-    from liverseg_tf.train.session.run_folder import Run
+    from liverseg_tf.train.session.run_folder import RunFolder
 
     network = NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 3, 8)
-    run = Run.create(tmp_path_factory.mktemp("built") / "run")
+    run = RunFolder.create(tmp_path_factory.mktemp("built") / "run")
     split = {"train": ["a"], "val": ["b"], "test": ["c"]}
     run.write_record(network, store={"split": split})
     keras.utils.set_random_seed(0)

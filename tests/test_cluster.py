@@ -1,4 +1,4 @@
-"""A real Dask scheduler with two real workers on loopback."""
+"""A real Dask scheduler with two real workers on this machine."""
 
 import os
 import signal
@@ -18,13 +18,13 @@ from liverseg_tf.cluster import DaskCluster
 from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_each
+from liverseg_tf.workers import run_jobs
 
 DIES = "__import__('os')._exit(3)"
 
 
 class Cluster:
-    """Processes as a user starts them: `dask scheduler`, and `dask worker ADDRESS` twice."""
+    """Processes that a user starts: `dask scheduler`, and `dask worker ADDRESS` twice."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -62,7 +62,7 @@ class Cluster:
 
 
 def stop(process):
-    """With a worker's nanny goes the worker itself."""
+    """Kill a process with its children: the nanny and the worker."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -98,7 +98,7 @@ def test_a_data_set_is_cut_as_in_processes(cluster, tmp_path, make_dataset, monk
     make_dataset(tmp_path / "data", count=5)
     broken = tmp_path / "data/images/case_1.nii.gz"
     broken.write_bytes(broken.read_bytes()[:-50])
-    monkeypatch.chdir(tmp_path)  # the workers' own folder is another one
+    monkeypatch.chdir(tmp_path)  # another folder than that of the workers
     done = preprocess("data", "store", "--dask", cluster.address)
     assert done.exit_code == 1, done.output
     (error,) = [line for line in done.output.splitlines() if line.startswith("Error:")]
@@ -127,41 +127,41 @@ def test_images_are_segmented_by_the_workers(cluster, tmp_path, make_dataset, un
         assert (far != here).mean() < 0.001
 
 
-def test_a_killed_worker_costs_its_own_job_alone(cluster):
+def test_a_killed_worker_does_not_stop_other_jobs(cluster):
     jobs = ["1", DIES, "3", "4"]
-    outcomes = dict(run_each(eval, jobs, DaskCluster(cluster.address)))
+    outcomes = dict(run_jobs(eval, jobs, DaskCluster(cluster.address)))
     died = outcomes.pop(1)
     assert isinstance(died, LiverSegError)
     assert "died (killed, or out of memory)" in str(died)
     assert outcomes == {0: 1, 2: 3, 3: 4}
 
 
-def test_a_cluster_whose_workers_are_gone_does_not_hang_the_run(own_cluster):
+def test_a_cluster_without_workers_does_not_hang(own_cluster):
     jobs = ["__import__('time').sleep(600)"] * 3
     gone = threading.Timer(2, lambda: [stop(worker) for worker in own_cluster.workers])
     gone.start()
-    outcomes = dict(run_each(eval, jobs, DaskCluster(own_cluster.address, patience_s=2)))
+    outcomes = dict(run_jobs(eval, jobs, DaskCluster(own_cluster.address, timeout_s=2)))
     gone.join()
     assert len(outcomes) == 3
     for outcome in outcomes.values():
         assert "no worker left" in str(outcome)
 
 
-def test_a_scheduler_that_is_gone_does_not_hang_the_run(own_cluster):
+def test_a_scheduler_that_is_killed_does_not_hang(own_cluster):
     jobs = ["__import__('time').sleep(600)"] * 3
     gone = threading.Timer(2, lambda: stop(own_cluster.scheduler))
     gone.start()
-    outcomes = dict(run_each(eval, jobs, DaskCluster(own_cluster.address, patience_s=2)))
+    outcomes = dict(run_jobs(eval, jobs, DaskCluster(own_cluster.address, timeout_s=2)))
     gone.join()
     assert len(outcomes) == 3
     for outcome in outcomes.values():
         assert isinstance(outcome, LiverSegError)
 
 
-def test_no_scheduler_is_one_line(tmp_path, make_dataset):
+def test_a_missing_scheduler_is_reported_in_one_line(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data")
     with pytest.raises(LiverSegError, match="Expected a Dask scheduler at tcp:"):
-        list(run_each(eval, ["1"], DaskCluster("tcp://127.0.0.1:9", patience_s=1)))
+        list(run_jobs(eval, ["1"], DaskCluster("tcp://127.0.0.1:9", timeout_s=1)))
     done = preprocess(data, tmp_path / "store", "--dask", "nonsense://x")
     assert done.exit_code == 1
     assert "Expected a Dask scheduler at nonsense://x" in done.output

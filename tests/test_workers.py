@@ -3,13 +3,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.workers import Processes, run_each, run_here
+from liverseg_tf.workers import Processes, run_jobs, run_jobs_here
 
 DIES = "__import__('os')._exit(3)"
 
 
 class Threads:
-    """Any executor will do."""
+    """Workers on any executor, here threads."""
 
     count = 2
 
@@ -18,20 +18,20 @@ class Threads:
 
 
 def run(jobs, workers):
-    return dict(run_each(eval, jobs, workers))  # eval is a function that every process has
+    return dict(run_jobs(eval, jobs, workers))  # eval is a function that every process can import
 
 
 def test_in_this_process():
-    assert list(run_here(str.upper, ["a", "b"])) == [(0, "A"), (1, "B")]
+    assert list(run_jobs_here(str.upper, ["a", "b"])) == [(0, "A"), (1, "B")]
 
 
-def test_one_process_keeps_the_order_and_no_job_needs_none():
-    assert list(run_each(str.upper, ["a", "b"], Processes())) == [(0, "A"), (1, "B")]
-    assert list(run_each(str.upper, [], Processes(4))) == []
+def test_one_process_keeps_the_order_and_an_empty_list_is_allowed():
+    assert list(run_jobs(str.upper, ["a", "b"], Processes())) == [(0, "A"), (1, "B")]
+    assert list(run_jobs(str.upper, [], Processes(4))) == []
 
 
 @pytest.mark.parametrize("place", [0, 2, 5])
-def test_a_worker_that_dies_costs_its_own_job_alone(place):
+def test_a_worker_that_dies_does_not_stop_other_jobs(place):
     jobs = [f"{number} + 1" for number in range(6)]
     jobs[place] = DIES
     outcomes = run(jobs, Processes(2))
@@ -42,12 +42,12 @@ def test_a_worker_that_dies_costs_its_own_job_alone(place):
 
 
 @pytest.mark.parametrize("workers", [Processes(2), Threads()])
-def test_an_error_of_the_function_is_told_and_costs_its_own_job_alone(workers):
+def test_an_error_of_the_function_does_not_stop_other_jobs(workers):
     outcomes = run(["1", "1 / 0", "3"], workers)
     assert str(outcomes.pop(1)) == "Unexpected ZeroDivisionError in a worker: division by zero"
     assert outcomes == {0: 1, 2: 3}
 
 
-def test_results_come_as_they_end_and_not_as_they_began():
+def test_results_come_in_the_order_in_which_jobs_end():
     slow_first = ["__import__('time').sleep(0.5)", "2"]
-    assert [index for index, _ in run_each(eval, slow_first, Threads())] == [1, 0]
+    assert [index for index, _ in run_jobs(eval, slow_first, Threads())] == [1, 0]

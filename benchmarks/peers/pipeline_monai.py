@@ -1,6 +1,7 @@
-"""MONAI's CacheDataset and DataLoader on slices, for benchmarks/train.py: SLICES.
+"""Measure MONAI's CacheDataset and DataLoader on slices, for benchmarks/train.py.
 
-The augmentations are those of the package, with its chances and ranges, as MONAI has them.
+Usage: pipeline_monai.py SLICES. The augmentations are those of liverseg_tf, with the same
+probabilities and ranges, as far as MONAI provides them.
 """
 
 import json
@@ -46,7 +47,7 @@ def main() -> None:
                 BOTH, prob=0.8, rotate_range=0.26, shear_range=0.1, scale_range=0.22,
                 translate_range=20, mode=MODES, padding_mode="zeros",
             ),
-            # with its affine part, in one sampling
+            # includes the affine part, so that tiles are interpolated only once
             Rand2DElasticd(
                 BOTH, (51, 51), (0, 8), prob=0.2, rotate_range=0.26, shear_range=0.1,
                 scale_range=0.22, translate_range=20, mode=MODES, padding_mode="zeros",

@@ -1,4 +1,7 @@
-"""MONAI's way from NIfTI to arrays, for benchmarks/preprocess.py: DATASET OUT PROCESSES."""
+"""Preprocess NIfTI files with MONAI, for benchmarks/preprocess.py.
+
+Usage: preprocess_monai.py DATASET OUT PROCESSES.
+"""
 
 import json
 import multiprocessing
@@ -22,7 +25,7 @@ WAY = Compose(
         LoadImaged(KEYS),
         EnsureChannelFirstd(KEYS),
         Orientationd(KEYS, axcodes="LPS", labels=None),
-        # in the plane 1.5 mm; the spacing of the slices stays
+        # 1.5 mm in-plane; the slice spacing is kept
         Spacingd(KEYS, pixdim=(1.5, 1.5, -1), mode=("bilinear", "nearest")),
         ScaleIntensityRanged("image", a_min=-200, a_max=250, b_min=0, b_max=1, clip=True),
     ]

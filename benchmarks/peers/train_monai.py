@@ -1,13 +1,14 @@
-"""MONAI's 2D U-Net, trained for some minutes, for benchmarks/accuracy.py.
+"""Train MONAI's 2D U-Net for some minutes, for benchmarks/accuracy.py.
 
-CASES_DIR OUT --minutes M --tests CASE...: learns from all other cases of CASES_DIR, writes
-OUT/CASE.nii.gz on each case's own grid, and OUT/seconds.json.
+Usage: train_monai.py CASES_DIR OUT --minutes M --tests CASE... trains on all other cases of
+CASES_DIR, and writes OUT/CASE.nii.gz on the grid of each case, and OUT/seconds.json.
 
-The usual way of MONAI's tutorials, with its own defaults where there are any: slices of 1.5 mm in
-the plane, 256 x 256, in LPS order, the window -200 to 250 HU, a residual U-Net of 16 to 256
-channels and strides of 2, Dice and cross-entropy, Adam at 1e-3 with a cosine decay, batches of 8, a
-third of which hold liver and another third tumour where there is any; affine, noise, intensity and
-contrast augmentation. All cases are cached in memory before, within the minutes.
+The pipeline follows MONAI's tutorials and uses MONAI's defaults where they exist: slices of
+256 x 256 pixels of 1.5 mm in LPS order, the window -200 to 250 HU, a residual U-Net with 16 to 256
+channels and strides of 2, Dice and cross-entropy, Adam at 1e-3 with a cosine decay, and batches of
+8. A third of each batch contains liver and another third tumour, if there is any. The augmentation
+consists of affine transforms, noise, intensity and contrast. All cases are first cached in memory,
+which is included in the minutes.
 """
 
 import argparse
@@ -76,7 +77,7 @@ def main() -> None:
 
 
 def read_slices(cases: Path, names: list[str]) -> list[dict]:
-    """Every axial slice, (1, 256, 256) each."""
+    """Return all axial slices, (1, 256, 256) each."""
     way = Compose([*reading(BOTH), ResizeWithPadOrCropd(BOTH, (SIDE, SIDE, -1))])
     slices = []
     for name in names:

@@ -1,8 +1,9 @@
-"""Steps of PyTorch's U-Net, for benchmarks/train.py: --side S --batch B --precision P.
+"""Measure training steps of a U-Net in PyTorch, for benchmarks/train.py.
 
-On a processor eager, channels_last; on a GPU torch.compile, channels_last. bfloat16 by autocast.
-The network, loss and optimizer are those of the package: 16 to 256 filters, batch normalisation,
-batch Dice and cross-entropy of two regions, AdamW, the gradient's norm clipped.
+Usage: train_torch.py --side S --batch B --precision P. On a CPU, steps are eager and channels_last;
+on a GPU, they use torch.compile and channels_last. bfloat16 uses autocast. Network, loss and
+optimizer are those of liverseg_tf: 16 to 256 filters, batch normalisation, batch Dice and
+cross-entropy of two regions, AdamW, and a clipped gradient norm.
 """
 
 import argparse

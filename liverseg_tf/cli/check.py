@@ -1,11 +1,11 @@
-"""`liverseg check`: every case read and judged."""
+"""`liverseg check`: problems and statistics of a data set."""
 
 import json as json_module
 from pathlib import Path
 
 import click
 
-from liverseg_tf.cli.shared.command import command, end_with
+from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.data_options import (
     dataset_options,
     find_corrected_cases,
@@ -14,6 +14,7 @@ from liverseg_tf.cli.shared.data_options import (
 )
 from liverseg_tf.cli.shared.options import FOLDER, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.plural import count
 
 
 @command("check")
@@ -25,50 +26,57 @@ from liverseg_tf.cli.shared.progress import progress
     "--json",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE|-",
-    help="Write everything that was found as JSON; - is standard output, with nothing else on it.",
+    help="Also write the results as JSON. With -, they are the only output on standard output.",
 )
-@workers_options("Processes.")
+@workers_options("Number of processes.")
 @click.pass_context
 def check(ctx, dataset, regions, json, **options) -> None:
-    """Read every case of DATASET once and say what is wrong with it, a line for each finding.
+    """Check every case of a data set and report problems.
 
-    Then come the figures of the data set, and what `liverseg preprocess` with the same options
-    will take. Regions are the labels of dataset.json where it has some and --region is not
-    given. Exit code 1 where there are errors.
+    Every case of DATASET is read once, and each problem is printed as one line. A table of
+    statistics follows, and what `liverseg preprocess` with the same options takes in disk space,
+    memory and time.
+
+    Without --region, the regions are the labels of dataset.json, if there are any. The exit code
+    is 1 if there are errors.
     """
-    from liverseg_tf.dataset.check.checks import check_cases
-    from liverseg_tf.dataset.check.remarks import ERROR, WARNING, lines_of
-    from liverseg_tf.dataset.check.summary import summarise
+    from liverseg_tf.dataset.check.check_cases import check_cases
+    from liverseg_tf.dataset.check.issues import ERROR, WARNING, format_issues
+    from liverseg_tf.dataset.check.summary import summarise_check
 
     spec, cases = tile_spec(options), find_corrected_cases(dataset, options)
-    given = ctx.get_parameter_source("regions") != click.core.ParameterSource.DEFAULT
-    expected, about = _expectation(dataset, regions if given else None, spec)
+    by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
+    settings, issues = _check_settings(dataset, None if by_default else regions, spec)
     with progress("check", len(cases)) as show:
-        ended = iter(range(1, len(cases) + 1))
+        finished = iter(range(1, len(cases) + 1))
         checked = check_cases(
-            cases, expected, options["workers"], lambda name: show(next(ended), name)
+            cases, settings, options["workers"], lambda name: show(next(finished), name)
         )
-    checked.remarks[:0] = about
-    figures = summarise(checked, expected)
-    takes = _estimate(cases, checked, spec)
-    aside = json is not None and str(json) == "-"
-    for line in lines_of(checked.remarks):
-        click.echo(line, err=aside)
-    _print_table(figures, aside)
-    if takes is not None:
-        click.echo(_what_it_takes(takes, options), err=aside)
+    checked.issues[:0] = issues
+    summary = summarise_check(checked, settings)
+    estimate = _estimate(cases, checked, spec)
+    to_stderr = json is not None and str(json) == "-"
+    for line in format_issues(checked.issues):
+        click.echo(line, err=to_stderr)
+    _print_table(summary, to_stderr)
+    if estimate is not None:
+        click.echo(_format_estimate(estimate, options), err=to_stderr)
     if json is not None:
-        _write(json, checked, figures, takes)
+        _write_results(json, checked, summary, estimate)
     errors, warnings = checked.count(ERROR), checked.count(WARNING)
-    click.echo(f"{len(cases)} cases: {errors} errors, {warnings} warnings", err=aside)
-    end_with(errors)
+    click.echo(
+        f"{count(len(cases), 'case')}: {count(errors, 'error')}, {count(warnings, 'warning')}",
+        err=to_stderr,
+    )
+    exit_if_failed(errors)
 
 
-def _expectation(dataset, regions, spec):
-    from liverseg_tf.dataset.check.rules import expect
-    from liverseg_tf.dataset.description import describe
+def _check_settings(dataset, regions, spec):
+    from liverseg_tf.dataset.check.rules import choose_check_settings
+    from liverseg_tf.dataset.description import read_description
 
-    return expect(describe(dataset), regions, spec.percentiles is not None, spec.channel)
+    uses_percentiles = spec.percentiles is not None
+    return choose_check_settings(read_description(dataset), regions, uses_percentiles, spec.channel)
 
 
 def _estimate(cases, checked, spec):
@@ -77,38 +85,39 @@ def _estimate(cases, checked, spec):
     return estimate_store(cases, checked, spec)
 
 
-def _print_table(figures, aside: bool) -> None:
+def _print_table(summary, to_stderr: bool) -> None:
     from rich.console import Console
 
     from liverseg_tf.dataset.check.summary import summary_table
 
-    if figures:
-        Console(stderr=aside).print(summary_table(figures))
+    if summary:
+        Console(stderr=to_stderr).print(summary_table(summary))
 
 
-def _what_it_takes(takes, options) -> str:
-    workers = 1 if options["workers"] is None else options["workers"].count
-    whole = options["storage"] == "hdf5" and not options["compress"]
+def _format_estimate(estimate, options) -> str:
+    processes = 1 if options["workers"] is None else options["workers"].count
+    compressed = options["storage"] != "hdf5"
     return (
-        f"preprocess takes {'' if whole else 'at most '}{_size(takes.store_bytes)} on the disk, "
-        f"{_size(takes.process_bytes)} of memory for each\nprocess, "
-        f"about {takes.seconds_with(workers):.0f} s with {workers} of them."
+        f"preprocess takes {'at most ' if compressed else ''}{_format_bytes(estimate.store_bytes)} "
+        f"of disk space, {_format_bytes(estimate.process_bytes)} of memory per process,\n"
+        f"and about {estimate.seconds_with(processes):.0f} s with "
+        f"{count(processes, 'process', 'processes')}"
     )
 
 
-def _size(count: float) -> str:
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{max(0.1, count / 1e6):.3g} MB"
+def _format_bytes(size: float) -> str:
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{max(0.1, size / 1e6):.3g} MB"
 
 
-def _write(path: Path, checked, figures, takes) -> None:
+def _write_results(path: Path, checked, summary, estimate) -> None:
     from dataclasses import asdict
 
     from liverseg_tf.atomic import write_json
     from liverseg_tf.dataset.check.summary import check_to_json
 
-    found = check_to_json(checked, figures)
-    found["estimate"] = None if takes is None else asdict(takes)
+    results = check_to_json(checked, summary)
+    results["estimate"] = None if estimate is None else asdict(estimate)
     if str(path) == "-":
-        click.echo(json_module.dumps(found, indent=2))
+        click.echo(json_module.dumps(results, indent=2))
     else:
-        write_json(path, found)
+        write_json(path, results)

@@ -1,4 +1,4 @@
-"""`liverseg completion`: what the shell needs to complete commands and options."""
+"""`liverseg completion`: the script that completes commands and options in a shell."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -9,9 +9,9 @@ from liverseg_tf.cli.shared.command import command
 @command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print the script that enables completion in a shell.
 
-    For bash, put this line into ~/.bashrc:
+    For bash, add this line to ~/.bashrc:
 
         eval "$(liverseg completion bash)"
     """

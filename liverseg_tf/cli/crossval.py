@@ -1,4 +1,4 @@
-"""`liverseg crossval`: a run for each fold, and one table of what they have not seen."""
+"""`liverseg crossval`: cross-validation, with one run per fold and one table of their scores."""
 
 import math
 import time
@@ -7,29 +7,30 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
-from liverseg_tf.cli.shared.train_options import settings_and_execution, train_options
+from liverseg_tf.cli.shared.train_options import split_settings, train_options
 from liverseg_tf.cli.train import execution_options, train_one
 
 
 @command("crossval")
 @click.argument("store", type=options.FOLDER)
 @click.argument("out", type=options.FOLDER)
-@click.option("--folds", type=click.IntRange(2), default=5, help="Parts of the patients.")
+@click.option("--folds", type=click.IntRange(2), metavar="N", default=5, help="Number of folds.")
 @train_options
-def crossval(store, out, folds, **given) -> None:
-    """Train a run OUT/fold_K for each of several folds, and score what each has not seen.
+def crossval(store, out, folds, **values) -> None:
+    """Train and validate one model per fold (cross-validation).
 
-    Training and validation patients are dealt into folds; each run validates on its own. Then
-    thresholds and post-processing are chosen on all of these cases at once, and kept in every run.
-    `predict --model OUT` averages the runs.
+    The training and validation patients of STORE are divided into folds. For each fold K, a run
+    OUT/fold_K is trained on the other folds and validated on this one. Thresholds and
+    post-processing are then chosen on the validation cases of all folds together and stored in
+    every run. `liverseg predict --model OUT` averages the runs.
 
-    Runs that are there are kept, such as those that an array of jobs made with
-    `liverseg train STORE OUT/fold_K --fold K/N`; what was interrupted goes on. --minutes are those
-    of each run.
+    Finished runs are kept, for example those of array jobs that ran
+    `liverseg train STORE OUT/fold_K --fold K/N --no-tune`. Interrupted runs are resumed.
+    --minutes is the training time of each run.
     """
     from liverseg_tf.tiles.store import TileStore
 
-    settings, ways = settings_and_execution(given)
+    settings, hardware = split_settings(values)
     tiles = TileStore.open(store)
     stores = [tiles.in_fold(f"{fold}/{folds}") for fold in range(1, folds + 1)]
     runs = [out / f"fold_{fold}" for fold in range(1, folds + 1)]
@@ -40,17 +41,18 @@ def crossval(store, out, folds, **given) -> None:
     from liverseg_tf.predict.tuning.cross_validation import cross_validate
     from liverseg_tf.train.session.resume import is_finished
 
-    for fold, (run, of_fold) in enumerate(zip(runs, stores, strict=True), 1):
-        if is_finished(run, of_fold, settings):
+    for fold, (run, fold_tiles) in enumerate(zip(runs, stores, strict=True), 1):
+        if is_finished(run, fold_tiles, settings):
             click.echo(f"fold {fold} of {folds}: kept")
             continue
         click.echo(f"fold {fold} of {folds}:")
-        train_one(of_fold, run, settings, execution_options(ways, time.monotonic()), tune=False)
-    _print(cross_validate(out, tiles, runs))
+        execution = execution_options(hardware, time.monotonic())
+        train_one(fold_tiles, run, settings, execution, tune=False)
+    _print_table(cross_validate(out, tiles, runs))
     click.echo(f"{out / 'crossval.csv'}; predict with --model {out}")
 
 
-def _print(found) -> None:
+def _print_table(result) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -59,13 +61,13 @@ def _print(found) -> None:
     table.add_column("region")
     for name in ("cases", "Dice", "tuned"):
         table.add_column(name, justify="right")
-    for row in found.means():
+    for row in result.means():
         fold = "all" if row["fold"] is None else str(row["fold"])
-        dice = [_told(row[name]) for name in ("dice", "dice_tuned")]
+        dice = [_format_dice(row[name]) for name in ("dice", "dice_tuned")]
         table.add_row(fold, row["region"], str(row["cases"]), *dice)
     Console().print(table)
-    click.echo(f"Post-processing: {found.tuned.chosen}")
+    click.echo(f"Post-processing: {result.tuning.postprocessing}")
 
 
-def _told(dice: float) -> str:
+def _format_dice(dice: float) -> str:
     return "-" if math.isnan(dice) else f"{dice:.3f}"

@@ -1,8 +1,9 @@
-"""`liverseg download`: public data sets."""
+"""`liverseg download`: download of public data sets."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,68 +16,72 @@ from liverseg_tf.cli.shared.progress import progress
 @command("download")
 @click.argument("name", required=False)
 @click.argument("out", type=FOLDER, default=Path("data_cache/raw"))
-@click.option("--list", "listed", is_flag=True, help="Show what there is, and end.")
-@click.option("--url", help="Of a mirror; the archive is checked all the same.")
-@click.option("--keep-archive", is_flag=True, help="Keep the archive beside the data set.")
+@click.option("--list", "listed", is_flag=True, help="List the available data sets and exit.")
+@click.option("--url", help="Address of a mirror. The checksum of the archive is still verified.")
+@click.option("--keep-archive", is_flag=True, help="Keep the archive next to the data set.")
 @click.option(
     "--retries",
     type=click.IntRange(0),
+    metavar="N",
     default=8,
-    help="Attempts in a row that may bring nothing new.",
+    help="Number of consecutive attempts without progress before the download fails.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
     default=60.0,
-    help="Seconds of silence after which a connection counts as cut.",
+    help="Time without data after which a connection is considered lost, in seconds.",
 )
 def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
-    """Get the data set NAME into a folder of its own in OUT (data_cache/raw).
+    """Download a public data set.
 
-    A task of the Medical Segmentation Decathlon (Task03_Liver, or just liver), or lits-part1 and
-    lits-part2 from Kaggle with your own token. An interrupted download is resumed by the same
-    command. The data belong to their authors: mind the licence that is shown.
+    NAME is a task of the Medical Segmentation Decathlon (Task03_Liver, or liver for short), or
+    lits-part1 or lits-part2, which Kaggle provides and which need your own Kaggle token. The data
+    set is extracted to its own folder in OUT (default: data_cache/raw).
+
+    To resume an interrupted download, repeat the same command. Please respect the licence of the
+    data, which is printed first.
     """
     from liverseg_tf.dataset.download.download_source import DownloadProgress
     from liverseg_tf.dataset.download.download_source import download as run
-    from liverseg_tf.dataset.download.http_download import RetryPolicy
-    from liverseg_tf.dataset.download.sources import SOURCES, find_source, mirror
+    from liverseg_tf.dataset.download.http_download import DOWNLOAD_RETRIES
+    from liverseg_tf.dataset.download.sources import SOURCES, find_source, from_mirror
 
     if listed:
         for source in SOURCES.values():
-            size = f"about {source.gigabytes:g} GB" if source.gigabytes else "size: ask the server"
+            size = f"about {source.gigabytes:g} GB" if source.gigabytes else "unknown size"
             click.echo(f"{source.name:<20}  {size:<20}  {source.licence}")
         return
     if name is None:
-        raise click.UsageError(
-            "Expected the NAME of a data set (--list shows them). Received none."
-        )
+        raise click.UsageError("Missing the NAME of a data set. --list shows the available ones.")
     source = find_source(name)
     if url is not None:
-        source = mirror(source, url)
+        source = from_mirror(source, url)
     click.echo(f"{source.name}: licence {source.licence}")
     click.echo(f"Please cite: {source.citation}")
     try:
-        with _stages() as show:
+        with _stage_progress() as show:
             target = run(
                 source,
                 out,
-                RetryPolicy(retries=retries, silence_s=timeout),
+                replace(DOWNLOAD_RETRIES, max_retries=retries),
+                timeout,
                 keep_archive,
                 DownloadProgress(show, lambda note: click.echo(f"Note: {note}", err=True)),
             )
     except KeyboardInterrupt:
-        click.echo("Interrupted: the same command resumes.", err=True)
+        click.echo("Interrupted. Repeat the command to resume.", err=True)
         raise
-    where = out / source.folder
-    click.echo(f"data set: {where}" if target else f"{where} is there already: nothing was done")
+    folder = out / source.folder
+    click.echo(f"data set: {folder}" if target else f"{folder} already exists: nothing to do")
     if source.note:
         click.echo(source.note)
 
 
 @contextmanager
-def _stages() -> Iterator[Callable[[str, int, int], None]]:
-    """One progress bar after another, each for a stage's bytes."""
+def _stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one progress bar per stage, counted in bytes."""
     with ExitStack() as bars:
         current, shown, draw = None, 0.0, None
 
@@ -86,7 +91,7 @@ def _stages() -> Iterator[Callable[[str, int, int], None]]:
                 bars.close()
                 draw = bars.enter_context(progress(stage, max(total, 1)))
                 current, shown = (stage, total), 0.0
-            if done == total or time.monotonic() - shown > 0.2:  # a server may send many small bits
+            if done == total or time.monotonic() - shown > 0.2:  # limits the updates
                 shown = time.monotonic()
                 draw(done, f"{done / 1e9:.2f} of {total / 1e9:.2f} GB")
 

@@ -2,71 +2,85 @@
 
 import click
 
+from liverseg_tf.choices import PROTOCOLS
 from liverseg_tf.cli.shared import options
-from liverseg_tf.cli.shared.command import command, complain, end_with
+from liverseg_tf.cli.shared.command import command, exit_if_failed, print_error
 from liverseg_tf.cli.shared.progress import progress
-
-PROTOCOLS = ("default", "lits", "msd", "nnunet")
+from liverseg_tf.plural import count
 
 
 @command("evaluate")
 @click.argument("truth", type=options.ANY_PATH)
 @click.argument("prediction", type=options.ANY_PATH, metavar="PRED")
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for tables and pictures.")
+@click.option(
+    "-o", "--out", type=options.FOLDER, required=True, help="Folder for the tables and the report."
+)
 @click.option(
     "--protocol",
     type=click.Choice(PROTOCOLS),
     default="default",
-    help="Whose definitions: lits (liver and lesions as the LiTS challenge), msd (Dice and surface "
-    "Dice of each label as the Medical Segmentation Decathlon), nnunet (its summary.json).",
+    help="Definitions of the scores. lits: liver and lesions, as in the LiTS challenge; msd: Dice "
+    "and surface Dice of each label, as in the Medical Segmentation Decathlon; nnunet: overlap of "
+    "each label, as in nnU-Net's summary.json.",
 )
 @click.option(
     "--compat",
     is_flag=True,
-    help="With --protocol lits: count as the challenge's public scorer does, with its known "
-    "defects and 9001 for what is undefined.",
+    help="With --protocol lits, reproduce the challenge's public scorer, including its known "
+    "defects and 9001 for undefined scores.",
 )
 @options.region
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
-    show_default="2; msd: 7",
+    metavar="MM",
+    show_default="2; 7 with msd",
     help="Tolerance of the surface Dice (NSD) in mm.",
 )
 @click.option(
     "--distances/--no-distances",
     default=True,
-    help="Surface distances in mm and surface Dice, besides overlap and volumes.",
+    help="Also compute surface distances in mm and the surface Dice.",
 )
 @click.option(
     "--versus",
     type=options.ANY_PATH,
     metavar="PRED2",
-    help="A second set of predictions: differences case by case with a Wilcoxon test; its own "
-    "tables go to OUT/versus.",
+    help="Second set of predictions to compare with, case by case and with a Wilcoxon signed-rank "
+    "test. Its own tables are written to OUT/versus.",
 )
 @click.option(
     "--predicted-only",
     is_flag=True,
-    help="A case of TRUTH without a prediction is left out; otherwise it is a failure.",
+    help="Leave out cases without a prediction instead of counting them as failures.",
 )
-@options.workers_options("Processes; each holds one case, about 0.5 GB for 512x512x200 voxels.")
+@options.workers_options(
+    "Number of processes. Each holds one case: about 0.5 GB for 512 x 512 x 200 voxels."
+)
 @click.option(
     "--report/--no-report",
     default=True,
-    help="Tables and plots as one page, OUT/report.html; where TRUTH is a data set with images, "
-    "also pictures of the worst cases.",
+    help="Write tables and plots to OUT/report.html. If TRUTH is a data set with images, the page "
+    "also shows the cases with the lowest Dice.",
 )
 @click.option(
-    "--pictures", type=click.IntRange(0), default=20, help="Cases pictured in the report."
+    "--pictures",
+    type=click.IntRange(0),
+    metavar="N",
+    default=20,
+    help="Number of cases that the report shows.",
 )
 @click.option(
     "--viewers",
     is_flag=True,
-    help="An interactive page for each case with an image, OUT/viewer/CASE.html, linked from the "
-    "report; 10 to 40 MB each for a whole CT.",
+    help="Write an interactive viewer page for each case with an image, OUT/viewer/CASE.html, and "
+    "link it from the report. A page of a whole CT has 10 to 40 MB.",
 )
-@click.option("--mr", is_flag=True, help="The images have no HU: take their own range of grey.")
+@click.option(
+    "--mr",
+    is_flag=True,
+    help="Show the images with their own intensity range, because they are not in HU.",
+)
 @options.channel
 @click.pass_context
 def evaluate(
@@ -88,14 +102,16 @@ def evaluate(
     mr,
     channel,
 ) -> None:
-    """Score the masks in PRED against TRUTH (a mask, a folder of masks, or a data set).
+    """Compare predicted masks with the ground truth.
 
-    Masks are paired by case name. Dice, Jaccard, volumes (ml) and surface distances (mm) go to
-    OUT/scores.csv and OUT/scores.json, with their definitions, means and 95 % intervals.
+    TRUTH is a mask, a folder of masks or a data set; PRED is a mask or a folder of masks. Masks
+    are paired by case name. Dice, Jaccard, volumes (ml) and surface distances (mm) are written
+    to OUT/scores.csv and OUT/scores.json, with definitions, means and 95 % confidence intervals.
 
-    A case without a usable prediction is a failure (exit code 1); with lits and msd it also
-    counts as an empty prediction, Dice 0. Without --region, lits and the default compare the
-    liver with its tumours and the tumours, msd and nnunet each label alone.
+    A case without a usable prediction is a failure (exit code 1). The protocols lits and msd
+    also count it as an empty prediction with a Dice of 0. Without --region, the protocols
+    default and lits score the liver including its tumours, and the tumours; msd and nnunet score
+    each label separately.
     """
     from rich.console import Console
 
@@ -104,8 +120,8 @@ def evaluate(
     from liverseg_tf.evaluate.report.comparison import versus_table, write_versus
     from liverseg_tf.evaluate.report.tables import score_table
 
-    unset = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
-    scoring = Scoring(protocol, None if unset else regions, tolerance, distances, compat)
+    by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
+    scoring = Scoring(protocol, None if by_default else regions, tolerance, distances, compat)
     evaluation = _evaluate(truth, prediction, out, scoring, predicted_only, workers)
     failures = [failure.message for failure in evaluation.failures]
     notes, comparisons = list(evaluation.notes), None
@@ -115,10 +131,10 @@ def evaluate(
         notes += [f"{versus}: {note}" for note in second.notes]
         comparisons = write_versus(out, evaluation, second)
     if report:
-        drawn = _report(evaluation, out, (pictures, viewers), mr, channel)
-        failures += [failure.message for failure in drawn]
+        not_drawn = _write_report(evaluation, out, pictures, viewers, mr, channel)
+        failures += [failure.message for failure in not_drawn]
     for failure in failures:
-        complain(failure)
+        print_error(failure)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     console = Console()
@@ -127,9 +143,9 @@ def evaluate(
         console.print(lits_table(evaluation))
     if comparisons is not None:
         console.print(versus_table(comparisons))
-    for path in _written(out):
+    for path in _existing_files(out):
         click.echo(f"written: {path}")
-    end_with(len(failures))
+    exit_if_failed(len(failures))
 
 
 def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
@@ -138,24 +154,27 @@ def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
 
     pairs = find_pairs(truth, prediction)
     if predicted_only:
-        left = [pair for pair in pairs if pair.prediction is not None]
-        click.echo(f"Note: {len(pairs) - len(left)} cases have no prediction.", err=True)
-        pairs = left
+        predicted = [pair for pair in pairs if pair.prediction is not None]
+        left_out = count(len(pairs) - len(predicted), "case")
+        click.echo(f"Note: {left_out} without a prediction left out.", err=True)
+        pairs = predicted
     with progress("evaluate", 1) as show:
         return evaluate_pairs(
-            pairs, out, scoring, lambda case, done, all_: show(done / all_, case), workers
+            pairs, out, scoring, lambda case, done, total: show(done / total, case), workers
         )
 
 
-def _written(out):
+def _existing_files(out):
     names = ("scores.csv", "scores.json", "lits.csv", "summary.json", "versus.csv", "versus.json")
     return [out / name for name in (*names, "report.html") if (out / name).is_file()]
 
 
-def _report(evaluation, out, drawn: tuple[int, bool], mr: bool, channel: int | None):
+def _write_report(evaluation, out, pictures, viewers, mr, channel):
     from liverseg_tf.evaluate.report.overlay import ABDOMEN
     from liverseg_tf.evaluate.report.write_report import ReportSpec, write_report
 
-    spec = ReportSpec(None if mr else ABDOMEN, *drawn, channel=channel)
+    spec = ReportSpec(None if mr else ABDOMEN, pictures, viewers, channel=channel)
     with progress("report", 1) as show:
-        return write_report(evaluation, out, spec, lambda case, done, all_: show(done / all_, case))
+        return write_report(
+            evaluation, out, spec, lambda case, done, total: show(done / total, case)
+        )

@@ -1,9 +1,10 @@
-"""`liverseg export`: a run for a model server."""
+"""`liverseg export`: a run as files for model servers and other runtimes."""
 
 from pathlib import Path
 
 import click
 
+from liverseg_tf.choices import LITERT_TYPES, WEIGHT_TYPES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 
@@ -11,35 +12,44 @@ from liverseg_tf.cli.shared.command import command
 @command("export")
 @click.argument("run", type=options.FOLDER)
 @click.argument("out", type=options.FOLDER)
-@click.option("--name", help="Of the model, part of its address.", show_default="RUN's name")
 @click.option(
-    "--version", type=click.IntRange(1), show_default="the next", help="A number that is free."
+    "--name",
+    show_default="name of the RUN folder",
+    help="Name of the model. It becomes part of the model's address.",
+)
+@click.option(
+    "--version",
+    type=click.IntRange(1),
+    metavar="N",
+    show_default="next free number",
+    help="Version number of the model. It must not exist yet.",
 )
 @click.option(
     "--quantize",
-    type=click.Choice(["none", "float16", "int8"]),
+    type=click.Choice(WEIGHT_TYPES),
     default="none",
-    help="Store the SavedModel's kernels in half or a quarter of the bytes; it computes in "
-    "float32 all the same.",
+    help="Data type in which the SavedModel stores its kernels: float16 needs half of the space, "
+    "int8 a quarter. It still computes in float32.",
 )
 @click.option(
     "--litert",
-    type=click.Choice(["float16", "int8"]),
+    type=click.Choice(LITERT_TYPES),
     multiple=True,
-    help="Write a LiteRT file too (.tflite); may be repeated.",
+    help="Also write a LiteRT file (.tflite) with this data type. Repeatable.",
 )
 @click.option(
     "--calibrate",
     type=options.FOLDER,
     metavar="STORE",
-    help="Store whose training tiles tell --litert int8 its ranges.",
+    help="Store whose training tiles calibrate the value ranges of --litert int8.",
 )
-@click.option("--onnx", is_flag=True, help="Write an ONNX file too (needs the extra onnx).")
+@click.option("--onnx", is_flag=True, help="Also write an ONNX file (needs the extra 'onnx').")
 def export(run, out, name, version, quantize, litert, calibrate, onnx) -> None:
-    """Write RUN as OUT/NAME/VERSION for TensorFlow Serving, and what configures the server.
+    """Export a run for TensorFlow Serving, LiteRT or ONNX.
 
-    The model answers to tiles, to slices in HU of any size and spacing (window and resampling
-    are in its graph) and to PNG files.
+    RUN is written to OUT/NAME/VERSION as a SavedModel, together with the configuration of the
+    server. The model accepts tiles, slices in HU of any size and spacing (windowing and
+    resampling are part of its graph), and PNG files.
     """
     from liverseg_tf.model.run_record import RunRecord
 
@@ -56,4 +66,4 @@ def export(run, out, name, version, quantize, litert, calibrate, onnx) -> None:
     click.echo(f"Written: {exported.folder}")
     for file in exported.files:
         click.echo(f"Written: {file}, {file.stat().st_size / 1e6:.1f} MB")
-    click.echo(f"Serve it:\n{exported.docker}")
+    click.echo(f"To serve the model, run:\n{exported.docker}")

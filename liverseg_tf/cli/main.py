@@ -1,19 +1,15 @@
-"""The `liverseg` command; each subcommand is imported when it is asked for."""
+"""The `liverseg` command. Each subcommand is imported only when it is used."""
 
+import difflib
 from importlib import import_module
 from pathlib import Path
 
 import click
 
 import liverseg_tf
+from liverseg_tf.choices import ORGAN_PRESETS, TRAINING_PRESETS
 from liverseg_tf.cli.shared.command import CONTEXT
-from liverseg_tf.cli.shared.config import (
-    ORGANS,
-    RECIPES,
-    load_defaults,
-    load_preset,
-    merge_defaults,
-)
+from liverseg_tf.cli.shared.config import load_defaults, load_preset, merge_defaults
 
 # the order in which data flows
 COMMANDS = (
@@ -34,7 +30,7 @@ COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """Finds a command NAME in the module `liverseg_tf.cli.NAME`, under the same name."""
+    """A group that imports the command NAME from the module `liverseg_tf.cli.NAME`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,19 +40,27 @@ class LazyGroup(click.Group):
             return None
         return getattr(import_module(f"liverseg_tf.cli.{cmd_name}"), cmd_name)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            nearest = difflib.get_close_matches(name, COMMANDS, 1)
+            suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
+            ctx.fail(f"No such command '{name}'.{suggestion}")
+        return super().resolve_command(ctx, args)
+
 
 def _load_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     if value is not None:
-        given = load_defaults(value, ctx.command, ctx)
-        ctx.default_map = merge_defaults(ctx.default_map or {}, given)
+        defaults = load_defaults(value, ctx.command, ctx)
+        ctx.default_map = merge_defaults(ctx.default_map or {}, defaults)
 
 
 def _load_presets(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
-    given: dict = {}
+    defaults: dict = {}
     for name in value:
-        given = merge_defaults(given, load_preset(name, ctx.command, ctx))
-    # whatever --config says wins, in either order
-    ctx.default_map = merge_defaults(given, ctx.default_map or {})
+        defaults = merge_defaults(defaults, load_preset(name, ctx.command, ctx))
+    # --config overrides presets, whichever of them comes first on the command line
+    ctx.default_map = merge_defaults(defaults, ctx.default_map or {})
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT)
@@ -67,25 +71,26 @@ def _load_presets(ctx: click.Context, param: click.Parameter, value: tuple[str, 
     callback=_load_config,
     expose_value=False,
     is_eager=True,
-    help="TOML file with defaults: sections are commands, keys their options.",
+    help="TOML file with default values: one section per command, one key per option.",
 )
 @click.option(
     "--preset",
-    type=click.Choice([*ORGANS, *RECIPES]),
+    type=click.Choice([*ORGAN_PRESETS, *TRAINING_PRESETS]),
     multiple=True,
     callback=_load_presets,
     expose_value=False,
     is_eager=True,
-    help="Defaults for an organ of the Decathlon, or a recipe of training (tiny, fast, accurate). "
-    "May be repeated: the later one wins, --config and the command line before both.",
+    help="Default values for an organ (liver, spleen, pancreas, prostate) or for training (tiny, "
+    "fast, accurate). Repeatable; later presets override earlier ones. --config and options "
+    "override presets.",
 )
 def liverseg() -> None:
-    """Segment the liver and its tumours (or other organs) in CT or MR volumes, slice by slice.
+    """Segment organs and tumours in CT or MR volumes with a 2D U-Net.
 
-    Start with `liverseg demo`, which makes synthetic CTs and runs every stage on them. With
-    data of your own: preprocess, train, predict, evaluate.
+    Start with `liverseg demo`, which creates synthetic CTs and runs every stage on them. For
+    your own data, use check, preprocess, train, predict and evaluate, in this order.
+
+    \b
+    --config and --preset belong before the command:
+        liverseg --preset fast train STORE RUN
     """
-
-
-if __name__ == "__main__":
-    liverseg(prog_name="liverseg")

@@ -1,37 +1,58 @@
 """`liverseg phantom`: synthetic CTs with masks."""
 
-from pathlib import Path
-
 import click
 
+from liverseg_tf import plural
+from liverseg_tf.choices import MODALITIES
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.options import FOLDER
 from liverseg_tf.cli.shared.progress import progress
 
 
 @command("phantom")
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--count", type=click.IntRange(1), default=10, help="Number of cases.")
-@click.option("--seed", type=int, default=0, help="Of the first case; the next ones follow it.")
-@click.option("--tumours", type=click.IntRange(0, 32), help="In each liver.  [default: 0 to 5]")
+@click.argument("out", type=FOLDER)
+@click.option("--count", type=click.IntRange(1), metavar="N", default=10, help="Number of cases.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    default=0,
+    help="Random seed of the first case. Each further case uses the next number.",
+)
+@click.option(
+    "--tumours",
+    type=click.IntRange(0, 32),
+    metavar="N",
+    show_default="random, 0 to 5",
+    help="Number of tumours in each liver.",
+)
 @click.option(
     "--shape",
     type=(click.IntRange(2), click.IntRange(2), click.IntRange(2)),
     metavar="Z ROWS COLS",
-    help="Voxels.  [default: 160 x 160 and as many slices as the liver needs]",
+    show_default="160 x 160 pixels and enough slices for the liver",
+    help="Size of the volumes in voxels.",
 )
 @click.option(
     "--spacing",
     type=(float, float, float),
     metavar="Z ROW COL",
-    help="In mm.  [default: random, slices of 4 to 6 mm, pixels of 2 to 2.6 mm]",
+    show_default="random, slices of 4 to 6 mm, pixels of 2 to 2.6 mm",
+    help="Voxel spacing in mm.",
 )
-@click.option("--organs", is_flag=True, help="Label the spleen (3) and the kidneys (4) as well.")
-@click.option("--modality", type=click.Choice(["ct", "mr"]), default="ct", help="HU or MR units.")
+@click.option("--organs", is_flag=True, help="Also label the spleen (3) and the kidneys (4).")
+@click.option(
+    "--modality",
+    type=click.Choice(MODALITIES),
+    default="ct",
+    help="CT in HU, or MR in arbitrary units.",
+)
 def phantom(out, count, seed, tumours, shape, spacing, organs, modality) -> None:
-    """Write synthetic abdominal CTs with liver and tumour masks to OUT, in the MSD layout.
+    """Write synthetic abdominal CTs with liver and tumour masks.
 
-    They vary in pose, spacing, file orientation and noise, and are made to look schematic:
-    for demonstrations and tests, not for training a model for patients.
+    They are written to the folder OUT in the layout of the Medical Segmentation Decathlon, and
+    vary in pose, spacing, file orientation and noise. They look schematic: use them for
+    demonstrations and tests, not to train a model for patients.
     """
     from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
 
@@ -39,6 +60,6 @@ def phantom(out, count, seed, tumours, shape, spacing, organs, modality) -> None
         shape=shape, spacing_mm=spacing, tumours=tumours, organs=organs, modality=modality
     )
     with progress("phantoms", count) as show:
-        done = iter(range(1, count + 1))
-        write_phantoms(out, count, seed, spec, on_case=lambda name: show(next(done), name))
-    click.echo(f"{count} phantoms in {out}")
+        finished = iter(range(1, count + 1))
+        write_phantoms(out, count, seed, spec, on_case=lambda name: show(next(finished), name))
+    click.echo(f"{plural.count(count, 'phantom')} in {out}")

@@ -1,22 +1,24 @@
-"""`liverseg predict`: stage 3."""
+"""`liverseg predict`: stage 3, prediction."""
 
 import click
 
+from liverseg_tf.choices import FORMATS, SIDES
 from liverseg_tf.cli.shared import options
-from liverseg_tf.cli.shared.command import command, complain, end_with
-from liverseg_tf.cli.shared.models import Models, paths_of
+from liverseg_tf.cli.shared.command import command, exit_if_failed, print_error
+from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.plural import count
 
 
-def _step(flag: str, *values: str, help: str):
-    """A step of post-processing for one region; its parameter has the step's name."""
-    kind = (str, *(float if value in ("P", "ML", "MM") else str for value in values))
+def _postprocessing_option(flag: str, *values: str, help: str):
+    """Return the option of a post-processing step, which takes a region and further values."""
+    types = (str, *(float if value in ("P", "ML", "MM") else str for value in values))
     return click.option(
         flag,
         multiple=True,
-        type=kind if values else str,
+        type=types if values else str,
         metavar=" ".join(("REGION", *values)),
-        help=f"{help} May be repeated.",
+        help=f"{help} Repeatable.",
     )
 
 
@@ -28,176 +30,215 @@ def _step(flag: str, *values: str, help: str):
     multiple=True,
     required=True,
     metavar="MODEL",
-    help="A run, an exported SavedModel, .tflite or .onnx file (of several, the probabilities are "
-    "averaged), or a model on a server: grpc://HOST:PORT/NAME or rest://..., with TLS grpcs:// and "
-    "rests://.",
+    help="Run, cross-validation, exported SavedModel, .tflite file, .onnx file, or address of a "
+    "model on a server: grpc://HOST:PORT/NAME or rest://HOST:PORT/NAME (grpcs:// and rests:// with "
+    "TLS). Repeatable; the probabilities of several models are averaged.",
 )
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the masks.")
+@click.option("-o", "--out", type=options.FOLDER, required=True, help="Folder for the masks.")
 @click.option(
     "--side",
-    type=click.Choice(["train", "val", "test"]),
-    help="Only the cases that were on this side of the split when the model was trained.",
+    type=click.Choice(SIDES),
+    help="Predict only the training, validation or test cases of the model's split.",
 )
-@click.option("--part", metavar="I/N", help="Only the I-th of N parts of the cases.")
-@click.option("--force", is_flag=True, help="Make masks again that are there and up to date.")
+@click.option(
+    "--part",
+    metavar="I/N",
+    help="Predict only part I of N of the cases, as in array jobs of a cluster.",
+)
+@click.option("--force", is_flag=True, help="Write all masks again, even if they are up to date.")
 @click.option(
     "--mirror",
     is_flag=True,
-    help="Average over slices and slices mirrored left to right, for runs that were trained with "
-    "--mirror: twice the work.",
+    help="Average the predictions of each slice and of its left-right mirror image. Takes twice "
+    "the time and needs a run that was trained with --mirror.",
 )
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["nifti", "seg", "rtstruct", "stl", "obj"]),
+    type=click.Choice(FORMATS),
     multiple=True,
     default=["nifti"],
-    help="What is written; may be repeated. seg (DICOM-SEG, with the extra dicom) and rtstruct "
-    "need DICOM input; stl and obj are surfaces.",
+    help="Output format. seg (DICOM-SEG, needs the extra 'dicom') and rtstruct need DICOM input; "
+    "stl and obj are surface meshes. Repeatable.",
 )
 @click.option(
     "--measure",
     is_flag=True,
-    help="Write OUT/NAME.json too: volumes, HU, components, what the field of view cuts; with "
-    "--mirror or several models also how far they agree.",
+    help="Also write OUT/NAME.json with volumes, HU, connected components and whether the field of "
+    "view cuts a region; with --mirror or several models also their agreement.",
 )
+@click.option("--crop/--no-crop", default=True, help="Skip slices and margins outside the body.")
 @click.option(
-    "--crop/--no-crop", default=True, help="Leave out slices and edges that hold no body."
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="N",
+    default=8,
+    help="Number of slices per batch.",
 )
-@click.option("--batch-size", type=click.IntRange(1), default=8, help="Slices at a time.")
 @click.option(
     "--probabilities",
     is_flag=True,
-    help="Write OUT/probabilities/REGION/NAME.nii.gz too (uint8, a slope makes 0 to 1 of it).",
+    help="Also write the probabilities to OUT/probabilities/REGION/NAME.nii.gz (uint8, scaled to "
+    "0..1 by the header).",
 )
 @click.option(
     "--no-postprocessing",
     is_flag=True,
-    help="Leave out what the run's validation chose; the options below still apply.",
+    help="Ignore the thresholds and post-processing that were tuned for the run. The options below "
+    "still apply.",
 )
 @options.workers_options(
-    "Processes, each with its own model; on a machine with several GPUs each takes one.", default=1
+    "Number of processes, each with its own copy of the model. If there are several GPUs, each "
+    "process uses one.",
+    default=1,
 )
 @click.option(
     "--token-file",
     type=options.ANY_PATH,
-    help="Holds the token for a server; the variable LIVERSEG_TOKEN does as well.",
+    metavar="FILE",
+    help="File with the access token of a model server. Alternatively, set the variable "
+    "LIVERSEG_TOKEN.",
 )
-@click.option("--tls-ca", type=options.ANY_PATH, help="Certificates (PEM) that vouch for a server.")
-@_step("--threshold", "P", help="Voxels above this probability are in a region, else above 0.5.")
-@_step("--inside", "OUTER", "MM", help="Keep a region only in or at most MM beside another one.")
-@_step("--smooth-z", help="Keep and fill in what two of three neighbouring slices have.")
-@_step("--min-mean-probability", "P", help="Keep components of at least this mean probability.")
-@_step("--smallest", "ML", help="Keep components of at least so many millilitres.")
-@_step("--largest", help="Keep only the largest connected component of this region.")
-@_step("--fill-2d", help="Fill holes within slices.")
-@_step("--fill-3d", help="Fill holes that are closed to all sides.")
+@click.option(
+    "--tls-ca",
+    type=options.ANY_PATH,
+    metavar="FILE",
+    help="File with the CA certificates (PEM) that verify a model server.",
+)
+@_postprocessing_option(
+    "--threshold",
+    "P",
+    help="Probability above which a voxel belongs to the region; 0.5 if not set.",
+)
+@_postprocessing_option(
+    "--inside",
+    "OUTER",
+    "MM",
+    help="Keep the region only inside the region OUTER or at most MM mm from it.",
+)
+@_postprocessing_option(
+    "--smooth-z",
+    help="Keep or fill a voxel if at least two of three neighbouring slices contain it.",
+)
+@_postprocessing_option(
+    "--min-mean-probability",
+    "P",
+    help="Remove connected components with a mean probability below P.",
+)
+@_postprocessing_option(
+    "--min-volume", "ML", help="Remove connected components smaller than ML millilitres."
+)
+@_postprocessing_option("--largest", help="Keep only the largest connected component.")
+@_postprocessing_option("--fill-2d", help="Fill holes within each slice.")
+@_postprocessing_option("--fill-3d", help="Fill holes that are closed on all sides in 3D.")
 def predict(inputs, models, out, side, part, workers, **settings) -> None:
-    """Segment every INPUT and write OUT/NAME.nii.gz.
+    """Segment images and write their masks.
 
-    An INPUT is an image (NIfTI; MetaImage and NRRD with the extra itk), a folder of images, a DICOM
-    series, a tree of them, a data set, or a table (.csv) with a column image.
+    An INPUT is an image (NIfTI; MetaImage and NRRD need the extra 'itk'), a folder of images, a
+    DICOM series, a folder tree of DICOM series, a data set, or a table (.csv) with a column named
+    image. The mask of each image is written to OUT/NAME.nii.gz, with the shape, affine,
+    orientation codes and units of the image.
 
-    A mask has the shape, affine, orientation codes and units of its image. Masks that are
-    there, made from the same image by the same model and settings, are kept.
+    Masks that exist and were made from the same image by the same model with the same settings
+    are kept.
     """
     from liverseg_tf.predict.batch.find_images import find_images
-    from liverseg_tf.predict.batch.memory import estimate
-    from liverseg_tf.predict.models.ensemble import joint_network
+    from liverseg_tf.predict.batch.memory import estimate_memory
+    from liverseg_tf.predict.models.ensemble import combine_networks
 
-    load = Models(
-        paths_of(models),
+    load = ModelLoader(
+        resolve_models(models),
         settings["mirror"],
         settings["token_file"],
         settings["tls_ca"],
     )
     records = load.records()
-    network = joint_network([record.network for record in records])
-    steps = _steps(settings)
+    network = combine_networks([record.network for record in records])
+    steps = _parse_steps(settings)
     steps.check(network.regions)
-    images = _chosen(find_images(inputs), side, part, records)
-    for line in estimate(images.values(), network, settings["batch_size"]):
-        each = "" if workers is None else " (each process)"
-        click.echo(line + each, err=True)
-    output = _output(out, steps, settings)
+    images = _select_images(find_images(inputs), side, part, records)
+    estimate = estimate_memory(images.values(), network, settings["batch_size"])
+    if estimate is not None:
+        click.echo(f"{estimate}{'' if workers is None else ' (per process)'}.", err=True)
+    job = _create_job(out, steps, settings)
     with progress("predict", len(images)) as show:
-        ended = iter(range(1, len(images) + 1))
-        result = _run(images, load, output, workers, lambda name, _: show(next(ended), name))
-    if result.guessed:
+        finished = iter(range(1, len(images) + 1))
+        result = _predict(images, load, job, workers, lambda name, _: show(next(finished), name))
+    guessed = result.guessed_geometry
+    if guessed:
         click.echo(
-            f"Warning: {len(result.guessed)} images have no geometry in their headers, 1 mm and "
-            f"the orientation are guesses: {', '.join(result.guessed)}.",
+            f"Warning: the headers of {count(len(guessed), 'image')} have no geometry "
+            f"({', '.join(guessed)}); a spacing of 1 mm and the orientation are assumed.",
             err=True,
         )
     for message in result.failures.values():
-        complain(message)
+        print_error(message)
     kept = f"{len(result.kept)} kept, " if result.kept else ""
     click.echo(
-        f"{len(result.written)} masks written, {kept}{len(result.failures)} failed; in {out}"
+        f"{count(len(result.written), 'mask')} written, {kept}{len(result.failures)} failed; "
+        f"in {out}"
     )
-    end_with(len(result.failures))
+    exit_if_failed(len(result.failures))
 
 
-def _steps(settings):
+def _parse_steps(settings):
     from liverseg_tf.model.postprocessing import PostProcessing
 
-    names = (
-        "threshold",
-        "inside",
-        "smooth_z",
-        "min_mean_probability",
-        "largest",
-        "fill_2d",
-        "fill_3d",
-    )
     return PostProcessing(
-        **{name: tuple(settings[name]) for name in names}, smallest_ml=tuple(settings["smallest"])
+        inside=settings["inside"],
+        smooth_z=settings["smooth_z"],
+        min_mean_probability=settings["min_mean_probability"],
+        min_volume_ml=settings["min_volume"],
+        largest=settings["largest"],
+        fill_2d=settings["fill_2d"],
+        fill_3d=settings["fill_3d"],
+        threshold=settings["threshold"],
     )
 
 
-def _output(out, steps, options):
+def _create_job(out, steps, settings):
     from liverseg_tf.model.postprocessing import PostProcessing
-    from liverseg_tf.predict.batch.predict_cases import Output
-    from liverseg_tf.predict.outputs.case_outputs import Outputs
+    from liverseg_tf.predict.batch.prediction_job import PredictionJob
+    from liverseg_tf.predict.outputs.case_outputs import OutputFormats
     from liverseg_tf.predict.segment_volume import Inference
 
-    return Output(
-        out,
-        PostProcessing() if options["no_postprocessing"] else None,
-        steps,
-        options["probabilities"],
-        Inference(options["batch_size"], options["crop"]),
-        options["force"],
-        Outputs(options["formats"], options["measure"]),
+    return PredictionJob(
+        folder=out,
+        postprocessing=PostProcessing() if settings["no_postprocessing"] else None,
+        overrides=steps,
+        probabilities=settings["probabilities"],
+        inference=Inference(settings["batch_size"], settings["crop"]),
+        force=settings["force"],
+        outputs=OutputFormats(settings["formats"], settings["measure"]),
     )
 
 
-def _run(images, load, output, workers, on_case):
+def _predict(images, load, job, workers, on_case):
     from liverseg_tf.predict.batch.parallel import predict_parallel
     from liverseg_tf.predict.batch.predict_cases import predict_cases
 
     if workers is not None:
-        return predict_parallel(images, load, output, workers, on_case)
+        return predict_parallel(images, load, job, workers, on_case)
     predictor = load()
     try:
-        return predict_cases(images, predictor, output, on_case)
+        return predict_cases(images, predictor, job, on_case)
     finally:
         if load.on_server:
-            predictor.close()  # an interrupt ends what is under way
+            predictor.close()  # also cancels open requests after an interrupt
 
 
-def _chosen(images, side, part, records):
+def _select_images(images, side, part, records):
     from liverseg_tf.dataset.dataset_part import DatasetPart
 
     if side is not None:
-        # of several runs' sides, only what is on that side in all of them
+        # with several runs, only the cases that are on this side in all of them
         names = set.intersection(*(set(record.split[side]) for record in records))
         images = {name: path for name, path in images.items() if name in names}
         if not images:
             raise click.UsageError(
-                f"Expected cases of the run's {side} side ({', '.join(sorted(names))}) "
-                "among the inputs. Received none."
+                f"No input is among the {side} cases of the model "
+                f"({', '.join(sorted(names)) or 'it has none'}). Check the inputs or --side."
             )
     if part is not None:
-        images = {name: images[name] for name in DatasetPart.parse(part).of(list(images))}
+        images = {name: images[name] for name in DatasetPart.parse(part).select(list(images))}
     return images

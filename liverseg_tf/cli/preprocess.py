@@ -1,8 +1,8 @@
-"""`liverseg preprocess`: stage 1."""
+"""`liverseg preprocess`: stage 1, preprocessing."""
 
 import click
 
-from liverseg_tf.cli.shared.command import command, complain, end_with
+from liverseg_tf.cli.shared.command import command, exit_if_failed, print_error
 from liverseg_tf.cli.shared.data_options import (
     dataset_options,
     find_corrected_cases,
@@ -11,6 +11,7 @@ from liverseg_tf.cli.shared.data_options import (
 )
 from liverseg_tf.cli.shared.options import FOLDER, workers_options
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.plural import count
 
 
 @command("preprocess")
@@ -19,86 +20,98 @@ from liverseg_tf.cli.shared.progress import progress
 @dataset_options
 @tile_options
 @click.option(
-    "--val", type=float, default=0.15, help="Share of the patients for validation, 0 to 1."
+    "--val",
+    type=float,
+    metavar="FRACTION",
+    default=0.15,
+    help="Fraction of the patients for validation.",
 )
-@click.option("--test", type=float, default=0.15, help="Share of the patients for the test.")
-@click.option("--seed", type=int, default=0, help="Of the split.")
+@click.option(
+    "--test",
+    type=float,
+    metavar="FRACTION",
+    default=0.15,
+    help="Fraction of the patients for testing.",
+)
+@click.option("--seed", type=int, metavar="N", default=0, help="Random seed of the split.")
 @click.option(
     "--patient",
     metavar="REGEX",
-    help="Which part of a case's name is the patient.  [default: the whole name]",
+    show_default="the whole name",
+    help="Regular expression for the part of a case name that identifies the patient.",
 )
 @click.option(
     "--part",
     default="1/1",
     metavar="I/N",
-    help="Cut the I-th of N shares of the cases: one for each array job of a cluster. They may "
-    "write one STORE at the same time.",
+    help="Process only part I of N of the cases, as in array jobs of a cluster. These jobs may "
+    "write to one STORE at the same time.",
 )
-@click.option("--recut", is_flag=True, help="Cut a STORE of other settings anew.")
-@workers_options("Processes.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace the tiles of a STORE that has other settings."
+)
+@workers_options("Number of processes.")
 def preprocess(dataset, store, **options) -> None:
-    """Cut the CTs of DATASET into windowed 2D tiles in STORE.
+    """Cut the volumes of a data set into 2D tiles.
 
-    Cases that are in the store already, from unchanged files, are kept. The store records the
-    split into training, validation and test patients.
+    The volumes of DATASET are resampled in-plane, their intensities are clipped to the window,
+    and the slices are cut into tiles, which are written to the folder STORE. STORE also records
+    the split into training, validation and test patients.
+
+    Cases that are already in STORE are kept if their files have not changed.
     """
     from liverseg_tf.dataset.dataset_part import DatasetPart
     from liverseg_tf.tiles.preprocess import PreprocessJob
     from liverseg_tf.tiles.preprocess import preprocess as run
-
-    target, rule = _target(store, options), _rule(options)
-    cases = find_corrected_cases(dataset, options)
-    intake = PreprocessJob(cases, rule, DatasetPart.parse(options["part"]), options["recut"])
-    count = len(intake.part.of(intake.cases))
-    with progress("preprocess", count) as show:
-        ended = iter(range(1, count + 1))
-        result = run(
-            intake, target, options["workers"], lambda name, failure: show(next(ended), name)
-        )
-    for message in result.failures.values():
-        complain(message)
-    _note_what_is_cut_off(result.store.cases)
-    _warn_of_guesses(result.store.cases)
-    split = result.store.split
-    click.echo(
-        f"{len(result.cut)} cases cut, {len(result.kept)} kept, {len(result.failures)} failed; "
-        f"{len(split['train'])} train, {len(split['val'])} val, {len(split['test'])} test; "
-        f"store: {store}"
-    )
-    end_with(len(result.failures))
-
-
-def _note_what_is_cut_off(cases) -> None:
-    cut = {name: case["labelled_outside"] for name, case in cases.items()}
-    worst = max(cut, key=cut.get, default=None)
-    if worst is not None and cut[worst] > 0:
-        click.echo(
-            f"Note: tiles cut off labelled voxels of {sum(map(bool, cut.values()))} cases, most of "
-            f"{worst} ({100 * cut[worst]:.1f} %): a larger --tile or --spacing keeps them.",
-            err=True,
-        )
-
-
-def _warn_of_guesses(cases) -> None:
-    guessed = [name for name, case in cases.items() if case.get("guessed_geometry")]
-    if guessed:
-        click.echo(
-            f"Warning: {len(guessed)} cases have no geometry in their headers, 1 mm and the "
-            f"orientation are guesses: {', '.join(guessed)}. --spacing-of and --orientation "
-            "give them; `liverseg check` says more.",
-            err=True,
-        )
-
-
-def _target(store, options):
     from liverseg_tf.tiles.store import TileStore
 
-    spec = tile_spec(options)
-    return TileStore(store, spec, options["storage"] + ("-gzip" if options["compress"] else ""))
+    target = TileStore(store, tile_spec(options), options["storage"])
+    rule = _split_rule(options)
+    cases = find_corrected_cases(dataset, options)
+    job = PreprocessJob(cases, rule, DatasetPart.parse(options["part"]), options["overwrite"])
+    total = len(job.part.select(job.cases))
+    with progress("preprocess", total) as show:
+        finished = iter(range(1, total + 1))
+        result = run(
+            job, target, options["workers"], lambda name, failure: show(next(finished), name)
+        )
+    for message in result.failures.values():
+        print_error(message)
+    _note_labels_outside_tiles(result.store.cases)
+    _warn_about_missing_geometry(result.store.cases)
+    split = result.store.split
+    click.echo(
+        f"{count(len(result.cut), 'case')} cut, {len(result.kept)} kept, "
+        f"{len(result.failures)} failed; {len(split['train'])} train, {len(split['val'])} val, "
+        f"{len(split['test'])} test; store: {store}"
+    )
+    exit_if_failed(len(result.failures))
 
 
-def _rule(options):
+def _note_labels_outside_tiles(cases) -> None:
+    outside = {name: case["labelled_outside"] for name, case in cases.items()}
+    worst = max(outside, key=outside.get, default=None)
+    if worst is not None and outside[worst] > 0:
+        affected = count(sum(share > 0 for share in outside.values()), "case")
+        click.echo(
+            f"Note: labelled voxels of {affected} lie outside the tiles, most of them in {worst} "
+            f"({100 * outside[worst]:.1f} %). Use a larger --tile or --spacing to keep them.",
+            err=True,
+        )
+
+
+def _warn_about_missing_geometry(cases) -> None:
+    names = [name for name, case in cases.items() if case.get("guessed_geometry")]
+    if names:
+        click.echo(
+            f"Warning: the headers of {count(len(names), 'case')} have no geometry "
+            f"({', '.join(names)}); a spacing of 1 mm and the orientation are assumed. Set them "
+            "with --spacing-of and --orientation; see `liverseg check`.",
+            err=True,
+        )
+
+
+def _split_rule(options):
     from liverseg_tf.dataset.split import SplitRule
 
     return SplitRule(options["val"], options["test"], options["seed"], options["patient"])

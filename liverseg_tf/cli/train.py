@@ -1,4 +1,4 @@
-"""`liverseg train`: stage 2."""
+"""`liverseg train`: stage 2, training."""
 
 import math
 import time
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from liverseg_tf.choices import HOSTS
 from liverseg_tf.cli.shared import options
-from liverseg_tf.cli.shared.command import FAILED, command, complain
+from liverseg_tf.cli.shared.command import FAILED, command, print_error
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.train_options import settings_and_execution, train_options
+from liverseg_tf.cli.shared.train_options import split_settings, train_options
+from liverseg_tf.plural import count
 
 
 @command("train")
@@ -19,45 +21,52 @@ from liverseg_tf.cli.shared.train_options import settings_and_execution, train_o
 @click.option(
     "--fold",
     metavar="K/N",
-    help="Validate on the K-th of N parts of the patients, train on the others; see `crossval`.",
+    help="Validate on the K-th of N parts of the patients and train on the others; see "
+    "`liverseg crossval`.",
 )
 @click.option(
     "--hosts",
-    type=click.Choice(["tf-config", "slurm"]),
-    help="Learn together with other hosts, which run this command too.",
+    type=click.Choice(HOSTS),
+    help="Train on several hosts, each of which runs this command. Their addresses come from the "
+    "variable TF_CONFIG (tf-config) or from the Slurm job step (slurm).",
 )
 @click.option(
     "--tune/--no-tune",
     default=True,
-    help="Choose thresholds and post-processing on the validation cases at the end; see "
-    "`liverseg tune`.",
+    help="Choose thresholds and post-processing on the validation cases at the end, as "
+    "`liverseg tune` does.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Tell parameters, memory, steps and time, and train nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Print the number of parameters, the memory, the steps and the estimated time; do not "
+    "train.",
 )
 @click.option(
     "--show-batch",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PNG",
-    help="Draw the first batch, augmented, into this file, and train nothing.",
+    help="Draw the first augmented batch to this file; do not train.",
 )
 @click.option(
     "--show-network",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PNG",
-    help="Draw the network, its shapes and what it sees, into this file, and train nothing.",
+    help="Draw the network with its shapes and receptive fields to this file; do not train.",
 )
-def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **given) -> None:
-    """Train a U-Net on STORE's training cases and write it to the new folder RUN.
+def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **values) -> None:
+    """Train a U-Net on the tiles of a store.
 
-    RUN holds the model with the best validation Dice (3D, per case), run.json, log.csv,
-    validation.csv and curves.png: all that is needed to predict. A run that was interrupted goes on
-    where the same command is given again.
+    STORE is the output of `liverseg preprocess`. RUN is a new folder for the model with the best
+    validation Dice (3D, per case), run.json, log.csv, validation.csv and curves.png, which is
+    everything that prediction needs.
+
+    To resume an interrupted run, repeat the same command.
     """
     started = time.monotonic()
     from liverseg_tf.tiles.store import TileStore
 
-    settings, ways = settings_and_execution(given)
+    settings, hardware = split_settings(values)
     tiles = TileStore.open(store)
     if fold is not None:
         tiles = tiles.in_fold(fold)
@@ -66,33 +75,39 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **gi
 
     import_tensorflow()
     if show_batch is not None or show_network is not None:
-        _show(tiles, settings, show_batch, show_network)
+        _draw(tiles, settings, show_batch, show_network)
         return
-    way = execution_options(ways, started, hosts)
+    execution = execution_options(hardware, started, hosts)
     if dry_run:
-        from liverseg_tf.train.preview.dry_run import plan
+        from liverseg_tf.train.preview.dry_run import describe_run
 
-        for line in plan(tiles, settings, way):
+        for line in describe_run(tiles, settings, execution):
             click.echo(line)
         return
-    train_one(tiles, run, settings, way, tune)
+    train_one(tiles, run, settings, execution, tune)
 
 
-def _show(tiles, settings, batch: Path | None, network: Path | None) -> None:
-    from liverseg_tf.train.preview.network_diagram import show_network
-    from liverseg_tf.train.preview.preview_batch import show_batch
+def _draw(tiles, settings, batch: Path | None, network: Path | None) -> None:
+    from liverseg_tf.train.preview.network_diagram import write_network_diagram
+    from liverseg_tf.train.preview.preview_batch import write_batch_preview
 
-    for what, path, draw in (
-        ("first batch", batch, show_batch),
-        ("network", network, show_network),
+    for title, path, draw in (
+        ("first batch", batch, write_batch_preview),
+        ("network", network, write_network_diagram),
     ):
         if path is not None:
             draw(tiles, settings, path)
-            click.echo(f"The {what}: {path}")
+            click.echo(f"The {title}: {path}")
 
 
-def execution_options(ways: dict, started: float, hosts: str | None = None):
-    """How a run goes, from options of the command line; TensorFlow is there."""
+def execution_options(hardware: dict, started: float, hosts: str | None = None):
+    """Return the `ExecutionOptions` of a run. TensorFlow must be imported before.
+
+    Args:
+        hardware: Hardware options, from `split_settings`.
+        started: Start of the run, from `time.monotonic`.
+        hosts: How the other hosts are found; None for one host.
+    """
     from liverseg_tf.train.learner.execution import ExecutionOptions
     from liverseg_tf.train.learner.hardware import choose_hardware
 
@@ -101,12 +116,16 @@ def execution_options(ways: dict, started: float, hosts: str | None = None):
         from liverseg_tf.train.learner.hosts import join_hosts
 
         joined = join_hosts(hosts)
-    hardware = choose_hardware(ways["precision"], ways["compiled"])
-    return ExecutionOptions(hardware, joined, started=started, tensorboard=ways["tensorboard"])
+    return ExecutionOptions(
+        choose_hardware(hardware["precision"], hardware["compiled"]),
+        joined,
+        started=started,
+        tensorboard=hardware["tensorboard"],
+    )
 
 
-def train_one(tiles, run, settings, way, tune: bool) -> None:
-    """One run, with its progress and its end on the screen."""
+def train_one(tiles, run, settings, execution, tune: bool) -> None:
+    """Train one run and print its progress and result."""
     from dataclasses import replace
 
     from liverseg_tf.train.session.fit import train as fit
@@ -114,23 +133,26 @@ def train_one(tiles, run, settings, way, tune: bool) -> None:
 
     try:
         with progress("train", 1) as show:
-            trained = fit(
-                tiles, run, settings, replace(way, report=lambda now: show(now.share, _note(now)))
+            execution = replace(
+                execution, report=lambda now: show(now.fraction, _format_progress(now))
             )
+            trained = fit(tiles, run, settings, execution)
     except Interrupted as error:
-        complain("Interrupted after a checkpoint: the same command goes on from there.")
+        print_error("Interrupted after a checkpoint was saved. Repeat the command to resume.")
         raise click.exceptions.Exit(FAILED) from error
     for note in trained.notes:
         click.echo(f"Note: {note}", err=True)
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice.items())
-    click.echo(f"{trained.steps} steps in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
+    click.echo(
+        f"{count(trained.steps, 'step')} in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}"
+    )
     if tune and tiles.split["val"] and trained.written:
         from liverseg_tf.predict.tuning.tune import tune_run
 
-        click.echo(f"Post-processing: {tune_run(run, tiles).chosen}")
+        click.echo(f"Post-processing: {tune_run(run, tiles).postprocessing}")
 
 
-def _note(now) -> str:
+def _format_progress(now) -> str:
     loss = "" if math.isnan(now.loss) else f", loss {now.loss:.3f}"
-    best = "" if math.isnan(now.dice) else f", Dice {now.dice:.3f}"
+    best = "" if math.isnan(now.best_dice) else f", Dice {now.best_dice:.3f}"
     return f"epoch {now.epoch}{loss}{best}"

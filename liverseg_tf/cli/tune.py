@@ -1,4 +1,4 @@
-"""`liverseg tune`: post-processing for a run."""
+"""`liverseg tune`: thresholds and post-processing for a run."""
 
 import click
 
@@ -10,10 +10,11 @@ from liverseg_tf.cli.shared.command import command
 @click.argument("run", type=options.FOLDER)
 @click.argument("store", type=options.FOLDER)
 def tune(run, store) -> None:
-    """Choose RUN's thresholds and post-processing on its validation cases in STORE.
+    """Choose thresholds and post-processing on validation cases.
 
-    They are written into RUN/run.json. A step is kept where it raises the Dice of its region and
-    lowers no other region's. `liverseg predict` applies what is kept.
+    They are chosen for RUN on its validation cases in STORE and written to RUN/run.json. A step
+    is kept if it raises the mean Dice of its region and does not lower that of another region.
+    `liverseg predict` then applies these steps.
     """
     from liverseg_tf.model.run_record import RunRecord
     from liverseg_tf.tiles.store import TileStore
@@ -28,5 +29,5 @@ def tune(run, store) -> None:
 
     tuned = tune_run(run, tiles)
     for name, (before, after) in tuned.means().items():
-        click.echo(f"{name}: Dice {before:.4f}, then {after:.4f}")
-    click.echo(f"Post-processing of {run}: {tuned.chosen}")
+        click.echo(f"{name}: Dice {before:.4f} before, {after:.4f} after")
+    click.echo(f"Post-processing of {run}: {tuned.postprocessing}")

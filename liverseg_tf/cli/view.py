@@ -1,4 +1,4 @@
-"""`liverseg view`: a page to look at a CT and its masks."""
+"""`liverseg view`: an interactive page of an image and its masks."""
 
 from pathlib import Path
 
@@ -6,38 +6,49 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.plural import count
 
 
 @command("view")
 @click.argument("image", type=options.ANY_PATH, metavar="CT")
 @click.argument("masks", type=options.ANY_PATH, nargs=-1, metavar="[MASK]...")
 @click.option(
+    "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The page, an .html file.",
+    help="Path of the page, an .html file.",
 )
 @options.region
 @click.option(
     "--name",
     "names",
     multiple=True,
-    help="Of a mask in the legend, once for each MASK in order; otherwise their paths name them.",
+    show_default="file names",
+    help="Name of a mask in the legend. Repeatable: once for each MASK, in the same order.",
 )
-@click.option("--title", help="Of the page.  [default: the CT's file name]")
+@click.option("--title", show_default="file name of the CT", help="Title of the page.")
 @click.option(
     "--limit-mb",
     type=click.FloatRange(0, min_open=True),
+    metavar="MB",
     default=40.0,
-    help="Largest size of the volumes in the page; a larger CT is cut, then down-sampled.",
+    help="Maximum size of the volumes in the page, in MB. A larger CT is cropped, then "
+    "downsampled.",
 )
-@click.option("--mr", is_flag=True, help="The image has no HU: take its own range of grey.")
+@click.option(
+    "--mr",
+    is_flag=True,
+    help="Show the image with its own intensity range, because it is not in HU.",
+)
 @options.channel
 def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> None:
-    """Write one page that shows a CT (NIfTI) with any number of masks on its grid.
+    """Write an interactive HTML page of a CT and its masks.
 
-    It opens in any browser without a network: slices in three planes, HU windows, 3D, volumes
-    of the masks in ml, and jumps to lesions and to where the first two masks differ.
+    CT is a NIfTI file; each MASK is a label map on the same grid. The page opens in any browser
+    without a network connection. It shows slices in three planes, HU windows, a 3D rendering and
+    the volumes of the masks in ml, and jumps to lesions and to the places where the first two
+    masks differ.
     """
     from liverseg_tf.ct.nifti import read_labels, read_volume
     from liverseg_tf.errors import SettingsError
@@ -45,7 +56,8 @@ def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> Non
 
     if names and len(names) != len(masks):
         raise SettingsError(
-            f"Expected --name once for each of {len(masks)} masks. Received {len(names)} names."
+            f"Expected --name once for each of {count(len(masks), 'mask')}. "
+            f"Received {count(len(names), 'name')}."
         )
     names = names or name_masks(masks)
     if len(set(names)) < len(names):

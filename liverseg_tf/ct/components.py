@@ -1,155 +1,145 @@
-"""Connected components and holes of masks, (z, row, col) bool."""
+"""Connected components of masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
-_ALL_NEIGHBOURS = np.ones((3, 3, 3), bool)
-_FACES = ndimage.generate_binary_structure(3, 1)
-_FACES_IN_SLICE = _FACES & np.array([False, True, False])[:, None, None]
-_SLAB = 16
+from liverseg_tf.ct.bounding_box import Box, bounding_box
 
-
-def bounding_box(array: np.ndarray) -> tuple[slice, slice, slice]:
-    """The box around what is not 0; an empty one where nothing is."""
-    seen = [np.zeros(length, bool) for length in array.shape]
-    for start in range(0, len(array), _SLAB):
-        slab = array[start : start + _SLAB] != 0
-        seen[0][start : start + _SLAB] = slab.any(axis=(1, 2))
-        plane = slab.any(axis=0)
-        seen[1] |= plane.any(axis=1)
-        seen[2] |= plane.any(axis=0)
-    ends = [np.flatnonzero(axis) for axis in seen]
-    return tuple(slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0, 0) for at in ends)
+_STRUCTURES = {
+    6: ndimage.generate_binary_structure(3, 1),  # voxels that share a face
+    26: ndimage.generate_binary_structure(3, 3),  # voxels that share a face, an edge or a corner
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """The components of a mask.
+    """The connected components of a mask, numbered from 1.
 
     Args:
-        numbers: (z, row, col) of the box, 0 is background.
-        count: of the components.
-        box: where the numbers lie in the mask.
+        labels: (z, row, col) unsigned or signed integers, the mask's part in `box`: the number
+            of each voxel's component, 0 in the background.
+        count: Number of components.
+        box: Where `labels` lies in the mask.
     """
 
-    numbers: np.ndarray
+    labels: np.ndarray
     count: int
-    box: tuple[slice, slice, slice]
+    box: Box
 
+    @cached_property
     def sizes(self) -> np.ndarray:
-        """(count + 1,) voxels of each component; the background's is 0."""
-        found = np.zeros(self.count + 1, np.int64)
-        for plane in self.numbers:
-            found += np.bincount(plane.ravel(), minlength=self.count + 1)
-        found[0] = 0
-        return found
+        """(count + 1,) int64: number of voxels of each component; 0 for the background."""
+        sizes = np.zeros(self.count + 1, np.int64)
+        for plane in self.labels:
+            sizes += np.bincount(plane.ravel(), minlength=self.count + 1)
+        sizes[0] = 0
+        return sizes
+
+    @cached_property
+    def boxes(self) -> list[Box]:
+        """Bounding box of each component within `labels`; the first is that of component 1."""
+        return ndimage.find_objects(self.labels, self.count) if self.count else []
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """(count + 1,) mean of values, (z, row, col) of the mask's shape; the background's is 0."""
-        total = np.zeros(self.count + 1)
-        for plane, weights in zip(self.numbers, values[self.box], strict=True):
-            total += np.bincount(plane.ravel(), weights.ravel(), minlength=self.count + 1)
-        total[0] = 0
-        return total / np.maximum(self.sizes(), 1)
+        """Average an image over each component.
+
+        Args:
+            values: (z, row, col), the shape of the mask, any real dtype.
+
+        Returns:
+            (count + 1,) float64; 0 for the background.
+        """
+        sums = np.zeros(self.count + 1)
+        for plane, weights in zip(self.labels, values[self.box], strict=True):
+            sums += np.bincount(plane.ravel(), weights.ravel(), minlength=self.count + 1)
+        sums[0] = 0
+        return sums / np.maximum(self.sizes, 1)
 
     def largest(self) -> np.ndarray:
-        """(count + 1,) bool: the largest, of equally large ones the first in array order."""
-        return np.arange(self.count + 1) == self.sizes().argmax()
+        """(count + 1,) bool: the largest component; of equal ones, the first in array order."""
+        return np.arange(self.count + 1) == self.sizes.argmax()
+
+    def largest_first(self, limit: int | None = None) -> Iterator[tuple[Box, np.ndarray]]:
+        """Iterate over the components in decreasing order of size.
+
+        Components of equal size come in array order.
+
+        Args:
+            limit: Largest number of components; None for all of them.
+
+        Yields:
+            The bounding box of a component in the mask, and a bool array of the component in
+            that box.
+        """
+        for number in np.argsort(-self.sizes[1:], kind="stable")[:limit] + 1:
+            box = self.boxes[number - 1]
+            in_mask = tuple(
+                slice(outer.start + inner.start, outer.start + inner.stop)
+                for outer, inner in zip(self.box, box, strict=True)
+            )
+            yield in_mask, self.labels[box] == number
 
 
-def kept(mask: np.ndarray, keep: Callable[[Components], np.ndarray]) -> np.ndarray:
-    """The components (26 neighbours) that a rule keeps.
+def label_components(
+    mask: np.ndarray, connectivity: int = 26, box: Box | None = None
+) -> Components:
+    """Label the connected components of a mask.
 
     Args:
         mask: (z, row, col) bool.
-        keep: components to (count + 1,) bool, of which the first (the background) is not
-            looked at.
+        connectivity: Number of neighbours of a voxel: 6 (faces) or 26 (faces, edges, corners).
+        box: Part of the mask that is labelled; None for the bounding box of the mask.
+
+    Example:
+        >>> diagonal = np.eye(2, dtype=bool)[None]
+        >>> label_components(diagonal).count, label_components(diagonal, connectivity=6).count
+        (1, 2)
     """
-    box = bounding_box(mask)
-    inside = mask[box]
-    if not inside.size:
-        return mask
-    numbers, count = _label(inside, _ALL_NEIGHBOURS)
-    chosen = np.array(keep(Components(numbers, count, box)), bool)
-    chosen[0] = False
-    out = np.zeros_like(mask)
-    out[box] = chosen[numbers]
-    return out
+    box = bounding_box(mask) if box is None else box
+    labels, count = label(mask[box], _STRUCTURES[connectivity])
+    return Components(labels, count, box)
 
 
-def majority_of_three(mask: np.ndarray) -> np.ndarray:
-    """Voxels that two of three slices have; the first and last slice stay as they are."""
-    out = mask.copy()
-    below, middle, above = mask[:-2], mask[1:-1], mask[2:]
-    out[1:-1] = (below & middle) | (middle & above) | (below & above)
-    return out
-
-
-def fill_holes_2d(mask: np.ndarray) -> np.ndarray:
-    """The mask with its holes filled that are closed within their slice (4 neighbours)."""
-    return _filled(mask, _FACES_IN_SLICE, (0, 1, 1))
-
-
-def fill_holes_3d(mask: np.ndarray) -> np.ndarray:
-    """The mask with its holes filled that are closed to all sides (6 neighbours).
-
-    The volume's ends close nothing: what reaches the first or last slice is no hole.
-    """
-    return _filled(mask, _FACES, (1, 1, 1))
-
-
-def within_mm(
-    inner: np.ndarray, outer: np.ndarray, spacing_mm: tuple[float, float, float], mm: float
+def filter_components(
+    mask: np.ndarray, keep: Callable[[Components], np.ndarray], connectivity: int = 26
 ) -> np.ndarray:
-    """The voxels of `inner` whose centre is at most `mm` away from one of `outer`.
+    """Keep those connected components of a mask that satisfy a condition.
 
     Args:
-        inner: (z, row, col) bool.
-        outer: (z, row, col) bool.
-        spacing_mm: (z, row, col).
-        mm: at least 0; 0 leaves what lies in `outer`.
+        mask: (z, row, col) bool; it is not changed.
+        keep: Function from components to (count + 1,) bool. Entry 0, the background, is
+            ignored.
+        connectivity: As in `label_components`.
+
+    Returns:
+        (z, row, col) bool.
     """
-    out = inner & outer
-    astray = inner & ~outer
-    if mm == 0 or not astray.any():
-        return out
-    margins = [int(np.ceil(mm / spacing)) for spacing in spacing_mm]
-    box = tuple(
-        slice(max(at.start - margin, 0), at.stop + margin)
-        for at, margin in zip(bounding_box(astray), margins, strict=True)
-    )
-    if outer[box].any():
-        far = ndimage.distance_transform_edt(~outer[box], sampling=spacing_mm)
-        out[box] |= astray[box] & (far <= mm + 1e-6)
-    return out
-
-
-def _filled(mask: np.ndarray, structure: np.ndarray, margin: tuple[int, int, int]) -> np.ndarray:
-    box = bounding_box(mask)
-    inside = mask[box]
-    if not inside.size:
+    components = label_components(mask, connectivity)
+    if not components.count:
         return mask
-    # around the box runs background, which joins all that is open
-    padded = np.pad(~inside, [(m, m) for m in margin], constant_values=True)
-    numbers, count = _label(padded, structure)
-    is_open = np.zeros(count + 1, bool)
-    for axis, m in enumerate(margin):
-        if m:
-            is_open[np.take(numbers, (0, -1), axis).ravel()] = True
-    is_open[0] = True
-    middle = numbers[tuple(slice(m, -m if m else None) for m in margin)]
-    out = mask.copy()
-    out[box] |= ~is_open[middle]
+    kept = np.array(keep(components), bool)
+    kept[0] = False
+    out = np.zeros_like(mask)
+    out[components.box] = kept[components.labels]
     return out
 
 
-def _label(mask: np.ndarray, structure: np.ndarray) -> tuple[np.ndarray, int]:
-    """Component numbers, in two bytes each where there are few enough, and their count."""
+def label(mask: np.ndarray, structure: np.ndarray) -> tuple[np.ndarray, int]:
+    """Label a mask as `scipy.ndimage.label` does, with two bytes per voxel where they suffice.
+
+    Args:
+        mask: bool.
+        structure: bool, the neighbourhood of a voxel, as in `scipy.ndimage.label`.
+
+    Returns:
+        The labels (uint16, or int32 for more than 65535 components) and their number.
+    """
     try:
-        numbers = np.empty(mask.shape, np.uint16)
-        return numbers, ndimage.label(mask, structure, output=numbers)
-    except RuntimeError:  # more than fit
+        labels = np.empty(mask.shape, np.uint16)
+        return labels, ndimage.label(mask, structure, output=labels)
+    except RuntimeError:  # more components than uint16 can number
         return ndimage.label(mask, structure)

@@ -1,4 +1,4 @@
-"""A folder with all that is below it, links included."""
+"""All folders and files below a folder, including those behind symbolic links."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,21 +8,23 @@ from pathlib import Path
 def walk(
     folder: Path, on_error: Callable[[OSError], None] = lambda error: None
 ) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """As `os.walk`, sorted; links are followed, each folder is visited once, hidden ones never.
+    """Walk a folder tree in sorted order, like `os.walk`.
+
+    Symbolic links are followed, every folder is visited once, and hidden folders are skipped.
 
     Args:
-        folder: the root.
-        on_error: called for each folder that can't be read.
+        folder: Root of the tree.
+        on_error: Function that is called for each folder that cannot be read.
 
     Yields:
-        A folder, the names of the folders in it, and those of its files.
+        The path of a folder, the names of its subfolders, and the names of its files.
     """
     visited = set()
     for root, folders, names in os.walk(folder, followlinks=True, onerror=on_error):
-        place = os.stat(root)
-        if (place.st_dev, place.st_ino) in visited:
+        status = os.stat(root)
+        if (status.st_dev, status.st_ino) in visited:
             folders.clear()
             continue
-        visited.add((place.st_dev, place.st_ino))
+        visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(root), folders, sorted(names)

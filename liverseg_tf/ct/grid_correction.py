@@ -1,4 +1,4 @@
-"""What replaces a header that does not tell where its voxels lie."""
+"""Corrections of orientation and spacing for images whose headers are wrong or incomplete."""
 
 from dataclasses import asdict, dataclass
 
@@ -15,17 +15,17 @@ AXIS_LETTERS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 
 @dataclass(frozen=True)
 class GridCorrection:
-    """Orientation and spacing of a case that are known better than its headers tell.
+    """Known orientation and spacing of a case, which replace those of its headers.
 
     Args:
-        orientation: where the file's axes i, j, k run to, as three letters: "LPS" is to the
-            patient's left, posterior and superior; None keeps the header's.
-        spacing_mm: along the file's axes i, j, k; None keeps the header's.
-        same_voxels: the mask lies on its image's voxels, index by index, whatever its own
-            header says. A correction of orientation or spacing always means that.
+        orientation: Directions of the file's axes i, j, k as three letters: "LPS" means to the
+            patient's left, posterior and superior. None keeps the header's orientation.
+        spacing_mm: Spacing along the file's axes i, j, k. None keeps the header's spacing.
+        same_voxels: Whether the voxels of the mask correspond to those of the image by index,
+            whatever the mask's header says. A correction of orientation or spacing implies it.
 
     Raises:
-        SettingsError: on other letters, or spacings that are not above 0.
+        SettingsError: If the letters are not an orientation, or a spacing is not above 0.
 
     Example:
         >>> GridCorrection("LPS", (0.7, 0.7, 1.5)).to_json()["orientation"]
@@ -54,10 +54,10 @@ class GridCorrection:
             )
 
     def apply(self, image: Volume) -> Volume:
-        """The image on its corrected grid: the same array, with another affine.
+        """Return the image with a corrected affine and the same array.
 
-        A new orientation is that of an upright grid; the origin stays the header's. The volume
-        has no header, since it is not the file's grid any more.
+        With a new orientation, the axes become parallel to the anatomical axes. The origin stays
+        unchanged. The volume has no header, because its grid differs from that of the file.
         """
         if self.orientation is None and self.spacing_mm is None:
             return image
@@ -73,37 +73,40 @@ class GridCorrection:
         return Volume(image.array, affine)
 
     def apply_to_mask(self, mask: Volume, image: Volume) -> Volume:
-        """The mask on the corrected image's voxels.
+        """Return the mask with the affine of the corrected image.
 
         Args:
-            mask: as it was read.
-            image: as it was read, before its correction.
+            mask: Mask as read. A mask of another shape is returned unchanged, because the later
+                comparison of the grids reports it.
+            image: Image as read, before its correction.
 
         Raises:
-            LiverSegError: when the shapes differ, or when only a spacing is corrected and the
-                headers disagree on the order of the axes, so that no one knows which is meant.
+            LiverSegError: If only the spacing is corrected and the headers have different axis
+                orders, so that the right one is unknown.
         """
         if mask.array.shape != image.array.shape:
-            return mask  # the check of the grids says what is wrong
-        turned = Orientation.of(mask.affine) != Orientation.of(image.affine)
-        if turned and self.orientation is None and not self.same_voxels:
+            return mask
+        reoriented = Orientation.of(mask.affine) != Orientation.of(image.affine)
+        if reoriented and self.orientation is None and not self.same_voxels:
             codes = ["".join(nib.aff2axcodes(volume.affine)) for volume in (image, mask)]
             raise LiverSegError(
-                "Expected one axis order in the headers of an image and its mask whose spacing is "
-                f"corrected. Received {codes[0]} and {codes[1]}: correct the orientation too."
+                "Expected the same axis order in the headers of an image and its mask whose "
+                f"spacing is corrected. Received {codes[0]} and {codes[1]}: correct the "
+                "orientation too."
             )
         return Volume(mask.array, self.apply(image).affine)
 
     def to_json(self) -> dict:
-        """A plain dictionary, for the record of a case."""
+        """Return a plain dictionary, for the record of a case."""
         return asdict(self)
 
 
 def lacks_geometry(volume: Volume) -> bool:
-    """Whether a header says nothing: 1 mm along each axis, no rotation, no place.
+    """Return whether a header has no geometry: a spacing of 1 mm and no rotation or origin.
 
-    It is what tools write that drop the geometry (cases 28 to 47 of LiTS). The origin is 0, or
-    slices have the scanner's 512 x 512 pixels, which no one keeps who resamples to 1 mm.
+    Some tools drop the geometry and write such headers (cases 28 to 47 of LiTS). The origin may
+    differ from 0 if the slices have 512 x 512 pixels, the matrix of a scanner: an image that was
+    really resampled to 1 mm has other sizes.
     """
     linear, origin = volume.affine[:3, :3], volume.affine[:3, 3]
     unit = np.allclose(np.abs(linear), np.eye(3), atol=1e-6)

@@ -1,19 +1,20 @@
-"""An image of any format: NIfTI, DICOM, and what SimpleITK reads."""
+"""Reading of images in any format: NIfTI, DICOM, MetaImage and NRRD."""
 
 from pathlib import Path
 
-from liverseg_tf.ct.dicom.series import DicomSeries, files_below, read_series, volume_series
+from liverseg_tf.ct.dicom.series import DicomSeries, files_below, find_volume_series, read_series
 from liverseg_tf.ct.itk import ITK_SUFFIXES, itk_files, read_itk
 from liverseg_tf.ct.labels import as_labels
 from liverseg_tf.ct.nifti import SUFFIXES, read_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import count
 
 IMAGE_SUFFIXES = (*SUFFIXES, *ITK_SUFFIXES)
 
 
 def image_stem(path: Path) -> str | None:
-    """The file's name without its ending; None where it is no image's name, or hidden.
+    """Return a file name without its suffix; None if it is hidden or has no image suffix.
 
     Example:
         >>> image_stem(Path("liver_0.NII.GZ")), image_stem(Path("liver_0.png"))
@@ -29,16 +30,17 @@ def read_image(source: Path | DicomSeries, channel: int | None = None) -> Volume
     """Read an image, in its own axis order.
 
     Args:
-        source: .nii, .nii.gz, .mha, .mhd or .nrrd file, a DICOM series, or a folder that
-            holds one series (localizers aside) at any depth.
-        channel: of a 4D NIfTI file, the volume that is read; 0 is any other image's own.
+        source: .nii, .nii.gz, .mha, .mhd or .nrrd file, a DICOM series, or a folder with one
+            series at any depth (localizers are ignored).
+        channel: Index of the volume to read from a 4D NIfTI file. For other images, 0 means the
+            image itself.
 
     Returns:
-        A volume as `read_volume` gives it; with a header only where it comes from NIfTI.
+        A volume as returned by `read_volume`. Only volumes from NIfTI files have a header.
 
     Raises:
-        LiverSegError: when it is missing, broken or no volume, when a folder holds no series
-            or several, or SimpleITK is needed and not installed.
+        LiverSegError: If the image is missing, damaged or not a volume, if a folder does not
+            contain exactly one series, or if SimpleITK is needed and not installed.
     """
     if not isinstance(source, DicomSeries):
         source = Path(source)
@@ -52,7 +54,7 @@ def read_image(source: Path | DicomSeries, channel: int | None = None) -> Volume
 
 
 def source_files(source: Path | DicomSeries) -> list[Path]:
-    """The files that an image is read from, to see whether they changed."""
+    """List the files from which an image is read, so that changes can be detected."""
     if isinstance(source, DicomSeries):
         return list(source.files)
     if Path(source).is_dir():
@@ -61,13 +63,15 @@ def source_files(source: Path | DicomSeries) -> list[Path]:
 
 
 def read_label_image(path: Path) -> Volume:
-    """Read a label map of any format as uint8; see `as_labels`."""
+    """Read a label map in any format as uint8; see `as_labels`."""
     return as_labels(read_image(path), path)
 
 
 def _only_series(folder: Path) -> DicomSeries:
-    series = volume_series(folder)
+    series = find_volume_series(folder)
     if len(series) != 1:
-        listed = "; ".join(f"{one} ({one.images} images)" for one in series)
-        raise LiverSegError(f"Expected one DICOM series in {folder}. Received {listed or 'none'}.")
+        listed = "; ".join(f"{one} ({count(one.image_count, 'image')})" for one in series)
+        raise LiverSegError(
+            f"Expected one DICOM series in {folder}. Received {listed or 'no series'}."
+        )
     return series[0]

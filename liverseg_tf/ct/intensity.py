@@ -1,4 +1,4 @@
-"""From HU (or MR units) to uint8: window, or percentile range."""
+"""Intensities: windows in HU (or MR units) and their conversion to uint8."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,21 @@ import numpy as np
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 
-AIR_HU = -1024  # scanners pad with -2048 or -3024 outside their circle: no tissue is below air
-_PERCENTILE_SAMPLE = 1 << 21
+AIR_HU = -1024  # lowest value of tissue; scanners pad with -2048 or -3024 outside their circle
+BODY_HU = -300  # voxels above this are the body: between air (with noise and foam) and fat
+_PERCENTILE_SAMPLE = 1 << 21  # voxels
 
 
 @dataclass(frozen=True)
 class Window:
-    """A display window, as radiologists name it.
+    """Intensity window, defined by level and width as in radiology.
 
     Args:
-        level_hu: its middle.
-        width_hu: its width, > 0.
+        level_hu: Centre of the window, in HU (or MR units).
+        width_hu: Width of the window, above 0.
+
+    Raises:
+        SettingsError: If the level is not finite or the width is not above 0.
 
     Example:
         >>> Window(25, 450).lower_hu, Window(25, 450).upper_hu
@@ -36,20 +40,31 @@ class Window:
 
     @property
     def lower_hu(self) -> float:
+        """Lower end of the window."""
         return self.level_hu - self.width_hu / 2
 
     @property
     def upper_hu(self) -> float:
+        """Upper end of the window."""
         return self.level_hu + self.width_hu / 2
+
+    def __repr__(self) -> str:
+        return (
+            f"Window(level_hu: {self.level_hu:g}; width_hu: {self.width_hu:g}; "
+            f"range: {self.lower_hu:g} to {self.upper_hu:g})"
+        )
 
 
 @dataclass(frozen=True)
 class PercentileRange:
-    """The range between two percentiles of a volume, for images without HU (MR).
+    """Intensity window between two percentiles of each volume, for images without HU (MR).
 
     Args:
-        lower: percentile that becomes 0.
-        upper: percentile that becomes 255.
+        lower: Percentile that becomes 0.
+        upper: Percentile that becomes 255.
+
+    Raises:
+        SettingsError: If the percentiles are not in order or not within 0 to 100.
     """
 
     lower: float = 0.5
@@ -62,17 +77,20 @@ class PercentileRange:
                 f"Received {self.lower:g} and {self.upper:g}."
             )
 
-    def window_of(self, array: np.ndarray) -> Window:
-        """The window between the percentiles of a volume.
+    def __repr__(self) -> str:
+        return f"PercentileRange(lower: {self.lower:g}; upper: {self.upper:g})"
 
-        NaN, infinity and the volume's lowest value (background, padding) are left out. Of more
-        than two million voxels, every n-th is taken.
+    def window_of(self, array: np.ndarray) -> Window:
+        """Compute the window of a volume.
+
+        NaN, infinity and the lowest value of the volume (background, padding) are ignored.
+        Large volumes are sampled: every n-th voxel is used, at least two million voxels.
 
         Args:
             array: (z, row, col), any real dtype.
 
         Raises:
-            LiverSegError: when no voxel is left: the image holds one value only.
+            LiverSegError: If no voxel is left because the image has only one value.
         """
         sample = array.reshape(-1)[:: max(1, array.size // _PERCENTILE_SAMPLE)]
         sample = sample[np.isfinite(sample)]
@@ -84,27 +102,28 @@ class PercentileRange:
 
 
 def without_padding(slices: np.ndarray, floor: float = AIR_HU) -> np.ndarray:
-    """Lift padding (-2048, -3024) and NaN to air, so that resampling doesn't smear them.
+    """Raise padding (-2048, -3024) and NaN to air, so that resampling does not blur them.
 
     Args:
         slices: (z, row, col) HU or MR units, any real dtype.
-        floor: the lowest value that is meant; air's HU, or an MR window's lower end.
+        floor: Lowest valid intensity: the HU of air, or the lower end of an MR window.
 
     Returns:
-        Values of at least `floor` (rounded down for whole numbers), same shape and dtype.
+        Values of at least `floor` (rounded down for integers), same shape and dtype.
     """
-    if slices.dtype.kind in "iu":  # NaN there is none, and fmax is a tenth as fast
+    if slices.dtype.kind in "iu":  # integers have no NaN, and np.fmax is ten times slower
         floor = max(math.floor(floor), np.iinfo(slices.dtype).min)
         return np.maximum(slices, slices.dtype.type(floor))
     return np.fmax(slices, slices.dtype.type(floor))
 
 
 def to_uint8(slices: np.ndarray, window: Window) -> np.ndarray:
-    """Map a window to 0..255, rounding; what lies outside is clipped, NaN becomes 0.
+    """Apply an intensity window: map its range to 0 to 255, with rounding and clipping.
 
     Args:
-        slices: (z, row, col) HU or MR units, any real dtype.
-        window: its width becomes 255 steps (a width of 400 HU costs at most 0.8 HU).
+        slices: (z, row, col) HU or MR units, any real dtype; NaN becomes 0.
+        window: Window whose width is divided into 255 steps. A width of 400 HU costs at most
+            0.8 HU of precision.
 
     Returns:
         (z, row, col) uint8.

@@ -1,4 +1,4 @@
-"""MetaImage and NRRD files, through SimpleITK where it is installed."""
+"""Reading of MetaImage and NRRD files with SimpleITK, which is an optional dependency."""
 
 import re
 from pathlib import Path
@@ -19,18 +19,18 @@ def read_itk(path: Path) -> Volume:
     """Read a MetaImage or NRRD file, in its own axis order.
 
     Returns:
-        A volume without header; dtypes as `rescale` gives them.
+        A volume without header, with a dtype as returned by `rescale`.
 
     Raises:
-        LiverSegError: when SimpleITK is not installed, or the file is missing, broken, not 3D
-            or no scalar image.
+        LiverSegError: If SimpleITK is not installed, or if the file is missing, damaged, not 3D
+            or not a scalar image.
     """
     try:
         import SimpleITK as sitk  # an extra
     except ImportError as error:
         raise LiverSegError(
-            f"Expected SimpleITK, which reads {path}. "
-            "Received none: install it with pip install 'liverseg_tf[itk]'."
+            f"SimpleITK is needed to read {path}, and it is not installed: run "
+            "pip install 'liverseg_tf[itk]'."
         ) from error
     if not Path(path).is_file():
         raise LiverSegError(f"Expected a file at {path}. Received no such file.")
@@ -56,11 +56,11 @@ def read_itk(path: Path) -> Volume:
 
 
 def itk_files(path: Path) -> list[Path]:
-    """The header, and the file of its voxels where it names another one."""
+    """List the header file and, if the header names one, the separate file with the voxels."""
     try:
         with open(path, "rb") as stream:
-            stated = _DATA_FILE.search(stream.read(_HEADER_BYTES))
-        name = stated[1].decode().strip() if stated else "LOCAL"
+            match = _DATA_FILE.search(stream.read(_HEADER_BYTES))
+        name = match[1].decode().strip() if match else "LOCAL"
     except (OSError, ValueError):
         return [Path(path)]
     voxels = Path(path).parent / name
@@ -73,7 +73,7 @@ def _check(reader, path: Path) -> None:
         raise LiverSegError(f"Expected a 3D image in {path}. Received the shape {size}.")
     if reader.GetNumberOfComponents() != 1:
         raise LiverSegError(
-            f"Expected one number a voxel in {path}. "
+            f"Expected one value per voxel in {path}. "
             f"Received {reader.GetNumberOfComponents()} (a colour or vector image)."
         )
     check_size(size, 2, path)

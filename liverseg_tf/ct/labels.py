@@ -1,4 +1,4 @@
-"""Label maps: whole numbers from 0 to 255, however a file stores them."""
+"""Label maps: whole numbers from 0 to 255 in any dtype, converted to uint8."""
 
 from pathlib import Path
 
@@ -9,17 +9,18 @@ from liverseg_tf.errors import LiverSegError
 
 
 def as_labels(volume: Volume, path: Path) -> Volume:
-    """A volume that was read as an image, as the label map that it is.
+    """Convert a volume that was read as an image to a label map.
 
     Args:
-        volume: whole numbers, or floats within 0.01 of one (0.99999 occurs), which are rounded.
-        path: its file, for errors.
+        volume: Whole numbers, or floats within 0.01 of a whole number, which are rounded (some
+            tools write 0.99999).
+        path: Path of the file, for error messages.
 
     Returns:
-        The same grid and header with uint8.
+        A volume with the same grid and header and a uint8 array.
 
     Raises:
-        LiverSegError: when a value is no whole number from 0 to 255.
+        LiverSegError: If a value is not a whole number from 0 to 255.
     """
     array = volume.array
     if array.dtype == np.uint8:
@@ -31,7 +32,7 @@ def as_labels(volume: Volume, path: Path) -> Volume:
         if off.any():
             raise LiverSegError(
                 f"Expected whole numbers as labels in {path}. Received {array[off][0]:g} "
-                f"and {int(off.sum()) - 1} more voxels like it (an image instead of a mask?)."
+                f"and {int(off.sum()) - 1} more such values (an image instead of a mask?)."
             )
         array = whole
     low, high = array.min(), array.max()

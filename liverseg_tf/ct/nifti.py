@@ -1,4 +1,4 @@
-"""NIfTI files in (images and label maps) and label maps out on the same grid."""
+"""Reading of NIfTI files, and writing of label maps on the grid of their image."""
 
 import zlib
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from liverseg_tf.errors import LiverSegError
 
 SUFFIXES = (".nii.gz", ".nii")
 _CHUNK_BYTES = 1 << 20
-_GZIP_LEVEL = 2  # isal's levels are 0 to 3; 2 is as small as zlib's default and six times faster
+_GZIP_LEVEL = 2  # of 0 to 3 in isal; files as small as with zlib's default, six times faster
 
 
 def nifti_stem(path: Path) -> str | None:
-    """The file's name without .nii or .nii.gz; None where it is no NIfTI name or hidden."""
+    """Return a file name without .nii or .nii.gz; None if it is hidden or has no such suffix."""
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix) and not path.name.startswith("."):
             return path.name[: -len(suffix)]
@@ -36,20 +36,20 @@ def nifti_stem(path: Path) -> str | None:
 
 
 def read_volume(path: Path, channel: int | None = None) -> Volume:
-    """Read an image: slope and intercept applied, in the file's own axis order.
+    """Read an image in the axis order of the file; slope and intercept are applied.
 
     Args:
-        path: .nii or .nii.gz, NIfTI-1 or NIfTI-2, either byte order.
-        channel: of a 4D file, the volume that is read; 0 is a 3D file's own.
+        path: .nii or .nii.gz file, NIfTI-1 or NIfTI-2, in either byte order.
+        channel: Index of the volume to read from a 4D file. For a 3D file, 0 means the file
+            itself.
 
     Returns:
-        A volume whose array (z, row, col) is float32 where the file stores floats or its slope
-        or intercept is no whole number (NaN and infinity are kept). Whole numbers are uint8
-        where the file stores them so, else int16, int32 or float32: the first that holds them.
+        A volume whose array (z, row, col) has the dtype described in `rescale`. NaN and infinity
+        are kept.
 
     Raises:
-        LiverSegError: when the file is missing, truncated, corrupt, no scalar image, or on a
-            sheared grid; when it is 4D and no channel is named, or has no such channel.
+        LiverSegError: If the file is missing, truncated, corrupt, not a scalar image or on a
+            sheared grid, if it is 4D and no channel is given, or if it has no such channel.
     """
     header, raw = _read(Path(path), channel)
     slope, intercept = header.get_slope_inter()
@@ -58,28 +58,26 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
 
 
 def read_labels(path: Path) -> Volume:
-    """Read a label map as uint8.
-
-    Labels that were stored as floats are rounded where they are within 0.01 of a whole
-    number (0.99999 occurs).
+    """Read a label map as uint8; floats that are nearly whole numbers are rounded.
 
     Raises:
-        LiverSegError: as `read_volume`, and when a value is no whole number from 0 to 255.
+        LiverSegError: As `read_volume`, and if a value is not a whole number from 0 to 255.
     """
     return as_labels(read_volume(path), path)
 
 
 def write_labels(path: Path, labels: Volume) -> None:
-    """Write a label map as uint8 NIfTI, whole or not at all.
+    """Write a label map as uint8 NIfTI, atomically.
 
-    With its image's header, it has that image's shape, affine, codes and units bit for bit.
+    If the volume has the header of its image, the file has the same shape, affine, form codes
+    and units as the image, bit for bit.
 
     Args:
-        path: .nii or .nii.gz (compressed with isal).
-        labels: array (z, row, col) uint8.
+        path: .nii or .nii.gz file.
+        labels: Label map, array (z, row, col) uint8.
 
     Raises:
-        LiverSegError: on another dtype or ending, or when the file can't be written.
+        LiverSegError: If the dtype or the suffix is wrong, or the file cannot be written.
     """
     if labels.array.dtype != np.uint8:
         raise LiverSegError(f"Expected labels as uint8 for {path}. Received {labels.array.dtype}.")
@@ -87,7 +85,7 @@ def write_labels(path: Path, labels: Volume) -> None:
 
 
 def write_volume(path: Path, volume: Volume) -> None:
-    """Write any volume with its own dtype; see `write_labels`."""
+    """Write a volume of any dtype; see `write_labels`."""
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
         raise LiverSegError(f"Expected a file name ending in .nii or .nii.gz. Received {path}.")
@@ -100,6 +98,7 @@ def write_volume(path: Path, volume: Volume) -> None:
 
 
 def output_header(volume: Volume) -> nib.Nifti1Header:
+    """Make the header of a file to be written, from the volume's header if it has one."""
     if volume.header is None:
         header = nib.Nifti1Header()
         header.set_data_shape(volume.array.shape[::-1])
@@ -110,17 +109,18 @@ def output_header(volume: Volume) -> nib.Nifti1Header:
         header = volume.header.copy()
     header.set_data_dtype(volume.array.dtype.newbyteorder("="))
     header.set_slope_inter(1, 0)
-    header["cal_min"] = header["cal_max"] = 0  # the CT's display range would hide the labels
+    header["cal_min"] = header["cal_max"] = 0  # the display range of the CT would hide the labels
     header["descrip"] = b"liverseg_tf"
     header["magic"] = header.single_magic
-    header.set_data_offset(0)  # nibabel then puts the voxels behind header and extensions
+    header.set_data_offset(0)  # nibabel then places the voxels after header and extensions
     return header
 
 
 @contextmanager
 def create(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for writing, compressed if its name ends in .gz."""
     with open(path, "wb") as file:
-        if path.name.endswith(".gz"):  # neither name nor time in it: equal masks, equal files
+        if path.name.endswith(".gz"):  # no name and no time: equal masks give equal files
             with igzip.IGzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as stream:
                 yield stream
         else:
@@ -128,9 +128,9 @@ def create(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray]:
-    """The header, and the stored values as (z, row, col) in the machine's byte order."""
+    """Read the header, and the stored values as (z, row, col) in the machine's byte order."""
     opener = igzip.open if path.name.lower().endswith(".gz") else open
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
+    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe may never end
         raise LiverSegError(f"Expected a regular file at {path}. Received a pipe or a device.")
     try:
         with opener(path, "rb") as stream:
@@ -144,7 +144,7 @@ def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray
             data = _read_exactly(stream, size)
     except EOFError as error:
         raise LiverSegError(
-            f"Expected a whole NIfTI file at {path}. Received a truncated one."
+            f"Expected a whole NIfTI file at {path}. Received a truncated file."
         ) from error
     except (OSError, zlib.error, isal_zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -154,7 +154,7 @@ def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
-    """`size` bytes: what a header claims is reserved, but takes memory only as it is read."""
+    """Read `size` bytes. Memory is reserved for all of them, but used only as they are read."""
     data = np.empty(size, np.uint8)
     view = memoryview(data)
     start = 0

@@ -1,4 +1,4 @@
-"""NIfTI headers: what is read from them, and what is refused before a voxel is read."""
+"""Reading and checking of NIfTI headers, before any voxel is read."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -11,17 +11,17 @@ from liverseg_tf.errors import LiverSegError
 
 
 def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
-    """The header at the start of a NIfTI-1 or NIfTI-2 file, with its fields as they are stored.
+    """Read the header of a NIfTI-1 or NIfTI-2 file, with its fields exactly as stored.
 
     Raises:
-        LiverSegError: when there is none, or its fields can't be meant.
+        LiverSegError: If there is no header, or its fields are not valid.
     """
     start = stream.read(540)
     for kind in (nib.Nifti1Header, nib.Nifti2Header):
         if kind.may_contain_header(start):
             stream.seek(0)
             try:
-                header = kind.from_fileobj(stream, check=False)  # a check would change its fields
+                header = kind.from_fileobj(stream, check=False)  # checking would change the fields
                 header.get_data_shape(), header.get_slope_inter(), affine_of(header)
                 _check_fields(header)
                 return header
@@ -31,12 +31,15 @@ def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
                 ) from error
     raise LiverSegError(
         f"Expected a NIfTI file at {path}. "
-        f"Received {'an empty file' if not start else 'something else (no NIfTI header)'}."
+        f"Received {'an empty file' if not start else 'another file (no NIfTI header)'}."
     )
 
 
 def affine_of(header: nib.Nifti1Header) -> np.ndarray:
-    """Voxel to mm; a spacing of 0 stays 0 (nibabel would take 1 mm), for `Volume` to refuse."""
+    """Compute the affine from voxels to mm.
+
+    A spacing of 0 stays 0, so that `Volume` refuses it; nibabel would replace it by 1 mm.
+    """
     pixdim = header["pixdim"]
     header = header.copy()
     header["pixdim"][:4] = (-1 if pixdim[0] == -1 else 1, *np.abs(pixdim[1:4]))
@@ -46,15 +49,15 @@ def affine_of(header: nib.Nifti1Header) -> np.ndarray:
 def choose_channel(
     header: nib.Nifti1Header, channel: int | None, path: Path
 ) -> tuple[nib.Nifti1Header, int]:
-    """The header of one volume of a file, and which one it is.
+    """Return the header of one volume of a 4D file, and the index of this volume.
 
     Args:
-        header: of the file.
-        channel: the volume's index in a 4D file; None takes the file as it is.
-        path: for the error.
+        header: Header of the file.
+        channel: Index of the volume; None leaves the header unchanged.
+        path: Path of the file, for error messages.
 
     Raises:
-        LiverSegError: when the file has no such volume.
+        LiverSegError: If the file has no such volume.
     """
     shape = header.get_data_shape()
     if channel is None or len(shape) not in (3, 4):
@@ -65,15 +68,15 @@ def choose_channel(
             f"Expected a channel from 0 to {count - 1} of {path}. Received {channel}."
         )
     header = header.copy()
-    header.set_data_shape(shape[:3])  # a mask of it is 3D
+    header.set_data_shape(shape[:3])  # masks of the volume are 3D
     return header, channel
 
 
 def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
-    """Refuse what is not 3D, too large to be meant, or no scalar image.
+    """Check that an image is 3D and scalar and fits into memory.
 
     Raises:
-        LiverSegError: with the shape or data type that came.
+        LiverSegError: If it is not; the message gives its shape or data type.
     """
     if len(shape) != 3 or min(shape) < 1:
         raise LiverSegError(
@@ -83,7 +86,7 @@ def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> N
     check_size(shape, dtype.itemsize, path)
     if dtype.kind not in "iuf":
         raise LiverSegError(
-            f"Expected whole or real numbers in {path}. Received the data type {dtype} "
+            f"Expected integers or floats in {path}. Received the data type {dtype} "
             "(a colour or complex image)."
         )
 
@@ -91,6 +94,6 @@ def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> N
 def _check_fields(header: nib.Nifti1Header) -> None:
     offset, code = float(header["vox_offset"]), int(header["datatype"])
     if not header.single_vox_offset <= offset < 2**40:
-        raise ValueError(f"voxels at byte {offset:g}, where they can't be")
+        raise ValueError(f"voxels at byte {offset:g}, which is not possible")
     if code not in nib.nifti1.data_type_codes:
         raise ValueError(f"unknown data type {code}")

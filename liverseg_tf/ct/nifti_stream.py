@@ -1,4 +1,4 @@
-"""NIfTI files that are written some slices at a time."""
+"""Writing of NIfTI files a few slices at a time."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,17 +12,17 @@ from liverseg_tf.errors import LiverSegError
 
 
 def write_slabs(path: Path, grid: Volume, slabs: Iterable[np.ndarray], slope: float = 1.0) -> None:
-    """Write a uint8 NIfTI of slabs that are made one after another, whole or not at all.
+    """Write a uint8 NIfTI file from slabs that are computed one after another, atomically.
 
     Args:
-        path: .nii or .nii.gz.
-        grid: shape, affine and header of the file; its array's values are not looked at.
-        slabs: (z, row, col) uint8, together the grid's shape.
-        slope: what a stored 1 means (1/255 for probabilities).
+        path: .nii or .nii.gz file.
+        grid: Volume with the shape, affine and header of the file; its values are not used.
+        slabs: (z, row, col) uint8 arrays that together have the shape of the grid.
+        slope: Scale factor in the header (1/255 for probabilities).
 
     Raises:
-        LiverSegError: on another ending, slabs of another shape or dtype, or when the file
-            can't be written.
+        LiverSegError: If the suffix or the shape or dtype of a slab is wrong, or the file cannot
+            be written.
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):

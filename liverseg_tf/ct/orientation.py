@@ -1,4 +1,4 @@
-"""Canonical order: radiological axial slices, and the exact way back."""
+"""Canonical order (radiological axial slices), and the exact way back to the order of the file."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from liverseg_tf.ct.volume import Volume
 
-# Canonical voxel axes (col, row, z) run to the patient's left, posterior and superior. In
+# The canonical voxel axes (col, row, z) point to the patient's left, posterior and superior. In
 # RAS+ millimetres, left and posterior are the negative directions of axes 0 and 1.
 CANONICAL_SIGNS = (-1, -1, 1)
 _BLOCK = 32
@@ -15,11 +15,11 @@ _BLOCK = 32
 
 @dataclass(frozen=True)
 class Orientation:
-    """A permutation and flips that bring an array into canonical order.
+    """Permutation and flips that bring an array into canonical order.
 
     Args:
-        axes: for each canonical array axis (z, row, col), the array axis of the source.
-        flips: for each canonical array axis, whether the source runs the other way.
+        axes: For each canonical array axis (z, row, col), the corresponding axis of the source.
+        flips: For each canonical array axis, whether the source has the opposite direction.
 
     Example:
         >>> Orientation.of(np.diag([-1.0, -1.0, 1.0, 1.0]))  # a file in LPS order
@@ -31,10 +31,10 @@ class Orientation:
 
     @classmethod
     def of(cls, affine: np.ndarray) -> "Orientation":
-        """The orientation of a grid: each voxel axis goes to the anatomical axis it is nearest to.
+        """Determine the orientation of a grid; each voxel axis maps to the closest anatomical axis.
 
         Args:
-            affine: (4, 4), voxel (i, j, k) to RAS+ mm; oblique grids are allowed.
+            affine: (4, 4), from voxel (i, j, k) to RAS+ mm; oblique grids are allowed.
         """
         nearest = nib.io_orientation(affine)
         axes, flips = [0, 0, 0], [False, False, False]
@@ -45,19 +45,19 @@ class Orientation:
         return cls(tuple(axes), tuple(flips))
 
     def to_canonical(self, array: np.ndarray) -> np.ndarray:
-        """A view of `array` (three axes in the source's order) as (z, row, col)."""
-        return np.transpose(array, self.axes)[self._reversal()]
+        """Return a view of an array (three axes in the order of the source) as (z, row, col)."""
+        return np.transpose(array, self.axes)[self._flip_slices()]
 
     def from_canonical(self, array: np.ndarray) -> np.ndarray:
-        """A view of a canonical (z, row, col) array in the source's order: the exact inverse."""
-        return np.transpose(array[self._reversal()], np.argsort(self.axes))
+        """Return a view of a canonical array in the order of the source: the exact inverse."""
+        return np.transpose(array[self._flip_slices()], np.argsort(self.axes))
 
     def canonical_affine(self, affine: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-        """The affine of the canonical array, (col, row, z) to RAS+ mm.
+        """Compute the affine of the canonical array, from (col, row, z) to RAS+ mm.
 
         Args:
-            affine: (4, 4) of the source.
-            shape: of the source's array, its axes as in `Volume.array`.
+            affine: (4, 4), affine of the source.
+            shape: Shape of the source array, with the axes of `Volume.array`.
         """
         to_source = np.zeros((4, 4))
         to_source[3, 3] = 1
@@ -66,24 +66,25 @@ class Orientation:
             to_source[2 - source, 3] = shape[source] - 1 if flip else 0
         return affine @ to_source
 
-    def _reversal(self) -> tuple[slice, ...]:
+    def _flip_slices(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """A C-contiguous copy of a view in another axis order; the array itself where it is one.
+    """Return a C-contiguous copy of an array, or the array itself if it is C-contiguous.
 
-    Blocks fit into the processor's caches, where numpy's copy of a transposed view reads and
-    drops each line of memory many times (a third of the time for z as the fastest axis).
+    The array is copied in blocks that fit into the processor's caches. NumPy's own copy of a
+    transposed view loads each line of memory many times; this takes a third of the time if z is
+    the fastest axis.
 
     Args:
-        array: three axes of any strides.
+        array: Three axes with any strides.
     """
     if array.flags.c_contiguous:
         return array
     copy = np.empty(array.shape, array.dtype)
     for corner in np.ndindex(*(-(-length // _BLOCK) for length in array.shape)):
-        block = tuple(slice(at * _BLOCK, (at + 1) * _BLOCK) for at in corner)
+        block = tuple(slice(index * _BLOCK, (index + 1) * _BLOCK) for index in corner)
         copy[block] = array[block]
     return copy
 
@@ -92,12 +93,12 @@ def to_canonical(volume: Volume) -> Volume:
     """Bring a volume into radiological axial order, without interpolation.
 
     Args:
-        volume: in any of the 48 axis orders, oblique ones too.
+        volume: Volume in any of the 48 axis orders, possibly oblique.
 
     Returns:
-        A volume whose rows run to posterior, columns to the patient's left and z to superior
-        (for oblique grids: as nearly as voxel axes do). Its array is a view of the same
-        voxels; it has no header, since it is not the file's grid any more.
+        A volume whose rows point to posterior, columns to the patient's left and z to superior
+        (in oblique grids, as closely as the voxel axes do). Its array is a view of the same
+        voxels. It has no header, because its grid differs from that of the file.
     """
     orientation = Orientation.of(volume.affine)
     return Volume(

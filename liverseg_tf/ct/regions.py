@@ -1,4 +1,4 @@
-"""Regions: what the labels of a mask mean."""
+"""Regions: the meaning of the labels in a mask."""
 
 import operator
 from collections.abc import Iterable, Mapping
@@ -7,31 +7,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.plural import count
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Named sets of mask labels; they may overlap, and nested ones are listed from the outside in.
+    """Named sets of mask labels. Regions may overlap; outer regions come before nested ones.
 
     Args:
-        items: (name, labels) in order; a mapping of names to labels is taken as well.
+        items: Pairs (name, labels) in order, or a mapping from names to labels.
 
     Raises:
-        SettingsError: without a region, on an empty or repeated name, on a region without
-            labels, or on a label that is no whole number from 1 to 255.
+        SettingsError: If there is no region, a name is empty or used twice, a region has no
+            labels, or a label is not an integer from 1 to 255.
 
     Example:
-        >>> Regions({"liver": (1, 2), "tumour": (2,)}).names
-        ('liver', 'tumour')
+        >>> Regions({"liver": (1, 2), "tumour": (2,)})
+        Regions(liver: 1, 2; tumour: 2)
     """
 
     items: tuple[tuple[str, tuple[int, ...]], ...]
 
     def __post_init__(self) -> None:
         items = self.items.items() if isinstance(self.items, Mapping) else self.items
-        items = tuple((_checked_name(name), _checked_labels(name, of)) for name, of in items)
+        items = tuple((_check_name(name), _check_labels(name, labels)) for name, labels in items)
         if not items:
-            raise SettingsError("Expected at least one region. Received none.")
+            raise SettingsError("Expected at least one region. Received an empty list.")
         names = [name for name, _ in items]
         for name in names:
             if names.count(name) > 1:
@@ -40,13 +41,13 @@ class Regions:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> "Regions":
-        """Regions as they are written on a command line.
+        """Parse regions from the command line.
 
         Args:
-            texts: each a name, '=' and labels with commas between them.
+            texts: One text per region: a name, '=' and labels separated by commas.
 
         Raises:
-            SettingsError: as the class, and on a text of another form.
+            SettingsError: If a text has another form, and as the class.
 
         Example:
             >>> Regions.parse(["liver=1,2", "tumour=2"]) == LIVER_REGIONS
@@ -65,54 +66,64 @@ class Regions:
 
     @classmethod
     def from_json(cls, value: object) -> "Regions":
-        """The inverse of `to_json`.
+        """Read the object that `to_json` returned.
 
         Raises:
-            SettingsError: as the class, and when `value` is no object of lists.
+            SettingsError: If the value is not an object of lists, and as the class.
         """
         if not isinstance(value, Mapping):
             raise SettingsError(
-                f"Expected regions as an object of names and labels. Received {value!r}."
+                "Expected regions as an object of names and labels. "
+                f"Received a value of type {type(value).__name__}."
             )
         return cls(value)
 
     def to_json(self) -> dict[str, list[int]]:
-        """Names and labels as plain JSON values, in order."""
+        """Return names and labels as plain JSON values, in order."""
         return {name: list(labels) for name, labels in self.items}
+
+    def __repr__(self) -> str:
+        regions = (f"{name}: {', '.join(map(str, labels))}" for name, labels in self.items)
+        return f"Regions({'; '.join(regions)})"
+
+    def __str__(self) -> str:
+        """Return the regions as they are written on the command line."""
+        return " ".join(f"{name}={','.join(map(str, labels))}" for name, labels in self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the regions, in order."""
         return tuple(name for name, _ in self.items)
 
     @property
     def written_labels(self) -> tuple[int, ...]:
         """The label that `labels_of` writes for each region.
 
-        It is the region's first label that no later region contains; the first of all where
-        later regions contain each of them.
+        It is the first label of the region that belongs to no later region, or simply the first
+        label if all of them belong to later regions.
         """
         written = []
-        for place, (_, labels) in enumerate(self.items):
-            later = {label for _, others in self.items[place + 1 :] for label in others}
+        for index, (_, labels) in enumerate(self.items):
+            later = {label for _, others in self.items[index + 1 :] for label in others}
             written.append(next((label for label in labels if label not in later), labels[0]))
         return tuple(written)
 
-    def __len__(self) -> int:
-        return len(self.items)
-
     def nested_in(self, name: str) -> list[str]:
-        """The other regions all of whose labels are labels of this one."""
+        """List the other regions that are nested in a region: all their labels belong to it."""
         labels = dict(self.items)
         return [
             other for other in labels if other != name and set(labels[other]) <= set(labels[name])
         ]
 
-    def around(self, name: str) -> list[str]:
-        """The other regions in which this one is nested."""
+    def containing(self, name: str) -> list[str]:
+        """List the other regions in which a region is nested."""
         return [other for other in self.names if name in self.nested_in(other)]
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raise a `SettingsError` for a name that is no region's."""
+        """Raise a `SettingsError` for a name that does not belong to a region."""
         for name in names:
             if name not in self.names:
                 raise SettingsError(
@@ -120,50 +131,52 @@ class Regions:
                 )
 
     def mask(self, labels: np.ndarray, name: str) -> np.ndarray:
-        """Where one region is.
+        """Compute the mask of one region.
 
         Args:
             labels: uint8 label map of any shape.
-            name: of the region.
+            name: Name of the region.
 
         Returns:
             bool, the shape of `labels`.
 
         Raises:
-            SettingsError: when there is no region of that name.
+            SettingsError: If no region has this name.
         """
         self.check_names([name])
         first, *others = dict(self.items)[name]
-        # comparisons run eight times faster than a lookup table of 256 entries
+        # eight times faster than a lookup table of 256 entries
         mask = labels == first
         for label in others:
             mask |= labels == label
         return mask
 
     def masks(self, labels: np.ndarray) -> np.ndarray:
-        """Where each region is.
+        """Compute the mask of every region.
 
         Args:
             labels: uint8 label map of any shape.
 
         Returns:
-            bool, (..., n): the shape of `labels` with one channel a region, in order.
+            bool, (..., n): the shape of `labels` with one channel per region, in order.
         """
         return np.stack([self.mask(labels, name) for name in self.names], axis=-1)
 
     def labels_of(self, masks: np.ndarray) -> np.ndarray:
-        """One label map of overlapping masks; where they overlap, the later region is written.
+        """Combine overlapping masks into one label map; later regions overwrite earlier ones.
+
+        This is the inverse of `masks` if the regions are nested or disjoint and the label map
+        contains only `written_labels`.
 
         Args:
-            masks: bool (or 0 and 1), (..., n), one channel a region.
+            masks: bool (or 0 and 1), (..., n), one channel per region.
 
         Returns:
-            uint8, (...), of `written_labels`. It is the inverse of `masks` for labels of
-            which each is the written one of a region and regions that are nested or disjoint.
+            uint8, (...), with the labels of `written_labels`.
         """
         if masks.shape[-1:] != (len(self),):
             raise SettingsError(
-                f"Expected masks of {len(self)} regions on the last axis. "
+                f"Expected masks of {count(len(self), 'region')} on the last axis. "
                 f"Received the shape {masks.shape}."
             )
         labels = np.zeros(masks.shape[:-1], np.uint8)
@@ -172,26 +185,34 @@ class Regions:
         return labels
 
 
-def _checked_name(name: object) -> str:
-    if not (isinstance(name, str) and name.strip()):
-        raise SettingsError(f"Expected a name for each region. Received {name!r}.")
+def _check_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise SettingsError(
+            f"Expected the name of a region as text. Received a value of type "
+            f"{type(name).__name__}."
+        )
+    if not name.strip():
+        raise SettingsError("Expected a name for each region. Received an empty name.")
     return name
 
 
-def _checked_labels(name: str, labels: object) -> tuple[int, ...]:
+def _check_labels(name: str, labels: object) -> tuple[int, ...]:
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-        raise SettingsError(f"Expected a list of labels for region {name!r}. Received {labels!r}.")
+        raise SettingsError(
+            f"Expected a list of labels for region {name!r}. "
+            f"Received a value of type {type(labels).__name__}."
+        )
     labels = tuple(labels)
     try:
-        whole = tuple(operator.index(label) for label in labels)
+        integers = tuple(operator.index(label) for label in labels)
     except TypeError:
-        whole = ()
-    if not whole or bool in map(type, labels) or min(whole) < 1 or max(whole) > 255:
+        integers = ()
+    if not integers or bool in map(type, labels) or min(integers) < 1 or max(integers) > 255:
         raise SettingsError(
             f"Expected labels from 1 to 255 for region {name!r}. "
-            f"Received {', '.join(map(str, labels)) or 'none'}."
+            f"Received {', '.join(map(str, labels)) or 'an empty list'}."
         )
-    return whole
+    return integers
 
 
 LIVER_REGIONS = Regions({"liver": (1, 2), "tumour": (2,)})

@@ -1,4 +1,4 @@
-"""In-plane resampling as two small matrices, the same code in both directions."""
+"""In-plane resampling as two small matrix products, with the same code in both directions."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,22 +11,23 @@ from liverseg_tf.ct.bounding_box import bounding_box
 
 @lru_cache(maxsize=64)
 def resampling_matrix(source: int, target: int, ratio: float) -> sparse.csr_array:
-    """The matrix that resamples a line of voxels linearly, with anti-aliasing when it shrinks.
+    """Build the matrix that resamples a line of voxels linearly, with anti-aliasing.
 
-    Both lines have the same centre, so nothing moves by half a voxel: target voxel t lies at
-    s = (t - (target - 1) / 2) * ratio + (source - 1) / 2. Its weights are a triangle around s
-    of half-width max(1, ratio) (linear interpolation, or a linear filter as wide as the target
-    voxels), made to sum to 1. What the triangle covers beyond the ends is left out; an s beyond
-    an end is moved to it, so that the last voxel is repeated.
+    Both lines have the same centre, so that nothing moves by half a voxel: the position of
+    target voxel t in the source is s = (t - (target - 1) / 2) * ratio + (source - 1) / 2. Its
+    weights form a triangle around s with half-width max(1, ratio): linear interpolation, or a
+    linear filter as wide as the target voxels if these are larger. The weights sum to 1; the
+    part of the triangle beyond the ends of the line is ignored. If s lies beyond an end, it is
+    moved to this end, so that the last voxel is repeated.
 
     Args:
-        source: number of voxels of the given line.
-        target: number of voxels of the wanted line.
-        ratio: target spacing over source spacing, > 0.
+        source: Number of voxels of the source line.
+        target: Number of voxels of the target line.
+        ratio: Target spacing divided by source spacing, above 0.
 
     Returns:
-        (target, source) float32; the identity where source == target and ratio == 1. The way
-        back is resampling_matrix(target, source, 1 / ratio).
+        (target, source) float32; the identity if source == target and ratio == 1. The inverse
+        direction is resampling_matrix(target, source, 1 / ratio).
 
     Example:
         >>> resampling_matrix(4, 2, 2.0).toarray().round(2)
@@ -49,12 +50,12 @@ def resampling_matrix(source: int, target: int, ratio: float) -> sparse.csr_arra
 
 @dataclass(frozen=True)
 class PlaneResampler:
-    """Takes slices from one in-plane grid to another that has the same centre.
+    """Resampling of slices from one in-plane grid to another one with the same centre.
 
     Args:
-        source_shape: (rows, cols) of the given slices.
-        target_shape: (rows, cols) of the wanted slices.
-        ratio: target spacing over source spacing along (row, col).
+        source_shape: Shape (rows, cols) of the source slices.
+        target_shape: Shape (rows, cols) of the target slices.
+        ratio: Target spacing divided by source spacing along (row, col).
     """
 
     source_shape: tuple[int, int]
@@ -68,20 +69,21 @@ class PlaneResampler:
         spacing_mm: tuple[float, float],
         target_mm: tuple[float, float],
     ) -> "PlaneResampler":
-        """To another spacing, over the same field of view (rounded to whole voxels)."""
+        """Create the resampler to another spacing, with the same field of view up to rounding."""
         ratio = tuple(new / old for old, new in zip(spacing_mm, target_mm, strict=True))
         target = tuple(max(1, round(n / r)) for n, r in zip(shape, ratio, strict=True))
         return cls(tuple(shape), target, ratio)
 
     @property
     def inverse(self) -> "PlaneResampler":
-        """The way back to the source's grid."""
+        """The resampler from the target grid back to the source grid."""
         return PlaneResampler(
             self.target_shape, self.source_shape, tuple(1 / r for r in self.ratio)
         )
 
     @property
     def is_identity(self) -> bool:
+        """Whether source and target grid are equal."""
         return self.source_shape == self.target_shape and self.ratio == (1.0, 1.0)
 
     def apply(self, slices: np.ndarray) -> np.ndarray:
@@ -91,8 +93,7 @@ class PlaneResampler:
             slices: (z, row, col), any real dtype.
 
         Returns:
-            (z, row, col) of the target shape, float32; the slices themselves, unchanged, where
-            the grids are the same.
+            (z, row, col) float32 of the target shape; `slices` itself if the grids are equal.
         """
         if self.is_identity:
             return slices
@@ -102,37 +103,37 @@ class PlaneResampler:
         return out
 
     def apply_labels(self, labels: np.ndarray) -> np.ndarray:
-        """Resample a label map: each label on its own, the strongest one wins.
+        """Resample a label map: each label separately, and the label with the highest weight wins.
 
         Args:
             labels: (z, row, col) uint8.
 
         Returns:
-            (z, row, col) uint8 of the target shape; at a tie the lower label.
+            (z, row, col) uint8 of the target shape; the lower label if two weights are equal.
         """
         if self.is_identity:
             return labels
-        winner = np.zeros((len(labels), *self.target_shape), np.uint8)
+        resampled = np.zeros((len(labels), *self.target_shape), np.uint8)
         box = bounding_box(labels)
-        # only the target voxels that a label reaches, and all that reaches them
-        around = [_reached(*lines) for lines in zip(self._matrices, box[1:], strict=True)]
-        matrices, targets, sources = zip(*around, strict=True)
+        # only the target voxels that labels influence, and the source voxels that influence them
+        cropped = [_crop_matrix(*axis) for axis in zip(self._matrices, box[1:], strict=True)]
+        matrices, targets, sources = zip(*cropped, strict=True)
         for z in range(box[0].start, box[0].stop):
             plane = np.ascontiguousarray(labels[z][sources])
-            found = winner[z][targets]
-            strongest = np.zeros(found.shape, np.float32)
+            out = resampled[z][targets]
+            highest = np.zeros(out.shape, np.float32)
             for label in np.flatnonzero(np.bincount(plane.reshape(-1))):
                 weight = _resample(plane == label, *matrices)
-                wins = weight > strongest
-                found[wins] = label
-                strongest[wins] = weight[wins]
-        return winner
+                wins = weight > highest
+                out[wins] = label
+                highest[wins] = weight[wins]
+        return resampled
 
     @property
     def _matrices(self) -> list[sparse.csr_array]:
-        """Of the rows and of the columns."""
-        lengths = zip(self.source_shape, self.target_shape, self.ratio, strict=True)
-        return [resampling_matrix(*line) for line in lengths]
+        """The resampling matrices of the rows and of the columns."""
+        axes = zip(self.source_shape, self.target_shape, self.ratio, strict=True)
+        return [resampling_matrix(*axis) for axis in axes]
 
 
 def _resample(plane: np.ndarray, rows: sparse.csr_array, cols: sparse.csr_array) -> np.ndarray:
@@ -140,14 +141,14 @@ def _resample(plane: np.ndarray, rows: sparse.csr_array, cols: sparse.csr_array)
     return (cols @ np.ascontiguousarray(half.T)).T
 
 
-def _reached(matrix: sparse.csr_array, labelled: slice) -> tuple[sparse.csr_array, slice, slice]:
-    """The part of a matrix that labelled voxels reach, and where it lies in target and source."""
-    target = _span(matrix[:, labelled].sum(axis=1))
-    source = _span(matrix[target].sum(axis=0))
+def _crop_matrix(
+    matrix: sparse.csr_array, labelled: slice
+) -> tuple[sparse.csr_array, slice, slice]:
+    """Crop a matrix to the target voxels that labelled source voxels influence.
+
+    Returns:
+        The cropped matrix, and the slices of the target and of the source that it covers.
+    """
+    (target,) = bounding_box(matrix[:, labelled].sum(axis=1))
+    (source,) = bounding_box(matrix[target].sum(axis=0))
     return matrix[target, source], target, source
-
-
-def _span(weights: np.ndarray) -> slice:
-    """From the first to the last that is not 0."""
-    places = np.flatnonzero(weights)
-    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0)

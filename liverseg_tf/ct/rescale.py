@@ -1,4 +1,4 @@
-"""Stored numbers to HU: slope, intercept, and the smallest type that keeps them."""
+"""Stored values to HU: slope, intercept, and the smallest dtype that holds the result."""
 
 import numpy as np
 
@@ -7,17 +7,17 @@ def rescale(raw: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> np.n
     """Apply a slope and an intercept.
 
     Args:
-        raw: whole or real numbers as a file stores them, in the machine's byte order.
-        slope: of the file.
-        intercept: of the file.
+        raw: Integers or floats as stored in a file, in the machine's byte order.
+        slope: Slope from the header.
+        intercept: Intercept from the header.
 
     Returns:
-        float32 where `raw` holds floats or slope or intercept is no whole number; otherwise
-        uint8 (where `raw` is that and stays as it is), int16, int32 or float32: the first that
-        holds the values.
+        float32 if `raw` has floats, or if slope or intercept is not an integer. Otherwise uint8
+        (only if `raw` is uint8 and stays unchanged), int16, int32 or float32: the first that
+        holds all values.
     """
-    whole = raw.dtype.kind in "iu" and slope == round(slope) and intercept == round(intercept)
-    if not whole:
+    integer = raw.dtype.kind in "iu" and slope == round(slope) and intercept == round(intercept)
+    if not integer:
         values = raw.astype(np.float32)
         if (slope, intercept) != (1, 0):
             values *= np.float32(slope)

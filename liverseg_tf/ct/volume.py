@@ -1,4 +1,4 @@
-"""A volume: voxels, and where they lie in the patient."""
+"""Volumes: voxels and their position in the patient."""
 
 import math
 import os
@@ -11,27 +11,34 @@ from liverseg_tf.errors import LiverSegError
 
 ORTHONORMAL_TOLERANCE = 1e-3
 GRID_TOLERANCE_VOXELS = 0.1
-LARGEST_VOXELS = 2**32
+MAX_VOXELS = 2**32
+_REPR_VOXELS = 1 << 20  # approximate number of voxels that `repr` examines
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels of a CT, an MR or a label map, with their place in the patient.
+    """Voxels of a CT, an MR or a label map, and their position in the patient.
+
+    Its representation is one line with the shape and the spacing along (z, row, col), the
+    directions of the file's axes i, j, k as in nibabel, the dtype, and the range of the values
+    (approximate for large volumes, of which a sample is examined).
 
     Args:
-        array: (z, row, col), HU, MR units or labels: a file's voxels with its axes reversed,
-            so that a slice is contiguous.
-        affine: (4, 4) float64; maps the voxel (i, j, k) = (col, row, z) of `array` to RAS+ mm.
-        header: the NIfTI header that the array was read with; masks are written back with it.
+        array: (z, row, col) in HU, MR units or labels: the voxels of a file with the axes
+            reversed, so that a slice is contiguous.
+        affine: (4, 4) float64, from voxel (i, j, k) = (col, row, z) of `array` to RAS+ mm.
+        header: NIfTI header that was read with the array; masks are written with it.
 
     Raises:
-        LiverSegError: when the array is not 3D or empty, or the affine is no grid of
-            orthogonal axes.
+        LiverSegError: If the array is empty or not 3D, or the axes of the affine are not
+            orthogonal.
 
     Example:
         >>> ct = Volume(np.zeros((2, 4, 3), np.int16), np.diag([0.7, 0.8, 5.0, 1.0]))
         >>> ct.spacing_mm
         (5.0, 0.8, 0.7)
+        >>> ct
+        Volume(shape: 2 x 4 x 3; spacing_mm: 5 x 0.8 x 0.7; orientation: RAS; int16: 0 to 0)
     """
 
     array: np.ndarray
@@ -46,9 +53,18 @@ class Volume:
         object.__setattr__(self, "affine", np.asarray(self.affine, np.float64))
         check_affine(self.affine)
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.array.shape))
+        spacing = " x ".join(f"{mm:.4g}" for mm in self.spacing_mm)
+        orientation = "".join(nib.aff2axcodes(self.affine))
+        return (
+            f"Volume(shape: {shape}; spacing_mm: {spacing}; orientation: {orientation}; "
+            f"{self.array.dtype}: {_describe_values(self.array)})"
+        )
+
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxels along (z, row, col), in mm."""
+        """Distance between neighbouring voxels along (z, row, col), in mm."""
         return tuple(float(mm) for mm in nib.affines.voxel_sizes(self.affine)[::-1])
 
     @property
@@ -57,7 +73,7 @@ class Volume:
         return float(np.prod(self.spacing_mm)) / 1000
 
     def with_array(self, array: np.ndarray) -> "Volume":
-        """The same grid and header with other voxels of the same shape."""
+        """Return a volume with the same grid and header and other voxels of the same shape."""
         if array.shape != self.array.shape:
             raise LiverSegError(
                 f"Expected voxels of the shape {self.array.shape[::-1]}. "
@@ -67,72 +83,78 @@ class Volume:
 
 
 def check_affine(affine: np.ndarray) -> None:
-    """Refuse an affine that is not spacing times a rotation or reflection, plus an origin.
+    """Check that an affine consists of spacing, rotation or reflection, and translation.
 
-    Sheared axes (gantry tilt, a bad registration) would be shifted in silence by every tool
-    that keeps only spacing and direction.
+    Sheared axes (gantry tilt, faulty registration) are refused, because tools that keep only
+    spacing and direction would shift the voxels without a warning.
 
     Args:
-        affine: (4, 4) float64, voxel (i, j, k) to RAS+ mm.
+        affine: (4, 4) float64, from voxel (i, j, k) to RAS+ mm.
 
     Raises:
-        LiverSegError: on NaN, a zero spacing, or direction cosines that are not orthonormal.
+        LiverSegError: If a value is not finite, a spacing is 0, or the direction cosines are not
+            orthonormal.
     """
-    if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        raise LiverSegError(f"Expected a finite affine of 4x4. Received {affine.tolist()}.")
+    if affine.shape != (4, 4):
+        raise LiverSegError(
+            f"Expected a finite affine of the shape (4, 4). Received the shape {affine.shape}."
+        )
+    if not np.isfinite(affine).all():
+        raise LiverSegError("Expected a finite affine. Received NaN or infinite values in it.")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if spacing.min() < 1e-6:
         raise LiverSegError(
             "Expected an affine with a spacing above 0 mm along each axis. "
-            f"Received the spacing {_numbers(spacing)} mm."
+            f"Received the spacing {_format_vector(spacing)} mm."
         )
     cosines = affine[:3, :3] / spacing
     error = np.abs(cosines.T @ cosines - np.eye(3)).max()
     if error > ORTHONORMAL_TOLERANCE:
         raise LiverSegError(
             "Expected an affine with orthonormal direction cosines "
-            f"(within {ORTHONORMAL_TOLERANCE:g}). Received axes that are off by {error:.3g} "
-            "(a sheared or tilted grid: resample the image onto an orthogonal one first)."
+            f"(within {ORTHONORMAL_TOLERANCE:g}). Received axes that deviate by {error:.3g} "
+            "(a sheared or tilted grid: resample the image to an orthogonal grid first)."
         )
 
 
-def check_size(shape: tuple[int, ...], voxel_bytes: int, what: object) -> None:
-    """Refuse a volume that can't be held, before anything of it is allocated.
+def check_size(shape: tuple[int, ...], voxel_bytes: int, source: object) -> None:
+    """Check that a volume fits into memory, before memory for it is allocated.
 
     Args:
-        shape: as a header claims it.
-        voxel_bytes: size of a voxel.
-        what: file or series, for the error.
+        shape: Shape according to a header.
+        voxel_bytes: Size of a voxel in bytes.
+        source: File or series, for the error message.
 
     Raises:
-        LiverSegError: above 2^32 voxels, or above half of the machine's memory.
+        LiverSegError: If the volume has more than 2^32 voxels or needs more than half of the
+            machine's memory.
     """
     voxels = np.prod(shape, dtype=object)
-    if voxels > LARGEST_VOXELS:
+    if voxels > MAX_VOXELS:
         raise LiverSegError(
-            f"Expected at most {LARGEST_VOXELS} voxels in {what}. "
+            f"Expected at most {MAX_VOXELS} voxels in {source}. "
             f"Received the shape {tuple(map(int, shape))}."
         )
-    memory = _memory_bytes() / 2  # it becomes tiles beside itself
-    if voxels * voxel_bytes > memory:
+    limit = _memory_bytes() / 2  # the tiles need memory, too
+    if voxels * voxel_bytes > limit:
         raise LiverSegError(
-            f"Expected at most {memory / 1e9:.1f} GB (half of the memory) in {what}. "
+            f"Expected at most {limit / 1e9:.1f} GB (half of the memory) in {source}. "
             f"Received {voxels * voxel_bytes / 1e9:.1f} GB, the shape {tuple(map(int, shape))}."
         )
 
 
 def count_not_finite(array: np.ndarray) -> int:
-    """Voxels of (z, row, col) that are NaN or infinite."""
+    """Count the voxels of (z, row, col) that are NaN or infinite."""
     if array.dtype.kind != "f":
         return 0
     return sum(plane.size - np.count_nonzero(np.isfinite(plane)) for plane in array)
 
 
 def check_finite(image: Volume) -> None:
-    """Refuse an image with voxels that are no numbers: they are lost, or mean something unsaid.
+    """Check that every voxel is finite, because the meaning of other voxels is unknown.
 
     Raises:
-        LiverSegError: with how many there are.
+        LiverSegError: If voxels are NaN or infinite; the message gives their number.
     """
     count = count_not_finite(image.array)
     if count:
@@ -143,11 +165,11 @@ def check_finite(image: Volume) -> None:
 
 
 def check_same_grid(image: Volume, mask: Volume) -> None:
-    """Refuse a mask that does not lie on the image's voxels.
+    """Check that a mask lies on the voxels of its image.
 
     Raises:
-        LiverSegError: when the shapes differ, or a corner of the grid lies more than a tenth
-            of the smallest spacing away from the image's corner.
+        LiverSegError: If the shapes differ, or if a corner of the mask's grid lies more than a
+            tenth of the smallest spacing away from the same corner of the image's grid.
     """
     if image.array.shape != mask.array.shape:
         raise LiverSegError(
@@ -163,18 +185,31 @@ def check_same_grid(image: Volume, mask: Volume) -> None:
     if shift_mm > GRID_TOLERANCE_VOXELS * min(image.spacing_mm):
         raise LiverSegError(
             "Expected image and mask on one grid. Received affines whose corners are up to "
-            f"{shift_mm:.3g} mm apart: origins {_numbers(image.affine[:3, 3])} and "
-            f"{_numbers(mask.affine[:3, 3])}, spacings {_numbers(image.spacing_mm[::-1])} and "
-            f"{_numbers(mask.spacing_mm[::-1])} mm."
+            f"{shift_mm:.3g} mm apart: origins {_format_vector(image.affine[:3, 3])} and "
+            f"{_format_vector(mask.affine[:3, 3])}, spacings "
+            f"{_format_vector(image.spacing_mm[::-1])} and "
+            f"{_format_vector(mask.spacing_mm[::-1])} mm."
         )
 
 
-def _numbers(values: np.ndarray) -> str:
+def _describe_values(array: np.ndarray) -> str:
+    """Range of the finite values; of large arrays, every n-th voxel along each axis is examined."""
+    if array.dtype.kind not in "biuf":
+        return "not numeric"
+    step = math.ceil((array.size / _REPR_VOXELS) ** (1 / 3))
+    sample = np.asarray(array[::step, ::step, ::step])
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return "no finite values"
+    return f"{'about ' if step > 1 else ''}{sample.min():g} to {sample.max():g}"
+
+
+def _format_vector(values: np.ndarray) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
 
 
 def _memory_bytes() -> float:
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # Windows does not tell
+    except (AttributeError, ValueError, OSError):  # not available on Windows
         return math.inf

@@ -1,4 +1,4 @@
-"""Corrections of grids for named cases, as they are written on a command line."""
+"""Corrections of wrong headers for named cases, in the form of command-line options."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +10,16 @@ from liverseg_tf.errors import SettingsError
 
 
 @dataclass(frozen=True)
-class Corrections:
-    """What is known better than the headers, for cases by name.
+class CaseCorrections:
+    """Orientation and spacing that override the headers of cases.
 
-    Names are shell patterns (`volume-2[89]`); where several match, the last one wins.
+    Names are shell patterns such as `volume-2[89]`. If several match a case, the last one is used.
 
     Args:
-        orientations: each "NAME=LPS", three letters for the file's axes.
-        spacings: each "NAME=0.7,0.7,1.5", mm along the file's axes.
-        same_voxels: names of cases whose mask lies on its image's voxels whatever its header
-            says.
+        orientations: "NAME=LPS": three letters for the directions of the file's axes.
+        spacings: "NAME=0.7,0.7,1.5": spacing along the file's axes in mm.
+        same_voxels: Names of cases whose mask lies on the voxels of the image, whatever its
+            header says.
     """
 
     orientations: Sequence[str] = ()
@@ -27,10 +27,10 @@ class Corrections:
     same_voxels: Sequence[str] = ()
 
     def apply(self, cases: list[Case]) -> list[Case]:
-        """The cases with their corrections.
+        """Return the cases with their corrections.
 
         Raises:
-            SettingsError: on a text of another form, or a name that no case has.
+            SettingsError: If a text has another form, or its name matches no case.
         """
         rules = [
             *((*_split(text, "LPS"), "orientation") for text in self.orientations),
@@ -39,12 +39,12 @@ class Corrections:
         ]
         corrected = {case.name: case for case in cases}
         for pattern, value, field in rules:
-            value = _numbers(value) if field == "spacing_mm" else value
+            value = _parse_numbers(value) if field == "spacing_mm" else value
             names = [name for name in corrected if fnmatchcase(name, pattern)]
             if not names:
                 raise SettingsError(
-                    f"Expected a correction for cases of the data set. Received {pattern!r}, "
-                    f"which is none of them (they are named like {cases[0].name})."
+                    f"Expected a correction for cases of the data set. Received '{pattern}', which "
+                    f"matches no case (the first one is named {cases[0].name})."
                 )
             for name in names:
                 correction = corrected[name].correction or GridCorrection()
@@ -57,14 +57,14 @@ class Corrections:
 def _split(text: str, example: str) -> tuple[str, str]:
     name, equals, value = text.rpartition("=")
     if not (name and equals and value):
-        raise SettingsError(f"Expected a correction as NAME={example}. Received {text!r}.")
+        raise SettingsError(f"Expected a correction as NAME={example}. Received '{text}'.")
     return name, value
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _parse_numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(number) for number in text.split(","))
     except ValueError:
         raise SettingsError(
-            f"Expected a spacing as three numbers, 0.7,0.7,1.5. Received {text!r}."
+            f"Expected a spacing as three numbers such as 0.7,0.7,1.5. Received '{text}'."
         ) from None

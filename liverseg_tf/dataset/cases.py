@@ -1,32 +1,34 @@
-"""Which cases a data set holds: the layouts people have, found by themselves."""
+"""The cases of a data set, found in any of the supported layouts."""
 
+import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json
-from liverseg_tf.ct.dicom.series import DicomSeries, holds_series
+from liverseg_tf.choices import LAYOUTS
+from liverseg_tf.ct.dicom.series import DicomSeries, contains_series
 from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
-from liverseg_tf.dataset.dicom_cases import series_by_name
-from liverseg_tf.dataset.lits import LITS_NAME, lits_files
+from liverseg_tf.dataset.dicom_cases import group_series_by_name
+from liverseg_tf.dataset.lits import LITS_NAME, find_lits_files
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image with its mask.
+    """The image of one patient with its mask.
 
     Args:
-        name: unique within the data set; predictions are written under it.
-        image: file of the image, folder of one DICOM series, or the series; it may be missing,
-            which its reader reports.
-        mask: file of the label map; None where the layout names none.
-        correction: of headers that are known to be wrong (see `dataset.corrections`).
-        ambiguity: why no one can tell which files are meant; its reader reports it.
+        name: Name of the case, unique within the data set. Output files get this name.
+        image: Image file, folder of one DICOM series, or the series. The file may be missing;
+            reading the case reports that.
+        mask: File of the label map. None if the data set has none for this case.
+        correction: Correction of a wrong header; see `dataset.case_corrections`.
+        ambiguity: Why it is unclear which files belong to the case. Reading it reports that.
     """
 
     name: str
@@ -35,197 +37,207 @@ class Case:
     correction: GridCorrection | None = None
     ambiguity: str | None = None
 
+    def __repr__(self) -> str:
+        image = self.image.name if isinstance(self.image, Path) else self.image
+        mask = "none" if self.mask is None else self.mask.name
+        notes = "; corrected header" if self.correction is not None else ""
+        notes += "; ambiguous files" if self.ambiguity is not None else ""
+        return f"Case(name: {self.name}; image: {image}; mask: {mask}{notes})"
+
     @property
     def has_image(self) -> bool:
-        """Whether the image is there; whether it can be read is another matter."""
+        """Whether the image exists, readable or not."""
         return isinstance(self.image, DicomSeries) or self.image.exists()
 
 
-def find_cases(folder: Path, layout: str | None = None) -> list[Case]:
-    """The cases of a data set, sorted by name (numbers by value).
+def find_cases(
+    folder: Path, layout: str | None = None, allow_ambiguous: bool = False
+) -> list[Case]:
+    """Find the cases of a data set.
 
     Args:
-        folder: its root.
-        layout: 'msd' (dataset.json as in the Medical Segmentation Decathlon), 'lits'
-            (volume-N and segmentation-N anywhere below the folder), 'folder' (images/ and
-            masks/ with equal names; images may be folders of DICOM files) or 'dicom' (a tree
-            of DICOM series, with their masks in masks/); None finds out.
+        folder: Root folder of the data set.
+        layout: Layout of the data set; None detects it. 'msd' is dataset.json as in the Medical
+            Segmentation Decathlon, 'lits' is volume-N and segmentation-N anywhere below the
+            folder, 'folder' is images/ and masks/ with equal names (images may be folders of
+            DICOM files), and 'dicom' is folders of DICOM series with their masks in masks/.
+        allow_ambiguous: Return cases with ambiguous files, marked by their `ambiguity`, instead
+            of raising an error.
+
+    Returns:
+        Cases sorted by name, numbers by their value.
 
     Raises:
-        LiverSegError: as `list_cases`, and when two files have one name.
+        LiverSegError: If there is no such folder or no case in it, or two files have the same
+            name.
+        SettingsError: If the layout is unknown.
     """
-    cases = list_cases(folder, layout)
-    for case in cases:
-        if case.ambiguity is not None:
-            raise LiverSegError(case.ambiguity)
-    return cases
-
-
-def list_cases(folder: Path, layout: str | None = None) -> list[Case]:
-    """As `find_cases`, with the cases of which there are two: they must not cost the others.
-
-    Raises:
-        LiverSegError: when there is no such folder, or no case in it.
-    """
-    folder = Path(folder).absolute()  # the cases may travel to workers that stand elsewhere
+    folder = Path(folder).absolute()  # workers may have another working directory
     if not folder.is_dir():
         raise LiverSegError(f"Expected a data set folder at {folder}. Received no such folder.")
     if layout not in (None, *LAYOUTS):
-        raise SettingsError(f"Expected a layout of {', '.join(LAYOUTS)}. Received {layout!r}.")
-    layout = layout or recognise_layout(folder)
+        raise SettingsError(f"Expected a layout of {', '.join(LAYOUTS)}. Received '{layout}'.")
+    layout = layout or detect_layout(folder)
     if layout is None:
         raise LiverSegError(
             f"Expected a data set in {folder}: a dataset.json (msd), volume-N.nii with "
             "segmentation-N.nii (lits), images/ with masks/ (folder), or DICOM files (dicom). "
-            "Received none of these."
+            "Received a folder without any of these."
         )
-    cases = LAYOUTS[layout](folder)
+    cases = _FIND_BY_LAYOUT[layout](folder)
     if not cases:
-        raise LiverSegError(f"Expected cases in {folder} (layout {layout}). Received none.")
-    return sorted(cases, key=lambda case: natural_order(case.name))
+        raise LiverSegError(
+            f"Expected cases in {folder} (layout {layout}). Received no files of this layout."
+        )
+    cases = sorted(cases, key=lambda case: natural_sort_key(case.name))
+    for case in cases:
+        if case.ambiguity is not None and not allow_ambiguous:
+            raise LiverSegError(case.ambiguity)
+    return cases
 
 
-def recognise_layout(folder: Path) -> str | None:
-    """The layout of a data set folder; None where it is none."""
+def detect_layout(folder: Path) -> str | None:
+    """Detect the layout of a data set folder. None if it has no known layout."""
     if (folder / "dataset.json").is_file():
         return "msd"
     if (folder / "images").is_dir():
         return "folder"
-    if any(lits_files(folder)):
+    if any(find_lits_files(folder)):
         return "lits"
-    return "dicom" if holds_series(folder) else None
+    return "dicom" if contains_series(folder) else None
 
 
 def case_name(path: Path) -> str:
-    """The case that a file belongs to: its stem; segmentation-N belongs to volume-N."""
+    """Return the name of the case of a file: its stem, or volume-N for segmentation-N."""
     stem = image_stem(Path(path)) or Path(path).name
     match = LITS_NAME.match(stem)
     return f"volume-{match[2]}" if match else stem
 
 
-def natural_order(name: str) -> list[tuple[int, int | str]]:
-    """A sorting key that puts liver_2 before liver_10; no two names have the same."""
+def natural_sort_key(name: str) -> list[tuple[int, int | str]]:
+    """Return a sort key that puts liver_2 before liver_10; different names have different keys."""
     parts = re.split(r"(\d+)", name)
     key = [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
     return [*key, (-1, name)]
 
 
-def images_in(folder: Path) -> dict[str, Path]:
-    """The NIfTI files of a folder by case name; hidden files (`._x`) are passed over.
+def find_nifti_files(folder: Path) -> dict[str, Path]:
+    """Find the NIfTI files of a folder by case name; hidden files (`._x`) are ignored.
 
     Raises:
-        LiverSegError: when two files have one name (x.nii and x.nii.gz).
+        LiverSegError: If two files have the same name (x.nii and x.nii.gz).
     """
-    return _only(_by_name(path for path in sorted(Path(folder).iterdir()) if nifti_stem(path)))
+    files = (path for path in sorted(Path(folder).iterdir()) if nifti_stem(path))
+    return _require_unique(_group_by_name(files))
 
 
-def sources_in(folder: Path) -> dict[str, Path]:
-    """The image files of any format in a folder, and its DICOM folders, by case name.
+def find_image_sources(folder: Path) -> dict[str, Path]:
+    """Find the image files of any format and the DICOM folders in a folder, by case name.
 
     Raises:
-        LiverSegError: when two of them have one name.
+        LiverSegError: If two of them have the same name.
     """
-    return _only(_sources_in(folder))
+    return _require_unique(_group_sources(folder))
 
 
-def _msd_cases(folder: Path) -> list[Case]:
-    entries = read_json(folder / "dataset.json").get("training")
+def _find_msd_cases(folder: Path) -> list[Case]:
+    path = folder / "dataset.json"
+    entries = read_json(path).get("training")
     if not isinstance(entries, list):
-        raise LiverSegError(
-            f"Expected a list 'training' in {folder / 'dataset.json'}. Received {entries!r}."
-        )
+        received = "a file without it" if entries is None else "another type of value"
+        raise LiverSegError(f"Expected a list 'training' in {path}. Received {received}.")
     cases: dict[str, Case] = {}
     for entry in entries:
         if not (isinstance(entry, dict) and {"image", "label"} <= entry.keys()):
             raise LiverSegError(
-                f"Expected entries with image and label in {folder / 'dataset.json'}. "
-                f"Received {entry!r}."
+                f"Expected entries with image and label in {path}. Received {json.dumps(entry)}."
             )
-        image, mask = (_inside(folder, entry[key]) for key in ("image", "label"))
+        image, mask = (_path_inside(folder, entry[key]) for key in ("image", "label"))
         if image_stem(image) is None:
-            continue  # the archives hold ._ files of the machine that packed them
+            continue  # archives that were packed on a Mac contain hidden ._ files
         name, ambiguity = case_name(image), None
         if name in cases:
             ambiguity = f"Expected one case of each name. Received {name} twice."
         elif image.name != mask.name:
             ambiguity = (
-                f"Expected image and label of one name in {folder / 'dataset.json'}. "
+                f"Expected image and label of the same name in {path}. "
                 f"Received {image.name} and {mask.name}."
             )
         cases[name] = Case(name, image, mask, ambiguity=ambiguity)
     return list(cases.values())
 
 
-def _inside(folder: Path, relative: object) -> Path:
+def _path_inside(folder: Path, relative: object) -> Path:
     path = os.path.normpath(str(relative))
     if os.path.isabs(path) or path.startswith(".."):
         raise LiverSegError(f"Expected paths inside {folder} in its dataset.json. Received {path}.")
     return folder / path
 
 
-def _lits_cases(folder: Path) -> list[Case]:
-    images, masks = (_by_name(files) for files in lits_files(folder))
-    return _paired(images, masks, folder, ".nii")
+def _find_lits_cases(folder: Path) -> list[Case]:
+    images, masks = (_group_by_name(files) for files in find_lits_files(folder))
+    return _pair_by_name(images, masks, folder, ".nii")
 
 
-def _folder_cases(folder: Path) -> list[Case]:
-    if not (folder / "images").is_dir():
-        raise LiverSegError(f"Expected a folder images/ in {folder}. Received none.")
-    return _paired(_sources_in(folder / "images"), _masks(folder), folder / "images", ".nii.gz")
+def _find_folder_cases(folder: Path) -> list[Case]:
+    images = folder / "images"
+    if not images.is_dir():
+        raise LiverSegError(f"Expected a folder images/ in {folder}. Received no such folder.")
+    return _pair_by_name(_group_sources(images), _group_masks(folder), images, ".nii.gz")
 
 
-def _dicom_cases(folder: Path) -> list[Case]:
-    return _paired(series_by_name(folder), _masks(folder), folder, "")
+def _find_dicom_cases(folder: Path) -> list[Case]:
+    return _pair_by_name(group_series_by_name(folder), _group_masks(folder), folder, "")
 
 
-def _masks(folder: Path) -> dict[str, list[Path]]:
-    return _sources_in(folder / "masks") if (folder / "masks").is_dir() else {}
+def _group_masks(folder: Path) -> dict[str, list[Path]]:
+    return _group_sources(folder / "masks") if (folder / "masks").is_dir() else {}
 
 
-def _sources_in(folder: Path) -> dict[str, list[Path]]:
+def _group_sources(folder: Path) -> dict[str, list[Path]]:
     paths = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith(".")]
-    return _by_name(p for p in paths if image_stem(p) or (p.is_dir() and holds_series(p)))
+    return _group_by_name(p for p in paths if image_stem(p) or (p.is_dir() and contains_series(p)))
 
 
-def _paired(
+def _group_by_name(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    by_name: dict[str, list[Path]] = {}
+    for path in paths:
+        by_name.setdefault(case_name(path), []).append(path)
+    return by_name
+
+
+def _pair_by_name(
     images: dict[str, list[Path]] | dict[str, list[DicomSeries]],
     masks: dict[str, list[Path]],
     folder: Path,
     suffix: str,
 ) -> list[Case]:
-    """Pair by name; a mask without its image becomes a case whose image can't be read."""
+    """Pair images and masks; for a mask without image, the case gets the path that is missing."""
     cases = []
     for name in images | masks:
         image = images.get(name, [folder / (name + suffix)])
         mask = masks.get(name, [None])
-        ambiguity = _doubt(name, image) or _doubt(name, mask)
+        ambiguity = _find_ambiguity(name, image) or _find_ambiguity(name, mask)
         cases.append(Case(name, image[0], mask[0], ambiguity=ambiguity))
     return cases
 
 
-def _by_name(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    named: dict[str, list[Path]] = {}
-    for path in paths:
-        named.setdefault(case_name(path), []).append(path)
-    return named
-
-
-def _only(named: dict[str, list[Path]]) -> dict[str, Path]:
-    for name, files in named.items():
-        if ambiguity := _doubt(name, files):
+def _require_unique(by_name: dict[str, list[Path]]) -> dict[str, Path]:
+    for name, files in by_name.items():
+        if ambiguity := _find_ambiguity(name, files):
             raise LiverSegError(ambiguity)
-    return {name: files[0] for name, files in named.items()}
+    return {name: files[0] for name, files in by_name.items()}
 
 
-def _doubt(name: str, files: list) -> str | None:
+def _find_ambiguity(name: str, files: list) -> str | None:
     if len(files) == 1:
         return None
-    return f"Expected one file a case. Received {files[0]} and {files[1]}, both named {name}."
+    return f"Expected one file per case. Received {files[0]} and {files[1]}, both named {name}."
 
 
-LAYOUTS = {
-    "msd": _msd_cases,
-    "lits": _lits_cases,
-    "folder": _folder_cases,
-    "dicom": _dicom_cases,
+_FIND_BY_LAYOUT: dict[str, Callable[[Path], list[Case]]] = {
+    "msd": _find_msd_cases,
+    "lits": _find_lits_cases,
+    "folder": _find_folder_cases,
+    "dicom": _find_dicom_cases,
 }

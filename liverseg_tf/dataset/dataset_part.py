@@ -1,4 +1,4 @@
-"""One of several shares of a data set, for the array jobs of a cluster."""
+"""One of several parts of a data set, for array jobs on a cluster."""
 
 import re
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from liverseg_tf.errors import SettingsError
 
 @dataclass(frozen=True)
 class DatasetPart:
-    """Share `index` of `count`; together the shares hold everything once.
+    """Part `index` of `count`; every item belongs to exactly one part.
 
     Args:
-        index: from 1 to `count`.
-        count: number of shares.
+        index: Number of the part, from 1 to `count`.
+        count: Number of parts.
 
     Raises:
-        SettingsError: when index or count are out of range.
+        SettingsError: If index or count are out of range.
 
     Example:
-        >>> [DatasetPart(index, 3).of(list("abcde")) for index in (1, 2, 3)]
+        >>> [DatasetPart(index, 3).select(list("abcde")) for index in (1, 2, 3)]
         [['a', 'd'], ['b', 'e'], ['c']]
     """
 
@@ -34,16 +34,19 @@ class DatasetPart:
 
     @classmethod
     def parse(cls, text: str) -> "DatasetPart":
-        """The part that 'I/N' names.
+        """Read a part from text of the form 'I/N'.
 
         Raises:
-            SettingsError: when the text is something else.
+            SettingsError: If the text has another form.
         """
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
         if match is None:
-            raise SettingsError(f"Expected a part as I/N (2/8). Received {text!r}.")
+            raise SettingsError(f"Expected a part as I/N, such as 2/8. Received '{text}'.")
         return cls(int(match[1]), int(match[2]))
 
-    def of(self, items: list) -> list:
-        """Every `count`-th item from the `index`-th on: neighbours, often alike, are dealt out."""
+    def select(self, items: list) -> list:
+        """Select every `count`-th item from the `index`-th on.
+
+        Neighbouring items, which are often similar, go to different parts.
+        """
         return items[self.index - 1 :: self.count]

@@ -1,4 +1,4 @@
-"""What a data set says about itself: the labels and modalities of a dataset.json."""
+"""Labels and modalities of a data set, from its dataset.json."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from liverseg_tf.errors import LiverSegError
 
 
 @dataclass(frozen=True)
-class Description:
-    """Labels and modalities, as far as they are told.
+class DatasetDescription:
+    """Labels and modalities of a data set, as far as they are known.
 
     Args:
-        labels: names by number, without the background.
-        modalities: of each channel, such as ('CT',) or ('T2', 'ADC').
+        labels: Names of the labels by number, without the background.
+        modalities: Modality of each channel, such as ('CT',) or ('T2', 'ADC').
     """
 
     labels: dict[int, str]
@@ -22,32 +22,32 @@ class Description:
 
     @property
     def is_ct(self) -> bool:
-        """Whether values are HU; a data set that does not tell is taken for CT."""
+        """Whether the values are HU. A data set without modalities is assumed to be CT."""
         return all("CT" in modality.upper() for modality in self.modalities)
 
     @property
     def regions(self) -> Regions | None:
-        """A region for each label; None where none is named."""
+        """One region for each label. None if there are no labels."""
         named = {name: (label,) for label, name in sorted(self.labels.items())}
         return Regions(named) if named else None
 
 
-def describe(folder: Path) -> Description:
-    """The description in `folder/dataset.json`; an empty one where there is none.
+def read_description(folder: Path) -> DatasetDescription:
+    """Read the description in `folder/dataset.json`; it is empty if there is no such file.
 
     Raises:
-        LiverSegError: when it is no JSON object, or its labels are no numbers with names.
+        LiverSegError: If the file is not a JSON object, or its labels are not numbers with names.
     """
     path = Path(folder) / "dataset.json"
     if not path.is_file():
-        return Description({}, ())
+        return DatasetDescription({}, ())
     content = read_json(path)
     labels, modalities = content.get("labels") or {}, content.get("modality") or {}
     try:
         named = {int(label): str(name) for label, name in labels.items() if int(label) > 0}
-        return Description(named, tuple(map(str, modalities.values())))
+        return DatasetDescription(named, tuple(map(str, modalities.values())))
     except (AttributeError, ValueError) as error:
         raise LiverSegError(
-            f"Expected labels and modality as numbers with names in {path}. "
-            f"Received {labels!r} and {modalities!r}."
+            f"Expected labels and modality as objects with numbers as keys in {path}. "
+            "Received other values."
         ) from error

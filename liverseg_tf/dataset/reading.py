@@ -1,4 +1,4 @@
-"""A case's image and mask, read and corrected: the one place where cases become volumes."""
+"""Reading the image and the mask of a case, with the corrections of its headers."""
 
 from liverseg_tf.ct.grid_correction import lacks_geometry
 from liverseg_tf.ct.images import read_image, read_label_image
@@ -9,33 +9,33 @@ from liverseg_tf.errors import LiverSegError
 
 
 def read_case(case: Case, channel: int | None = None) -> tuple[Volume, Volume]:
-    """Read a case.
+    """Read the image and the mask of a case.
 
     Args:
-        case: with a mask, and the correction of its grid, if any.
-        channel: of a 4D image, the volume that is read.
+        case: Case with a mask; the correction of its headers is applied.
+        channel: Index of the volume to read from a 4D image.
 
     Returns:
-        The image in HU or MR units and its uint8 label map, on one grid, each in its file's
-        axis order (they may differ).
+        The image in HU or MR units and its uint8 label map, on the same grid, each in the axis
+        order of its file (which may differ).
 
     Raises:
-        LiverSegError: when there is no mask, a file is missing or broken, or the mask lies on
-            another grid, or the image holds NaN or infinity.
+        LiverSegError: If there is no mask, a file is missing or damaged, image and mask are on
+            different grids, or the image contains NaN or infinity.
     """
     if case.mask is None:
-        raise LiverSegError(f"Expected a mask for {case.image}. Received none.")
+        raise LiverSegError(f"Expected a mask for {case.image}. Received an image without one.")
     image, mask = read_volumes(case, channel)
-    check_one_grid(image, mask)
+    check_mask_grid(image, mask)
     check_finite(image)
     return image, mask
 
 
 def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume | None]:
-    """As `read_case`, without looking whether the grids agree; None for a mask that is not there.
+    """Read a case like `read_case`, but without a mask (None) if it has none, and unchecked.
 
     Raises:
-        LiverSegError: when a file is missing or broken, or there are two of it.
+        LiverSegError: If a file is missing or damaged, or the files of the case are ambiguous.
     """
     if case.ambiguity is not None:
         raise LiverSegError(case.ambiguity)
@@ -48,11 +48,11 @@ def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume
     return case.correction.apply(image), mask
 
 
-def check_one_grid(image: Volume, mask: Volume) -> None:
-    """Refuse a mask of another grid; one stored in another axis order fits, once both are turned.
+def check_mask_grid(image: Volume, mask: Volume) -> None:
+    """Check that a mask is on the grid of its image; their axis orders may differ.
 
     Raises:
-        LiverSegError: with what to do, where only the headers disagree.
+        LiverSegError: If it is not. The message names --same-voxels if the shapes are equal.
     """
     try:
         check_same_grid(to_canonical(image), to_canonical(mask))
@@ -60,11 +60,11 @@ def check_one_grid(image: Volume, mask: Volume) -> None:
         if image.array.shape != mask.array.shape:
             raise
         raise LiverSegError(
-            f"{error} If the mask was drawn on the image's voxels: --same-voxels."
+            f"{error} If the mask was drawn on the voxels of the image, use --same-voxels."
         ) from error
 
 
-def guesses_geometry(case: Case, image: Volume) -> bool:
-    """Whether a header tells nothing of the grid, and no correction gives its spacing."""
-    known = case.correction is not None and case.correction.spacing_mm is not None
-    return not known and lacks_geometry(image)
+def has_guessed_geometry(case: Case, image: Volume) -> bool:
+    """Whether the header has no geometry and no correction gives the spacing."""
+    corrected = case.correction is not None and case.correction.spacing_mm is not None
+    return not corrected and lacks_geometry(image)

@@ -1,4 +1,4 @@
-"""Train, validation and test: by patient, never by slice."""
+"""The split into training, validation and test cases: by patient, never by slice."""
 
 import re
 from collections.abc import Sequence
@@ -6,20 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liverseg_tf.dataset.cases import natural_order
+from liverseg_tf.choices import SIDES
+from liverseg_tf.dataset.cases import natural_sort_key
 from liverseg_tf.errors import SettingsError
 
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How cases are divided.
+    """Settings of the split.
 
     Args:
-        validation: share of the patients to validate on, 0 to < 1.
-        test: share of the patients kept for the test, 0 to < 1.
-        seed: of the draw.
-        patient: regular expression whose first group (or whole match) in a case's name is the
-            patient; None where every case is a patient of its own.
+        validation: Fraction of the patients used for validation, from 0 to below 1.
+        test: Fraction of the patients used for the test, from 0 to below 1.
+        seed: Seed of the random order of the patients.
+        patient: Regular expression that finds the patient in the name of a case: its first
+            group, or the whole match. None if every case is a patient.
+
+    Raises:
+        SettingsError: If the fractions are out of range or the expression is invalid.
     """
 
     validation: float = 0.15
@@ -30,8 +34,8 @@ class SplitRule:
     def __post_init__(self) -> None:
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise SettingsError(
-                "Expected shares for validation and test of at least 0 and less than 1 together. "
-                f"Received {self.validation:g} and {self.test:g}."
+                "Expected fractions for validation and test of at least 0 each and less than 1 in "
+                f"total. Received {self.validation:g} and {self.test:g}."
             )
         if self.patient is not None:
             try:
@@ -39,93 +43,97 @@ class SplitRule:
             except re.error as error:
                 raise SettingsError(
                     f"Expected a regular expression for the patient. "
-                    f"Received {self.patient!r} ({error})."
+                    f"Received '{self.patient}' ({error})."
                 ) from error
 
 
 def split_cases(names: Sequence[str], rule: SplitRule) -> dict[str, list[str]]:
-    """Divide cases so that no patient stands on two sides.
+    """Split cases so that all cases of a patient are on the same side.
 
-    Shares are rounded to whole patients. A share above 0 gets at least one patient where that
-    leaves one to train on, the test before the validation.
+    Fractions are rounded to whole patients. A side with a fraction above 0 gets at least one
+    patient if one is left for training; the test side comes first.
 
     Args:
-        names: of the cases.
-        rule: the shares, the seed and what a patient is.
+        names: Names of the cases.
+        rule: Settings of the split.
 
     Returns:
-        'train', 'val' and 'test', each a list of names in natural order. The same names and
-        rule give the same split, whatever the order of `names`.
+        Names in 'train', 'val' and 'test', in natural order. The same names and rule give the same
+        split, whatever the order of `names`.
 
     Raises:
-        SettingsError: when the patient's expression does not match a name.
+        SettingsError: If the expression for the patient does not match a name.
     """
-    patients, order = _patients(names, rule)
-    n_test = _count(rule.test, len(order), len(order) - 1)
-    n_val = _count(rule.validation, len(order), len(order) - 1 - n_test)
+    patients, order = _shuffle_patients(names, rule)
+    n_test = _round_count(rule.test, len(order), len(order) - 1)
+    n_val = _round_count(rule.validation, len(order), len(order) - 1 - n_test)
     groups = {
         "test": order[:n_test],
         "val": order[n_test : n_test + n_val],
         "train": order[n_test + n_val :],
     }
     return {
-        side: sorted((n for p in groups[side] for n in patients[p]), key=natural_order)
-        for side in ("train", "val", "test")
+        side: sorted(
+            (name for patient in groups[side] for name in patients[patient]), key=natural_sort_key
+        )
+        for side in SIDES
     }
 
 
-def fold_split(
+def split_for_fold(
     split: dict[str, list[str]], rule: SplitRule, fold: int, count: int
 ) -> dict[str, list[str]]:
-    """Divide training and validation cases anew, for one of several folds.
+    """Split training and validation cases again, for one fold of a cross-validation.
 
-    Over all folds each case is validated once, by a model that has seen none of its patient's.
+    Over all folds, each case is used for validation once.
 
     Args:
-        split: 'train', 'val' and 'test'; the test side stays.
-        rule: the seed and what a patient is.
-        fold: from 1.
-        count: of the folds.
+        split: Names in 'train', 'val' and 'test'; the test side does not change.
+        rule: Settings of the split; its fractions are ignored.
+        fold: Number of the fold, from 1.
+        count: Number of folds.
 
     Raises:
-        SettingsError: when there is no such fold, or there are fewer patients than folds.
+        SettingsError: If there is no such fold, or there are fewer patients than folds.
     """
-    patients, order = _patients([*split["train"], *split["val"]], rule)
+    patients, order = _shuffle_patients([*split["train"], *split["val"]], rule)
     if not 1 <= fold <= count or not 2 <= count <= len(order):
         raise SettingsError(
-            f"Expected a fold of 2 to {len(order)}, as many as there are patients. "
+            f"Expected a fold of 2 to {len(order)} folds (the number of patients). "
             f"Received {fold} of {count}."
         )
-    held = {name for patient in order[fold - 1 :: count] for name in patients[patient]}
+    validated = {name for patient in order[fold - 1 :: count] for name in patients[patient]}
     sides = {"train": [], "val": [], "test": split["test"]}
-    for name in sorted((n for of in patients.values() for n in of), key=natural_order):
-        sides["val" if name in held else "train"].append(name)
+    for name in sorted((n for names in patients.values() for n in names), key=natural_sort_key):
+        sides["val" if name in validated else "train"].append(name)
     return sides
 
 
-def _patients(names: Sequence[str], rule: SplitRule) -> tuple[dict[str, list[str]], list[str]]:
-    """Cases by patient, and the patients in the order of the draw."""
+def _shuffle_patients(
+    names: Sequence[str], rule: SplitRule
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Cases by patient, and the patients in random order."""
     patients: dict[str, list[str]] = {}
-    for name in sorted(names, key=natural_order):
-        patients.setdefault(_patient(name, rule.patient), []).append(name)
+    for name in sorted(names, key=natural_sort_key):
+        patients.setdefault(_find_patient(name, rule.patient), []).append(name)
     order = list(patients)
     np.random.default_rng(rule.seed).shuffle(order)
     return patients, order
 
 
-def _count(share: float, total: int, at_most: int) -> int:
-    wanted = max(1, round(share * total)) if share > 0 else 0
-    return max(0, min(wanted, at_most))
+def _round_count(fraction: float, total: int, at_most: int) -> int:
+    count = max(1, round(fraction * total)) if fraction > 0 else 0
+    return max(0, min(count, at_most))
 
 
-def _patient(name: str, pattern: str | None) -> str:
+def _find_patient(name: str, pattern: str | None) -> str:
     if pattern is None:
         return name
     match = re.search(pattern, name)
     patient = match and match[min(1, match.re.groups)]
     if patient is None:
         raise SettingsError(
-            f"Expected the patient expression {pattern!r} to match every case name. "
-            f"Received {name}."
+            f"Expected the patient expression '{pattern}' to match the name of every case. "
+            f"Received {name}, which it does not match."
         )
     return patient

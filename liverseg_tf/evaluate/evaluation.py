@@ -1,8 +1,8 @@
-"""What an evaluation found: a row for each case and region, and their summary."""
+"""Result of an evaluation: the scores of all cases and regions, and their statistics."""
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -10,42 +10,22 @@ from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.evaluate.metrics import distances, overlap
 from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
-from liverseg_tf.evaluate.metrics.overlap import Overlap
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.protocols.lits import LitsCase
 from liverseg_tf.evaluate.protocols.scoring import Scoring
+from liverseg_tf.evaluate.score_case import RegionResult
 
 CONVENTIONS = MappingProxyType(
     {
-        "lits": "a case whose truth and prediction are both empty counts as Dice and Jaccard 1",
-        "nnunet": "a case whose truth and prediction are both empty is left out",
+        "lits": "if truth and prediction are both empty, Dice and Jaccard of the case are 1",
+        "nnunet": "if truth and prediction are both empty, the case is left out",
     }
 )
 
 
 @dataclass(frozen=True)
-class Row:
-    """The scores of one region in one case.
-
-    Args:
-        case: its name.
-        region: its name.
-        overlap: the voxel counts; pooled over cases they give global scores.
-        scores: by the names of `overlap.DEFINITIONS` and, where surfaces were measured,
-            `distances.DEFINITIONS`; NaN where undefined.
-        grid_voxels: of the whole volume.
-    """
-
-    case: str
-    region: str
-    overlap: Overlap
-    scores: Mapping[str, float]
-    grid_voxels: int = 0
-
-
-@dataclass(frozen=True)
 class Failure:
-    """A case that could not be scored, and why, in one line."""
+    """Case that could not be processed, and the reason in one line."""
 
     case: str
     message: str
@@ -56,8 +36,9 @@ class Statistics:
     """Statistics of one score over cases.
 
     Args:
-        n: number of cases in which the score is defined.
-        mean, median, std, min, max: NaN where n is 0; std divides by n (population).
+        n: Number of cases in which the score is defined.
+        mean, median, std, min, max: NaN if n is 0; std is the population standard deviation
+            (divided by n).
     """
 
     n: int
@@ -70,20 +51,20 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome of comparing predictions with truths.
+    """Result of a comparison of predictions with the ground truth.
 
     Args:
-        regions: what was compared.
-        rows: case by case, the regions of each in order.
-        pairs: the files of the scored cases whose prediction could be read.
-        failures: cases that were to be scored and are not.
-        notes: what the user should know, such as predictions without a truth; one line each.
-        scoring: how they were compared.
-        lits: the challenge's figures of each case, under that protocol.
+        regions: Regions that were compared.
+        results: Scores of each region in each case, case by case.
+        pairs: Files of the scored cases whose prediction could be read.
+        failures: Cases that could not be scored, or only as an empty prediction.
+        notes: Remarks for the user, one line each.
+        scoring: Settings of the comparison.
+        lits: Scores of each case in the LiTS challenge; empty under other protocols.
     """
 
     regions: Regions
-    rows: tuple[Row, ...]
+    results: tuple[RegionResult, ...]
     pairs: tuple[Pair, ...] = ()
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
@@ -92,25 +73,26 @@ class Evaluation:
 
     @property
     def score_names(self) -> tuple[str, ...]:
-        """The scores that its rows have, in the order of their definitions."""
-        there = {name for row in self.rows for name in row.scores}
-        measured = (name for name in distances.DEFINITIONS if name in there)
-        return (*overlap.DEFINITIONS, *measured)
+        """Names of the scores in the results, in the order of their definitions."""
+        names = {name for result in self.results for name in result.scores}
+        return (*overlap.DEFINITIONS, *(name for name in distances.DEFINITIONS if name in names))
 
-    def rows_of(self, *, case: str | None = None, region: str | None = None) -> list[Row]:
-        """The rows of a case, of a region, or of both."""
+    def select(self, *, case: str | None = None, region: str | None = None) -> list[RegionResult]:
+        """Select the results of a case, of a region, or of a region in a case."""
         return [
-            row for row in self.rows if case in (None, row.case) and region in (None, row.region)
+            result
+            for result in self.results
+            if case in (None, result.case) and region in (None, result.region)
         ]
 
     def summary(self, convention: str = "lits") -> dict[str, dict[str, Statistics]]:
-        """Statistics by region and score.
+        """Compute statistics by region and score.
 
         Args:
-            convention: one of `CONVENTIONS`: what a case counts whose masks are both empty.
+            convention: One of `CONVENTIONS`, for cases in which both masks are empty.
 
         Raises:
-            SettingsError: when there is no such convention.
+            SettingsError: If there is no such convention.
         """
         return {
             region: {
@@ -123,7 +105,10 @@ class Evaluation:
     def intervals(
         self, convention: str = "lits", seed: int = 0
     ) -> dict[str, dict[str, tuple[float, float]]]:
-        """95 % intervals of the means of `summary`, by region and score (see `bootstrap`)."""
+        """Compute 95 % intervals of the means in `summary`, by region and score.
+
+        See `metrics.bootstrap`.
+        """
         return {
             region: {
                 score: bootstrap_interval(self.values(region, score, convention), seed)
@@ -133,20 +118,20 @@ class Evaluation:
         }
 
     def values(self, region: str, score: str, convention: str = "lits") -> list[float]:
-        """One score of a region, case by case; NaN where undefined."""
+        """List one score of a region, case by case; NaN if undefined."""
         if convention not in CONVENTIONS:
             raise SettingsError(
                 f"Expected a convention of {', '.join(CONVENTIONS)}. Received {convention!r}."
             )
         return [
-            row.scores.get(score, math.nan)
-            for row in self.rows_of(region=region)
-            if convention == "lits" or not row.overlap.both_empty
+            result.scores.get(score, math.nan)
+            for result in self.select(region=region)
+            if convention == "lits" or not result.overlap.both_empty
         ]
 
 
 def summarise(values: Iterable[float]) -> Statistics:
-    """Statistics of the values that are no NaN.
+    """Compute statistics of the values that are not NaN.
 
     Example:
         >>> summarise([1.0, 0.5, float("nan")]).mean

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which truth: by case name, never by sorted order."""
+"""Pairing of ground truth and predictions by case name, never by sorted order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,23 +7,23 @@ from pathlib import Path
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.dataset.cases import (
     case_name,
+    detect_layout,
     find_cases,
-    images_in,
-    natural_order,
-    recognise_layout,
+    find_nifti_files,
+    natural_sort_key,
 )
 from liverseg_tf.errors import LiverSegError
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The files of one case.
+    """Files of one case.
 
     Args:
-        case: its name.
-        truth: mask of the expert; None where only a prediction was found.
-        prediction: mask to score; None where only a truth was found.
-        image: the CT or MR, where TRUTH is a data set that has it.
+        case: Name of the case.
+        truth: Ground truth mask; None if there is only a prediction.
+        prediction: Mask to score; None if there is only a ground truth mask.
+        image: CT or MR; None if the ground truth is not a data set with images.
     """
 
     case: str
@@ -32,67 +32,74 @@ class Pair:
     image: Path | DicomSeries | None = None
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
+        """Whether there are both a ground truth mask and a prediction."""
         return self.truth is not None and self.prediction is not None
 
 
 def find_pairs(truth: Path, prediction: Path) -> list[Pair]:
-    """Pair truth and prediction by case name; two single files are a pair whatever their names.
+    """Pair ground truth masks and predictions by case name.
+
+    Two single files form a pair, whatever their names. If only one side is a single file, only
+    its case is paired.
 
     Args:
-        truth: a mask, a folder of masks, or a data set (see `dataset.cases.find_cases`).
-        prediction: a mask or a folder of masks.
+        truth: Mask, folder of masks, or data set (see `dataset.cases.find_cases`).
+        prediction: Mask or folder of masks.
 
     Returns:
-        Pairs in natural order of their names. What has no partner comes as a pair with None;
-        a single file on one side asks for its case alone, so the other side's rest is left out.
+        Pairs in natural order of their names. In the pair of a mask without a counterpart, the
+        other path is None.
 
     Raises:
-        LiverSegError: when a path does not exist, a side holds no mask, a name stands for two
-            files, or nothing can be paired.
+        LiverSegError: If a path does not exist, a folder holds no mask, two files have the same
+            case name, or no pair is complete.
     """
     truth, prediction = Path(truth).absolute(), Path(prediction).absolute()
     if truth.is_file() and prediction.is_file():
         return [Pair(case_name(truth), truth, prediction)]
-    truths, predictions = _truths(truth), _masks(prediction)
+    truths, predictions = _find_truths(truth), _find_masks(prediction)
     pairs = [
         replace(truths.get(case, Pair(case)), prediction=predictions.get(case))
-        for case in sorted(truths | predictions, key=natural_order)
+        for case in sorted(truths | predictions, key=natural_sort_key)
     ]
-    if not any(pair.is_whole for pair in pairs):
+    if not any(pair.is_complete for pair in pairs):
         raise LiverSegError(
-            f"Expected predictions named as the cases of {truth} ({_some(truths)}). "
-            f"Received {_some(predictions)} in {prediction}."
+            f"Expected predictions named like the cases of {truth} ({_format_names(truths)}). "
+            f"Received {_format_names(predictions)} in {prediction}."
         )
     if truth.is_file() or prediction.is_file():
-        return [pair for pair in pairs if pair.is_whole]
+        return [pair for pair in pairs if pair.is_complete]
     return pairs
 
 
-def _truths(path: Path) -> dict[str, Pair]:
-    if path.is_dir() and recognise_layout(path):
+def _find_truths(path: Path) -> dict[str, Pair]:
+    """Incomplete pairs by case name, with ground truth masks and images."""
+    if path.is_dir() and detect_layout(path):
         cases = [case for case in find_cases(path) if case.mask is not None]
         if cases:
             return {
                 case.name: Pair(case.name, case.mask, image=case.image if case.has_image else None)
                 for case in cases
             }
-    return {case: Pair(case, mask) for case, mask in _masks(path).items()}
+    return {case: Pair(case, mask) for case, mask in _find_masks(path).items()}
 
 
-def _masks(path: Path) -> dict[str, Path]:
+def _find_masks(path: Path) -> dict[str, Path]:
+    """Mask files by case name."""
     if path.is_file():
         return {case_name(path): path}
     if not path.is_dir():
         raise LiverSegError(
             f"Expected a mask or a folder of masks at {path}. Received no such file or folder."
         )
-    masks = images_in(path)
+    masks = find_nifti_files(path)
     if not masks:
-        raise LiverSegError(f"Expected masks (.nii or .nii.gz) in {path}. Received none.")
+        raise LiverSegError(f"No masks found in {path}: .nii or .nii.gz files are needed.")
     return masks
 
 
-def _some(names: Iterable[str]) -> str:
-    names = sorted(names, key=natural_order)
+def _format_names(names: Iterable[str]) -> str:
+    """The first three names and the number of the others."""
+    names = sorted(names, key=natural_sort_key)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,6 +1,8 @@
-"""What an exported model says about itself: its record lies beside its file, or in its folder."""
+"""The record of an exported model: a JSON file beside the model's file, or in its folder."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +18,18 @@ SUFFIXES = {".tflite": LITERT, ".onnx": ONNX}
 
 @dataclass(frozen=True)
 class ExportRecord:
-    """What `assets.extra/run.json` of a SavedModel, or the .json beside a file, says.
+    """The record of an exported model.
+
+    It is stored in `assets.extra/run.json` of a SavedModel, or in a .json file beside a .tflite
+    or .onnx file.
 
     Args:
-        path: the SavedModel's folder of one version, or the file.
-        network: what the model takes and gives.
-        postprocessing: what was chosen on the run's validation cases.
-        fingerprint: another text for another model.
-        mirrored: whether the run has learnt from tiles mirrored left to right.
-        split: empty: names of cases stay with the run.
+        path: Path of the model's file, or of the version folder of a SavedModel.
+        network: Input and output of the model.
+        postprocessing: Steps that were chosen on the validation cases of the run.
+        fingerprint: Identifier that changes whenever the model does.
+        mirrored: Whether the model was trained on tiles mirrored left to right.
+        split: Empty: the names of the cases stay with the run.
     """
 
     path: Path
@@ -36,100 +41,125 @@ class ExportRecord:
         default_factory=lambda: {"train": [], "val": [], "test": []}
     )
 
+    def __repr__(self) -> str:
+        return (
+            f"ExportRecord({self.path}; regions: {', '.join(self.network.regions.names)}; "
+            f"post-processing: {self.postprocessing}; mirrored: {'yes' if self.mirrored else 'no'})"
+        )
+
     @classmethod
     def read(cls, path: Path) -> "ExportRecord":
-        """Read it, and check that the files are those that were exported.
+        """Read the record of an exported model and compare the model's files with its checksum.
 
         Args:
-            path: a SavedModel's version, the folder of its versions (the highest is taken), a
-                .tflite or a .onnx file.
+            path: Path of a .tflite or .onnx file, of a version folder of a SavedModel, or of the
+                folder of its versions, of which the latest is taken.
 
         Raises:
-            LiverSegError: when there is no record, it is of another format, or its files are
-                truncated or others.
+            LiverSegError: If there is no record, it has another format, or the model's files are
+                not those that were exported.
         """
-        path = newest_version(Path(path))
-        record = record_path(path)
-        if not record.is_file():
+        path = latest_version(Path(path))
+        record_file = record_path(path)
+        if not record_file.is_file():
             raise LiverSegError(
-                f"Expected {record} to tell how to use {path} (liverseg export writes it). "
-                "Received no such file."
+                f"Expected {record_file}, which describes {path}, but there is no such file. "
+                "Export the model again, or copy this file as well."
             )
-        value = read_json(record)
-        try:
-            export = value["export"]
-            if export["format"] != FORMAT or export["kind"] != kind_of(path):
+        value = read_json(record_file)
+        with reading_record(record_file):
+            export, kind = value["export"], find_export_kind(path)
+            if export["format"] != FORMAT or export["kind"] != kind:
                 raise LiverSegError(
-                    f"Expected the record of a {kind_of(path)} of format {FORMAT} in {record}. "
-                    f"Received {export['kind']} of format {export['format']!r}."
+                    f"Expected a {kind} export of format {FORMAT}. "
+                    f"Received a {export['kind']} export of format {export['format']}."
                 )
-            found = cls(
+            record = cls(
                 path,
                 NetworkSpec.from_json(value["network"]),
                 PostProcessing.from_json(value.get("postprocessing", {})),
                 str(value["fingerprint"]),
                 bool(value.get("settings", {}).get("mirror", False)),
             )
-            digest = export["digest"]
-        except (KeyError, TypeError) as error:
-            raise LiverSegError(f"Expected {error} in {record}. Received none.") from error
-        found.postprocessing.check(found.network.regions)
-        if digest_of(path) != digest:
+            record.postprocessing.check(record.network.regions)
+            checksum = export["digest"]
+        if compute_checksum(path) != checksum:
             raise LiverSegError(
-                f"Expected {path} as it was exported. Received other contents than {record.name} "
-                "was written for: the files are truncated, changed or mixed up."
+                f"Expected {path} as it was exported, but it does not match the checksum in "
+                f"{record_file.name}: files are truncated, modified or from another export."
             )
-        return found
+        return record
 
 
-def kind_of(path: Path) -> str | None:
-    """Which kind of export a path is, by its name or contents; None where it is none."""
+@contextmanager
+def reading_record(path: Path) -> Iterator[None]:
+    """Turn errors that arise while a record is parsed into one line with the path of its file.
+
+    Raises:
+        LiverSegError: If an entry is missing or has a wrong value.
+    """
+    try:
+        yield
+    except LiverSegError as error:
+        raise type(error)(f"{error} (file {path})") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        missing = isinstance(error, KeyError)
+        raise LiverSegError(
+            f"Expected a complete record in {path}, "
+            f"but {f'the entry {error} is missing' if missing else 'an entry has a wrong type'}."
+        ) from error
+
+
+def find_export_kind(path: Path) -> str | None:
+    """Return the kind of an exported model by its suffix or contents, or None for other paths."""
     path = Path(path)
     if path.suffix.lower() in SUFFIXES:
         return SUFFIXES[path.suffix.lower()]
-    return SAVED_MODEL if (newest_version(path) / "saved_model.pb").is_file() else None
+    return SAVED_MODEL if (latest_version(path) / "saved_model.pb").is_file() else None
 
 
-def newest_version(path: Path) -> Path:
-    """Of a folder of versions, the highest; of anything else, itself."""
+def latest_version(path: Path) -> Path:
+    """Return the latest version in a folder of versions; any other path is returned unchanged."""
     if not path.is_dir() or (path / "saved_model.pb").is_file():
         return path
-    return max(versions_in(path), key=lambda version: int(version.name), default=path)
+    return max(list_versions(path), key=lambda version: int(version.name), default=path)
 
 
-def versions_in(folder: Path) -> list[Path]:
-    """Folders that a model server takes for versions: their names are numbers."""
+def list_versions(folder: Path) -> list[Path]:
+    """Return the version folders of a model. As for model servers, their names are numbers."""
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
 
 
 def record_path(path: Path) -> Path:
-    """Where the record of an export lies."""
+    """Return the path of the record of an exported model."""
     if path.suffix.lower() in SUFFIXES:
         return path.with_suffix(".json")
     return path / "assets.extra" / "run.json"
 
 
-def digest_of(path: Path) -> str:
-    """Of a file, or of a SavedModel's graph and variables.
+def compute_checksum(path: Path) -> str:
+    """Compute the checksum of a file, or of the graph and variables of a SavedModel.
+
+    Returns:
+        BLAKE2b hash, 32 hexadecimal digits.
 
     Raises:
-        LiverSegError: when they can't be read.
+        LiverSegError: If the files cannot be read.
     """
     files = [path]
     if path.is_dir():
         files = [path / "saved_model.pb", *sorted((path / "variables").glob("*"))]
-    digest = hashlib.blake2b(digest_size=16)
+    checksum = hashlib.blake2b(digest_size=16)
     try:
         for file in files:
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode() if path.is_dir() else b"")
+            if path.is_dir():
+                checksum.update(f"{file.name} {file.stat().st_size}\n".encode())
             with open(file, "rb") as content:
-                digest.update(
+                checksum.update(
                     hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).digest()
                 )
     except OSError as error:
-        raise LiverSegError(
-            f"Expected a model at {error.filename}. Received: {error.strerror}."
-        ) from error
-    return digest.hexdigest()
+        raise LiverSegError(f"Cannot read {error.filename}: {error.strerror}.") from error
+    return checksum.hexdigest()

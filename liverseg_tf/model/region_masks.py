@@ -1,4 +1,4 @@
-"""What was found in a volume: a mask for each region, on the scanner's own grid."""
+"""The predicted masks of a volume: one mask per region, on the grid of the input file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,22 +10,25 @@ from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
-MOST_REGIONS = 16
-_SLAB = 16
+MAX_REGIONS = 16
+_SLAB = 16  # slices at a time
 
 
 @dataclass(frozen=True, eq=False)
 class RegionMasks:
-    """The regions' masks, one bit each, which a label map can't keep where they overlap.
+    """The masks of all regions of a volume, stored as one bit per region.
+
+    Unlike a label map, it keeps every mask where regions overlap.
 
     Args:
-        bits: (z, row, col) uint8 (uint16 beyond 8 regions) in the order of the image's file;
-            bit r of a voxel is the mask of region r.
-        regions: what the bits mean.
-        grid: the image's affine and header; its array is not the image.
-        probabilities: (regions, z, row, col) uint8 in the file's order, 255 is 1; None unless
-            they were asked for.
-        quality: of each region, how far the passes agreed that were made; None for one pass.
+        bits: (z, row, col) uint8, or uint16 for more than 8 regions, in the axis order of the
+            image file. Bit r of a voxel is the mask of region r.
+        regions: Regions of the bits.
+        grid: Volume with the affine and header of the image; its array does not hold the image.
+        probabilities: (regions, z, row, col) uint8 in the axis order of the file, where 255 is
+            a probability of 1. None unless they were requested.
+        agreement: Agreement between the prediction passes for each region; see `PassAgreement`.
+            None until it is computed.
     """
 
     bits: np.ndarray
@@ -34,66 +37,79 @@ class RegionMasks:
     probabilities: np.ndarray | None = None
     agreement: dict[str, float | None] | None = None
 
+    def __repr__(self) -> str:
+        volumes = ", ".join(
+            f"{name} {np.count_nonzero(self.bits >> region & 1) * self.grid.voxel_volume_ml:.4g}"
+            for region, name in enumerate(self.regions.names)
+        )
+        shape = " x ".join(map(str, self.bits.shape))
+        stored = "no" if self.probabilities is None else "yes"
+        return f"RegionMasks(shape: {shape}; volume_ml: {volumes}; probabilities: {stored})"
+
     @classmethod
     def empty(
         cls, image: Volume, regions: Regions, probabilities: np.ndarray | None = None
     ) -> "RegionMasks":
-        """Nothing yet.
+        """Create empty masks on the grid of an image.
 
         Args:
-            image: whose grid it is.
-            regions: at most 16.
-            probabilities: zeros of (regions, z, row, col) uint8, to be filled.
+            image: Image that defines the grid.
+            regions: At most 16 regions.
+            probabilities: (regions, z, row, col) uint8 array of zeros to fill, or None.
+
+        Raises:
+            LiverSegError: If there are more than 16 regions.
         """
-        if len(regions) > MOST_REGIONS:
-            raise LiverSegError(
-                f"Expected at most {MOST_REGIONS} regions. Received {len(regions)}."
-            )
+        if len(regions) > MAX_REGIONS:
+            raise LiverSegError(f"Expected at most {MAX_REGIONS} regions. Received {len(regions)}.")
         bits = np.zeros(image.array.shape, np.uint8 if len(regions) <= 8 else np.uint16)
-        # the voxels of the image are not kept alive by its masks
+        # hold no reference to the image's voxels, so that their memory can be freed
         grid = Volume(np.broadcast_to(np.uint8(0), image.array.shape), image.affine, image.header)
         return cls(bits, regions, grid, probabilities)
 
     @property
     def canonical_bits(self) -> np.ndarray:
-        """A view of `bits` in canonical order, to be read and written."""
+        """Writable view of `bits` in canonical axis order."""
         return Orientation.of(self.grid.affine).to_canonical(self.bits)
 
     def canonical_probabilities(self, region: int) -> np.ndarray:
-        """A view of one region's probabilities in canonical order."""
+        """Writable view of the probabilities of one region in canonical axis order."""
         return Orientation.of(self.grid.affine).to_canonical(self.probabilities[region])
 
     def label_slabs(self) -> Iterator[np.ndarray]:
-        """Labels (z, row, col) uint8 in the file's order, some slices at a time."""
-        table = _labels_of_bits(self.regions)
+        """Yield the label map (z, row, col) uint8 in file order, some slices at a time."""
+        table = _label_table(self.regions)
         for start in range(0, len(self.bits), _SLAB):
             yield table[self.bits[start : start + _SLAB]]
 
     def labels(self) -> Volume:
-        """The label map; where regions overlap, the later one is written."""
+        """Return the label map. Where regions overlap, the later region is written."""
         array = np.empty(self.bits.shape, np.uint8)
         for start, slab in zip(range(0, len(array), _SLAB), self.label_slabs(), strict=True):
             array[start : start + _SLAB] = slab
         return self.grid.with_array(array)
 
 
-def bits_of(labels: np.ndarray, regions: Regions) -> np.ndarray:
-    """The bits of a label map: each region's mask.
+def labels_to_bits(labels: np.ndarray, regions: Regions) -> np.ndarray:
+    """Convert a label map to one bit per region.
 
     Args:
         labels: (z, row, col) uint8.
-        regions: what the labels mean.
+        regions: Regions of the labels.
+
+    Returns:
+        (z, row, col) uint8, or uint16 for more than 8 regions.
     """
     table = np.zeros(256, np.uint8 if len(regions) <= 8 else np.uint16)
-    for region, (_, of) in enumerate(regions.items):
-        table[list(of)] |= table.dtype.type(1 << region)
+    for region, (_, region_labels) in enumerate(regions.items):
+        table[list(region_labels)] |= table.dtype.type(1 << region)
     return table[labels]
 
 
-def _labels_of_bits(regions: Regions) -> np.ndarray:
-    """(2 ** regions,) uint8: the label of each set of bits."""
+def _label_table(regions: Regions) -> np.ndarray:
+    """(2 ** regions,) uint8: the label that is written for each combination of bits."""
     table = np.zeros(1 << len(regions), np.uint8)
-    sets = np.arange(len(table))
+    combinations = np.arange(len(table))
     for region, label in enumerate(regions.written_labels):
-        table[(sets >> region) & 1 == 1] = label
+        table[(combinations >> region) & 1 == 1] = label
     return table

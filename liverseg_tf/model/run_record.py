@@ -1,4 +1,4 @@
-"""`run.json`: what a trained run is and how it was made. No other module reads or writes it."""
+"""`run.json`: settings and properties of a trained run. Only this module reads and writes it."""
 
 import platform
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.export_record import ExportRecord, kind_of
+from liverseg_tf.model.export_record import ExportRecord, find_export_kind, reading_record
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
 
@@ -20,13 +20,13 @@ PACKAGES = ("liverseg_tf", "tensorflow", "keras", "jax", "numpy")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What `run.json` says about a run.
+    """The part of `run.json` that prediction and export need.
 
     Args:
-        network: what the model takes and gives.
-        split: names of the cases it was trained, validated and not seen on.
-        postprocessing: what was chosen on the validation cases; nothing where nothing was.
-        mirrored: whether it has learnt from tiles mirrored left to right.
+        network: Input and output of the model.
+        split: Names of the cases on each side of the split: train, val and test.
+        postprocessing: Steps that were chosen on the validation cases.
+        mirrored: Whether the model was trained on tiles mirrored left to right.
     """
 
     network: NetworkSpec
@@ -34,26 +34,34 @@ class RunRecord:
     postprocessing: PostProcessing = PostProcessing()  # noqa: RUF009 (frozen)
     mirrored: bool = False
 
+    def __repr__(self) -> str:
+        cases = ", ".join(f"{len(names)} {side}" for side, names in self.split.items())
+        return (
+            f"RunRecord(regions: {', '.join(self.network.regions.names)}; cases: {cases}; "
+            f"post-processing: {self.postprocessing}; mirrored: {'yes' if self.mirrored else 'no'})"
+        )
+
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
-        """Read it.
+        """Read the record of a run.
 
         Raises:
-            LiverSegError: when the folder holds no run, or one of another format.
+            LiverSegError: If the folder holds no run, or one of another format.
         """
         path = Path(folder) / RUN_FILE
         if not path.is_file():
+            reason = "has no run.json" if Path(folder).is_dir() else "does not exist"
             raise LiverSegError(
-                f"Expected a run (with run.json and model.keras) at {folder}. Received "
-                f"{'a folder without one' if Path(folder).is_dir() else 'no such folder'}."
+                f"Expected a run (a folder with run.json and model.keras) at {folder}, "
+                f"but this folder {reason}."
             )
         value = read_json(path)
         if value.get("format") != FORMAT:
             raise LiverSegError(
                 f"Expected a run of format {FORMAT} at {folder}. "
-                f"Received format {value.get('format')!r}."
+                f"Received format {value.get('format')}."
             )
-        try:
+        with reading_record(path):
             record = cls(
                 NetworkSpec.from_json(value["network"]),
                 value["store"]["split"],
@@ -61,34 +69,32 @@ class RunRecord:
                 bool(value.get("settings", {}).get("mirror", False)),
             )
             record.postprocessing.check(record.network.regions)
-            return record
-        except (KeyError, TypeError, AttributeError) as error:
-            raise LiverSegError(f"Expected {error} in {path}. Received none.") from error
+        return record
 
 
 def read_record(path: Path) -> RunRecord | ExportRecord:
-    """What a run or an export says about itself; no model is loaded.
+    """Read the record of a run or of an exported model, without loading the model.
 
     Raises:
-        LiverSegError: when it is neither, or of another format.
+        LiverSegError: If the path is neither, or its record has another format.
     """
-    return RunRecord.read(path) if kind_of(path) is None else ExportRecord.read(path)
+    return RunRecord.read(path) if find_export_kind(path) is None else ExportRecord.read(path)
 
 
 def write_run_record(folder: Path, network: NetworkSpec, backend: str, **sections: object) -> None:
-    """Write `run.json`, complete or not at all.
+    """Write `run.json` atomically.
 
     Args:
-        folder: of the run.
-        network: input and output of the model.
-        backend: Keras backend that trained it.
-        sections: further JSON values by name: `settings`, `store`, `hardware`, `parameters`, and
+        folder: Folder of the run.
+        network: Input and output of the model.
+        backend: Keras backend that trained the model.
+        sections: Further JSON values by name: `settings`, `store`, `hardware`, `parameters`, and
             `result` once the run has finished.
 
     Raises:
-        LiverSegError: when the file can't be written.
+        LiverSegError: If the file cannot be written.
     """
-    versions = {**dict(_installed(PACKAGES)), "python": platform.python_version()}
+    versions = {**dict(_installed_versions(PACKAGES)), "python": platform.python_version()}
     record = {
         "format": FORMAT,
         "network": network.to_json(),
@@ -99,10 +105,10 @@ def write_run_record(folder: Path, network: NetworkSpec, backend: str, **section
 
 
 def read_finished_run(folder: Path) -> dict | None:
-    """The contents of `run.json` of a run that has finished; None for every other folder.
+    """Return the contents of `run.json` of a finished run, or None for any other folder.
 
     Raises:
-        LiverSegError: when there is a `run.json` that can't be read.
+        LiverSegError: If there is a `run.json` that cannot be read.
     """
     path = Path(folder) / RUN_FILE
     if not path.exists():
@@ -112,16 +118,16 @@ def read_finished_run(folder: Path) -> dict | None:
 
 
 def write_postprocessing(folder: Path, postprocessing: PostProcessing) -> None:
-    """Replace the post-processing in a run's `run.json`.
+    """Replace the post-processing in the `run.json` of a run.
 
     Raises:
-        LiverSegError: when the file can't be read or written.
+        LiverSegError: If the file cannot be read or written.
     """
     path = Path(folder) / RUN_FILE
     write_json(path, read_json(path) | {"postprocessing": postprocessing.to_json()})
 
 
-def _installed(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _installed_versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
     for name in packages:
         try:
             yield name, version(name)

@@ -1,4 +1,4 @@
-"""What a network takes and gives; it travels with the run and the exported model."""
+"""The input and output of a network. The specification is stored with runs and exported models."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,23 @@ from liverseg_tf.tiles.spec import TileSpec
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The way from tiles to the network's input and from its output to labels.
+    """The tiles that a network takes and the regions that it predicts.
 
     Args:
-        tiles: how slices become tiles.
-        regions: one sigmoid output channel each.
-        context: slices that a network sees at once, odd; the middle one is segmented.
-        stride: rows and columns of its input must be multiples of it.
-        context_spacing_mm: approximate distance between neighbouring context slices; thin slices
-            in between are skipped, so that thin and thick slices show the same anatomy. None
-            takes adjacent slices.
+        tiles: How slices become tiles.
+        regions: Regions to predict, each with one sigmoid output channel.
+        context: Number of neighbouring slices in the input, odd. The middle one is segmented.
+        stride: Rows and columns of the input must be multiples of this number.
+        context_spacing_mm: Approximate distance between neighbouring context slices. Slices in
+            between are skipped, so that thin-slice and thick-slice volumes show the same
+            anatomy. None takes adjacent slices.
+
+    Raises:
+        SettingsError: If `context` is even or below 1, or the spacing is not in 0..100 mm.
+
+    Example:
+        >>> NetworkSpec(context=3)
+        NetworkSpec(context: 3; channels: 3; spacing: 1.5 mm; stride: 16; regions: liver, tumour)
     """
 
     tiles: TileSpec = TileSpec()  # noqa: RUF009 (frozen)
@@ -32,42 +39,52 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         if self.context < 1 or self.context % 2 == 0:
             raise SettingsError(
-                f"Expected an odd number of slices as context. Received {self.context}."
+                f"Expected an odd number of context slices. Received {self.context}."
             )
         if self.context_spacing_mm is not None and not 0 < self.context_spacing_mm <= 100:
             raise SettingsError(
-                f"Expected a distance of 0 to 100 mm between the slices of the context. "
+                "Expected a distance between context slices above 0 and at most 100 mm. "
                 f"Received {self.context_spacing_mm:g} mm."
             )
 
+    def __repr__(self) -> str:
+        context, spacing_mm = f"{self.context}", self.tiles.spacing_mm
+        if self.context_spacing_mm is not None:
+            context += f", {self.context_spacing_mm:g} mm apart"
+        return (
+            f"NetworkSpec(context: {context}; channels: {self.channels}; "
+            f"spacing: {'native' if spacing_mm is None else f'{spacing_mm:g} mm'}; "
+            f"stride: {self.stride}; regions: {', '.join(self.regions.names)})"
+        )
+
     @property
     def channels(self) -> int:
-        """Channels of the network's input: slices, and windows within each."""
+        """Number of input channels: context slices times intensity windows."""
         return self.context * self.tiles.channels
 
     def padded(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """The next (rows, cols) that the network can take."""
+        """Round a shape (rows, cols) up to multiples of the stride."""
         return tuple(-(-length // self.stride) * self.stride for length in shape)
 
     def slice_step(self, slice_mm: float) -> int:
-        """Slices from one of the context to the next, at least 1.
+        """Number of slices from one context slice to the next, at least 1.
 
         Args:
-            slice_mm: distance of a volume's slices.
+            slice_mm: Distance between the slices of the volume.
         """
-        return (
-            1
-            if self.context_spacing_mm is None
-            else max(1, round(self.context_spacing_mm / slice_mm))
-        )
+        if self.context_spacing_mm is None:
+            return 1
+        return max(1, round(self.context_spacing_mm / slice_mm))
 
     def stack(self, tiles: np.ndarray, z: int, slice_step: int = 1) -> np.ndarray:
-        """A slice with its neighbours; beyond the ends the last slice is repeated.
+        """Stack a slice and its context slices as channels.
+
+        Beyond the ends of the volume, the first or last slice is repeated.
 
         Args:
-            tiles: (z, h, w, windows), or anything that gives (h, w, windows) for an index.
-            z: the slice that is segmented.
-            pace: slices from one to the next; see `slice_step`.
+            tiles: (z, h, w, windows) array, or any sequence of (h, w, windows) arrays.
+            z: Index of the slice to segment.
+            slice_step: Number of slices from one context slice to the next; see `slice_step`.
 
         Returns:
             (h, w, context * windows), from the lowest slice to the highest.
@@ -77,7 +94,7 @@ class NetworkSpec:
         return np.concatenate([tiles[int(i)] for i in indices], axis=-1)
 
     def to_json(self) -> dict:
-        """A plain dictionary; `from_json` undoes it."""
+        """Return a dictionary of plain JSON values, the inverse of `from_json`."""
         return {
             "tiles": self.tiles.to_json(),
             "regions": self.regions.to_json(),
@@ -88,10 +105,10 @@ class NetworkSpec:
 
     @classmethod
     def from_json(cls, value: dict) -> "NetworkSpec":
-        """The spec that `to_json` wrote.
+        """Create a specification from the value that `to_json` returned.
 
         Raises:
-            LiverSegError: when keys or types are others.
+            LiverSegError: If an entry is missing or has a wrong type.
         """
         try:
             return cls(
@@ -102,4 +119,8 @@ class NetworkSpec:
                 value.get("context_spacing_mm"),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise LiverSegError(f"Expected a network's spec. Received {value!r}.") from error
+            missing = isinstance(error, KeyError)
+            raise LiverSegError(
+                "Expected a network specification with tiles, regions, context and stride. "
+                f"Received one {f'without {error}' if missing else 'with a wrong value'}."
+            ) from error

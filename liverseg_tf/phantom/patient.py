@@ -1,18 +1,18 @@
-"""A phantom's patient: the same anatomy on any grid."""
+"""The patient of a phantom: the same anatomy on any grid."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from liverseg_tf.phantom.frame import (
-    Build,
+from liverseg_tf.phantom.body import (
+    BodyShape,
     PhantomPart,
-    frame_parts,
+    add_body_depths,
     spine_parts,
-    with_body_depths,
+    torso_parts,
 )
-from liverseg_tf.phantom.organs import LIVER, gut_parts, organ_parts, tumour_part
+from liverseg_tf.phantom.organs import LIVER, bowel_parts, organ_parts, tumour_part
 from liverseg_tf.phantom.shapes import Box, Points, SmoothField
 
 Axes = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -22,15 +22,15 @@ WARP_MM = 7.0
 
 @dataclass(frozen=True)
 class Pose:
-    """How the patient lies in the scanner: scale, rotation, shift, then a smooth warp.
+    """Size and position of the patient in the scanner: scale, rotation, shift and a smooth warp.
 
     Args:
-        angle: in the axial plane, in radians.
-        scale: size against the average patient.
-        shift: of the body's middle, (x, y, z) in mm.
-        warps: displacements along (x, y, z), in shares of WARP_MM.
-        ripple: of the organs' surfaces.
-        seam: of the thickness of the fat between organs.
+        angle: Rotation in the axial plane, in radians.
+        scale: Size relative to the average patient.
+        shift: Position (x, y, z) of the centre of the body in mm.
+        warps: Displacements along (x, y, z), in multiples of WARP_MM.
+        ripple: Irregularity of the surfaces of organs.
+        seam: Irregularity of the thickness of fat between organs.
     """
 
     angle: float
@@ -42,7 +42,7 @@ class Pose:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Pose":
-        """A random pose."""
+        """Draw a random pose."""
         return cls(
             angle=float(np.clip(rng.normal(0, 4), -10, 10)) * np.pi / 180,
             scale=rng.uniform(0.92, 1.05),
@@ -53,7 +53,11 @@ class Pose:
         )
 
     def points(self, axes: Axes) -> Points:
-        """Where the voxels on the grid of three axes (z, y, x; mm) lie in the average patient."""
+        """Map the voxels of a grid to positions in the average patient.
+
+        Args:
+            axes: Coordinates (z, y, x) of the grid in mm.
+        """
         z, y, x = (np.asarray(axis, np.float32) for axis in axes)
         x_mm, y_mm, z_mm = (
             axis - np.float32(shift) + WARP_MM * warp.at(*axes)
@@ -71,7 +75,7 @@ class Pose:
         )
 
     def box(self, part: PhantomPart, axes: Axes) -> Box | None:
-        """The indices where a part can lie; None where that is outside the grid."""
+        """Find the voxels that a part can cover. None if they are all outside the grid."""
         if part.box is None:
             return (slice(None),) * 3
         first, last = np.array(part.box) * self.scale
@@ -89,48 +93,60 @@ class Pose:
 
 @dataclass(frozen=True)
 class Patient:
-    """Everything that the anatomy is drawn from; the grid plays no role in it."""
+    """The complete anatomy of a patient, independent of any grid.
+
+    Args:
+        pose: Size and position of the patient in the scanner.
+        body: Shape of the body.
+        parts: Tissues, in the order in which they are painted.
+        couch_mm: Position of the top of the couch, in mm to posterior.
+        liver_mm: Positions of the lowest and the highest slice of the liver, in mm.
+    """
 
     pose: Pose
-    build: Build
+    body: BodyShape
     parts: tuple[PhantomPart, ...]
     couch_mm: float
     liver_mm: tuple[float, float]
 
     @classmethod
     def draw(cls, rng: np.random.Generator, count: int | None) -> "Patient":
-        """A random patient with so many tumours in the liver (None: 0 to 5)."""
-        pose_rng, build_rng, part_rng, tumour_rng = rng.spawn(4)
-        pose, build = Pose.draw(pose_rng), Build.draw(build_rng)
-        around = [*frame_parts(part_rng, build), *gut_parts(part_rng, build)]
-        organs = [*organ_parts(part_rng, build), *spine_parts(part_rng, build)]
-        back = build.cavity[1] + build.wall + build.fat
+        """Draw a random patient with `count` tumours in the liver (None: 0 to 5)."""
+        pose_rng, body_rng, part_rng, tumour_rng = rng.spawn(4)
+        pose, body = Pose.draw(pose_rng), BodyShape.draw(body_rng)
+        around = [*torso_parts(part_rng, body), *bowel_parts(part_rng, body)]
+        organs = [*organ_parts(part_rng, body), *spine_parts(part_rng, body)]
+        back = body.cavity_radii_mm[1] + body.wall_mm + body.fat_mm
         couch_mm = pose.shift[1] + back * pose.scale + 14
         axes = tuple(np.arange(-reach, reach + 1, COARSE_MM) for reach in (132, 120, 168))
-        _, labels = cls(pose, build, tuple(organs), couch_mm, (0.0, 0.0)).paint(axes, None)
+        _, labels = cls(pose, body, tuple(organs), couch_mm, (0.0, 0.0)).paint(axes, None)
         slices = axes[0][(labels == LIVER).any((1, 2))]
         count = int(tumour_rng.integers(0, 6)) if count is None else count
         tumours = _draw_tumours(tumour_rng, count, (labels == LIVER, pose.points(axes)))
         parts = (*around, *organs, *tumours)
-        return cls(pose, build, parts, couch_mm, (float(slices[0]), float(slices[-1])))
+        return cls(pose, body, parts, couch_mm, (float(slices[0]), float(slices[-1])))
 
     @property
     def width_mm(self) -> float:
         """Width of the body."""
-        return 2 * self.pose.scale * (self.build.cavity[0] + self.build.wall + self.build.fat)
+        return (
+            2
+            * self.pose.scale
+            * (self.body.cavity_radii_mm[0] + self.body.wall_mm + self.body.fat_mm)
+        )
 
     def paint(self, axes: Axes, values: dict[str, float] | None) -> tuple[np.ndarray, np.ndarray]:
         """Sample the patient on a grid.
 
         Args:
-            axes: (z, y, x) in mm, ascending.
-            values: by tissue; None paints the labels only.
+            axes: Coordinates (z, y, x) of the grid in mm, ascending.
+            values: Intensity of each tissue. None paints only the labels.
 
         Returns:
-            Values (Z, R, C) float32, mixed across surfaces by the pixel's size, and labels
-            (Z, R, C) uint8 at the voxels' centres.
+            Intensities (Z, R, C) float32, blended over one pixel at surfaces, and labels
+            (Z, R, C) uint8 at the centres of the voxels.
         """
-        points = with_body_depths(self.pose.points(axes), self.build)
+        points = add_body_depths(self.pose.points(axes), self.body)
         image = np.zeros(points.x.shape, np.float32)
         labels = np.zeros(points.x.shape, np.uint8)
         sharp = np.float32(1 / (axes[2][1] - axes[2][0]))
@@ -154,15 +170,15 @@ class Patient:
 
 
 def _blend(image: np.ndarray, depth: np.ndarray, value: float) -> None:
-    """Mix a value into an image, by the depth below the surface in pixels."""
-    share = depth + np.float32(0.5)
-    np.clip(share, 0, 1, out=share)
-    share *= np.float32(value) - image
-    image += share
+    """Blend a value into an image, weighted by the depth below the surface in pixels."""
+    weight = depth + np.float32(0.5)
+    np.clip(weight, 0, 1, out=weight)
+    weight *= np.float32(value) - image
+    image += weight
 
 
 def _couch(top_mm: float, axes: Axes) -> np.ndarray:
-    """The share of the table in each voxel of a slice: (R, C)."""
+    """Fraction of the couch in each pixel of a slice: (R, C)."""
     y, x = axes[1][:, None], axes[2][None, :]
     middle = top_mm + 12 - x**2 / 1400
     shell = np.abs(np.abs(y - middle) - 9)
@@ -172,24 +188,24 @@ def _couch(top_mm: float, axes: Axes) -> np.ndarray:
 def _draw_tumours(
     rng: np.random.Generator, count: int, liver: tuple[np.ndarray, Points]
 ) -> list[PhantomPart]:
-    """Tumours that keep clear of the liver's surface and of each other.
+    """Draw tumours that do not touch the surface of the liver or each other.
 
     Args:
-        rng: random numbers.
-        count: of tumours.
-        liver: mask and points on a grid of COARSE_MM.
+        rng: Random number generator.
+        count: Number of tumours; fewer are drawn if there is no room.
+        liver: Mask and points of the liver on a grid of COARSE_MM.
     """
     mask, points = liver
     room = ndimage.distance_transform_edt(mask, sampling=COARSE_MM)
     places = np.stack([points.x, points.y, points.z], -1)
     tumours = []
     for index in range(count):
-        wanted = 4 * 5 ** (rng.random() ** 1.5)
-        radius = min(wanted, (float(room.max()) - COARSE_MM) / 1.2)
+        drawn = 4 * 5 ** (rng.random() ** 1.5)
+        radius = min(drawn, (float(room.max()) - COARSE_MM) / 1.2)
         if radius < 3.5:
             break
-        fitting = np.flatnonzero(room.ravel() >= 1.15 * radius + COARSE_MM)
-        centre = places.reshape(-1, 3)[rng.choice(fitting)]
+        candidates = np.flatnonzero(room.ravel() >= 1.15 * radius + COARSE_MM)
+        centre = places.reshape(-1, 3)[rng.choice(candidates)]
         radii = tuple(radius * rng.uniform(0.8, 1.1, 3))
         tumours.append(tumour_part(tuple(map(float, centre)), radii, index % 32))
         away = np.linalg.norm(places - centre, axis=-1) - radius

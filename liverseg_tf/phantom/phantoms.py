@@ -1,4 +1,4 @@
-"""Synthetic abdominal CTs with masks: made, not measured, for demonstrations and tests."""
+"""Phantoms: synthetic abdominal CTs with masks, for demonstrations and tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,13 +30,13 @@ def make_phantom(seed: int, spec: PhantomSpec | None = None) -> tuple[Volume, Vo
     """Make one synthetic abdominal CT and its label map.
 
     Args:
-        seed: the same seed and spec give the same voxels.
-        spec: what it looks like; the defaults where None.
+        seed: Random seed; the same seed and spec give the same voxels.
+        spec: Settings of the phantom. None for the defaults.
 
     Returns:
-        The image, int16 HU (or MR units), and the labels, uint8: 1 liver, 2 tumour in the liver
-        and, where `spec.organs` asks for them, 3 spleen and 4 kidney. Both are on one grid in a
-        file's axis order. A grid that leaves the liver out gives an empty label map.
+        The image, int16 HU (or MR units), and the label map, uint8: 1 liver, 2 tumour in the liver
+        and, with `spec.organs`, 3 spleen and 4 kidney. Both are on the same grid, in the axis
+        order of a file. The label map is empty if the grid does not include the liver.
 
     Example:
         >>> image, labels = make_phantom(0, PhantomSpec(shape=(8, 32, 32), axes="LPS"))
@@ -70,18 +70,19 @@ def write_phantoms(
     """Write phantoms in the layout of the Medical Segmentation Decathlon.
 
     Args:
-        folder: gets imagesTr/phantom_000.nii.gz, labelsTr/phantom_000.nii.gz and so on, and at
-            last dataset.json; files are written whole, and what has these names is replaced.
-        count: of cases; case i is made from `seed` + i.
-        seed: of the first case.
-        spec: what they look like; the defaults where None.
-        on_case: is called with the name of each case that was written.
+        folder: Folder for imagesTr/phantom_000.nii.gz, labelsTr/phantom_000.nii.gz and so on, and
+            dataset.json, which is written last. Existing files with these names are replaced.
+        count: Number of cases. Case i has the seed `seed` + i.
+        seed: Random seed of the first case.
+        spec: Settings of the phantoms. None for the defaults.
+        on_case: Called with the name of each case after it was written.
 
     Returns:
-        The images' paths.
+        Paths of the images.
 
     Raises:
-        LiverSegError: when the folder can't be written.
+        SettingsError: If `count` is below 1.
+        LiverSegError: If the folder cannot be written.
     """
     if count < 1:
         raise SettingsError(f"Expected at least 1 phantom. Received {count}.")

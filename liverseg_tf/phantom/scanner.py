@@ -1,4 +1,4 @@
-"""A phantom's scanner: its grid, slices, noise and padding, and the file's axis order."""
+"""The scanner of a phantom: grid, slice thickness, noise, padding and axis order of the file."""
 
 import numpy as np
 from scipy import ndimage
@@ -12,7 +12,7 @@ _SLAB_VOXELS = 1_200_000
 
 
 def draw_axes(rng: np.random.Generator, spec: PhantomSpec, patient: Patient) -> Axes:
-    """The canonical grid's (z, y, x) in mm, around the body's middle and the liver's."""
+    """Draw the (z, y, x) axes of the canonical grid in mm, centred on the body and the liver."""
     thickness, air, below, above = rng.uniform((4, 1.04, 15, 12), (6, 1.16, 50, 40))
     low, high = patient.liver_mm
     if spec.spacing_mm is not None:
@@ -36,7 +36,7 @@ def draw_axes(rng: np.random.Generator, spec: PhantomSpec, patient: Patient) -> 
 
 
 def scan_patient(patient: Patient, axes: Axes, values: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Average thin slices into thick ones, a slab at a time, and blur them like a scanner."""
+    """Average thin slices to thick ones, slab by slab, and blur them like a scanner."""
     z, y, x = axes
     thickness, pixel = z[1] - z[0], x[1] - x[0]
     fine = 3 if thickness > 1.6 else 1
@@ -55,7 +55,7 @@ def scan_patient(patient: Patient, axes: Axes, values: dict) -> tuple[np.ndarray
 
 
 def _noise(rng: np.random.Generator, shape: tuple, axes: Axes) -> np.ndarray:
-    """Correlated noise of the standard deviation 1, a part of it in streaks along the rows."""
+    """Draw correlated noise of unit standard deviation, partly in streaks along the rows."""
     grain, streaks = (rng.standard_normal(shape, np.float32) for _ in range(2))
     pixel = axes[2][1] - axes[2][0]
     grain = ndimage.gaussian_filter(grain, (0, 1.1 / pixel, 1.1 / pixel), truncate=3)
@@ -66,7 +66,7 @@ def _noise(rng: np.random.Generator, shape: tuple, axes: Axes) -> np.ndarray:
 def finish_ct(
     rng: np.random.Generator, image: np.ndarray, axes: Axes, noise_hu: float | None
 ) -> np.ndarray:
-    """Noise, the range of 12 bits, and the padding outside the scanner's circle: int16 HU."""
+    """Add noise, clip to 12 bits, and pad outside the scanner's field of view: int16 HU."""
     level = rng.uniform(10, 20)
     pad = rng.choice([-1024, -2048, -3024], p=[0.4, 0.35, 0.25])
     noise = (level if noise_hu is None else noise_hu) * _noise(rng, image.shape, axes)
@@ -81,7 +81,7 @@ def finish_ct(
 def finish_mr(
     rng: np.random.Generator, image: np.ndarray, axes: Axes, noise_hu: float | None
 ) -> np.ndarray:
-    """A bias field, noise (1 % of the liver for each 3 HU of a CT), and an arbitrary scale."""
+    """Add a bias field and noise (1 % of the liver for every 3 HU), and scale arbitrarily."""
     bias = np.exp(0.6 * SmoothField.draw(rng, 150).at(*axes))
     level = (rng.uniform(10, 20) if noise_hu is None else noise_hu) / 300
     scale = np.exp(rng.uniform(np.log(120), np.log(1500)))
@@ -92,7 +92,7 @@ def finish_mr(
 def draw_file_grid(
     rng: np.random.Generator, spec: PhantomSpec, axes: Axes
 ) -> tuple[Orientation, np.ndarray]:
-    """The file's axis order, and its affine to RAS+ mm."""
+    """Draw the axis order of the file, and its affine to RAS+ mm."""
     order, signs = rng.permutation(3), rng.choice([-1, 1], 3)
     tilt = rng.random() < spec.oblique
     angles = np.radians(rng.uniform(-7, 7, 3))

@@ -1,10 +1,10 @@
-"""What each tissue of a phantom measures, in CT and in an MR-like image."""
+"""Intensity of each tissue of a phantom, in CT and in an image similar to MR."""
 
 import numpy as np
 
 
 def draw_hounsfield(rng: np.random.Generator) -> dict[str, float]:
-    """HU by tissue in the portal venous phase: the liver's neighbours lie near the liver."""
+    """Draw the HU of each tissue in the portal venous phase; neighbours are close to the liver."""
     liver = rng.uniform(78, 118)
     near = rng.uniform(-5, 5, 8)
     values = {
@@ -40,7 +40,7 @@ def draw_hounsfield(rng: np.random.Generator) -> dict[str, float]:
 
 
 def draw_mr_units(rng: np.random.Generator) -> dict[str, float]:
-    """Arbitrary units by tissue, like a T1-weighted image; air is 0 and the liver near 1."""
+    """Draw the intensity of each tissue as in a T1-weighted image; air is 0 and liver is 1."""
     values = {
         "air": 0.0,
         "couch": 0.0,

@@ -1,4 +1,4 @@
-"""Stage 3: from slices to masks."""
+"""Stage 3: segmentation of volumes with a trained model."""
 
 from liverseg_tf.predict.api import segment
 

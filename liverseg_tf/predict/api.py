@@ -1,4 +1,4 @@
-"""A mask for a volume, without files."""
+"""The function `segment`: from an image to its label map, without writing files."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,39 +22,42 @@ def segment(
     """Segment a volume.
 
     Args:
-        image: a volume (HU or MR units, any axis order), or the file to read it from.
-        model: a run's folder, several of them (their probabilities are averaged), or a
-            predictor that was loaded once for many images.
-        postprocessing: of the masks; None takes what the model's validation chose.
-        inference: how slices go through the network.
+        image: Volume (z, row, col) in HU or MR units, in any axis order, or the path of an image.
+        model: Folder of a run; several folders, whose probabilities are averaged; or a predictor
+            that was loaded before, which saves time if there are many images.
+        postprocessing: Post-processing of the masks. None applies the steps that were chosen on
+            the model's validation cases.
+        inference: Options of the inference.
 
     Returns:
-        uint8 labels on the image's grid, with its header; nothing is written.
+        Label map (z, row, col) uint8 on the grid of the image and with its header.
 
     Raises:
-        LiverSegError: when the image or the model can't be used.
+        LiverSegError: If the image or the model cannot be read or used.
+        SettingsError: If the post-processing names a region that the model does not have.
 
     Example:
         >>> mask = segment("ct.nii.gz", "run")                        # doctest: +SKIP
         >>> mask.array.shape, mask.array.max()                        # doctest: +SKIP
         ((75, 512, 512), 2)
     """
-    predictor = _predictor(model)
+    predictor = _load_predictor(model)
     if isinstance(image, Volume):
         check_image(image)
     else:
         image = read_input(Path(image), predictor.network.tiles.channel)
-    chosen = predictor.postprocessing if postprocessing is None else postprocessing
+    if postprocessing is None:
+        postprocessing = predictor.postprocessing
+    regions = predictor.network.regions
     probabilities = None
-    if chosen.needs_probabilities:
-        shape = (len(predictor.network.regions), *image.array.shape)
-        probabilities = np.zeros(shape, np.uint8)
-    inference = replace(inference, thresholds=chosen.thresholds(predictor.network.regions))
-    found = find_regions(image, predictor, inference, probabilities=probabilities)
-    return chosen.apply(found).labels()
+    if postprocessing.needs_probabilities:
+        probabilities = np.zeros((len(regions), *image.array.shape), np.uint8)
+    inference = replace(inference, thresholds=postprocessing.thresholds(regions))
+    masks = find_regions(image, predictor, inference, probabilities=probabilities)
+    return postprocessing.apply(masks).labels()
 
 
-def _predictor(model) -> Predictor:
+def _load_predictor(model) -> Predictor:
     if hasattr(model, "probabilities"):
         return model
     from liverseg_tf.predict.models.load import load_predictor

@@ -1,43 +1,44 @@
-"""Where the body lies, so that the network doesn't look at air."""
+"""The part of a volume that is given to the network: the box around the body, without air."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from liverseg_tf.ct.intensity import BODY_HU
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.transform import TileTransform
 
-BODY_HU = -300
 _LARGEST_MM = 2000
-_STEP = 2  # rows and columns: the margin is wider than what lies between them
-_SLAB = 64
+_STEP = 2  # every second row and column is searched; the margin covers the others
+_SLAB = 64  # slices at a time
 
 
 @dataclass(frozen=True)
 class InferenceRegion:
-    """What of a volume the network sees.
+    """The part of a volume that the network predicts.
 
     Args:
-        grid: whose tile is the part of the resampled slice around the body, padded to the
-            network's stride.
-        slices: of the canonical volume.
+        transform: Transform whose tile is the part of the resampled slice around the body, with
+            sides that are multiples of the network's stride.
+        slices: Range of slices of the canonical volume.
     """
 
-    grid: TileTransform
+    transform: TileTransform
     slices: range
 
     @classmethod
-    def whole(cls, canonical: Volume, network: NetworkSpec) -> "InferenceRegion":
-        """Every slice, all of it.
+    def whole_volume(cls, canonical: Volume, network: NetworkSpec) -> "InferenceRegion":
+        """Create the region that covers the whole volume.
 
         Args:
-            canonical: the image in canonical order.
-            network: its tiles and stride.
+            canonical: Image in canonical order.
+            network: Network whose tiles and stride are used.
 
         Raises:
-            LiverSegError: when slices are larger than any scanner, which would take all memory.
+            LiverSegError: If the slices are larger than those of any scanner, so that they would
+                need too much memory.
         """
         sides = [n * mm for n, mm in zip(canonical.array.shape, canonical.spacing_mm, strict=True)]
         if network.tiles.spacing_mm is not None and max(sides[1:]) > _LARGEST_MM:
@@ -45,62 +46,70 @@ class InferenceRegion:
                 f"Expected slices of at most {_LARGEST_MM} mm. "
                 f"Received {sides[1]:.0f} x {sides[2]:.0f} mm: is its spacing given in mm?"
             )
-        grid = TileTransform.of(canonical, replace(network.tiles, tile_shape=None))
-        grid = replace(grid, shape=network.padded(grid.shape))
-        return cls(grid, range(len(canonical.array)))
+        transform = TileTransform.for_volume(canonical, replace(network.tiles, tile_shape=None))
+        transform = replace(transform, shape=network.padded(transform.shape))
+        return cls(transform, range(len(canonical.array)))
 
     @classmethod
-    def of_body(cls, canonical: Volume, network: NetworkSpec) -> "InferenceRegion":
-        """The slices that hold body, and the box around it in all of them.
+    def around_body(cls, canonical: Volume, network: NetworkSpec) -> "InferenceRegion":
+        """Create the region that covers the body: its slices and its box within them.
 
-        Body is what is brighter than -300 HU, in images without HU than the window's lower end
-        (which leaves everything where the background is noisy). The box is larger than the body
-        by one stride on each side, and no smaller than the tiles that the network has learnt
-        from. Networks of whole slices see whole slices. It begins at a multiple of the stride,
-        without which masks would differ by one or two percent of their voxels.
+        The body is everything above -300 HU, or above the lower end of the intensity window for
+        images without HU (this keeps the whole image if its background is noisy). The box has a
+        margin of one stride on each side and is at least as large as the tiles on which the
+        network was trained; networks that were trained on whole slices get whole slices. The box
+        starts at a multiple of the stride, so that pooling joins the same pixels as in the whole
+        slice; otherwise one or two percent of the predicted voxels would change.
 
         Args:
-            canonical: the image in canonical order.
-            network: its tiles and stride.
+            canonical: Image in canonical order.
+            network: Network whose tiles and stride are used.
 
         Raises:
-            LiverSegError: when there is no body.
+            LiverSegError: If the volume contains no body.
         """
-        whole = cls.whole(canonical, network)
-        grid = whole.grid
-        threshold = BODY_HU if network.tiles.percentiles is None else grid.floor
+        whole = cls.whole_volume(canonical, network)
+        transform = whole.transform
+        threshold = BODY_HU if network.tiles.percentiles is None else transform.floor
         z, *plane = _extent(canonical.array, threshold)
-        least = network.padded(network.tiles.tile_shape or grid.shape)
+        min_shape = network.padded(network.tiles.tile_shape or transform.shape)
         origin, shape = [], []
         for (first, last), native, length, padded, tile in zip(
-            plane, grid.native_shape, grid.resampler.target_shape, grid.shape, least, strict=True
+            plane,
+            transform.native_shape,
+            transform.resampler.target_shape,
+            transform.shape,
+            min_shape,
+            strict=True,
         ):
             start = int(first * length / native) - network.stride
             stop = int(np.ceil((last + 1) * length / native)) + network.stride
             missing = max(tile - (stop - start), 0)
-            # whole strides from the slice's corner: pooling then joins the same pixels
+            # round outwards to multiples of the stride
             start = max(start - missing // 2, 0) // network.stride * network.stride
             stop = -(-max(stop, start + tile) // network.stride) * network.stride
             size = min(stop - start, padded)
             origin.append(min(start, padded - size))
             shape.append(size)
-        return cls(replace(grid, origin=tuple(origin), shape=tuple(shape)), range(z[0], z[1] + 1))
+        return cls(
+            replace(transform, origin=tuple(origin), shape=tuple(shape)), range(z[0], z[1] + 1)
+        )
 
 
 def _extent(array: np.ndarray, threshold: float) -> list[tuple[int, int]]:
-    """First and last (z, row, col) of what is brighter than the threshold."""
-    seen = [np.zeros(length, bool) for length in array.shape]
+    """Return the first and last index above the threshold along each axis (z, row, col)."""
+    occupied = [np.zeros(length, bool) for length in array.shape]
     highest = -np.inf
     for start in range(0, len(array), _SLAB):
         slab = array[start : start + _SLAB, ::_STEP, ::_STEP]
         bright = slab > threshold
-        seen[0][start : start + _SLAB] = bright.any(axis=(1, 2))
-        seen[1][::_STEP] |= bright.any(axis=(0, 2))
-        seen[2][::_STEP] |= bright.any(axis=(0, 1))
+        occupied[0][start : start + _SLAB] = bright.any(axis=(1, 2))
+        occupied[1][::_STEP] |= bright.any(axis=(0, 2))
+        occupied[2][::_STEP] |= bright.any(axis=(0, 1))
         highest = max(highest, float(np.fmax.reduce(slab, axis=None)))
-    if not seen[0].any():
+    if not occupied[0].any():
         raise LiverSegError(
-            f"Expected a body: voxels above {threshold:g}. Received none above {highest:g} "
-            "(no patient in the image, or values that are no HU)."
+            f"Expected a body: voxels above {threshold:g}. Received a maximum of {highest:g} "
+            "(is there no patient in the image, or are its values not HU?)."
         )
-    return [(int(at[0]), int(at[-1])) for at in map(np.flatnonzero, seen)]
+    return [(int(found[0]), int(found[-1])) for found in map(np.flatnonzero, occupied)]

@@ -1,4 +1,4 @@
-"""Images that are to be segmented, read and looked at."""
+"""Reading and checking the images to segment."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,21 +10,25 @@ from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume, check_finite
 from liverseg_tf.errors import LiverSegError
 
-_MASK_VALUES = 16
-# of neighbours in a row, in label maps of many organs; in images of 8 bits it is about a tenth
-_MASK_ALIKE = 0.75
+_MAX_MASK_VALUES = 16
+# Fraction of horizontal neighbours with equal values: label maps of many organs are above it,
+# 8-bit images reach about a tenth.
+_MASK_EQUAL_NEIGHBOURS = 0.75
 _ROUNDING = 1e-3
 
 
 def read_input(source: Path | DicomSeries, channel: int | None = None) -> Volume:
-    """Read an image that is no mask.
+    """Read an image and check that it can be segmented.
 
     Args:
-        source: see `read_image`.
-        channel: of a 4D image, the volume that is read.
+        source: File, folder or series; see `read_image`.
+        channel: Index of the volume to read from a 4D image.
+
+    Returns:
+        Volume (z, row, col) in HU or MR units.
 
     Raises:
-        LiverSegError: when it can't be read, is a mask, or holds NaN or infinity.
+        LiverSegError: If the image cannot be read, is a mask, or contains NaN or infinity.
     """
     image = read_image(source, channel)
     check_image(image)
@@ -32,16 +36,24 @@ def read_input(source: Path | DicomSeries, channel: int | None = None) -> Volume
 
 
 def check_image(image: Volume) -> None:
-    """Raise a `LiverSegError` for a mask, and for NaN or infinity."""
-    _check_is_no_mask(image)
+    """Check that a volume is an image with finite values.
+
+    Raises:
+        LiverSegError: If the volume is a mask, or contains NaN or infinity.
+    """
+    _check_not_a_mask(image)
     check_finite(image)
 
 
-def check_not_replaced(images: Mapping[str, Path | DicomSeries], folder: Path) -> None:
-    """Refuse to write masks, `NAME.nii.gz`, into a folder where one would replace an image.
+def check_images_not_overwritten(images: Mapping[str, Path | DicomSeries], folder: Path) -> None:
+    """Check that no mask `NAME.nii.gz` in a folder would overwrite one of the images.
+
+    Args:
+        images: Images by case name.
+        folder: Folder for the masks.
 
     Raises:
-        LiverSegError: with the first such image.
+        LiverSegError: If a mask would overwrite an image; the message gives the first one.
     """
     folder = Path(folder).resolve()
     masks = {folder / f"{name}.nii.gz" for name in images}
@@ -50,31 +62,32 @@ def check_not_replaced(images: Mapping[str, Path | DicomSeries], folder: Path) -
             continue
         if {image.resolve(), image.parent.resolve() / image.name} & masks:
             raise LiverSegError(
-                f"Expected a folder for the masks that isn't the images'. Received {folder}, "
-                f"where a mask would replace {image}."
+                "Expected a folder for the masks that is not the folder of the images. "
+                f"Received {folder}, where a mask would overwrite {image}."
             )
 
 
-def _check_is_no_mask(image: Volume) -> None:
-    """Refuse label maps: whole numbers of 0 to 255 which are few, or alike in neighbours."""
+def _check_not_a_mask(image: Volume) -> None:
+    """Refuse volumes of integers from 0 to 255 with few values, or with mostly equal neighbours."""
     array = image.array
-    if not (array.min() >= 0 and array.max() <= 255):  # also where there are NaN
+    if not (array.min() >= 0 and array.max() <= 255):  # also returns if there is NaN
         return
-    values = np.zeros(256, bool)
-    alike = labelled = 0
+    present = np.zeros(256, bool)
+    equal = labelled = 0
     for plane in array:
-        whole = np.rint(plane).astype(np.uint8)
-        if np.abs(whole - plane).max() > _ROUNDING:
+        rounded = np.rint(plane).astype(np.uint8)
+        if np.abs(rounded - plane).max() > _ROUNDING:
             return
-        values[whole] = True
-        inside = whole[:, 1:] != np.bincount(whole.ravel()).argmax()  # not the background
-        alike += np.count_nonzero((whole[:, 1:] == whole[:, :-1]) & inside)
-        labelled += np.count_nonzero(inside)
-    found = np.flatnonzero(values)
-    # an image of a few voxels has few values as well
-    few = len(found) <= min(_MASK_VALUES, array.size // 8)
-    if few or alike > _MASK_ALIKE * labelled:
-        listed = ", ".join(map(str, found[:4])) + (", ..." if len(found) > 4 else "")
+        present[rounded] = True
+        foreground = rounded[:, 1:] != np.bincount(rounded.ravel()).argmax()
+        equal += np.count_nonzero((rounded[:, 1:] == rounded[:, :-1]) & foreground)
+        labelled += np.count_nonzero(foreground)
+    values = np.flatnonzero(present)
+    # an image of few voxels has few values as well
+    few = len(values) <= min(_MAX_MASK_VALUES, array.size // 8)
+    if few or equal > _MASK_EQUAL_NEIGHBOURS * labelled:
+        listed = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
         raise LiverSegError(
-            f"Expected an image. Received what looks like a mask: no values but {listed}."
+            "Expected an image. Received what looks like a mask: it contains only the "
+            f"{'value' if len(values) == 1 else 'values'} {listed}."
         )

@@ -1,4 +1,4 @@
-"""Stage 3 for one volume: slices through the network, masks back on the scanner's grid."""
+"""Inference for one volume: slices to tiles, through the network, and back to the image's grid."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,47 +15,25 @@ from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.agreement import PassAgreement
 from liverseg_tf.predict.inference_region import InferenceRegion
-from liverseg_tf.predict.models.predictor import Predictor, mean_of
+from liverseg_tf.predict.models.predictor import Predictor, average_passes
 
-_MOST_PIXELS = 8 * 1024**2  # of a batch
+_MAX_BATCH_PIXELS = 8 * 1024**2
 
 
 @dataclass(frozen=True)
 class Inference:
-    """How the slices of a volume go through the network.
+    """Options of the inference.
 
     Args:
-        batch_size: slices at a time, fewer where they are wider than 1024 pixels.
-        crop: whether slices and edges without body are left out.
-        thresholds: probability above which a voxel is in each region; empty: 0.5 for all.
+        batch_size: Number of slices per batch. Slices wider than 1024 pixels use smaller batches.
+        crop: Whether slices and margins without body are left out.
+        thresholds: Probability above which a voxel belongs to each region. An empty tuple sets
+            0.5 for all regions.
     """
 
     batch_size: int = 8
     crop: bool = True
     thresholds: tuple[float, ...] = ()
-
-
-def predict_volume(
-    image: Volume,
-    predictor: Predictor,
-    inference: Inference = Inference(),
-    on_slices: Callable[[int], None] = lambda count: None,
-) -> Volume:
-    """Segment a volume, without post-processing.
-
-    Args:
-        image: HU or MR units, any axis order.
-        predictor: of the slices.
-        inference: how.
-        on_slices: called with the number of slices that a slab held.
-
-    Returns:
-        uint8 labels on the image's grid, with its header.
-
-    Raises:
-        LiverSegError: when there is no body in a CT that is to be cropped to it.
-    """
-    return find_regions(image, predictor, inference, on_slices).labels()
 
 
 def find_regions(
@@ -65,134 +43,148 @@ def find_regions(
     on_slices: Callable[[int], None] = lambda count: None,
     probabilities: np.ndarray | None = None,
 ) -> RegionMasks:
-    """Find each region in a volume, slab by slab.
+    """Predict the mask of each region in a volume, slab by slab.
 
-    The network is fully convolutional: it sees the box around the body in each slice at once,
-    and every batch of a volume has one shape. While it works on one, a thread cuts the tiles of
-    the next and takes the probabilities of the one before to the native grid. Only the masks of
-    the whole volume are held, and its probabilities where an array for them is given.
+    The network is fully convolutional: it sees the whole box around the body in each slice, and
+    all batches of a volume have the same shape. While the network predicts one batch, a thread
+    cuts the tiles of the next one and restores the previous one to the grid of the image. Only
+    the masks of the whole volume are kept in memory, and its probabilities if an array for them
+    is given.
 
     Args:
-        image: HU or MR units, any axis order.
-        predictor: of the slices.
-        inference: how.
-        on_slices: called with the number of slices that a slab held.
-        probabilities: zeros of (regions, z, row, col) uint8 in the image's order; filled.
+        image: Volume (z, row, col) in HU or MR units, in any axis order.
+        predictor: Model that predicts the probabilities of tiles.
+        inference: Options of the inference.
+        on_slices: Function that is called with the number of slices in each predicted slab.
+        probabilities: (regions, z, row, col) uint8 array of zeros in the axis order of the image.
+            It is filled with the probabilities, where 255 is a probability of 1.
+
+    Returns:
+        The masks, without post-processing, on the grid of the image.
 
     Raises:
-        LiverSegError: when there is no body in a CT that is to be cropped to it.
+        LiverSegError: If `inference.crop` is set and the image contains no body.
     """
     network = predictor.network
     canonical = to_canonical(image)
-    field = (InferenceRegion.of_body if inference.crop else InferenceRegion.whole)(
-        canonical, network
-    )
-    found = RegionMasks.empty(image, network.regions, probabilities)
-    disagreement = PassAgreement(network.regions.names)
+    create_region = InferenceRegion.around_body if inference.crop else InferenceRegion.whole_volume
+    inference_region = create_region(canonical, network)
+    tile_shape = inference_region.transform.shape
+    masks = RegionMasks.empty(image, network.regions, probabilities)
+    agreement = PassAgreement(network.regions.names)
     thresholds = inference.thresholds or (THRESHOLD,) * len(network.regions)
-    # wide fields of view at a fine spacing: fewer slices at a time, not more memory
-    pixels = field.grid.shape[0] * field.grid.shape[1]
-    batch_size = max(1, min(inference.batch_size, _MOST_PIXELS // pixels))
-    slabs = _slabs(field.slices, batch_size)
+    # large slices at a fine spacing use smaller batches instead of more memory
+    pixels = tile_shape[0] * tile_shape[1]
+    batch_size = max(1, min(inference.batch_size, _MAX_BATCH_PIXELS // pixels))
+    slabs = _split_into_slabs(inference_region.slices, batch_size)
 
     def cut(slab: range) -> np.ndarray:
-        # the last batch is filled up: one shape, one compiled function
-        filled = np.zeros((batch_size, *field.grid.shape, network.channels), np.uint8)
-        filled[: len(slab)] = _tiles(canonical, slab, field, network)
-        return filled
+        # the last batch is padded, so that all batches have one shape and use one compiled function
+        batch = np.zeros((batch_size, *tile_shape, network.channels), np.uint8)
+        batch[: len(slab)] = _cut_tiles(canonical, slab, inference_region, network)
+        return batch
 
     def restore(passes: list[np.ndarray], slab: range) -> None:
         if len(passes) > 1:
-            disagreement.add(np.stack(passes))
-        _restore(mean_of(passes), slab, field, found, thresholds)
+            agreement.update(np.stack(passes))
+        _restore_masks(average_passes(passes), slab, inference_region, masks, thresholds)
 
-    with ThreadPoolExecutor(1) as background, _PendingBatches(predictor) as answers:
-        ahead, behind = background.submit(cut, slabs[0]), _done()
-        for slab, following in pairwise([*slabs, None]):
-            tiles = ahead.result()
-            if following is not None:
-                ahead = background.submit(cut, following)
-            answers.ask(slab, tiles)
-            for answered, passes in answers.ready(all_of_them=following is None):
-                behind.result()
-                passes = [output[: len(answered)] for output in passes]
-                behind = background.submit(restore, passes, answered)
-                on_slices(len(answered))
-        behind.result()
-    return replace(found, agreement=disagreement.agreement())
+    with ThreadPoolExecutor(1) as thread, _PendingBatches(predictor) as pending:
+        next_tiles, last_restore = thread.submit(cut, slabs[0]), _finished_future()
+        for slab, next_slab in pairwise([*slabs, None]):
+            tiles = next_tiles.result()
+            if next_slab is not None:
+                next_tiles = thread.submit(cut, next_slab)
+            pending.submit(slab, tiles)
+            for predicted_slab, passes in pending.results(wait_for_all=next_slab is None):
+                last_restore.result()
+                passes = [output[: len(predicted_slab)] for output in passes]
+                last_restore = thread.submit(restore, passes, predicted_slab)
+                on_slices(len(predicted_slab))
+        last_restore.result()
+    return replace(masks, agreement=agreement.result())
 
 
 class _PendingBatches:
-    """Batches that are with the predictor: one more than it has answered, if it can `submit`."""
+    """Batches that were submitted to a predictor and whose results are not yet used.
+
+    A predictor with a `submit` method works on one batch while the next one is prepared. Other
+    predictors are called immediately.
+
+    Args:
+        predictor: Model that predicts the probabilities of tiles.
+    """
 
     def __init__(self, predictor: Predictor):
         self._submit = getattr(predictor, "submit", None)
         self._passes = getattr(predictor, "passes", lambda tiles: [predictor.probabilities(tiles)])
-        self._asked: deque = deque()
+        self._pending: deque = deque()
 
-    def ask(self, slab: range, tiles: np.ndarray) -> None:
+    def submit(self, slab: range, tiles: np.ndarray) -> None:
         if self._submit is not None:
-            self._asked.append((slab, self._submit(tiles)))
+            self._pending.append((slab, self._submit(tiles)))
         else:
-            self._asked.append((slab, _done(self._passes(tiles))))
+            self._pending.append((slab, _finished_future(self._passes(tiles))))
 
-    def ready(self, all_of_them: bool) -> Iterator[tuple[range, list[np.ndarray]]]:
-        """Slabs and their passes, but the newest one's while that is under way."""
-        left = 0 if all_of_them or self._submit is None else 1
-        while len(self._asked) > left:
-            slab, answer = self._asked.popleft()
-            yield slab, answer.result() if self._submit is None else [answer.result()]
+    def results(self, wait_for_all: bool) -> Iterator[tuple[range, list[np.ndarray]]]:
+        """Yield slabs and their passes, except the latest one if it may still be in progress."""
+        in_progress = 0 if wait_for_all or self._submit is None else 1
+        while len(self._pending) > in_progress:
+            slab, future = self._pending.popleft()
+            yield slab, future.result() if self._submit is None else [future.result()]
 
     def __enter__(self) -> "_PendingBatches":
         return self
 
     def __exit__(self, *exception) -> None:
-        for _, answer in self._asked:
-            answer.cancel()
+        for _, future in self._pending:
+            future.cancel()
 
 
-def _slabs(slices: range, batch_size: int) -> list[range]:
+def _split_into_slabs(slices: range, batch_size: int) -> list[range]:
     return [slices[start : start + batch_size] for start in range(0, len(slices), batch_size)]
 
 
-def _done(result: object = None) -> Future:
+def _finished_future(result: object = None) -> Future:
     future: Future = Future()
     future.set_result(result)
     return future
 
 
-def _tiles(
-    canonical: Volume, chosen: range, field: InferenceRegion, network: NetworkSpec
+def _cut_tiles(
+    canonical: Volume, slab: range, inference_region: InferenceRegion, network: NetworkSpec
 ) -> np.ndarray:
-    """(batch, h, w, channels) uint8 of the chosen slices with their neighbours."""
+    """Return the tiles of a slab with their context slices, (batch, h, w, channels) uint8."""
     array, slice_step = canonical.array, network.slice_step(canonical.spacing_mm[0])
     reach = network.context // 2 * slice_step
-    first, last = max(chosen.start - reach, 0), min(chosen.stop + reach, len(array))
-    cut = field.grid.cut_image(array[first:last])
-    # beyond the volume's ends its last slice is repeated, which is where `cut` ends as well
-    return np.stack([network.stack(cut, z - first, slice_step) for z in chosen])
+    first, last = max(slab.start - reach, 0), min(slab.stop + reach, len(array))
+    tiles = inference_region.transform.image_to_tiles(array[first:last])
+    # beyond the ends of the volume, `stack` repeats its first or last slice, which `tiles` contains
+    return np.stack([network.stack(tiles, z - first, slice_step) for z in slab])
 
 
-def _restore(
+def _restore_masks(
     outputs: np.ndarray,
     slab: range,
-    field: InferenceRegion,
-    found: RegionMasks,
+    inference_region: InferenceRegion,
+    masks: RegionMasks,
     thresholds: Sequence[float],
 ) -> None:
-    """Write the masks of probabilities (batch, h, w, regions) into `found`."""
-    target = found.canonical_bits[slab.start : slab.stop]
+    """Restore probabilities, (batch, h, w, regions), to the native grid and write the masks."""
+    transform = inference_region.transform
+    target = masks.canonical_bits[slab.start : slab.stop]
     for region, threshold in enumerate(thresholds):
         tiles = outputs[..., region]
-        if found.probabilities is not None:
-            values = field.grid.restore_values(tiles)
+        if masks.probabilities is not None:
+            values = transform.values_to_native(tiles)
             scaled = np.rint(values * 255).astype(np.uint8)
-            found.canonical_probabilities(region)[slab.start : slab.stop] = scaled
-            busy = range(len(tiles))
+            masks.canonical_probabilities(region)[slab.start : slab.stop] = scaled
+            slices = range(len(tiles))
         else:
-            # the way back averages with weights that sum to 1: it never exceeds the tile's maximum
-            busy = np.flatnonzero(tiles.max(axis=(1, 2)) > threshold)
-            values = field.grid.restore_values(tiles[busy]) if len(busy) else ()
+            # resampling averages with weights that sum to 1, so that it never exceeds the maximum
+            # of the tile: slices whose maximum is below the threshold can be skipped
+            slices = np.flatnonzero(tiles.max(axis=(1, 2)) > threshold)
+            values = transform.values_to_native(tiles[slices]) if len(slices) else ()
         bit = target.dtype.type(1 << region)
-        for z, plane in zip(busy, values, strict=True):
+        for z, plane in zip(slices, values, strict=True):
             target[z] |= np.multiply(plane > threshold, bit, dtype=target.dtype)

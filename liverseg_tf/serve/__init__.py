@@ -1,1 +1,1 @@
-"""From a trained run to a model server."""
+"""Export of trained runs, and clients and servers for exported models."""

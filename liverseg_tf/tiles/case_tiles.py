@@ -1,4 +1,4 @@
-"""One case's tiles, and how they are cut from its volumes."""
+"""The tiles of one case: cutting them from its volumes and restoring its mask from them."""
 
 import hashlib
 import json
@@ -11,44 +11,54 @@ from liverseg_tf.ct.images import source_files
 from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.reading import guesses_geometry, read_case
+from liverseg_tf.dataset.reading import has_guessed_geometry, read_case
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.tiles.memory import cutting_memory_bytes
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.transform import TileTransform
 
 
 @dataclass(frozen=True, eq=False)
 class CaseTiles:
-    """Tiles of one case, from the feet to the head.
+    """Tiles of one case, ordered from inferior to superior.
 
     Args:
         image: (z, h, w, windows) uint8.
         mask: (z, h, w) uint8 label map.
-        record: what the store keeps about the case: `grid` and `orientation` for the way
-            back, `affine` and `shape` of the source, `labels` (native voxels of each label),
-            `slices_with` (the tile slices that hold each label), `labelled_outside` (share of
-            the labelled voxels that the tile cuts off), `checksum` of the pixels,
-            `source` (size and time of the files and the correction of their grid, to see
-            whether they changed), and `guessed_geometry` (the header says nothing:
-            spacing and orientation are guesses).
+        record: Properties of the case that the store keeps: `transform` and `orientation` (needed
+            to restore masks), `affine`, `shape` and `spacing_mm` of the source image, `slices`
+            (number of slices), `labels` (native voxels of each label), `slices_with` (indices of
+            the tiles that contain each label), `labelled_outside` (fraction of the labelled voxels
+            outside the tiles), `checksum` of the pixels, `source` (fingerprint of the source
+            files) and `guessed_geometry` (whether spacing and orientation are guesses because
+            the header has none).
     """
 
     image: np.ndarray
     mask: np.ndarray
     record: dict
 
+    def __repr__(self) -> str:
+        slices, rows, cols, channels = self.image.shape
+        labels = ", ".join(self.record.get("labels", ())) or "none"
+        return (
+            f"CaseTiles(slices: {slices}; tile: {rows} x {cols} pixels; channels: {channels}; "
+            f"labels: {labels})"
+        )
+
     @property
-    def grid(self) -> TileTransform:
-        return TileTransform.from_json(self.record["grid"])
+    def transform(self) -> TileTransform:
+        """Transform from the slices of the case to these tiles."""
+        return TileTransform.from_json(self.record["transform"])
 
     @property
     def slice_mm(self) -> float:
-        """Distance of the slices."""
+        """Distance between neighbouring slices."""
         axis = self.record["orientation"]["axes"][0]
         return float(self.record["spacing_mm"][axis])
 
     def restore_labels(self) -> Volume:
-        """The mask on the source's own grid and axis order."""
+        """Restore the label map on the grid and in the axis order of the source."""
         return restore_labels(np.asarray(self.mask), self.record)
 
 
@@ -56,65 +66,70 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
     """Read a case and cut its tiles.
 
     Args:
-        case: image and mask files.
-        spec: of the tiles.
+        case: Case with image and mask.
+        spec: Settings of the tiles.
 
     Raises:
-        LiverSegError: when a file is missing or broken, the mask lies on another grid, or the
-            case has no mask.
+        LiverSegError: If the case has no mask, a file is missing or damaged, image and mask are
+            on different grids, or there is not enough memory.
     """
+    image = None
     try:
         image, mask = read_case(case, spec.channel)
         tiles = cut_tiles(image, mask, spec)
     except LiverSegError as error:
         raise error.about(case.name) from error
-    tiles.record["source"] = fingerprint(case)
-    tiles.record["guessed_geometry"] = guesses_geometry(case, image)
+    except MemoryError as error:
+        needed = "" if image is None else f" (needs about {_memory_gb(image, spec):.1f} GB)"
+        message = f"Not enough memory to cut the tiles{needed}: use fewer workers."
+        raise LiverSegError(message).about(case.name) from error
+    tiles.record["source"] = source_fingerprint(case)
+    tiles.record["guessed_geometry"] = has_guessed_geometry(case, image)
     return tiles
 
 
 def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
-    """Cut the tiles of an image and its label map, which lie on one grid.
+    """Cut the tiles of an image and its label map.
 
     Args:
         image: HU or MR units, in any axis order.
-        mask: uint8 labels.
-        spec: of the tiles.
+        mask: uint8 labels on the same grid.
+        spec: Settings of the tiles.
     """
     canonical = to_canonical(image)
-    grid = TileTransform.of(canonical, spec)
-    image_tiles = grid.cut_image(canonical.array)
+    transform = TileTransform.for_volume(canonical, spec)
+    image_tiles = transform.image_to_tiles(canonical.array)
     canonical_mask = contiguous(to_canonical(mask).array)
-    mask_tiles = grid.cut_mask(canonical_mask)
+    mask_tiles = transform.mask_to_tiles(canonical_mask)
     orientation = Orientation.of(image.affine)
     labelled = canonical_mask[bounding_box(canonical_mask)]
     counts = np.bincount(labelled.reshape(-1), minlength=256)
     record = {
-        "grid": grid.to_json(),
+        "transform": transform.to_json(),
         "orientation": {"axes": orientation.axes, "flips": orientation.flips},
         "affine": image.affine.tolist(),
         "shape": image.array.shape,
         "spacing_mm": image.spacing_mm,
         "slices": len(mask_tiles),
         "labels": {str(label): int(counts[label]) for label in np.flatnonzero(counts[1:]) + 1},
-        "labelled_outside": round(grid.share_outside(canonical_mask), 4),
-        "slices_with": _slices_with(mask_tiles),
+        "labelled_outside": round(transform.fraction_outside(canonical_mask), 4),
+        "slices_with": _slices_by_label(mask_tiles),
         "checksum": checksum(image_tiles, mask_tiles),
     }
     return CaseTiles(image_tiles, mask_tiles, record)
 
 
 def restore_labels(mask: np.ndarray, record: dict) -> Volume:
-    """Mask tiles back on the source's grid.
+    """Restore a label map on the grid and in the axis order of the source.
 
     Args:
-        mask: (z, h, w) uint8, tiles of the case.
-        record: of the case, as the store keeps it.
+        mask: (z, h, w) uint8, mask tiles of the case.
+        record: Record of the case; see `CaseTiles`.
 
     Returns:
-        (z, row, col) uint8 in the source's axis order, without the source's header.
+        (z, row, col) uint8 in the axis order of the source, without its header.
     """
-    native = TileTransform.from_json(record["grid"]).restore_mask(mask)
+    native = TileTransform.from_json(record["transform"]).mask_to_native(mask)
     order = record["orientation"]
     orientation = Orientation(tuple(order["axes"]), tuple(order["flips"]))
     array = np.ascontiguousarray(orientation.from_canonical(native))
@@ -122,7 +137,7 @@ def restore_labels(mask: np.ndarray, record: dict) -> Volume:
 
 
 def checksum(image: np.ndarray, mask: np.ndarray) -> str:
-    """BLAKE2 of the pixels, the same for every store of the same tiles."""
+    """Compute the BLAKE2 checksum of the pixels; it does not depend on the storage format."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (image, mask):
         digest.update(f"{array.shape}".encode())
@@ -130,13 +145,16 @@ def checksum(image: np.ndarray, mask: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(case: Case) -> dict:
-    """Size and time of a case's files and its correction: whether it has to be cut again.
+def source_fingerprint(case: Case) -> dict:
+    """Summarise the source files of a case; it changes whenever the case must be cut again.
 
     Returns:
-        `bytes` and `modified_ns` of image and mask; of several files (a DICOM series) the sum
-        and the newest, and how many `files` the image has. `correction` and `ambiguity` where
-        there are any.
+        `bytes` and `modified_ns` of image and mask: total size and latest modification time of
+        their files. `files` is the number of image files if there are several (a DICOM series).
+        `correction` and `ambiguity` are present if the case has them.
+
+    Raises:
+        LiverSegError: If a file is missing.
     """
     try:
         image, mask = (
@@ -146,25 +164,32 @@ def fingerprint(case: Case) -> dict:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
-    found = {
+    fingerprint = {
         "bytes": [sum(stat.st_size for stat in stats) for stats in (image, mask)],
         "modified_ns": [
             max((stat.st_mtime_ns for stat in stats), default=0) for stats in (image, mask)
         ],
     }
     if len(image) > 1:
-        found["files"] = len(image)
+        fingerprint["files"] = len(image)
     if case.ambiguity is not None:
-        found["ambiguity"] = case.ambiguity
-    if case.correction is not None:  # through JSON, as it comes back: tuples become lists
-        found["correction"] = json.loads(json.dumps(case.correction.to_json()))
-    return found
+        fingerprint["ambiguity"] = case.ambiguity
+    if case.correction is not None:
+        # through JSON, so that it equals the one that is read from a file: tuples become lists
+        fingerprint["correction"] = json.loads(json.dumps(case.correction.to_json()))
+    return fingerprint
 
 
-def _slices_with(mask: np.ndarray) -> dict[str, list[int]]:
+def _memory_gb(image: Volume, spec: TileSpec) -> float:
+    canonical = to_canonical(image)
+    shape, voxel_bytes = canonical.array.shape, canonical.array.itemsize
+    return cutting_memory_bytes(shape, canonical.spacing_mm, voxel_bytes, spec) / 1e9
+
+
+def _slices_by_label(mask: np.ndarray) -> dict[str, list[int]]:
+    """Indices of the slices (z, h, w) that contain each label."""
     slices: dict[str, list[int]] = {}
     for z in np.flatnonzero(mask.any(axis=(1, 2))):
-        plane = mask[z]
-        for label in np.flatnonzero(np.bincount(plane.reshape(-1))[1:]) + 1:
+        for label in np.flatnonzero(np.bincount(mask[z].reshape(-1))[1:]) + 1:
             slices.setdefault(str(label), []).append(int(z))
     return slices

@@ -1,4 +1,4 @@
-"""PNG storage: one folder a case, one picture a slice, readable by any tool."""
+"""PNG storage: one folder per case and one file per slice, which any tool can read."""
 
 import json
 from pathlib import Path
@@ -11,15 +11,15 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.case_tiles import CaseTiles
 
 SUFFIX = ""
-MODES = {1: "L", 3: "RGB"}  # by the number of windows
+MODES = {1: "L", 3: "RGB"}  # image mode by number of windows
 
 
 class PngSlices:
-    """The pictures of one folder as an array that is read slice by slice.
+    """The PNG files of a folder as a read-only uint8 array; a slice is read when it is indexed.
 
     Args:
-        folder: holds 0000.png, 0001.png, …; the number is z.
-        shape: (z, h, w) or (z, h, w, windows).
+        folder: Folder with the files 0000.png, 0001.png, …, numbered by z.
+        shape: Shape (z, h, w) or (z, h, w, windows) of the array.
     """
 
     dtype = np.dtype(np.uint8)
@@ -39,7 +39,8 @@ class PngSlices:
             raise LiverSegError(f"Expected a tile at {path}. Received: {error}.") from error
         if pixels.size != np.prod(self.shape[1:]):
             raise LiverSegError(
-                f"Expected a tile of the shape {self.shape[1:]} at {path}. Received {pixels.shape}."
+                f"Expected a tile of {_size(self.shape[1:])} values at {path}. "
+                f"Received {_size(pixels.shape)}."
             )
         return pixels.reshape(self.shape[1:])
 
@@ -48,7 +49,7 @@ class PngSlices:
 
 
 def write_tiles(path: Path, tiles: CaseTiles) -> None:
-    """Write a case's folder, whole or not at all; 1 window is grey, 3 are RGB."""
+    """Write the folder of a case atomically, as grey (1 window) or RGB (3 windows) files."""
     with replacing(path) as partial:
         for name, array in (("image", tiles.image), ("mask", tiles.mask)):
             (partial / name).mkdir(parents=True)
@@ -61,14 +62,14 @@ def write_tiles(path: Path, tiles: CaseTiles) -> None:
 
 
 def read_tiles(path: Path) -> CaseTiles:
-    """A case whose pictures are decoded when they are looked at.
+    """Open the tiles of a case; a slice is decoded when it is indexed.
 
     Raises:
-        LiverSegError: when the folder is missing or incomplete.
+        LiverSegError: If the folder is missing or incomplete.
     """
     record = read_record(path)
-    shape = (record["slices"], *record["grid"]["shape"])
-    channels = len(record["grid"]["windows"])
+    shape = (record["slices"], *record["transform"]["shape"])
+    channels = len(record["transform"]["windows"])
     return CaseTiles(
         PngSlices(Path(path) / "image", (*shape, channels)),
         PngSlices(Path(path) / "mask", shape),
@@ -77,5 +78,9 @@ def read_tiles(path: Path) -> CaseTiles:
 
 
 def read_record(path: Path) -> dict:
-    """A case's record alone."""
+    """Read only the record of a case."""
     return read_json(Path(path) / "record.json")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

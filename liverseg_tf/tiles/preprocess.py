@@ -1,4 +1,8 @@
-"""Stage 1: a data set's cases become a store, in parallel and whole case by whole case."""
+"""Stage 1, preprocessing: the tiles of a data set's cases are cut into a store.
+
+`preprocess` makes one pass: it plans which cases to cut, cuts them in parallel, and records all
+complete cases in `store.json`.
+"""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -11,48 +15,49 @@ from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule, split_cases
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.tiles.case_tiles import cut_case, fingerprint
+from liverseg_tf.locks import exclusive_lock, part_lock
+from liverseg_tf.tiles.case_tiles import cut_case, source_fingerprint
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.tiles.store_lock import holding, listing
-from liverseg_tf.workers import Processes, Workers, run_each
+from liverseg_tf.workers import Processes, Workers, run_jobs
 
 
 @dataclass(frozen=True)
 class PreprocessJob:
-    """What goes into a store.
+    """What to put into a store.
 
     Args:
-        cases: images with masks: all of the data set.
-        rule: of the split.
-        part: the cases that this run cuts; other runs cut the others, at the same time if
-            they like.
-        recut: a store of other settings is emptied first, instead of being an error.
+        cases: All cases of the data set.
+        split_rule: Settings of the split.
+        part: Part of the cases that this run cuts. Other runs may cut the other parts at the same
+            time.
+        overwrite: Delete the tiles of an existing store with other settings. Otherwise such a
+            store is an error.
 
     Raises:
-        SettingsError: when one of several parts would empty the store.
+        SettingsError: If `overwrite` is combined with one of several parts.
     """
 
     cases: list[Case]
-    rule: SplitRule = SplitRule()  # noqa: RUF009 (frozen)
+    split_rule: SplitRule = SplitRule()  # noqa: RUF009 (frozen)
     part: DatasetPart = DatasetPart()  # noqa: RUF009 (frozen)
-    recut: bool = False
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.recut and self.part.count > 1:
+        if self.overwrite and self.part.count > 1:
             raise SettingsError(
-                f"Expected to cut a store of other settings anew in one run. Received {self.part}."
+                f"Expected to overwrite a store in one run. Received part {self.part}."
             )
 
 
 @dataclass
 class PreprocessResult:
-    """What a run of stage 1 did.
+    """Result of preprocessing.
 
     Args:
-        store: as it is on the disk now.
-        cut: names of the cases that were cut.
-        kept: names of those that were there already.
-        failures: one line for each case that could not be cut.
+        store: The store as it was written.
+        cut: Names of the cases that were cut.
+        kept: Names of the cases that were up to date already.
+        failures: Error message, one line, of each case that could not be cut.
     """
 
     store: TileStore
@@ -62,42 +67,43 @@ class PreprocessResult:
 
 
 def preprocess(
-    intake: PreprocessJob,
+    job: PreprocessJob,
     store: TileStore,
     workers: Workers | None = None,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
 ) -> PreprocessResult:
     """Cut the tiles of every case into a store.
 
-    A case that is in the store already, cut from the same files, is kept. A case that fails
-    is reported and the others go on. The split is drawn from the cases that are there, those
-    that other parts have cut included.
+    Cases whose tiles are in the store and whose files have not changed are kept. A case that
+    fails does not stop the others. The split covers all complete cases, those of other parts
+    included. After an interrupt, the store contains every case that was completed.
 
     Args:
-        intake: cases, split and part.
-        store: folder, spec and storage.
-        workers: where the cases are cut; one process of its own by default.
-        on_case: called with a case's name, and its failure or None, as each one ends.
+        job: Cases, split and part.
+        store: Folder, spec and storage format.
+        workers: Workers that cut the cases; one process by default.
+        on_case: Called when a case ends, with its name and its error message or None.
 
     Raises:
-        SettingsError: when the folder holds a store of another spec, and not `recut`.
-        LiverSegError: when another run is writing this part of the store.
+        SettingsError: If the folder contains a store with other settings and `overwrite` is False,
+            or the split rule does not match the names of the cases.
+        LiverSegError: If another run is writing the same part of the store.
     """
-    # a wrong rule is told before the work
-    split_cases([case.name for case in intake.cases], intake.rule)
-    cases = intake.part.of(intake.cases)
-    with holding(store.folder, intake.part):
-        # what a crash left; with several parts, the rest may be what others are writing
-        own = {store.path(case.name).name for case in cases} if intake.part.count > 1 else None
+    split_cases([case.name for case in job.cases], job.split_rule)  # fails before the work
+    cases = job.part.select(job.cases)
+    lock = part_lock(store.folder / ".lock", job.part.index, job.part.count, _resource(store))
+    with lock:
+        # remove what a killed run left, but nothing that the other parts may be writing
+        own = {store.path(case.name).name for case in cases} if job.part.count > 1 else None
         clear_partials(store.folder / "cases", own)
-        store = store.create(intake.recut)
-        result = PreprocessResult(store)
-        records: dict[str, dict] = {}
+        store = store.create(job.overwrite)
+        # 1. plan
+        records = _up_to_date_records(cases, store)
+        to_cut = [case for case in cases if case.name not in records]
+        result = PreprocessResult(store, kept=list(records))
         try:
-            missing = _missing(cases, store, records)
-            result.kept += list(records)
-            # closed, so that an interrupt waits for the workers before others may have the store
-            with closing(_outcomes(missing, store, workers or Processes())) as outcomes:
+            # 2. cut; `closing` makes an interrupt wait for the workers before the lock is released
+            with closing(_cut_cases(to_cut, store, workers or Processes())) as outcomes:
                 for name, outcome in outcomes:
                     if isinstance(outcome, str):
                         result.failures[name] = outcome
@@ -106,68 +112,78 @@ def preprocess(
                         result.cut.append(name)
                     on_case(name, result.failures.get(name))
         finally:
-            result.store = _close(store, records, intake)
+            # 3. record
+            result.store = _record_cases(records, job, store)
     return result
 
 
-def _missing(cases: list[Case], store: TileStore, records: dict[str, dict]) -> list[Case]:
-    """The cases to cut; those that are there already go into `records`."""
-    missing = []
+def _up_to_date_records(cases: list[Case], store: TileStore) -> dict[str, dict]:
+    """Records of the cases whose tiles were cut from the present files."""
+    records = {}
     for case in cases:
         record = store.read_record(case.name)
-        try:
-            unchanged = record is not None and record.get("source") == fingerprint(case)
-        except (LiverSegError, TypeError):
-            unchanged = False  # cutting it will say what is wrong
-        if unchanged:
+        if record is not None and _is_unchanged(case, record):
             records[case.name] = record
-        else:
-            missing.append(case)
-    return missing
+    return records
 
 
-def _outcomes(
+def _is_unchanged(case: Case, record: dict) -> bool:
+    try:
+        return record.get("source") == source_fingerprint(case)
+    except (LiverSegError, TypeError):
+        return False  # cutting the case reports what is wrong
+
+
+def _cut_cases(
     cases: list[Case], store: TileStore, workers: Workers
 ) -> Iterator[tuple[str, dict | str]]:
-    """Name with record, or with the reason why there is none, as the cases end."""
+    """Yield the name of each case with its record or its error message, as the cases end."""
     empty = replace(store, folder=Path(store.folder).absolute(), cases=None, split=None)
-    for index, outcome in run_each(functools.partial(_cut_into, empty), cases, workers):
+    for index, outcome in run_jobs(functools.partial(_cut_case, empty), cases, workers):
         name = cases[index].name
         if isinstance(outcome, LiverSegError):
             outcome = str(outcome.about(name))
         elif not isinstance(outcome, str) and not store.path(name).exists():
             outcome = (
-                f"Expected the worker to write {store.path(name)}. Received none here: does it "
-                f"see another file system? (case {name})"
+                f"Expected the file {store.path(name)} from a worker. Received no such file: does "
+                f"the worker use another file system? (case {name})"
             )
         yield name, outcome
 
 
-def _cut_into(store: TileStore, case: Case) -> dict | str:
-    """Runs in a worker; errors go back as text, since not every exception can travel."""
+def _cut_case(store: TileStore, case: Case) -> dict | str:
+    """Cut a case in a worker; errors are returned as text, because some cannot be pickled."""
     try:
         tiles = cut_case(case, store.spec)
         store.write(case.name, tiles)
     except LiverSegError as error:
         return str(error.about(case.name))
     except MemoryError:
-        return f"Expected enough memory to cut the tiles. Received none (case {case.name})"
-    except Exception as error:  # a defect of ours must not cost the other cases
+        return f"Not enough memory to write the tiles: use fewer workers. (case {case.name})"
+    except Exception as error:  # a bug must not stop the other cases
         return f"Unexpected {type(error).__name__}: {error} (case {case.name})"
     return tiles.record
 
 
-def _close(store: TileStore, records: dict[str, dict], intake: PreprocessJob) -> TileStore:
-    """Write store.json with the cases that this run has, those that other parts have cut, and
-    those that workers ended after an interrupt."""
-    with listing(store.folder):
+def _record_cases(records: dict[str, dict], job: PreprocessJob, store: TileStore) -> TileStore:
+    """Write `store.json` with all complete cases of the data set.
+
+    Besides `records`, these are the cases of other parts, and those that workers completed after
+    an interrupt.
+    """
+    with exclusive_lock(store.folder / ".lock-list", _resource(store), wait=True):
         clear_partials(store.folder)
-        _missing([case for case in intake.cases if case.name not in records], store, records)
-        closed = replace(
+        others = [case for case in job.cases if case.name not in records]
+        complete = records | _up_to_date_records(others, store)
+        recorded = replace(
             store,
-            cases={name: records[name] for name in sorted(records)},
-            split=split_cases(list(records), intake.rule),
-            rule=asdict(intake.rule),
+            cases={name: complete[name] for name in sorted(complete)},
+            split=split_cases(list(complete), job.split_rule),
+            split_rule=asdict(job.split_rule),
         )
-        closed.save()
-    return closed
+        recorded.save()
+    return recorded
+
+
+def _resource(store: TileStore) -> str:
+    return f"the store {store.folder}"

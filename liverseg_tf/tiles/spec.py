@@ -1,4 +1,4 @@
-"""What a tile is: intensity, spacing and shape."""
+"""Settings of the tiles: intensity window, spacing and shape."""
 
 from dataclasses import asdict, dataclass
 
@@ -10,16 +10,24 @@ LIVER_WINDOW = Window(level_hu=25, width_hu=450)
 
 @dataclass(frozen=True)
 class TileSpec:
-    """How slices become tiles; it travels with the store, the run and the exported model.
+    """How slices become tiles. It is stored with the tiles, the run and the exported model.
 
     Args:
-        windows: HU windows, one channel each; used where `percentiles` is None.
-        percentiles: for images without HU (MR): one channel, the range between two
-            percentiles of each volume.
-        spacing_mm: in-plane spacing of the tiles; None keeps each image's own.
-        tile_shape: (rows, cols) of every tile, cut around the body's middle and padded with 0;
-            None stores whole slices.
-        channel: of 4D images, the volume that is taken (MR: the modality); None for 3D ones.
+        windows: HU windows, one channel each; ignored if `percentiles` is given.
+        percentiles: Intensity range between two percentiles of each volume, as the only channel;
+            for images without HU (MR).
+        spacing_mm: In-plane spacing of the tiles. None keeps the spacing of each image.
+        tile_shape: Shape (rows, cols) of every tile, centred on the body and padded with 0. None
+            keeps whole slices.
+        channel: Index of the volume to use from 4D images (such as an MR sequence). None for 3D
+            images.
+
+    Raises:
+        SettingsError: If a value is out of range.
+
+    Example:
+        >>> TileSpec()
+        TileSpec(windows: -200 to 250 HU; spacing_mm: 1.5; tile_shape: 256 x 256; channel: none)
     """
 
     windows: tuple[Window, ...] = (LIVER_WINDOW,)
@@ -30,7 +38,7 @@ class TileSpec:
 
     def __post_init__(self) -> None:
         if not self.windows and self.percentiles is None:
-            raise SettingsError("Expected at least one window. Received none.")
+            raise SettingsError("Expected an HU window or a percentile range. Received neither.")
         if self.spacing_mm is not None and not 0.05 <= self.spacing_mm <= 50:
             raise SettingsError(
                 f"Expected an in-plane spacing from 0.05 to 50 mm. Received {self.spacing_mm:g} mm."
@@ -41,23 +49,40 @@ class TileSpec:
                 f"Received {self.tile_shape[0]} x {self.tile_shape[1]}."
             )
         if self.channel is not None and self.channel < 0:
-            raise SettingsError(f"Expected a channel from 0. Received {self.channel}.")
+            raise SettingsError(f"Expected a channel of at least 0. Received {self.channel}.")
+
+    def __repr__(self) -> str:
+        text = self.describe()
+        unused = "windows" if self.percentiles is not None else "percentiles"
+        return f"TileSpec({'; '.join(f'{n}: {t}' for n, t in text.items() if n != unused)})"
 
     @property
     def channels(self) -> int:
-        """Channels of one slice."""
+        """Number of channels of a tile."""
         return 1 if self.percentiles is not None else len(self.windows)
 
+    def describe(self) -> dict[str, str]:
+        """Return the settings as readable text, by name."""
+        ranges = [f"{window.lower_hu:g} to {window.upper_hu:g} HU" for window in self.windows]
+        between, shape = self.percentiles, self.tile_shape
+        return {
+            "windows": ", ".join(ranges),
+            "percentiles": "none" if between is None else f"{between.lower:g} to {between.upper:g}",
+            "spacing_mm": "native" if self.spacing_mm is None else f"{self.spacing_mm:g}",
+            "tile_shape": "whole slices" if shape is None else f"{shape[0]} x {shape[1]}",
+            "channel": "none" if self.channel is None else str(self.channel),
+        }
+
     def to_json(self) -> dict:
-        """A plain dictionary; `from_json` undoes it."""
+        """Return the settings as a dictionary that `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict) -> "TileSpec":
-        """The spec that `to_json` wrote.
+        """Read the dictionary that `to_json` returned.
 
         Raises:
-            LiverSegError: when keys or types are others.
+            LiverSegError: If keys are missing or values are of the wrong type.
         """
         try:
             percentiles, shape = value["percentiles"], value["tile_shape"]
@@ -69,4 +94,7 @@ class TileSpec:
                 channel=value.get("channel"),
             )
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise LiverSegError(f"Expected a tile spec. Received {value!r}.") from error
+            raise LiverSegError(
+                "Expected a tile spec. Received one with missing settings or values of the wrong "
+                "type."
+            ) from error

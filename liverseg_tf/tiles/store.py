@@ -1,4 +1,4 @@
-"""A store of tiles: cases cut with one spec, and how they are split."""
+"""The tile store: a folder with the tiles of all cases, cut with one spec, and their split."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -6,15 +6,16 @@ from pathlib import Path
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.choices import STORAGES
 from liverseg_tf.dataset.dataset_part import DatasetPart
-from liverseg_tf.dataset.split import SplitRule, fold_split
+from liverseg_tf.dataset.split import SplitRule, split_for_fold
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
 from liverseg_tf.tiles.case_tiles import CaseTiles
 from liverseg_tf.tiles.spec import TileSpec
 
-FORMAT = 1
-STORAGES = {
+FORMAT = 2  # 2: the record of a case has `transform` instead of `grid`
+_FILE_FORMATS = {  # the module that reads a case, and the function that writes one
     "hdf5": (hdf5, hdf5.write_tiles),
     "hdf5-gzip": (hdf5, hdf5.write_compressed_tiles),
     "png": (png, png.write_tiles),
@@ -23,18 +24,18 @@ STORAGES = {
 
 @dataclass(frozen=True)
 class TileStore:
-    """The contents of a store's `store.json`.
+    """A tile store, with the contents of its `store.json`.
 
     Args:
-        folder: the store.
-        spec: every case's.
-        storage: 'hdf5', 'hdf5-gzip' or 'png'.
-        cases: record of each whole case by name.
-        split: 'train', 'val' and 'test', each a list of names.
-        rule: what the split was drawn by, for the record.
+        folder: Folder of the store.
+        spec: Settings of the tiles of every case.
+        storage: File format, one of `choices.STORAGES`.
+        cases: Record of each complete case by name; see `CaseTiles`.
+        split: Names of the cases in 'train', 'val' and 'test'.
+        split_rule: Settings from which the split was made; see `SplitRule`.
 
     Raises:
-        SettingsError: when PNG can't hold the windows.
+        SettingsError: If PNG cannot hold the number of windows.
     """
 
     folder: Path
@@ -42,21 +43,29 @@ class TileStore:
     storage: str = "hdf5"
     cases: dict[str, dict] | None = None
     split: dict[str, list[str]] | None = None
-    rule: dict | None = None
+    split_rule: dict | None = None
 
     def __post_init__(self) -> None:
         if self.storage == "png" and self.spec.channels not in png.MODES:
             raise SettingsError(
                 "Expected 1 or 3 windows for a PNG store. "
-                f"Received {self.spec.channels} (take HDF5 instead)."
+                f"Received {self.spec.channels}: use HDF5 instead."
             )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(names)} {side}" for side, names in (self.split or {}).items())
+        return (
+            f"TileStore(folder: {self.folder}; storage: {self.storage}; "
+            f"cases: {len(self.cases or ())}; split: {counts or 'none'})"
+        )
 
     @classmethod
     def open(cls, folder: Path) -> "TileStore":
-        """The store in a folder.
+        """Open the store in a folder.
 
         Raises:
-            LiverSegError: when there is none, it is of another format, or holds no whole case.
+            LiverSegError: If there is no store, it has another format, or it contains no complete
+                case.
         """
         folder = Path(folder)
         if not (folder / "store.json").is_file():
@@ -66,36 +75,40 @@ class TileStore:
             )
         store = cls._from_json(folder, read_json(folder / "store.json"))
         if not store.cases:
-            raise LiverSegError(f"Expected cases in the store {folder}. Received none.")
+            raise LiverSegError(f"Expected cases in the store {folder}. Received an empty store.")
         return store
 
-    def create(self, recut: bool = False) -> "TileStore":
-        """Make the store, or check that the one that is there was cut alike.
+    def create(self, overwrite: bool = False) -> "TileStore":
+        """Create the store, or check that the existing one has the same settings.
 
         Args:
-            recut: empty a store of another spec or storage.
+            overwrite: Delete the cases of an existing store with other settings.
 
         Raises:
-            SettingsError: when a store of another spec or storage is there, and not `recut`.
+            SettingsError: If a store with other settings exists and `overwrite` is False.
         """
         path = self.folder / "store.json"
         if not path.exists():
             self.save()
             return self
-        old = self._from_json(self.folder, read_json(path))
-        mine = self.spec.to_json() | {"storage": self.storage}
-        others = old.spec.to_json() | {"storage": old.storage}
-        differing = [key for key in mine if mine[key] != others[key]]
-        if differing and recut:
+        existing = self._from_json(self.folder, read_json(path))
+        if (existing.spec, existing.storage) == (self.spec, self.storage):
+            return self
+        if overwrite:
             shutil.rmtree(self.folder / "cases", ignore_errors=True)
             self.save()
-        elif differing:
-            key = differing[0]
-            raise SettingsError(
-                f"Expected a store with {key} {mine[key]} at {self.folder}. Received one that "
-                f"was cut with {others[key]}: choose another folder, or --recut."
-            )
-        return self
+            return self
+        settings, others = (
+            store.spec.to_json() | {"storage": store.storage} for store in (self, existing)
+        )
+        key = next(key for key in settings if settings[key] != others[key])
+        mine, theirs = (
+            (store.spec.describe() | {"storage": store.storage})[key] for store in (self, existing)
+        )
+        raise SettingsError(
+            f"Expected a store with {key} {mine} at {self.folder}. Received one with {theirs}: "
+            "choose another folder, or replace its tiles with --overwrite."
+        )
 
     @property
     def checksums(self) -> dict[str, str]:
@@ -103,36 +116,36 @@ class TileStore:
         return {name: case["checksum"] for name, case in (self.cases or {}).items()}
 
     def check_unchanged(self, before: dict[str, str]) -> None:
-        """Check that the store still holds the tiles that a run began with.
+        """Check that the store contains the same tiles as at an earlier time.
 
         Args:
             before: `checksums` at that time.
 
         Raises:
-            LiverSegError: naming the first case that is missing or differs.
+            LiverSegError: If a case is missing or differs; it names the first one.
         """
         for name, checksum in before.items():
             if self.checksums.get(name) != checksum:
                 what = "other tiles of" if name in self.checksums else "no"
                 raise LiverSegError(
-                    f"Expected the store {self.folder} to stay as it was when the run began. "
+                    f"Expected the store {self.folder} to be unchanged since the run began. "
                     f"Received {what} case {name}."
                 )
 
     def in_fold(self, fold: str) -> "TileStore":
-        """The same tiles, split for one fold of a cross-validation.
+        """Return the same store with the split of one cross-validation fold.
 
         Args:
-            fold: 'K/N', the K-th of N.
+            fold: Fold K of N, as 'K/N'.
 
         Raises:
-            SettingsError: when there is no such fold; see `fold_split`.
+            SettingsError: If there is no such fold; see `split_for_fold`.
         """
-        part, rule = DatasetPart.parse(fold), SplitRule(**self.rule or {})
-        return replace(self, split=fold_split(self.split, rule, part.index, part.count))
+        part, rule = DatasetPart.parse(fold), SplitRule(**self.split_rule or {})
+        return replace(self, split=split_for_fold(self.split, rule, part.index, part.count))
 
     def save(self) -> None:
-        """Write `store.json`, whole or not at all."""
+        """Write `store.json` atomically."""
         write_json(
             self.folder / "store.json",
             {
@@ -141,36 +154,37 @@ class TileStore:
                 "spec": self.spec.to_json(),
                 "storage": self.storage,
                 "split": self.split or {"train": [], "val": [], "test": []},
-                "split_rule": self.rule,
+                "split_rule": self.split_rule,
                 "cases": self.cases or {},
             },
         )
 
     def path(self, name: str) -> Path:
-        """File or folder of a case."""
-        return self.folder / "cases" / (name + STORAGES[self.storage][0].SUFFIX)
+        """Path of the file or folder of a case."""
+        return self.folder / "cases" / (name + _FILE_FORMATS[self.storage][0].SUFFIX)
 
     def write(self, name: str, tiles: CaseTiles) -> None:
-        """Write one case, whole or not at all."""
-        STORAGES[self.storage][1](self.path(name), tiles)
+        """Write a case atomically."""
+        _FILE_FORMATS[self.storage][1](self.path(name), tiles)
 
     def read(self, name: str) -> CaseTiles:
-        """The tiles of a case; see `hdf5.read_tiles` and `png.read_tiles`."""
-        return STORAGES[self.storage][0].read_tiles(self.path(name))
+        """Read the tiles of a case; see `hdf5.read_tiles` and `png.read_tiles`."""
+        return _FILE_FORMATS[self.storage][0].read_tiles(self.path(name))
 
     def read_record(self, name: str) -> dict | None:
-        """The record of a case that is there whole; None where it isn't."""
+        """Read the record of a case. None if the case is missing or damaged."""
         try:
-            return STORAGES[self.storage][0].read_record(self.path(name))
+            return _FILE_FORMATS[self.storage][0].read_record(self.path(name))
         except LiverSegError:
             return None
 
     @classmethod
     def _from_json(cls, folder: Path, value: dict) -> "TileStore":
-        if value.get("format") != FORMAT or value.get("storage") not in STORAGES:
+        version, storage = value.get("format"), value.get("storage")
+        if version != FORMAT or storage not in STORAGES:
             raise LiverSegError(
-                f"Expected a store of format {FORMAT} at {folder}. Received format "
-                f"{value.get('format')!r}, storage {value.get('storage')!r}."
+                f"Expected a store of format {FORMAT} at {folder}. Received format {version}, "
+                f"storage {storage}: preprocess the data set into another folder."
             )
         try:
             return cls(
@@ -182,4 +196,6 @@ class TileStore:
                 value["split_rule"],
             )
         except KeyError as error:
-            raise LiverSegError(f"Expected {error} in {folder / 'store.json'}.") from error
+            raise LiverSegError(
+                f"Expected the key {error} in {folder / 'store.json'}. Received a file without it."
+            ) from error

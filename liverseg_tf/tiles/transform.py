@@ -1,36 +1,54 @@
-"""The grid of one case's tiles, and the exact way back to the scanner's grid."""
+"""The transform from the slices of a CT to its tiles, and back.
+
+Forward (`TileTransform.image_to_tiles`, `TileTransform.mask_to_tiles`):
+
+1. Padding below the HU of air is raised to air.
+2. Slices are resampled in-plane to the spacing of the tiles. Slices are never resampled along z.
+3. Slices are cropped, or padded with 0, to the shape of the tile.
+4. **The HU window is applied** (`ct.intensity.to_uint8`): intensities become uint8.
+
+Back (`TileTransform.mask_to_native`, `TileTransform.values_to_native`):
+
+1. Tiles are put back at their position in the resampled slice.
+2. **The resampling is undone** (`PlaneResampler.inverse`).
+
+All arrays are in canonical order. `tiles.case_tiles.restore_labels` also restores the axis order of
+the file.
+"""
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from liverseg_tf.ct.bounding_box import bounding_box
-from liverseg_tf.ct.intensity import AIR_HU, Window, to_uint8, without_padding
+from liverseg_tf.ct.intensity import AIR_HU, BODY_HU, Window, to_uint8, without_padding
 from liverseg_tf.ct.orientation import contiguous
 from liverseg_tf.ct.resample import PlaneResampler
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.spec import TileSpec
 
-LARGEST_SIDE = 8192
-_SLAB = 32  # slices at a time: float copies of a whole volume are never made
+MAX_SLICE_SIDE = 8192  # pixels of a resampled slice
+_SLAB = 32  # slices that are converted to float32 at a time, to limit memory
 _BODY_SLICES = 16
-_BODY_HU = -300
 
 
 @dataclass(frozen=True)
 class TileTransform:
-    """Where a canonical volume's tiles lie, and what turns its values into theirs.
+    """Resampling, cropping and HU window of one case, and the inverse of resampling and cropping.
+
+    The window cannot be undone. "Native" means the pixel grid of the canonical slices before
+    resampling.
 
     Args:
-        native_shape: (rows, cols) of the canonical slices.
-        native_spacing_mm: (row, col).
-        spacing_mm: (row, col) of the tiles.
-        origin: (row, col) of the tile's first pixel in the resampled slice; negative where
-            the tile is padded.
-        shape: (rows, cols) of the tile.
-        windows: what becomes 0..255 in each channel.
-        floor: the lowest value that is no padding.
+        native_shape: Shape (rows, cols) of the native slices.
+        native_spacing_mm: Spacing (row, col) of the native slices.
+        spacing_mm: Spacing (row, col) of the tiles.
+        origin: Position (row, col) of the tile's first pixel in the resampled slice; negative
+            if the tile is padded.
+        shape: Shape (rows, cols) of the tile.
+        windows: Intensity window of each channel; its range becomes 0 to 255.
+        floor: Lowest valid intensity. Lower values are padding.
     """
 
     native_shape: tuple[int, int]
@@ -42,16 +60,16 @@ class TileTransform:
     floor: float
 
     @classmethod
-    def of(cls, canonical: Volume, spec: TileSpec) -> "TileTransform":
-        """The grid of a volume's tiles.
+    def for_volume(cls, canonical: Volume, spec: TileSpec) -> "TileTransform":
+        """Choose the transform of a volume.
 
         Args:
-            canonical: the image in canonical order.
-            spec: of the tiles; its tile shape is centred on the body.
+            canonical: Image in canonical order.
+            spec: Settings of the tiles. Tiles of a fixed shape are centred on the body.
 
         Raises:
-            LiverSegError: when percentiles are asked of an image without contrast, or its
-                spacing would make slices of an absurd size.
+            LiverSegError: If percentiles are requested for an image without contrast, or the
+                pixel spacing in the header would make the slices unreasonably large.
         """
         native = canonical.spacing_mm[1:]
         spacing = native if spec.spacing_mm is None else (spec.spacing_mm,) * 2
@@ -61,30 +79,32 @@ class TileTransform:
             windows = (spec.percentiles.window_of(canonical.array),)
             floor = windows[0].lower_hu
         resampler = PlaneResampler.to_spacing(canonical.array.shape[1:], native, spacing)
-        if max(resampler.target_shape) > LARGEST_SIDE:
+        if max(resampler.target_shape) > MAX_SLICE_SIDE:
+            rows, cols = resampler.target_shape
             raise LiverSegError(
-                f"Expected slices of at most {LARGEST_SIDE} pixels a side at {spacing[0]:g} mm. "
-                f"Received {resampler.target_shape}: the image says {native} mm for its pixels."
+                f"Expected slices of at most {MAX_SLICE_SIDE} x {MAX_SLICE_SIDE} pixels at a "
+                f"spacing of {spacing[0]:g} mm. Received {rows} x {cols}: the header gives a pixel "
+                f"spacing of {native[0]:g} x {native[1]:g} mm."
             )
         shape = spec.tile_shape or resampler.target_shape
         origin = (0, 0)
         if spec.tile_shape is not None:
-            middle = _body_middle(canonical, _BODY_HU if spec.percentiles is None else floor)
+            centre = _body_centre(canonical, BODY_HU if spec.percentiles is None else floor)
             origin = tuple(
                 _origin(at / ratio, length, tile)
                 for at, ratio, length, tile in zip(
-                    middle, resampler.ratio, resampler.target_shape, shape, strict=True
+                    centre, resampler.ratio, resampler.target_shape, shape, strict=True
                 )
             )
         return cls(canonical.array.shape[1:], native, spacing, origin, shape, windows, floor)
 
     @property
     def resampler(self) -> PlaneResampler:
-        """From the native slices to the resampled ones, before the tile is cut."""
+        """Resampler from native slices to the spacing of the tiles, before cropping."""
         return PlaneResampler.to_spacing(self.native_shape, self.native_spacing_mm, self.spacing_mm)
 
-    def cut_image(self, slices: np.ndarray) -> np.ndarray:
-        """Tiles of native slices.
+    def image_to_tiles(self, slices: np.ndarray) -> np.ndarray:
+        """Resample and crop native slices, and apply the HU window.
 
         Args:
             slices: (z, row, col) HU or MR units, canonical order.
@@ -93,30 +113,30 @@ class TileTransform:
             (z, h, w, windows) uint8; 0 outside the slice.
         """
         tiles = np.zeros((len(slices), *self.shape, len(self.windows)), np.uint8)
-        inside, outside = self._overlap()
+        in_tile, in_slice = self._overlap()
         for start in range(0, len(slices), _SLAB):
             slab = without_padding(contiguous(slices[start : start + _SLAB]), self.floor)
-            resampled = self.resampler.apply(slab)[:, outside[0], outside[1]]
+            cropped = self.resampler.apply(slab)[:, in_slice[0], in_slice[1]]
             for channel, window in enumerate(self.windows):
-                tiles[start : start + _SLAB, inside[0], inside[1], channel] = to_uint8(
-                    resampled, window
+                tiles[start : start + _SLAB, in_tile[0], in_tile[1], channel] = to_uint8(
+                    cropped, window
                 )
         return tiles
 
-    def cut_mask(self, labels: np.ndarray) -> np.ndarray:
-        """Tiles of a native label map: (z, row, col) uint8 to (z, h, w) uint8."""
+    def mask_to_tiles(self, labels: np.ndarray) -> np.ndarray:
+        """Resample and crop a native label map: (z, row, col) uint8 to (z, h, w) uint8."""
         tiles = np.zeros((len(labels), *self.shape), np.uint8)
-        inside, outside = self._overlap()
-        tiles[:, inside[0], inside[1]] = self.resampler.apply_labels(labels)[
-            :, outside[0], outside[1]
+        in_tile, in_slice = self._overlap()
+        tiles[:, in_tile[0], in_tile[1]] = self.resampler.apply_labels(labels)[
+            :, in_slice[0], in_slice[1]
         ]
         return tiles
 
-    def share_outside(self, labels: np.ndarray) -> float:
-        """Share (0..1) of the labelled voxels whose resampled place lies outside the tile.
+    def fraction_outside(self, labels: np.ndarray) -> float:
+        """Compute the fraction (0 to 1) of labelled voxels that lie outside the tile.
 
         Args:
-            labels: (z, row, col) uint8 on the native grid, canonical order.
+            labels: (z, row, col) uint8, native, canonical order.
         """
         box = bounding_box(labels)
         labelled = contiguous(labels[box]) != 0
@@ -128,25 +148,25 @@ class TileTransform:
                 self.origin, self.shape, self.native_shape, self.resampler.target_shape, strict=True
             )
         ):
-            place = (np.arange(native)[box[axis + 1]] + 0.5) * length / native
-            kept = (place >= origin) & (place < origin + tile)
+            position = (np.arange(native)[box[axis + 1]] + 0.5) * length / native
+            kept = (position >= origin) & (position < origin + tile)
             inside = np.compress(kept, inside, axis=axis + 1)
         return 1 - np.count_nonzero(inside) / np.count_nonzero(labelled)
 
-    def restore_mask(self, tiles: np.ndarray) -> np.ndarray:
-        """Native label maps of mask tiles, the way back of `cut_mask`.
+    def mask_to_native(self, tiles: np.ndarray) -> np.ndarray:
+        """Undo the cropping and the resampling of `mask_to_tiles`.
 
         Args:
             tiles: (z, h, w) uint8.
 
         Returns:
-            (z, row, col) uint8, canonical order; 0 outside the tile. Equal to what was cut
-            where spacing is native and the tile holds the slice.
+            (z, row, col) uint8, canonical order; 0 outside the tile. Exact if the spacing is
+            native and the tile contains the whole slice.
         """
         return self.resampler.inverse.apply_labels(self._paste(tiles))
 
-    def restore_values(self, tiles: np.ndarray) -> np.ndarray:
-        """Native values (probabilities) of tiles.
+    def values_to_native(self, tiles: np.ndarray) -> np.ndarray:
+        """Undo the cropping and the resampling for values such as probabilities.
 
         Args:
             tiles: (z, h, w) float32.
@@ -157,62 +177,71 @@ class TileTransform:
         return self.resampler.inverse.apply(self._paste(tiles))
 
     def to_json(self) -> dict:
-        """A plain dictionary; `from_json` undoes it."""
+        """Return the transform as a dictionary that `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict) -> "TileTransform":
-        """The grid that `to_json` wrote."""
+        """Read the dictionary that `to_json` returned.
+
+        Raises:
+            LiverSegError: If keys are missing or values are of the wrong type.
+        """
         try:
             windows = tuple(Window(**window) for window in value["windows"])
             pairs = ("native_shape", "native_spacing_mm", "spacing_mm", "origin", "shape")
             return cls(*(tuple(value[pair]) for pair in pairs), windows, value["floor"])
         except (KeyError, TypeError) as error:
             raise LiverSegError(
-                f"Expected the grid of a case's tiles. Received {value!r}."
+                "Expected the tile transform of a case. Received one with missing keys or values "
+                "of the wrong type: preprocess the case again."
             ) from error
 
     def _paste(self, tiles: np.ndarray) -> np.ndarray:
+        """Put tiles back at their position in the resampled slices."""
         resampled_shape = self.resampler.target_shape
         if self.origin == (0, 0) and self.shape == resampled_shape:
             return tiles
-        inside, outside = self._overlap()
+        in_tile, in_slice = self._overlap()
         slices = np.zeros((len(tiles), *resampled_shape), tiles.dtype)
-        slices[:, outside[0], outside[1]] = tiles[:, inside[0], inside[1]]
+        slices[:, in_slice[0], in_slice[1]] = tiles[:, in_tile[0], in_tile[1]]
         return slices
 
     def _overlap(self) -> tuple[list[slice], list[slice]]:
-        """Rows and columns that tile and resampled slice share: in the tile, in the slice."""
-        inside, outside = [], []
+        """Rows and columns that tile and resampled slice share, as indices of each of the two."""
+        in_tile, in_slice = [], []
         lengths = zip(self.origin, self.shape, self.resampler.target_shape, strict=True)
         for origin, tile, length in lengths:
             start, stop = max(origin, 0), min(origin + tile, length)
-            outside.append(slice(start, stop))
-            inside.append(slice(start - origin, stop - origin))
-        return inside, outside
+            in_slice.append(slice(start, stop))
+            in_tile.append(slice(start - origin, stop - origin))
+        return in_tile, in_slice
 
 
-def _origin(middle: float, length: int, tile: int) -> int:
-    """A tile around `middle`, kept inside the slice; a slice smaller than a tile is centred."""
+def _origin(centre: float, length: int, tile: int) -> int:
+    """First pixel of a tile around `centre`, kept inside the slice.
+
+    A slice that is smaller than the tile is centred in it.
+    """
     if tile >= length:
         return -((tile - length) // 2)
-    return int(np.clip(round(middle - tile / 2), 0, length - tile))
+    return int(np.clip(round(centre - tile / 2), 0, length - tile))
 
 
-def _body_middle(canonical: Volume, threshold: float) -> tuple[float, float]:
-    """The middle (row, col) of what is brighter than the threshold, by quantiles.
+def _body_centre(canonical: Volume, threshold: float) -> tuple[float, float]:
+    """Centre (row, col) of the voxels above a threshold.
 
-    The 2nd and 98th percentile of the bright voxels' rows and columns bound the body: a table
-    or an arm at the edge does not move them far.
+    It lies halfway between the 2nd and the 98th percentile of their rows and columns, so that a
+    table or an arm at the edge hardly moves it.
     """
     step = -(-len(canonical.array) // _BODY_SLICES)
     bright = canonical.array[::step] > threshold
-    middle = []
+    centre = []
     for axis, length in ((1, bright.shape[1]), (2, bright.shape[2])):
         profile = bright.sum(axis=(0, 3 - axis), dtype=np.float64).cumsum()
         if profile[-1] == 0:
-            middle.append(length / 2)
+            centre.append(length / 2)
             continue
         ends = np.searchsorted(profile, profile[-1] * np.array([0.02, 0.98]))
-        middle.append((ends[0] + ends[1] + 1) / 2)
-    return tuple(middle)
+        centre.append((ends[0] + ends[1] + 1) / 2)
+    return tuple(centre)

@@ -2,58 +2,62 @@
 
 from dataclasses import asdict, dataclass, fields
 
+from liverseg_tf.choices import DECAYS, LOSSES, NORMALISATIONS, OPTIMIZERS, PATCH_SIZES
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import SettingsError
 
-NORMALISATIONS = ("batch", "instance", "none")
-LOSSES = ("dice-ce", "dice-topk", "focal-tversky")
-OPTIMIZERS = ("adamw", "sgd")
-DECAYS = ("cosine", "polynomial")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainSettings:
-    """A flat list of settings, kept in the run."""
+    """Settings of a training run; they are written into `run.json`.
 
-    # what is learned
+    In a notebook, only the settings that differ from their default are shown.
+
+    Raises:
+        SettingsError: If a value is out of range or two settings exclude each other.
+
+    Example:
+        >>> TrainSettings(context=3, mirror=True)
+        TrainSettings(context=3, mirror=True)
+    """
+
+    # what is learnt
     regions: Regions = LIVER_REGIONS
-    context: int = 1  # slices the network sees at once, odd
-    context_spacing_mm: float | None = None  # from one of them to the next; None: adjacent ones
+    context: int = 1  # number of slices in the network's input, odd
+    context_spacing_mm: float | None = None  # between neighbouring input slices; None: adjacent
 
-    init_from: str | None = None  # folder of a run whose weights it begins with
+    init_from: str | None = None  # folder of a run whose weights are the initial weights
 
-    # the network
-    base_filters: int = 16  # of the first level; doubled on each level, at most 512
-    depth: int = 4  # levels of pooling
-    patch: int = 1  # pixels along a side that are one pixel of the first level
-    residual: bool = False  # blocks that add their input
-    attention: bool = False  # gates on the skips
+    # network
+    base_filters: int = 16  # filters of the first level; doubled on each level, at most 512
+    depth: int = 4  # number of pooling levels
+    patch: int = 1  # side in pixels of the patches that become one pixel of the first level
+    residual: bool = False  # residual blocks
+    attention: bool = False  # attention gates on the skip connections
     normalisation: str = "batch"
-    dropout: float = 0.0  # at the two lowest levels
-    encoder: str | None = None  # a network of keras.applications in place of the way down
-    encoder_weights: str | None = None  # 'imagenet', which Keras fetches, or a file
+    dropout: float = 0.0  # dropout rate at the two lowest levels
+    encoder: str | None = None  # network of keras.applications that replaces the encoder path
+    encoder_weights: str | None = None  # 'imagenet' (downloaded by Keras) or a file
 
-    # how long
+    # duration
     epochs: int = 50
-    steps_per_epoch: int = 100  # batches from one validation to the next
-    minutes: float | None = None  # wall clock, instead of epochs
-    patience: int | None = None  # epochs without a better validation that end the run
+    steps_per_epoch: int = 100  # training batches between two validations
+    minutes: float | None = None  # wall-clock budget that replaces the number of epochs
+    patience: int | None = None  # validations without improvement before training stops
 
-    # how
+    # optimisation and data
     batch_size: int = 8  # tiles
     loss: str = "dice-topk"
-    deep_supervision: int = (
-        1  # outputs at coarser and coarser levels that learn too (deep supervision)
-    )
+    deep_supervision: int = 1  # number of outputs, at coarser and coarser levels, with a loss
     optimizer: str = "adamw"
-    learning_rate: float | None = None  # at its peak; None: what suits the optimizer
-    decay: str = "cosine"  # of the learning rate, after a warm-up
+    learning_rate: float | None = None  # maximum; None: the default of the optimizer
+    decay: str = "cosine"  # schedule of the learning rate after the warm-up
     weight_decay: float = 1e-4
-    clip_norm: float = 1.0  # of all gradients together
-    ema_decay: float = 0.99  # decay of the weights' running mean, which is what is kept; 0: none
-    foreground_fraction: float = 1 / 3  # share of each batch drawn from slices that hold a region
-    augment: float = 1.0  # strength; 0 shows the tiles as they are
-    mirror: bool = False  # left and right too: only for organs that have no side
+    clip_norm: float = 1.0  # maximum global gradient norm
+    ema_decay: float = 0.99  # decay of the exponential moving average of the weights; 0: none
+    foreground_fraction: float = 1 / 3  # fraction of a batch from slices that contain a region
+    augment: float = 1.0  # strength of the data augmentation; 0: none
+    mirror: bool = False  # left-right mirroring; only for anatomy without a fixed side
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,13 +67,13 @@ class TrainSettings:
             "context": (self.context >= 1 and self.context % 2 == 1, "an odd number of slices"),
             "context_spacing_mm": (
                 self.context_spacing_mm is None or 0 < self.context_spacing_mm <= 100,
-                "0 to 100 mm",
+                "above 0 and at most 100",
             ),
             "base_filters": (self.base_filters >= 1, "at least 1"),
             "depth": (1 <= self.depth <= 7, "from 1 to 7"),
-            "patch": (self.patch in (1, 2, 4), "one of 1, 2, 4"),
+            "patch": _one_of(self.patch, PATCH_SIZES),
             "normalisation": _one_of(self.normalisation, NORMALISATIONS),
-            "dropout": (0 <= self.dropout < 1, "from 0 to less than 1"),
+            "dropout": (0 <= self.dropout < 1, "at least 0 and less than 1"),
             "epochs": (self.epochs >= 1, "at least 1"),
             "steps_per_epoch": (self.steps_per_epoch >= 1, "at least 1"),
             "minutes": (self.minutes is None or self.minutes > 0, "above 0"),
@@ -85,38 +89,43 @@ class TrainSettings:
             "decay": _one_of(self.decay, DECAYS),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
             "clip_norm": (self.clip_norm > 0, "above 0"),
-            "ema_decay": (0 <= self.ema_decay < 1, "from 0 to less than 1"),
+            "ema_decay": (0 <= self.ema_decay < 1, "at least 0 and less than 1"),
             "foreground_fraction": (0 <= self.foreground_fraction <= 1, "from 0 to 1"),
             "augment": (0 <= self.augment <= 3, "from 0 to 3"),
         }
-        for name, (kept, rule) in rules.items():
-            if not kept:
+        for name, (is_valid, rule) in rules.items():
+            if not is_valid:
                 raise SettingsError(f"Expected {name} {rule}. Received {getattr(self, name)}.")
         if self.encoder is not None and self.patch > 1:
             raise SettingsError(
-                f"Expected patch 1 beside the encoder {self.encoder}. Received {self.patch}."
+                f"Expected patch 1 together with the encoder {self.encoder}. Received {self.patch}."
             )
 
+    def __repr__(self) -> str:
+        changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
+        values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in changed)
+        return f"TrainSettings({values})"
+
     @property
-    def peak_rate(self) -> float:
-        """The highest learning rate."""
+    def max_learning_rate(self) -> float:
+        """Maximum learning rate, reached after the warm-up."""
         return self.learning_rate or {"adamw": 2e-3, "sgd": 1e-2}[self.optimizer]
 
     def to_json(self) -> dict:
-        """A plain dictionary for the run's record; `from_json` undoes it."""
+        """Return the settings as a plain dictionary for `run.json`; see `from_json`."""
         return asdict(self) | {"regions": self.regions.to_json()}
 
     @classmethod
     def from_json(cls, value: dict) -> "TrainSettings":
-        """The settings that `to_json` wrote; those that it doesn't name have their default."""
+        """Return the settings that `to_json` wrote; missing settings have their default."""
         known = {field.name for field in fields(cls)}
-        given = {name: setting for name, setting in value.items() if name in known}
-        return cls(**given | {"regions": Regions.from_json(value["regions"])})
+        settings = {name: setting for name, setting in value.items() if name in known}
+        return cls(**settings | {"regions": Regions.from_json(value["regions"])})
 
     def differences(self, other: "TrainSettings") -> list[str]:
-        """Names of the settings that are not the same."""
+        """Return the names of the settings that differ between two runs."""
         return [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
 
 
-def _one_of(value: str, known: tuple[str, ...]) -> tuple[bool, str]:
-    return value in known, f"one of {', '.join(known)}"
+def _one_of(value: object, choices: tuple) -> tuple[bool, str]:
+    return value in choices, f"one of {', '.join(map(str, choices))}"

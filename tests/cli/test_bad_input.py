@@ -1,4 +1,4 @@
-"""A data set of which every second file is broken or hostile: what each costs, and whom."""
+"""A data set with many broken or malicious files: each fails alone, with one clear line."""
 
 import gzip
 import os
@@ -20,13 +20,13 @@ from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.store import TileStore
 
 GOOD = ("good_1", "good 2 with spaces", "Fälle-肝臓", "z.last")
-MEMORY_BYTES = 400e6  # of the largest process, imports included
+MEMORY_BYTES = 400e6  # peak of the largest process, imports included
 SHAPE = (24, 20, 6)  # (i, j, k)
 AFFINE = np.diag([-0.8, -0.8, 5.0, 1.0])
 
 
 class Files:
-    """The two files of a case, to be broken."""
+    """The image and mask files of a case, which tests damage."""
 
     def __init__(self, folder, name, volumes):
         self.image = folder / f"images/{name}.nii.gz"
@@ -45,7 +45,7 @@ class Files:
 
 
 def _raw(image):
-    """The bytes with the header as it is: nibabel would mend it."""
+    """The bytes of an uncompressed file, with its header unchanged: nibabel would correct it."""
     content = image.header.binaryblock + b"\0" * 4
     return content + np.asarray(image.dataobj).tobytes(order="F")
 
@@ -60,7 +60,7 @@ def replaced(path, make):
 
 
 def series(files, edit, count=6):
-    """The image becomes a folder of DICOM files."""
+    """Replace the image by a folder of DICOM files."""
     files.image.unlink()
     folder = files.image.with_name(files.image.name.removesuffix(".nii.gz"))
     array = voxels(shape=(count, 20, 24))
@@ -120,7 +120,7 @@ def flipped(path):
     path.write_bytes(content)
 
 
-BAD = {  # what is done to the files of a case, and what its line says
+BAD = {  # name of the case: how its files are damaged, and a pattern of its error message
     "truncated gz": (lambda f: truncated(f.image, -40), "truncated"),
     "only a gz header": (lambda f: truncated(f.image, 10), "truncated|Received"),
     "corrupt gz": (lambda f: flipped(f.image), "Received"),
@@ -179,7 +179,7 @@ BAD = {  # what is done to the files of a case, and what its line says
 
 
 def bomb(path):
-    """A few kilobytes that become zeros, 32 GB of them if the header is believed."""
+    """Write a few kilobytes that decompress to zeros: 32 GB of them according to the header."""
     header = nib.Nifti1Header()
     header.set_data_shape((2000, 2000, 1000))
     header.set_data_dtype(np.float64)
@@ -191,7 +191,7 @@ def bomb(path):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, make_volumes, write_series):
-    """One run of the command over all of them."""
+    """One run of `liverseg preprocess` over all cases."""
     folder = tmp_path_factory.mktemp("bad")
     for name in (*GOOD, *BAD):
         files = Files(folder / "data", name, make_volumes())
@@ -200,7 +200,7 @@ def done(tmp_path_factory, make_volumes, write_series):
             BAD[name][0](files)
     command = [sys.executable, "-c", "from liverseg_tf.cli.main import liverseg; liverseg()"]
     command += ["preprocess", folder / "data", folder / "store", "--tile", 32, "--workers", 2]
-    # a process in between: on Linux a child begins with the peak of the process that forked it
+    # run by a small process: on Linux, a child inherits the peak of the process that forked it
     between = (
         "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
@@ -216,7 +216,7 @@ def done(tmp_path_factory, make_volumes, write_series):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_case_is_one_clear_line(done, name):
+def test_a_bad_case_gives_one_clear_line(done, name):
     lines = [line for line in done.stderr.splitlines() if f"(case {name})" in line]
     assert len(lines) == 1, (name, lines)
     assert lines[0].startswith("Error: ")
@@ -225,7 +225,7 @@ def test_a_bad_case_is_one_clear_line(done, name):
     assert re.search(BAD[name][1], lines[0]), lines[0]
 
 
-def test_the_other_cases_are_done_and_nothing_is_half_written(done):
+def test_the_other_cases_are_written_and_no_partial_files_remain(done):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
@@ -245,12 +245,12 @@ def test_memory_is_bounded(done):
     assert done.peak_bytes < MEMORY_BYTES
 
 
-def test_two_cases_of_one_name(tmp_path, make_dataset):
+def test_two_cases_with_the_same_name(tmp_path, make_dataset):
     data, store = make_dataset(tmp_path / "data"), tmp_path / "store"
 
     def run(*arguments):
         done = CliRunner().invoke(liverseg, [*map(str, arguments)])
-        return done, [line for line in done.output.splitlines() if "one file a case" in line]
+        return done, [line for line in done.output.splitlines() if "one file per case" in line]
 
     assert run("preprocess", data, store)[0].exit_code == 0
     shutil.copy(data / "images/case_1.nii.gz", data / "images/case_1.nii")
@@ -266,7 +266,7 @@ def test_two_cases_of_one_name(tmp_path, make_dataset):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads it all")
-def test_a_file_that_may_not_be_read(tmp_path, make_dataset):
+def test_a_file_without_read_permission(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data")
     (data / "images/case_1.nii.gz").chmod(0)
     done = CliRunner().invoke(liverseg, ["preprocess", str(data), str(tmp_path / "store")])

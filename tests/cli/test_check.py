@@ -7,10 +7,10 @@ from click.testing import CliRunner
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.dataset.check import checks
+from liverseg_tf.dataset.check import check_cases
 from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_here
+from liverseg_tf.workers import run_jobs_here
 
 SMALL = ["--shape", 10, 56, 56, "--spacing", 24, 8, 8]
 
@@ -31,14 +31,16 @@ def phantoms(tmp_path_factory):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Spares the start of processes in a test."""
-    for module in (checks, preprocess):
-        monkeypatch.setattr(module, "run_each", lambda function, jobs, _: run_here(function, jobs))
+    """Run jobs in this process, which is faster than starting worker processes."""
+    for module in (check_cases, preprocess):
+        monkeypatch.setattr(
+            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
+        )
 
 
 @pytest.fixture
 def broken(phantoms, tmp_path):
-    """phantom_001 has lost its geometry, the mask of phantom_002 is cut short."""
+    """A data set in which phantom_001 has no geometry and the mask of phantom_002 is truncated."""
     for path in phantoms.rglob("*.*"):
         target = tmp_path / "set" / path.relative_to(phantoms)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ def _not_finite(name):
     raise AssertionError(f"{name} is no JSON")
 
 
-def test_a_clean_data_set_ends_with_0(phantoms):
+def test_a_clean_data_set_has_exit_code_0(phantoms):
     done = _run("check", phantoms, "--workers", 2)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == "3 cases: 0 errors, 0 warnings"
@@ -64,16 +66,16 @@ def test_a_clean_data_set_ends_with_0(phantoms):
     assert max(map(len, done.output.splitlines())) <= 80
 
 
-def test_findings_are_lines_and_errors_end_with_1(broken, tmp_path):
+def test_issues_are_printed_as_lines_and_errors_have_exit_code_1(broken, tmp_path):
     done = _run("check", broken, "--workers", 1, "--json", tmp_path / "found.json")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("error: phantom_001: no geometry in its header")
+    assert lines[0].startswith("error: phantom_001: header without geometry")
     assert lines[1].startswith("error: phantom_002: Expected a whole NIfTI file at ")
     assert lines[-1].startswith("3 cases: 2 errors, ")
     assert all(len(line) <= 80 for line in lines if str(broken) not in line)
     found = json.loads((tmp_path / "found.json").read_text(), parse_constant=_not_finite)
-    assert [(f["severity"], f["case"]) for f in found["findings"]][:2] == [
+    assert [(f["severity"], f["case"]) for f in found["issues"]][:2] == [
         ("error", "phantom_001"),
         ("error", "phantom_002"),
     ]
@@ -83,17 +85,17 @@ def test_findings_are_lines_and_errors_end_with_1(broken, tmp_path):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_json_alone_on_standard_output(broken):
+def test_only_json_on_standard_output(broken):
     done = _run("check", broken, "--workers", 1, "--json", "-")
     assert done.exit_code == 1
     found = json.loads(done.stdout, parse_constant=_not_finite)
-    assert found["findings"][0]["kind"] == "geometry"
+    assert found["issues"][0]["kind"] == "geometry"
     assert "error: phantom_001" in done.stderr
     assert "3 cases: 2 errors" in done.stderr
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_nothing_can_be_read(broken):
+def test_no_case_can_be_read(broken):
     for path in (broken / "imagesTr").iterdir():
         path.write_bytes(b"")
     done = _run("check", broken, "--workers", 1, "--json", "-")
@@ -106,7 +108,7 @@ def test_nothing_can_be_read(broken):
 def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
     options = ["--orientation", "*_001=LPS", "--spacing-of", "*_001=8,8,24", "--workers", 1]
     done = _run("check", broken, *options)
-    assert "no geometry" not in done.output
+    assert "geometry" not in done.output
     config = tmp_path / "fix.toml"
     config.write_text(
         '[preprocess]\norientation = ["*_001=LPS"]\nspacing-of = ["*_001=8,8,24"]\n'
@@ -121,16 +123,16 @@ def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_preprocess_tells_what_it_had_to_guess(broken, tmp_path):
+def test_preprocess_warns_about_guessed_geometry(broken, tmp_path):
     done = _run("preprocess", broken, tmp_path / "store", "--workers", 1, "--tile", 64)
-    assert "Warning: 1 cases have no geometry in their headers" in done.stderr
-    assert "guesses: phantom_001." in done.stderr
+    assert "Warning: the headers of 1 case have no geometry (phantom_001)" in done.stderr
+    assert "are assumed" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["--orientation", "nobody=LPS"], 2, "'nobody', which is none of them"),
+        (["--orientation", "nobody=LPS"], 2, "'nobody', which matches no case"),
         (["--spacing-of", "*=1,2"], 2, "three spacings"),
         (["--tile", "axb"], 2, "Expected --tile"),
         (["--channel", "-1"], 2, "-1"),
@@ -147,7 +149,7 @@ def test_wrong_usage(phantoms, options, code, says):
 def test_percentiles_are_for_mr(tmp_path):
     assert _run("phantom", tmp_path, "--count", 1, "--modality", "mr", *SMALL).exit_code == 0
     done = _run("check", tmp_path, "--workers", 1)
-    assert "warning: data set: images are MR, not CT: --percentiles" in done.stdout
+    assert "warning: data set: images are MR, not CT: use --percentiles" in done.stdout
     done = _run("check", tmp_path, "--workers", 1, "--percentiles", 0.5, 99.5)
     assert "not CT" not in done.stdout
     assert "value at 50 %" in done.stdout

@@ -7,7 +7,7 @@ from liverseg_tf.cli.main import liverseg
 
 
 @pytest.mark.slow
-def test_the_demo_runs_every_stage_and_says_what_it_made(demo):
+def test_the_demo_runs_every_stage_and_prints_its_results(demo):
     out, output = demo
     for stage in ("phantom", "preprocess", "train", "predict", "evaluate"):
         assert f"$ liverseg {stage} " in output
@@ -21,7 +21,7 @@ def test_the_demo_runs_every_stage_and_says_what_it_made(demo):
     assert "seconds" in output
 
 
-def test_what_is_no_demo_is_left_alone(tmp_path):
+def test_other_folders_are_not_overwritten(tmp_path):
     (tmp_path / "run").mkdir()
     done = CliRunner().invoke(liverseg, ["demo", "--out", str(tmp_path)])
     assert done.exit_code == 2

@@ -36,7 +36,7 @@ class Quick(Slow):
 
 @pytest.fixture
 def serve(tmp_path, make_dataset, monkeypatch):
-    """A function: handler to the address of a folder with a small task's tar."""
+    """A function that serves the archive of a small task with a handler and returns its address."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     make_dataset(tmp_path / "made", "msd")
     (tmp_path / "www").mkdir()
@@ -60,7 +60,7 @@ def serve(tmp_path, make_dataset, monkeypatch):
 
 @pytest.fixture
 def known(tmp_path, serve, monkeypatch):
-    """The small tar is what is expected."""
+    """Expect the checksum of the small archive."""
     md5 = hashlib.md5((tmp_path / "www" / f"{NAME}.tar").read_bytes()).hexdigest()
     monkeypatch.setitem(sources.SOURCES, NAME, replace(sources.SOURCES[NAME], md5=md5))
 
@@ -70,7 +70,7 @@ def run(*arguments):
 
 
 @pytest.mark.usefixtures("known")
-def test_a_data_set_is_downloaded_and_the_next_stage_reads_it(serve, tmp_path):
+def test_a_data_set_is_downloaded_and_preprocessed(serve, tmp_path):
     done = run("spleen", tmp_path / "raw", "--url", serve())
     assert done.exit_code == 0, done.output
     assert f"{NAME}: licence CC BY-SA 4.0" in done.output
@@ -84,7 +84,7 @@ def test_a_data_set_is_downloaded_and_the_next_stage_reads_it(serve, tmp_path):
     assert done.exit_code == 0, done.output
     done = run("spleen", tmp_path / "raw", "--url", "http://127.0.0.1:9/")
     assert done.exit_code == 0
-    assert "is there already: nothing was done" in done.output
+    assert "already exists: nothing to do" in done.output
 
 
 @pytest.mark.usefixtures("known")
@@ -108,7 +108,7 @@ def test_the_list():
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ([], 2, "Expected the NAME"),
+        ([], 2, "Missing the NAME"),
         (["kidney"], 2, "Expected one of Task01_BrainTumour"),
         (["liver", "{}/raw", "--url", "ftp://host/a"], 2, "Expected an address"),
         (["liver", "{}/raw", "--url", "{url}"], 1, "Expected MD5 a90ec6c4"),
@@ -118,7 +118,7 @@ def test_the_list():
         (["liver", "{}/raw", "--timeout", "0"], 2, "--timeout"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_a_code(serve, tmp_path, arguments, code, says):
+def test_errors_are_one_line_with_an_exit_code(serve, tmp_path, arguments, code, says):
     url = serve()
     environment = {"HOME": str(tmp_path), "KAGGLE_API_TOKEN": None, "KAGGLE_KEY": None}
     environment["KAGGLE_CONFIG_DIR"] = None
@@ -132,11 +132,11 @@ def test_what_cannot_be_done_is_one_line_and_a_code(serve, tmp_path, arguments, 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_keeps_the_part(serve, tmp_path):
+def test_ctrl_c_keeps_the_partial_download(serve, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "liverseg_tf.cli.main",
+        "liverseg_tf",
         "download",
         NAME,
         str(tmp_path / "raw"),
@@ -151,7 +151,7 @@ def test_ctrl_c_keeps_the_part(serve, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "the same command resumes" in said
+    assert "Repeat the command to resume" in said
     assert "Traceback" not in said
     assert (
         part.read_bytes() == (tmp_path / "www" / f"{NAME}.tar").read_bytes()[: part.stat().st_size]

@@ -1,4 +1,4 @@
-"""`liverseg predict` as it is typed: what it writes, keeps, refuses, and leaves behind."""
+"""`liverseg predict` on the command line: what it writes, keeps and refuses."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.network.unet import UNetSpec, build_unet
-from liverseg_tf.train.session.run_folder import Run
+from liverseg_tf.train.session.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A run whose model was never trained."""
-    run = Run.create(tmp_path_factory.mktemp("model") / "run")
+    run = RunFolder.create(tmp_path_factory.mktemp("model") / "run")
     network = NetworkSpec(TileSpec(spacing_mm=2.0), LIVER_REGIONS, 1, 4)
     split = {"train": ["case_0"], "val": ["case_1"], "test": ["case_2"]}
     run.write_record(network, store={"split": split}, settings={"mirror": True})
@@ -52,19 +52,19 @@ def _masks(out):
     return sorted(path.name.removesuffix(".nii.gz") for path in out.glob("*.nii.gz"))
 
 
-def test_what_is_there_is_kept_and_the_memory_is_told_beforehand(tmp_path, images, model):
+def test_existing_masks_are_kept_and_memory_is_estimated(tmp_path, images, model):
     arguments = [images, "--model", model, "--out", tmp_path / "out"]
     done = _predict(*arguments)
     assert done.exit_code == 0, done.output
     assert "5 masks written, 0 failed" in done.output
     assert "Largest of 5 images: 24 x 20 x 6 voxels; about 0.7 GB" in done.output
     (tmp_path / "out" / "case_3.nii.gz").unlink()
-    assert "1 masks written, 4 kept, 0 failed" in _predict(*arguments).output
+    assert "1 mask written, 4 kept, 0 failed" in _predict(*arguments).output
     assert "5 masks written, 0 failed" in _predict(*arguments, "--force").output
     assert "5 masks written, 0 failed" in _predict(*arguments, "--fill-3d", "liver").output
 
 
-def test_parts_make_what_the_whole_makes(tmp_path, images, model):
+def test_parts_give_the_same_masks_as_a_single_run(tmp_path, images, model):
     _predict(images, "--model", model, "--out", tmp_path / "whole")
     for part in ("1/2", "2/2"):
         done = _predict(images, "--model", model, "--out", tmp_path / "out", "--part", part)
@@ -75,14 +75,14 @@ def test_parts_make_what_the_whole_makes(tmp_path, images, model):
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
 
 
-def test_a_table_several_models_mirrors_and_every_step(tmp_path, images, model):
+def test_a_table_with_several_models_mirroring_and_every_step(tmp_path, images, model):
     table = tmp_path / "list.csv"
     table.write_text("image,name\nset/images/case_0.nii.gz,one\nset/images/case_1.nii.gz,two\n")
     done = _predict(
         table, "--model", model, "--model", model, "--out", tmp_path / "out", "--mirror",
         "--inside", "tumour", "liver", 5, "--smooth-z", "liver",
         "--min-mean-probability", "liver", 0.5,
-        "--smallest", "tumour", 0.01, "--largest", "liver", "--fill-2d", "liver",
+        "--min-volume", "tumour", 0.01, "--largest", "liver", "--fill-2d", "liver",
         "--fill-3d", "liver", "--no-postprocessing", "--probabilities", "--no-crop",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -90,7 +90,7 @@ def test_a_table_several_models_mirrors_and_every_step(tmp_path, images, model):
     assert _masks(tmp_path / "out" / "probabilities" / "tumour") == ["one", "two"]
 
 
-def test_workers_write_what_one_process_writes(tmp_path, images, model):
+def test_workers_write_the_same_masks_as_one_process(tmp_path, images, model):
     broken = images / "case_2.nii.gz"
     broken.write_bytes(broken.read_bytes()[:-40])
     for workers in (1, 2):
@@ -107,7 +107,7 @@ def test_workers_write_what_one_process_writes(tmp_path, images, model):
     assert _masks(tmp_path / "out1") == _masks(tmp_path / "out2")
     for path in (tmp_path / "out1").glob("*.nii.gz"):
         one, two = (read_volume(tmp_path / out / path.name).array for out in ("out1", "out2"))
-        assert (one != two).mean() < 0.001  # other threads, other rounding
+        assert (one != two).mean() < 0.001  # rounding depends on the number of threads
 
 
 def test_other_formats_and_measurements(tmp_path, make_volumes, write_series, model):
@@ -119,7 +119,7 @@ def test_other_formats_and_measurements(tmp_path, make_volumes, write_series, mo
     arguments = [tmp_path / "tree", "--model", model, "--out", tmp_path / "out", *formats]
     done = _predict(*arguments, "--measure", "--mirror")
     assert done.exit_code == 1, done.output
-    assert "1 masks written, 1 failed" in done.output
+    assert "1 mask written, 1 failed" in done.output
     names = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
     surfaces = {"p1_liver.stl", "p1_tumour.stl"}
     assert names == {"p1.nii.gz", "p1.rtstruct.dcm", "p1.json", *surfaces}
@@ -127,11 +127,11 @@ def test_other_formats_and_measurements(tmp_path, make_volumes, write_series, mo
     labels = read_volume(tmp_path / "out" / "p1.nii.gz")
     volume = (labels.array > 0).sum() * labels.voxel_volume_ml
     assert measured["regions"]["liver"]["volume_ml"] == pytest.approx(volume)
-    assert "quality" in measured["regions"]["liver"]
+    assert "agreement" in measured["regions"]["liver"]
     again = _predict(*arguments, "--measure", "--mirror")
     assert "0 masks written, 1 kept, 1 failed" in again.output
     (tmp_path / "out" / "p1_liver.stl").unlink()
-    assert "1 masks written" in _predict(*arguments, "--measure", "--mirror").output
+    assert "1 mask written" in _predict(*arguments, "--measure", "--mirror").output
 
 
 def test_dicom_formats_of_nifti_images_are_refused(tmp_path, images, model):
@@ -140,16 +140,16 @@ def test_dicom_formats_of_nifti_images_are_refused(tmp_path, images, model):
     assert done.output.count("Expected a DICOM series as input for --format rtstruct") == 5
 
 
-def test_headers_without_geometry_are_told(tmp_path, model):
+def test_headers_without_geometry_give_a_warning(tmp_path, model):
     array = np.full((4, 32, 32), 40, np.int16)
     array[:, :4] = -1000
     write_volume(tmp_path / "volume-28.nii", Volume(array, np.eye(4)))
     done = _predict(tmp_path / "volume-28.nii", "--model", model, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert "Warning: 1 images have no geometry in their headers" in done.output
+    assert "Warning: the headers of 1 image have no geometry (volume-28)" in done.output
 
 
-def test_a_run_that_knows_no_mirrored_tiles_is_not_shown_any(tmp_path, images, model):
+def test_mirroring_needs_a_run_trained_with_it(tmp_path, images, model):
     run = shutil.copytree(model, tmp_path / "run")
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"settings": {"mirror": False}}))
@@ -158,11 +158,11 @@ def test_a_run_that_knows_no_mirrored_tiles_is_not_shown_any(tmp_path, images, m
     assert "Expected a run that was trained with --mirror" in done.output
 
 
-def test_what_the_run_chose_is_applied_unless_it_is_left_out(tmp_path, images, model):
+def test_the_tuned_postprocessing_is_applied_unless_it_is_disabled(tmp_path, images, model):
     chosen = shutil.copytree(model, tmp_path / "run")
     record = json.loads((chosen / "run.json").read_text())
-    # nothing is as large as that: every mask is empty
-    steps = {"postprocessing": {"smallest_ml": [["liver", 1e6], ["tumour", 1e6]]}}
+    # no component is that large, so every mask is empty
+    steps = {"postprocessing": {"min_volume_ml": [["liver", 1e6], ["tumour", 1e6]]}}
     (chosen / "run.json").write_text(json.dumps(record | steps))
 
     def labelled(*arguments):
@@ -173,7 +173,7 @@ def test_what_the_run_chose_is_applied_unless_it_is_left_out(tmp_path, images, m
     assert labelled() == 0
     plain = labelled("--no-postprocessing")
     assert plain > 0
-    options = ["--smallest", "liver", "0", "--smallest", "tumour", "0"]
+    options = ["--min-volume", "liver", "0", "--min-volume", "tumour", "0"]
     assert labelled(*options) == plain
 
 
@@ -191,7 +191,7 @@ def test_what_the_run_chose_is_applied_unless_it_is_left_out(tmp_path, images, m
         (["--out", "/proc/none"], "1 Expected to write"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(tmp_path, images, model, arguments, says):
+def test_errors_are_one_line(tmp_path, images, model, arguments, says):
     other, broken = (shutil.copytree(model, tmp_path / name) for name in ("other", "broken"))
     record = json.loads((other / "run.json").read_text())
     record["network"]["tiles"]["spacing_mm"] = 4.0
@@ -210,7 +210,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, images, model, arguments, say
     assert not (tmp_path / "out").exists()
 
 
-def test_masks_and_air_among_the_images_fail_alone(tmp_path, images, model):
+def test_masks_and_air_do_not_stop_the_other_images(tmp_path, images, model):
     shutil.copy(images.parent / "masks" / "case_0.nii.gz", images / "mask.nii.gz")
     ct = read_volume(images / "case_1.nii.gz")
     write_volume(images / "air.nii.gz", ct.with_array(np.full_like(ct.array, -1000)))
@@ -225,12 +225,12 @@ def test_masks_and_air_among_the_images_fail_alone(tmp_path, images, model):
 
 
 @pytest.mark.slow
-def test_an_interrupt_keeps_whole_masks_and_a_second_run_does_the_rest(tmp_path, images, model):
+def test_an_interrupted_run_keeps_complete_masks_and_is_resumed(tmp_path, images, model):
     for number in range(5, 300):
         shutil.copy(images / "case_0.nii.gz", images / f"case_{number}.nii.gz")
     out = tmp_path / "out"
     arguments = ["predict", images, "--model", model, "--out", out]
-    command = [sys.executable, "-m", "liverseg_tf.cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "liverseg_tf", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     limit = time.monotonic() + 120
     while len(_masks(out)) < 3 and time.monotonic() < limit:

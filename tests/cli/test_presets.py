@@ -1,4 +1,4 @@
-"""Each preset on a data set in the Decathlon's very layout."""
+"""Each preset on a data set with the layout of its task in the Decathlon."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 import liverseg_tf
+from liverseg_tf.choices import ORGAN_PRESETS, TRAINING_PRESETS
 from liverseg_tf.cli.main import liverseg
-from liverseg_tf.cli.shared.config import ORGANS, RECIPES, load_preset
-from liverseg_tf.dataset.check import checks
+from liverseg_tf.cli.shared.config import load_preset
+from liverseg_tf.dataset.check import check_cases
 from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_here
+from liverseg_tf.workers import run_jobs_here
 
 REGIONS = {
     "liver": {"liver": [1, 2], "tumour": [2]},
@@ -35,18 +36,22 @@ def _run(*arguments):
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
-    """Spares the start of processes in each test."""
-    for module in (checks, preprocess):
-        monkeypatch.setattr(module, "run_each", lambda function, jobs, _: run_here(function, jobs))
+    """Run jobs in this process, which is faster than starting worker processes."""
+    for module in (check_cases, preprocess):
+        monkeypatch.setattr(
+            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
+        )
 
 
-def test_the_presets_are_the_files_of_the_package():
+def test_every_preset_is_a_file_of_the_package():
     folder = Path(liverseg_tf.__file__).parent / "presets"
-    assert sorted(path.stem for path in folder.iterdir()) == sorted(ORGANS + RECIPES)
+    assert sorted(path.stem for path in folder.iterdir()) == sorted(
+        ORGAN_PRESETS + TRAINING_PRESETS
+    )
 
 
-@pytest.mark.parametrize("preset", ORGANS + RECIPES)
-def test_a_cross_validation_takes_what_a_preset_says_of_train(preset):
+@pytest.mark.parametrize("preset", ORGAN_PRESETS + TRAINING_PRESETS)
+def test_the_train_section_of_a_preset_applies_to_crossval(preset):
     ctx = click.Context(liverseg)
     given = load_preset(preset, liverseg, ctx)
     assert given["crossval"] == given["train"] != {}
@@ -54,8 +59,8 @@ def test_a_cross_validation_takes_what_a_preset_says_of_train(preset):
     assert given["train"].keys() <= options
 
 
-@pytest.mark.parametrize("preset", ORGANS)
-def test_check_and_preprocess_take_a_task_as_it_is(tmp_path, make_task, preset):
+@pytest.mark.parametrize("preset", ORGAN_PRESETS)
+def test_check_and_preprocess_accept_a_task(tmp_path, make_task, preset):
     data = make_task(tmp_path / "task", preset, 2)
     done = _run("--preset", preset, "check", data, "--workers", 1)
     assert "2 cases: 0 errors, 0 warnings" in done.stdout, done.stdout
@@ -75,19 +80,19 @@ def test_check_and_preprocess_take_a_task_as_it_is(tmp_path, make_task, preset):
 
 
 @pytest.mark.parametrize("channel", [0, 1])
-def test_a_modality_is_chosen(tmp_path, make_task, channel):
+def test_the_channel_selects_a_modality(tmp_path, make_task, channel):
     data = make_task(tmp_path / "task", "prostate", 1)
     native = ["--spacing", "native", "--tile", "whole", "--workers", 1, "--channel", channel]
     _run("--preset", "prostate", "preprocess", data, tmp_path / "store", *native)
     store = TileStore.open(tmp_path / "store")
     assert store.spec.channel == channel
     values = nib.load(data / "imagesTr/prostate_00.nii.gz").get_fdata()[..., channel]
-    (window,) = store.read("prostate_00").grid.windows
+    (window,) = store.read("prostate_00").transform.windows
     low, high = np.percentile(values[values > values.min()], (0.5, 99.5))
     assert (window.lower_hu, window.upper_hu) == pytest.approx((low, high), abs=1)
 
 
-def test_a_file_wins_over_a_preset_and_the_command_line_over_both(tmp_path, make_task):
+def test_a_file_overrides_a_preset_and_options_override_both(tmp_path, make_task):
     data = make_task(tmp_path / "task", "spleen", 1)
     config = tmp_path / "my.toml"
     config.write_text("[preprocess]\ntile = 64\nspacing = 5\n")
@@ -110,8 +115,9 @@ def test_an_unknown_preset():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced_training")
 @pytest.mark.parametrize("preset", ["spleen", "prostate"])
-def test_every_stage_takes_a_preset(tmp_path, make_task, preset):
+def test_every_stage_accepts_a_preset(tmp_path, make_task, preset):
     data = make_task(tmp_path / "task", preset)
     config = tmp_path / "short.toml"
     config.write_text(

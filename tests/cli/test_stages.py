@@ -1,4 +1,4 @@
-"""The commands one after another, on phantoms, and on what is broken."""
+"""The commands of all stages, one after another, on phantoms and on broken data."""
 
 import json
 import os
@@ -25,8 +25,8 @@ def _run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """A data set, a store and a run, each made by its command."""
+def work(tmp_path_factory, untraced_training):
+    """A folder with a data set, a store and a run, each written by its command."""
     folder = tmp_path_factory.mktemp("work")
     small = ["--shape", 8, 64, 64, "--spacing", 25, 6.5, 6.5]
     assert _run("phantom", folder / "set", "--count", 4, *small).exit_code == 0
@@ -45,7 +45,7 @@ def work(tmp_path_factory):
     return folder
 
 
-def test_stages_follow_each_other(work, tmp_path):
+def test_predict_and_evaluate(work, tmp_path):
     done = _run(
         "predict", work / "set", "--model", work / "run", "--out", tmp_path / "masks",
         "--side", "test", "--largest", "liver",
@@ -61,7 +61,7 @@ def test_stages_follow_each_other(work, tmp_path):
     scores = ["evaluate", work / "set", tmp_path / "masks", "--out", tmp_path / "scores"]
     done = _run(*scores, "--predicted-only", "--viewers")
     assert done.exit_code == 0, done.output
-    assert "3 cases have no prediction" in done.output
+    assert "3 cases without a prediction left out" in done.output
     table = [line for line in done.output.splitlines() if line.startswith(" ")]
     assert max(map(len, table)) <= 80
     names = {path.name for path in (tmp_path / "scores").iterdir()}
@@ -72,7 +72,7 @@ def test_stages_follow_each_other(work, tmp_path):
     assert done.output.count("Expected a prediction for") == 3
 
 
-def test_a_second_preprocess_keeps_what_is_there_and_refuses_another_spec(work):
+def test_a_second_run_of_preprocess_keeps_cases_and_refuses_other_settings(work):
     same = ["--spacing", "native", "--tile", 64, "--val", 0.25, "--test", 0.25]
     done = _run("preprocess", work / "set", work / "store", *same)
     assert "0 cases cut, 4 kept" in done.output
@@ -81,18 +81,18 @@ def test_a_second_preprocess_keeps_what_is_there_and_refuses_another_spec(work):
     assert "Expected a store with" in done.output
 
 
-def test_tiles_that_cut_off_labels_are_noted_and_native_ones_are_whole(work, tmp_path):
+def test_labels_outside_the_tiles_are_noted_and_native_tiles_are_whole(work, tmp_path):
     done = _run("preprocess", work / "set", tmp_path / "small", "--spacing", 6, "--tile", 16)
     assert done.exit_code == 0
-    assert "Note: tiles cut off labelled voxels of 4 cases" in done.output
+    assert "Note: labelled voxels of 4 cases lie outside the tiles" in done.output
     done = _run("preprocess", work / "set", tmp_path / "native", "--spacing", "native")
-    assert "cut off" not in done.output
+    assert "outside the tiles" not in done.output
     assert (
         json.loads((tmp_path / "native" / "store.json").read_text())["spec"]["tile_shape"] is None
     )
 
 
-def test_a_broken_case_ends_with_1_and_the_others_are_done(work, tmp_path):
+def test_a_broken_case_has_exit_code_1_and_does_not_stop_the_others(work, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     for path in sorted((work / "set" / "imagesTr").iterdir())[:2]:
@@ -114,8 +114,8 @@ def test_a_broken_case_ends_with_1_and_the_others_are_done(work, tmp_path):
         (["preprocess", "{}/empty", "{}/s", "--spacing", "wide"], 2, "Expected --spacing"),
         (["preprocess", "{}/empty", "{}/s", "--tile", "axb"], 2, "Expected --tile"),
         (["preprocess", "{}/empty", "{}/s", "--window", "40", "0"], 2, "width above 0"),
-        (["preprocess", "{}/empty", "{}/s", "--val", "1"], 2, "Expected shares"),
-        (["preprocess", "{}/empty", "{}/s", "--storage", "png", "--compress"], 2, "--compress"),
+        (["preprocess", "{}/empty", "{}/s", "--val", "1"], 2, "Expected fractions"),
+        (["preprocess", "{}/empty", "{}/s", "--storage", "zip"], 2, "--storage"),
         (["train", "{}/empty", "{}/r"], 1, "Expected a tile store"),
         (["train", "{}/empty", "{}/r", "--context", "2"], 2, "odd number of slices"),
         (["train", "{}/empty", "{}/r", "--region", "liver=x"], 2, "Expected a region as"),
@@ -123,7 +123,7 @@ def test_a_broken_case_ends_with_1_and_the_others_are_done(work, tmp_path):
         (["evaluate", "{}/none", "{}/empty", "--out", "{}/o"], 1, "Received no such file"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_a_code(tmp_path, arguments, code, says):
+def test_errors_are_one_line_with_an_exit_code(tmp_path, arguments, code, says):
     (tmp_path / "empty").mkdir()
     done = _run(*[argument.format(tmp_path) for argument in arguments])
     assert done.exit_code == code, done.output
@@ -146,7 +146,7 @@ def test_tensorflow_is_silent_and_onednn_is_on(tmp_path):
     assert done.stderr == ""
 
 
-def test_tensorflow_comes_without_plots_and_plots_can_be_drawn_later():
+def test_matplotlib_is_imported_only_when_it_is_used():
     code = (
         "from liverseg_tf.cli.shared.tensorflow import import_tensorflow; import_tensorflow();"
         "import sys, keras; print('matplotlib' in sys.modules);"
@@ -158,7 +158,7 @@ def test_tensorflow_comes_without_plots_and_plots_can_be_drawn_later():
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
-    """In processes of their own, with tiles large enough for several threads."""
+    """Trained in separate processes, with tiles that are large enough for several threads."""
     assert _run("phantom", tmp_path / "set", "--count", 2).exit_code == 0
     tiles = ["--spacing", 3, "--tile", 128, "--val", 0.5, "--test", 0]
     assert _run("preprocess", tmp_path / "set", tmp_path / "store", *tiles).exit_code == 0
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
     for name in "ab":
         run = tmp_path / name
         arguments = ["train", tmp_path / "store", run, "--epochs", 1, "--steps-per-epoch", 8]
-        command = [sys.executable, "-m", "liverseg_tf.cli.main", *map(str, arguments)]
+        command = [sys.executable, "-m", "liverseg_tf", *map(str, arguments)]
         subprocess.run([*command, "--dropout", "0.1"], check=True)
         model = keras.saving.load_model(run / "model.keras", compile=False)
         weights.append(model.get_weights())
@@ -175,7 +175,7 @@ def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["preprocess", "train", "predict", "evaluate"])
-def test_each_stage_is_a_script_too(stage):
+def test_each_stage_is_also_a_script(stage):
     done = subprocess.run(
         [sys.executable, SCRIPTS / f"{stage}.py", "--help"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`liverseg train` and `crossval` as they are typed."""
+"""`liverseg train` and `liverseg crossval` on the command line."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ from PIL import Image
 
 from liverseg_tf.cli.main import liverseg
 
+pytestmark = pytest.mark.usefixtures("untraced_training")
 TINY = ["--epochs", 1, "--steps-per-epoch", 2, "--base-filters", 4, "--depth", 2, "--batch-size", 2]
 
 
@@ -24,7 +25,7 @@ def _run(*arguments, code=0):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A data set of 6 phantoms and its store: 4 to learn from, 1 to validate, 1 kept."""
+    """A data set of 6 phantoms and its store: 4 for training, 1 for validation, 1 for testing."""
     folder = tmp_path_factory.mktemp("data")
     small = ["--shape", 8, 64, 64, "--spacing", 25, 6.5, 6.5]
     _run("phantom", folder / "set", "--count", 6, "--tumours", 2, *small)
@@ -35,9 +36,9 @@ def data(tmp_path_factory):
     return folder
 
 
-def test_a_dry_run_tells_and_makes_nothing(data, tmp_path):
+def test_a_dry_run_prints_its_plan_and_writes_nothing(data, tmp_path):
     output = _run("train", data / "store", tmp_path / "run", *TINY, "--dry-run")
-    for word in ("parameters: ", "memory: about", "steps: 2, 4 tiles", "time: about"):
+    for word in ("parameters: ", "memory: about", "steps: 2 (4 tiles", "time: about"):
         assert word in output
     assert not (tmp_path / "run").exists()
     assert max(map(len, output.splitlines())) <= 80
@@ -52,7 +53,7 @@ def test_the_first_batch_is_drawn(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fold_is_validated_on_its_own_cases(data, tmp_path):
+def test_each_fold_has_its_own_validation_cases(data, tmp_path):
     store = json.loads((data / "store" / "store.json").read_text())
     validated = []
     for fold in (1, 5):
@@ -67,7 +68,7 @@ def test_a_fold_is_validated_on_its_own_cases(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cross_validation_is_a_model_and_keeps_what_is_there(data, tmp_path):
+def test_a_cross_validation_is_a_model_and_keeps_finished_runs(data, tmp_path):
     out = tmp_path / "cv"
     array_job = ["train", data / "store", out / "fold_2", *TINY, "--fold", "2/2", "--no-tune"]
     _run(*array_job)
@@ -97,10 +98,10 @@ def test_a_cross_validation_is_a_model_and_keeps_what_is_there(data, tmp_path):
     np.testing.assert_array_equal(*(nib.load(path).get_fdata() for path in (one, two)))
 
 
-def test_a_run_that_was_interrupted_goes_on(data, tmp_path, monkeypatch):
-    from liverseg_tf.train.session.loop import Loop
+def test_an_interrupted_run_is_resumed(data, tmp_path, monkeypatch):
+    from liverseg_tf.train.session.loop import TrainingLoop
 
-    step = Loop._step
+    step = TrainingLoop._train_step
     taken = []
 
     def stop_once(self, image, truth):
@@ -112,15 +113,15 @@ def test_a_run_that_was_interrupted_goes_on(data, tmp_path, monkeypatch):
 
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Loop, "_step", stop_once)
+    monkeypatch.setattr(TrainingLoop, "_train_step", stop_once)
     output = _run("train", data / "store", tmp_path / "run", *TINY, "--no-tune", code=1)
-    assert "Interrupted after a checkpoint: the same command goes on" in output
+    assert "Interrupted after a checkpoint was saved. Repeat the command to resume." in output
     output = _run("train", data / "store", tmp_path / "run", *TINY, "--no-tune")
     assert "2 steps in" in output
     assert len(taken) == 2
 
 
-def test_a_full_disk_is_one_line_and_nothing_is_half_written(data, small_disk):
+def test_a_full_disk_gives_one_line_and_no_partial_files(data, small_disk):
     run = small_disk / "run"
     done = CliRunner().invoke(
         liverseg,
@@ -132,20 +133,20 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(data, small_disk):
     assert [path.name for path in run.iterdir()] == ["run.json"]
 
 
-def test_recipes_and_organs_go_together(data, tmp_path):
+def test_organ_and_training_presets_are_combined(data, tmp_path):
     output = _run(
         "--preset", "liver", "--preset", "accurate", "train", data / "store", tmp_path / "run",
         "--dry-run", "--batch-size", 1,
     )  # fmt: skip
-    assert "64 x 64 x 5, 1 in a batch" in output
+    assert "64 x 64 x 5, batches of 1" in output
 
 
-def test_what_is_wrong_is_one_line(data, tmp_path):
+def test_errors_are_one_line(data, tmp_path):
     for arguments, says in (
         (["--patch", 3], "Expected patch one of 1, 2, 4. Received 3"),
         (["--encoder", "VGG99"], "Expected an encoder of"),
         (["--from", tmp_path / "none"], "Expected a run's model at"),
-        (["--hosts", "slurm"], "Expected a step of a Slurm job"),
+        (["--hosts", "slurm"], "This is not a step of a Slurm job"),
         (["--deep-supervision", 9], "Expected deep_supervision from 1 to the depth"),
         (["--encoder", "MobileNetV3Small", "--encoder-weights", tmp_path / "x"], "no such file"),
     ):

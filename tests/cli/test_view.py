@@ -72,7 +72,7 @@ def test_names_and_title(folder):
         ([], 2, "Missing argument"),
     ],
 )
-def test_what_cannot_be_shown(folder, arguments, code, says):
+def test_errors_are_one_line_with_an_exit_code(folder, arguments, code, says):
     done = _view(folder, *arguments)
     assert done.exit_code == code, done.output
     assert says in " ".join(done.output.split())
@@ -80,7 +80,7 @@ def test_what_cannot_be_shown(folder, arguments, code, says):
     assert not (folder / "page.html").exists()
 
 
-def test_niivue_is_the_file_that_its_note_names():
+def test_the_checksum_of_niivue_is_the_recorded_one():
     assets = files("liverseg_tf") / "assets"
     stated = re.search(r"sha256: +(\w{64})", (assets / "niivue.txt").read_text())[1]
     assert hashlib.sha256((assets / "niivue.umd.js").read_bytes()).hexdigest() == stated

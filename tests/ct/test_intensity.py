@@ -22,6 +22,13 @@ def test_window_ends():
     assert pixels.tolist() == [[[0, 0, 128, 255, 255]]]
 
 
+def test_windows_in_words():
+    assert repr(LIVER) == "Window(level_hu: 25; width_hu: 450; range: -200 to 250)"
+    computed = PercentileRange(10, 90).window_of(np.arange(102).reshape(1, 1, -1))
+    assert repr(computed) == "Window(level_hu: 51; width_hu: 80; range: 11 to 91)"
+    assert repr(PercentileRange()) == "PercentileRange(lower: 0.5; upper: 99.5)"
+
+
 @pytest.mark.filterwarnings("error")  # a cast of NaN to uint8 is 0 on some machines only
 def test_extreme_values_do_not_wrap_around():
     assert to_uint8(line(-32768, -3024, 32767), LIVER).tolist() == [[[0, 0, 255]]]

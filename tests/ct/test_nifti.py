@@ -146,7 +146,7 @@ def test_files_that_nibabel_wrote(tmp_path, suffix, kind, order, code):
         (np.float64, 0, 4000, (1, 0), np.float32),
     ],
 )
-def test_slope_and_intercept(tmp_path, stored, low, high, scaling, dtype):  # noqa: PLR0913
+def test_slope_and_intercept(tmp_path, stored, low, high, scaling, dtype):
     slope, intercept = scaling
     array = np.linspace(low, high, np.prod(SHAPE)).astype(stored).reshape(SHAPE)
     path = save(tmp_path, array, scl_slope=slope, scl_inter=intercept)

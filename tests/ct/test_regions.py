@@ -69,6 +69,19 @@ def test_json_parse_and_hash():
     assert len(LIVER_REGIONS) == 2
 
 
+def test_regions_in_words():
+    assert repr(LIVER_REGIONS) == "Regions(liver: 1, 2; tumour: 2)"
+    assert str(LIVER_REGIONS) == "liver=1,2 tumour=2"
+    assert Regions.parse(str(LIVER_REGIONS).split()) == LIVER_REGIONS
+
+
+def test_nested_and_containing_regions():
+    regions = Regions({"body": (1, 2, 3), "liver": (2, 3), "tumour": (3,), "spleen": (4,)})
+    assert regions.nested_in("body") == ["liver", "tumour"]
+    assert regions.containing("tumour") == ["body", "liver"]
+    assert regions.nested_in("spleen") == regions.containing("spleen") == []
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -19,6 +19,32 @@ def test_spacing_follows_the_array_axes():
     assert all(type(mm) is float for mm in ct.spacing_mm)
 
 
+def test_a_volume_is_shown_in_one_line():
+    ct = volume(np.diag([-0.7, -0.8, 5.0, 1.0]))
+    ct.array[0, 0, 0], ct.array[1, 1, 1] = -1024, 3071
+    assert repr(ct) == (
+        "Volume(shape: 2 x 4 x 3; spacing_mm: 5 x 0.8 x 0.7; orientation: LPS; "
+        "int16: -1024 to 3071)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("array", "values"),
+    [
+        (np.array([[[np.nan, 1.5, np.inf, -2]]], np.float32), "float32: -2 to 1.5"),
+        (np.full((1, 2, 1), np.nan), "float64: no finite values"),
+        (np.array([[[False, True]]]), "bool: 0 to 1"),
+        (np.zeros((1, 1, 1), np.complex64), "complex64: not numeric"),
+        (np.broadcast_to(np.uint8(7), (400, 512, 512)), "uint8: about 7 to 7"),
+        (np.arange(24, dtype=np.int16).reshape(2, 3, 4).transpose(2, 1, 0), "int16: 0 to 23"),
+    ],
+)
+def test_any_values_can_be_shown(array, values):
+    text = repr(Volume(array, np.eye(4)))
+    assert text.endswith(f"{values})")
+    assert "\n" not in text
+
+
 @given(
     st.tuples(*[st.floats(0.1, 10)] * 3),
     st.integers(0, 10**6),

@@ -6,19 +6,19 @@ import pytest
 
 
 class Server:
-    """Serves `body` under every path, each request as the script's next act says."""
+    """Serves `body` under every path; each request is handled by the next function in `acts`."""
 
     def __init__(self, body=b""):
         self.body, self.etag, self.date = body, '"first"', None
-        self.acts = []  # functions of a handler, one a request; then `send`
-        self.requests = []  # path and headers of each
+        self.acts = []  # functions of a handler, one for each request; afterwards `send` is used
+        self.requests = []  # path and headers of each request
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 server.requests.append((self.path, dict(self.headers)))
                 act = server.acts.pop(0) if server.acts else server.send
-                with suppress(OSError):  # the client went away
+                with suppress(OSError):  # the client closed the connection
                     act(self)
                 self.close_connection = True
 
@@ -31,7 +31,7 @@ class Server:
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     def send(self, handler, cut=None, ranges=True):
-        """As a well-behaved server; after `cut` bytes the connection ends."""
+        """Respond as a correct server does, but close the connection after `cut` bytes."""
         start = self._start(handler) if ranges else 0
         self.reply(
             handler,
@@ -62,7 +62,7 @@ class Server:
         return lambda handler: self.reply(handler, status, named, body)
 
     def ranges(self):
-        """What each request asked for."""
+        """Range header of each request."""
         return [headers.get("Range") for _, headers in self.requests]
 
     def _start(self, handler):
@@ -74,7 +74,7 @@ class Server:
 
 @pytest.fixture
 def serve(monkeypatch):
-    """A function: bytes to a `Server` that serves them."""
+    """A function that takes bytes and starts a `Server` for them."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     servers = []
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from liverseg_tf.ct.grid_correction import GridCorrection
-from liverseg_tf.dataset.case_corrections import Corrections
+from liverseg_tf.dataset.case_corrections import CaseCorrections
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.errors import SettingsError
 
@@ -11,7 +11,7 @@ CASES = [Case(f"volume-{n}", Path(f"volume-{n}.nii")) for n in (2, 27, 28, 29, 3
 
 
 def corrected(**options):
-    cases = Corrections(**options).apply(CASES)
+    cases = CaseCorrections(**options).apply(CASES)
     assert [case.name for case in cases] == [case.name for case in CASES]
     return {case.name: case.correction for case in cases if case.correction is not None}
 
@@ -23,7 +23,7 @@ def test_names_are_patterns():
     }
 
 
-def test_options_add_up_and_the_last_one_wins():
+def test_options_are_combined_and_the_last_one_is_used():
     found = corrected(
         orientations=["volume-*=RAS", "volume-30=LPS"],
         spacings=["volume-30=0.7,0.7,1.5"],
@@ -34,12 +34,12 @@ def test_options_add_up_and_the_last_one_wins():
     assert found["volume-2"] == GridCorrection("RAS", same_voxels=True)
 
 
-def test_nothing_is_corrected_unasked():
+def test_no_correction_by_default():
     assert corrected() == {}
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "word"),
     [
         ({"orientations": ["volume-99=LPS"]}, "'volume-99'"),
         ({"same_voxels": ["2"]}, "'2'"),
@@ -51,7 +51,7 @@ def test_nothing_is_corrected_unasked():
         ({"spacings": ["volume-2=a,b,c"]}, "'a,b,c'"),
     ],
 )
-def test_what_is_no_correction(options, says):
+def test_invalid_corrections(options, word):
     with pytest.raises(SettingsError, match=r"^Expected .* Received") as caught:
-        Corrections(**options).apply(CASES)
-    assert says in str(caught.value)
+        CaseCorrections(**options).apply(CASES)
+    assert word in str(caught.value)

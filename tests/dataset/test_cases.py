@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liverseg_tf.choices import LAYOUTS
+from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.dataset.cases import (
+    _FIND_BY_LAYOUT,
     Case,
     case_name,
+    detect_layout,
     find_cases,
-    images_in,
-    list_cases,
-    natural_order,
-    recognise_layout,
+    find_nifti_files,
+    natural_sort_key,
 )
 from liverseg_tf.errors import LiverSegError, SettingsError
 
@@ -48,7 +51,7 @@ def check_refused(folder, *words, layout=None):
 @pytest.mark.parametrize("layout", ["msd", "lits", "folder"])
 def test_each_layout_is_recognised(tmp_path, make_dataset, layout):
     make_dataset(tmp_path, layout, 11)
-    assert recognise_layout(tmp_path) == layout
+    assert detect_layout(tmp_path) == layout
     cases = find_cases(tmp_path)
     assert cases == find_cases(tmp_path, layout)
     stem = "volume-" if layout == "lits" else "case_"
@@ -59,7 +62,7 @@ def test_each_layout_is_recognised(tmp_path, make_dataset, layout):
             assert str(number) in path.name
 
 
-def test_msd_reads_the_training_list_alone(tmp_path):
+def test_msd_reads_only_the_training_list(tmp_path):
     training = [entry("liver_10.nii.gz"), entry("._liver_2.nii.gz"), entry("liver_2.nii.gz")]
     describe(tmp_path, training=training, test=["./imagesTs/liver_3.nii.gz"], labels={"0": "b"})
     cases = find_cases(tmp_path)
@@ -80,30 +83,30 @@ def test_msd_reads_the_training_list_alone(tmp_path):
         ({"training": [entry("a.nii.gz")] * 2}, ("a twice",)),
         ({"training": [entry("../../a.nii.gz")]}, ("inside",)),
         ({"training": [{"image": "/etc/a.nii.gz", "label": "/etc/a.nii.gz"}]}, ("inside", "/etc")),
-        ({"training": [{"image": 1, "label": 1}]}, ("cases", "none")),
-        ({"training": []}, ("cases", "none")),
-        ({"training": [entry("._a.nii.gz")]}, ("cases", "none")),
+        ({"training": [{"image": 1, "label": 1}]}, ("cases", "no files")),
+        ({"training": []}, ("cases", "no files")),
+        ({"training": [entry("._a.nii.gz")]}, ("cases", "no files")),
     ],
 )
-def test_descriptions_that_are_wrong(tmp_path, content, words):
+def test_invalid_descriptions(tmp_path, content, words):
     check_refused(describe(tmp_path, **content), *words)
 
 
-def test_entries_that_are_wrong_do_not_cost_the_others(tmp_path):
+def test_ambiguous_entries_do_not_affect_the_others(tmp_path):
     names = [("a", "a"), ("b", "b"), ("b", "b"), ("c", "x")]
     describe(tmp_path, training=[entry(f"{i}.nii.gz", f"{m}.nii.gz") for i, m in names])
-    a, b, c = list_cases(tmp_path)
+    a, b, c = find_cases(tmp_path, allow_ambiguous=True)
     assert a.ambiguity is None
     assert "b twice" in b.ambiguity
     assert "c.nii.gz and x.nii.gz" in c.ambiguity
 
 
-def test_a_description_that_is_no_json(tmp_path):
+def test_a_description_that_is_not_json(tmp_path):
     (tmp_path / "dataset.json").write_text("training:")
     check_refused(tmp_path, "dataset.json")
 
 
-def test_lits_as_kaggle_lays_it_out(tmp_path):
+def test_lits_in_the_layout_of_kaggle(tmp_path):
     touch(
         tmp_path,
         *("volume_pt1/volume-0.nii", "volume_pt1/volume-10.nii", "volume_pt5/volume-9.nii"),
@@ -118,7 +121,7 @@ def test_lits_as_kaggle_lays_it_out(tmp_path):
         assert case.mask == tmp_path / f"segmentations/segmentation-{number}.nii"
 
 
-def test_lits_of_both_parts_with_files_in_folders_of_their_own(tmp_path):
+def test_lits_with_files_in_folders_of_the_same_name(tmp_path):
     touch(
         tmp_path,
         "LITS17-part1/volume_pt1/volume-0.nii/volume-0.nii",
@@ -126,16 +129,16 @@ def test_lits_of_both_parts_with_files_in_folders_of_their_own(tmp_path):
         "LITS17-part1/segmentations/segmentation-70.nii",
         "LITS17-part2/volume_pt6/volume-70.nii",
     )
-    (tmp_path / "LITS17-part2/volume_pt6/volume-71.nii").mkdir()  # nothing was unpacked into it
+    (tmp_path / "LITS17-part2/volume_pt6/volume-71.nii").mkdir()  # an empty folder
     first, other, empty = find_cases(tmp_path)
     assert first.image == tmp_path / "LITS17-part1/volume_pt1/volume-0.nii/volume-0.nii"
     assert first.mask.is_file()
     assert other.image.is_file()
     assert other.mask.is_file()
-    assert empty.name == "volume-71", "its reader says that it is a folder"
+    assert empty.name == "volume-71", "reading it reports the folder"
 
 
-def test_lits_behind_links_and_in_capitals(tmp_path):
+def test_lits_with_links_and_capital_letters(tmp_path):
     elsewhere = touch(tmp_path / "elsewhere", "volume-51.nii", "Volume-52.NII.GZ")
     lits = touch(tmp_path / "lits", "part1/segmentation-51.nii", "part1/SEGMENTATION-52.nii")
     (lits / "part2").symlink_to(elsewhere)
@@ -147,17 +150,17 @@ def test_lits_behind_links_and_in_capitals(tmp_path):
         assert case.mask.is_file()
 
 
-def test_lits_with_the_same_masks_beside_each_part(tmp_path):
+def test_lits_with_copies_of_masks(tmp_path):
     touch(tmp_path, "part1/volume-1.nii", "part1/segmentation-1.nii", "part2/segmentation-1.nii")
     (case,) = find_cases(tmp_path)
     assert case.mask == tmp_path / "part1/segmentation-1.nii"
     (tmp_path / "part2/segmentation-1.nii").write_text("another one")
-    check_refused(tmp_path, "one file a case", "part1/segmentation-1", "part2/segmentation-1")
+    check_refused(tmp_path, "one file per case", "part1/segmentation-1", "part2/segmentation-1")
 
 
-def test_lits_with_files_of_one_name(tmp_path):
+def test_lits_with_two_files_of_one_case(tmp_path):
     touch(tmp_path, "a/volume-1.nii", "b/volume-1.nii.gz", "segmentation-1.nii")
-    check_refused(tmp_path, "one file a case", "a/volume-1.nii", "b/volume-1.nii.gz")
+    check_refused(tmp_path, "one file per case", "a/volume-1.nii", "b/volume-1.nii.gz")
 
 
 def test_folders_of_pairs(tmp_path):
@@ -167,7 +170,7 @@ def test_folders_of_pairs(tmp_path):
     ]
 
 
-def test_folders_of_pairs_take_lits_names(tmp_path):
+def test_folders_of_pairs_with_lits_names(tmp_path):
     touch(tmp_path, "images/volume-3.nii", "masks/segmentation-3.nii")
     (case,) = find_cases(tmp_path)
     assert case.mask.name == "segmentation-3.nii"
@@ -177,7 +180,7 @@ def test_folders_of_pairs_take_lits_names(tmp_path):
     ("image", "mask"),
     [("images/{}.nii.gz", "masks/{}.nii.gz"), ("volume-{}.nii", "segmentation-{}.nii")],
 )
-def test_what_has_no_partner_is_a_case_all_the_same(tmp_path, image, mask):
+def test_files_without_partner_are_cases(tmp_path, image, mask):
     touch(tmp_path, image.format(1), mask.format(1), image.format(2), mask.format(3))
     both, image_alone, mask_alone = find_cases(tmp_path)
     assert both.mask is not None
@@ -187,7 +190,7 @@ def test_what_has_no_partner_is_a_case_all_the_same(tmp_path, image, mask):
     assert not mask_alone.image.exists()
 
 
-def test_two_files_of_one_name(tmp_path):
+def test_two_files_of_the_same_name(tmp_path):
     touch(tmp_path, "images/a.nii", "images/a.nii.gz", "masks/a.nii")
     check_refused(tmp_path, "images/a.nii and", "images/a.nii.gz")
 
@@ -207,7 +210,7 @@ def test_a_folder_without_data(tmp_path, layout, words):
 
 def test_empty_images(tmp_path):
     (tmp_path / "images").mkdir()
-    check_refused(tmp_path, "cases", "none")
+    check_refused(tmp_path, "cases", "no files")
 
 
 def test_no_folder(tmp_path):
@@ -234,18 +237,33 @@ def test_names(file, name):
     assert case_name(file) == name
 
 
-def test_images_in_a_folder(tmp_path):
+def test_nifti_files_in_a_folder(tmp_path):
     touch(tmp_path, "b.nii", "a.nii.gz", ".hidden.nii", "c.txt")
-    assert images_in(tmp_path) == {"a": tmp_path / "a.nii.gz", "b": tmp_path / "b.nii"}
+    assert find_nifti_files(tmp_path) == {"a": tmp_path / "a.nii.gz", "b": tmp_path / "b.nii"}
 
 
 def test_natural_order_by_hand():
     ordered = ["a", "a1", "a2", "a2b", "a10", "a10b", "b"]
     shuffled = random.Random(0).sample(ordered, len(ordered))
-    assert sorted(shuffled, key=natural_order) == ordered
+    assert sorted(shuffled, key=natural_sort_key) == ordered
 
 
 @given(st.lists(st.text("a01²٣_-", max_size=5), unique=True), st.randoms())
 def test_natural_order_never_depends_on_the_input_order(names, rng):
     shuffled = rng.sample(names, len(names))
-    assert sorted(shuffled, key=natural_order) == sorted(names, key=natural_order)
+    assert sorted(shuffled, key=natural_sort_key) == sorted(names, key=natural_sort_key)
+
+
+def test_every_layout_is_implemented():
+    assert tuple(_FIND_BY_LAYOUT) == LAYOUTS
+
+
+def test_a_case_is_one_line_in_a_notebook(tmp_path):
+    case = Case("a", tmp_path / "images/a.nii", tmp_path / "masks/a.nii.gz")
+    assert repr(case) == "Case(name: a; image: a.nii; mask: a.nii.gz)"
+    series = DicomSeries("1.2.3", (tmp_path / "ct/1.dcm",), number="4")
+    corrected = Case("b", series, None, GridCorrection("LPS"), "two files")
+    assert repr(corrected) == (
+        f"Case(name: b; image: series 4 1.2.3 in {tmp_path}/ct; mask: none; corrected header; "
+        "ambiguous files)"
+    )

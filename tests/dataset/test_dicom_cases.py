@@ -1,11 +1,11 @@
-"""DICOM folders and trees as data sets."""
+"""DICOM folders and folder trees as data sets."""
 
 import pytest
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import write_volume
-from liverseg_tf.dataset.cases import find_cases, list_cases, recognise_layout
+from liverseg_tf.dataset.cases import detect_layout, find_cases
 from liverseg_tf.errors import LiverSegError
 
 
@@ -21,7 +21,7 @@ def test_images_may_be_folders_of_dicom_files(tmp_path, volumes, write_series):
     (tmp_path / "images" / "notes").mkdir()
     for name in "abc":
         write_volume(tmp_path / "masks" / f"{name}.nii.gz", labels)
-    assert recognise_layout(tmp_path) == "folder"
+    assert detect_layout(tmp_path) == "folder"
     a, b, c = find_cases(tmp_path)
     assert a.image == tmp_path / "images" / "a"
     assert b.image == tmp_path / "images" / "b.nii.gz"
@@ -42,7 +42,7 @@ def test_a_tree_of_series(tmp_path, volumes, write_series):
     write_series(tmp_path / "p3", ct, number(1), "a{}", uid="1.2.3")
     write_series(tmp_path / "p3", ct, number(1), "b{}", uid="1.2.4")
     write_volume(tmp_path / "masks" / "p2_CT.nii.gz", labels)
-    assert recognise_layout(tmp_path) == "dicom"
+    assert detect_layout(tmp_path) == "dicom"
     cases = find_cases(tmp_path)
     names = ["p2_CT", "p3_1.2.3", "p3_1.2.4", "p10_series2", "p10_series7"]
     assert [case.name for case in cases] == names
@@ -50,23 +50,23 @@ def test_a_tree_of_series(tmp_path, volumes, write_series):
     assert [case.mask is None for case in cases] == [False, True, True, True, True]
 
 
-def test_two_series_of_one_name(tmp_path, volumes, write_series):
+def test_two_series_of_the_same_name(tmp_path, volumes, write_series):
     write_series(tmp_path / "a" / "b", volumes[0])
     write_series(tmp_path / "a_b", volumes[0])
     with pytest.raises(LiverSegError, match=r"a/b and series .*a_b, both named a_b"):
         find_cases(tmp_path)
-    (case,) = list_cases(tmp_path)
+    (case,) = find_cases(tmp_path, allow_ambiguous=True)
     assert "both named a_b" in case.ambiguity
 
 
-def test_a_dicom_folder_and_a_file_of_one_name(tmp_path, volumes, write_series):
+def test_a_dicom_folder_and_a_file_of_the_same_name(tmp_path, volumes, write_series):
     write_series(tmp_path / "images" / "a", volumes[0])
     write_volume(tmp_path / "images" / "a.nii", volumes[0])
     with pytest.raises(LiverSegError, match=r"images/a and .*images/a.nii"):
         find_cases(tmp_path)
 
 
-def test_a_broken_series_is_a_case_of_its_own(tmp_path, volumes, write_series):
+def test_a_damaged_series_is_a_separate_case(tmp_path, volumes, write_series):
     write_series(tmp_path / "good", volumes[0])
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x").symlink_to("nowhere")
@@ -77,5 +77,5 @@ def test_a_broken_series_is_a_case_of_its_own(tmp_path, volumes, write_series):
 
 
 def test_a_tree_without_volumes(tmp_path):
-    with pytest.raises(LiverSegError, match="Received none that is a volume"):
+    with pytest.raises(LiverSegError, match="Received no series that is a volume"):
         find_cases(tmp_path, "dicom")

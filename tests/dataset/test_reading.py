@@ -1,4 +1,4 @@
-"""LiTS as it is: flips, a reversed z, padding and headers without geometry."""
+"""Pitfalls of LiTS: flips, a reversed z axis, padding and headers without geometry."""
 
 import nibabel as nib
 import numpy as np
@@ -8,9 +8,9 @@ from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.dataset.case_corrections import Corrections
+from liverseg_tf.dataset.case_corrections import CaseCorrections
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.dataset.reading import guesses_geometry, read_case, read_volumes
+from liverseg_tf.dataset.reading import has_guessed_geometry, read_case, read_volumes
 from liverseg_tf.errors import LiverSegError
 
 SPACING = np.array([0.7, 0.8, 2.5])  # along the file's axes
@@ -19,7 +19,7 @@ SIGNS = {0: (-1, -1, 1), 1: (1, -1, 1), 2: (-1, 1, 1), 3: (1, 1, -1), 28: (1, 1,
 
 @pytest.fixture
 def lits(tmp_path, make_volumes):
-    """Both Kaggle parts, one file in a folder of its own, and the true canonical volumes."""
+    """Both Kaggle parts, with one file in a folder of the same name, and the true volumes."""
     true = {}
     for number, signs in SIGNS.items():
         affine = nib.affines.from_matvec(np.diag(SPACING * signs), (10, -20, 30 + number))
@@ -43,44 +43,44 @@ def check_true(case, true):
         assert volume.spacing_mm == pytest.approx(expected.spacing_mm)
 
 
-def test_flips_and_a_reversed_z_are_read_as_the_header_says(lits):
+def test_flips_and_a_reversed_z_axis_are_read_from_the_header(lits):
     folder, true = lits
     cases = find_cases(folder)
     assert [case.name for case in cases] == list(true)
     for case in cases[:-1]:
         check_true(case, true)
-        assert not guesses_geometry(case, read_case(case)[0])
+        assert not has_guessed_geometry(case, read_case(case)[0])
 
 
-def test_a_header_without_geometry_is_known_and_can_be_corrected(lits):
+def test_a_header_without_geometry_is_recognised_and_can_be_corrected(lits):
     folder, true = lits
     cases = find_cases(folder)
-    assert guesses_geometry(cases[-1], read_case(cases[-1])[0])
-    turned = Corrections(["volume-28=RAS"]).apply(cases)[-1]
-    assert guesses_geometry(turned, read_case(turned)[0]), "its spacing is a guess still"
-    right = Corrections(["volume-28=RAS"], ["volume-28=0.7,0.8,2.5"]).apply(cases)[-1]
-    assert not guesses_geometry(right, read_case(right)[0])
+    assert has_guessed_geometry(cases[-1], read_case(cases[-1])[0])
+    turned = CaseCorrections(["volume-28=RAS"]).apply(cases)[-1]
+    assert has_guessed_geometry(turned, read_case(turned)[0]), "its spacing is still a guess"
+    right = CaseCorrections(["volume-28=RAS"], ["volume-28=0.7,0.8,2.5"]).apply(cases)[-1]
+    assert not has_guessed_geometry(right, read_case(right)[0])
     check_true(right, true)
 
 
 def test_one_millimetre_may_be_confirmed(lits):
-    (*_, case) = Corrections(spacings=["volume-28=1,1,1"]).apply(find_cases(lits[0]))
-    assert not guesses_geometry(case, read_case(case)[0])
+    (*_, case) = CaseCorrections(spacings=["volume-28=1,1,1"]).apply(find_cases(lits[0]))
+    assert not has_guessed_geometry(case, read_case(case)[0])
 
 
-def test_a_mask_whose_header_alone_is_wrong(tmp_path, make_volumes):
+def test_a_mask_with_a_wrong_header(tmp_path, make_volumes):
     image, mask = make_volumes()
     write_volume(tmp_path / "images/a.nii", image)
     write_volume(tmp_path / "masks/a.nii", Volume(mask.array, np.eye(4)))
     (case,) = find_cases(tmp_path)
     with pytest.raises(LiverSegError, match=r"one grid.*--same-voxels"):
         read_case(case)
-    (case,) = Corrections(same_voxels=["a"]).apply([case])
+    (case,) = CaseCorrections(same_voxels=["a"]).apply([case])
     back, laid = read_case(case)
     np.testing.assert_array_equal(laid.affine, back.affine)
 
 
-def test_masks_of_another_shape_and_none_at_all(tmp_path, make_volumes):
+def test_masks_of_another_shape_and_missing_masks(tmp_path, make_volumes):
     image, mask = make_volumes(0)[0], make_volumes(0, (5, 20, 24))[1]
     write_volume(tmp_path / "image.nii", image)
     write_volume(tmp_path / "mask.nii", mask)
@@ -93,7 +93,7 @@ def test_masks_of_another_shape_and_none_at_all(tmp_path, make_volumes):
     assert read_volumes(Case("a", tmp_path / "image.nii"))[1] is None
 
 
-def test_orientation_is_of_the_corrected_grid(tmp_path, make_volumes):
+def test_orientation_comes_from_the_corrected_grid(tmp_path, make_volumes):
     image, mask = make_volumes()
     write_volume(tmp_path / "image.nii", image)
     write_volume(tmp_path / "mask.nii", mask)

@@ -2,15 +2,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liverseg_tf.dataset.cases import natural_order
-from liverseg_tf.dataset.split import SplitRule, fold_split, split_cases
+from liverseg_tf.dataset.cases import natural_sort_key
+from liverseg_tf.dataset.split import SplitRule, split_cases, split_for_fold
 from liverseg_tf.errors import SettingsError
 
 SIDES = ("train", "val", "test")
 PATIENTS = r"(p\d+)_scan\d"
 
 
-def names_of(patients, scans):
+def make_names(patients, scans):
     return [f"p{patient}_scan{scan}" for patient in range(patients) for scan in range(scans)]
 
 
@@ -26,14 +26,14 @@ rules = st.builds(
 @given(st.integers(0, 30), st.integers(1, 4), rules, st.randoms())
 @settings(max_examples=100, deadline=None)
 def test_every_split(patients, scans, rule, rng):
-    names = names_of(patients, scans)
+    names = make_names(patients, scans)
     split = split_cases(names, rule)
     assert tuple(split) == SIDES
     everyone = [name for side in SIDES for name in split[side]]
     assert sorted(everyone) == sorted(names)
     assert split_cases(rng.sample(names, len(names)), rule) == split
     for side in SIDES:
-        assert split[side] == sorted(split[side], key=natural_order)
+        assert split[side] == sorted(split[side], key=natural_sort_key)
     if rule.patient:
         on_side = [{name.split("_")[0] for name in split[side]} for side in SIDES]
         assert sum(map(len, on_side)) == patients
@@ -50,25 +50,25 @@ def test_sizes(count, sizes):
     assert tuple(len(split[side]) for side in SIDES) == sizes
 
 
-def test_a_share_of_nothing_is_nothing():
+def test_a_fraction_of_zero_gives_no_patients():
     split = split_cases(list("abcdefgh"), SplitRule(validation=0, test=0))
     assert split == {"train": list("abcdefgh"), "val": [], "test": []}
 
 
-def test_shares_count_patients_not_scans():
+def test_fractions_count_patients_not_scans():
     names = ["a_1", *(f"b_{n}" for n in range(50)), "c_1", "d_1"]
     split = split_cases(names, SplitRule(0.25, 0.25, patient=r"^\w"))
     assert sorted(len({name[0] for name in split[side]}) for side in SIDES) == [1, 1, 2]
 
 
-def test_the_seed_decides():
+def test_splits_depend_on_the_seed():
     names = [f"liver_{n}" for n in range(30)]
     splits = [split_cases(names, SplitRule(seed=seed)) for seed in range(5)]
     assert splits[0] == split_cases(names, SplitRule(seed=0))
     assert len({tuple(split["test"]) for split in splits}) > 1
 
 
-def test_names_that_differ_in_leading_zeros_only():
+def test_names_that_differ_only_in_leading_zeros():
     names = ["case_1", "case_01", "case_001", "case_2"]
     assert split_cases(names, SplitRule()) == split_cases(names[::-1], SplitRule())
 
@@ -77,12 +77,14 @@ def test_names_that_differ_in_leading_zeros_only():
     "pattern",
     [r"(patient\d+)", r"(q)?p1", "^$"],
 )
-def test_an_expression_that_names_no_patient(pattern):
-    with pytest.raises(SettingsError, match=r"^Expected the patient expression .* p\d_scan0\.$"):
-        split_cases(names_of(3, 1), SplitRule(patient=pattern))
+def test_an_expression_that_matches_no_patient(pattern):
+    with pytest.raises(
+        SettingsError, match=r"^Expected the patient expression .* p\d_scan0, .*\.$"
+    ):
+        split_cases(make_names(3, 1), SplitRule(patient=pattern))
 
 
-def test_an_expression_that_is_none():
+def test_an_invalid_expression():
     with pytest.raises(SettingsError, match=r"Received '\(' \(missing"):
         SplitRule(patient="(")
 
@@ -90,30 +92,30 @@ def test_an_expression_that_is_none():
 @pytest.mark.parametrize(
     ("validation", "test"), [(-0.1, 0), (0, -0.1), (0.5, 0.5), (1, 0), (float("nan"), 0)]
 )
-def test_shares_that_cannot_be(validation, test):
-    with pytest.raises(SettingsError, match=r"^Expected shares .* Received .*\.$"):
+def test_invalid_fractions(validation, test):
+    with pytest.raises(SettingsError, match=r"^Expected fractions .* Received .*\.$"):
         SplitRule(validation, test)
 
 
 @given(st.integers(2, 20), st.integers(1, 3), rules, st.integers(2, 8))
 @settings(max_examples=100, deadline=None)
 def test_folds_validate_every_case_once_and_no_patient_twice(patients, scans, rule, count):
-    split = split_cases(names_of(patients, scans), rule)
+    split = split_cases(make_names(patients, scans), rule)
     units = split["train"] + split["val"]
     if rule.patient:
         units = {name.split("_")[0] for name in units}
     if len(units) < count:
         with pytest.raises(SettingsError, match=f"Expected a fold of 2 to {len(units)}"):
-            fold_split(split, rule, 1, count)
+            split_for_fold(split, rule, 1, count)
         return
-    folds = [fold_split(split, rule, fold, count) for fold in range(1, count + 1)]
+    folds = [split_for_fold(split, rule, fold, count) for fold in range(1, count + 1)]
     validated = [name for fold in folds for name in fold["val"]]
     assert sorted(validated) == sorted(split["train"] + split["val"])
     sizes = []
     for fold in folds:
         assert fold["test"] == split["test"]
         assert sorted(fold["train"] + fold["val"]) == sorted(validated)
-        assert fold["val"] == sorted(fold["val"], key=natural_order)
+        assert fold["val"] == sorted(fold["val"], key=natural_sort_key)
         if rule.patient:
             sides = [{name.split("_")[0] for name in fold[side]} for side in ("train", "val")]
             assert not sides[0] & sides[1]
@@ -123,7 +125,7 @@ def test_folds_validate_every_case_once_and_no_patient_twice(patients, scans, ru
 
 
 @pytest.mark.parametrize(("fold", "count"), [(0, 3), (4, 3), (1, 1), (1, 7)])
-def test_folds_that_are_none(fold, count):
+def test_invalid_folds(fold, count):
     split = {"train": ["a", "b", "c", "d"], "val": ["e", "f"], "test": ["g"]}
     with pytest.raises(SettingsError, match=f"Received {fold} of {count}"):
-        fold_split(split, SplitRule(), fold, count)
+        split_for_fold(split, SplitRule(), fold, count)

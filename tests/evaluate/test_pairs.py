@@ -97,7 +97,7 @@ def test_folder_layout_where_some_cases_have_no_mask(tmp_path):
         ("t", "empty", "masks .* Received none"),
         ("empty", "t", "masks .* Received none"),
         ("t", "other", r"cases of .*t \(a, b, c and 1 more\). Received x in .*other"),
-        ("t", "twice", "one file a case"),
+        ("t", "twice", "one file per case"),
     ],
 )
 def test_what_cannot_be_paired(tmp_path, truth, prediction, message):

@@ -14,7 +14,7 @@ from liverseg_tf.tiles.spec import TileSpec
 TWO_WINDOWS = TileSpec(windows=(Window(25, 450), Window(100, 2000)), spacing_mm=None)
 
 
-def test_specs_come_back_from_json():
+def test_json_round_trip():
     spec = NetworkSpec(TWO_WINDOWS, Regions({"kidney": (3,), "cyst": (7, 9)}), 5, 32)
     assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     assert NetworkSpec.from_json(json.loads(json.dumps(NetworkSpec().to_json()))) == NetworkSpec()
@@ -30,7 +30,7 @@ def test_channels():
 
 
 @pytest.mark.parametrize("context", [0, -1, 2, 4])
-def test_context_has_a_middle(context):
+def test_context_must_be_odd(context):
     with pytest.raises(SettingsError, match=rf"odd number .* Received {context}"):
         NetworkSpec(context=context)
 
@@ -47,7 +47,7 @@ def test_padding_is_the_next_multiple(length, stride):
 @pytest.mark.parametrize(
     ("z", "expected"), [(0, [0, 0, 0, 1, 2]), (3, [1, 2, 3, 4, 5]), (5, [3, 4, 5, 5, 5])]
 )
-def test_neighbours_from_the_lowest_to_the_highest(z, expected):
+def test_context_slices_are_ordered_from_the_lowest_to_the_highest(z, expected):
     tiles = np.zeros((6, 4, 4, 2), np.uint8)
     tiles[..., 0] = np.arange(6)[:, None, None]
     tiles[..., 1] = 100
@@ -57,7 +57,7 @@ def test_neighbours_from_the_lowest_to_the_highest(z, expected):
     assert (stacked[..., 1::2] == 100).all()
 
 
-def test_one_slice_is_itself():
+def test_a_single_slice_is_not_changed():
     tiles = np.random.default_rng(0).integers(0, 255, (1, 4, 4, 1)).astype(np.uint8)
     np.testing.assert_array_equal(NetworkSpec().stack(tiles, 0), tiles[0])
     assert NetworkSpec(context=3).stack(tiles, 0).shape == (4, 4, 3)
@@ -66,10 +66,10 @@ def test_one_slice_is_itself():
 @pytest.mark.parametrize(
     "change", [{"context": "three"}, {"context": None}, {"tiles": {}}, {"regions": 3}]
 )
-def test_json_of_something_else(change):
+def test_invalid_json_is_refused(change):
     with pytest.raises(LiverSegError, match=r"^Expected .* Received"):
         NetworkSpec.from_json(NetworkSpec().to_json() | change)
-    with pytest.raises(LiverSegError, match="network's spec"):
+    with pytest.raises(LiverSegError, match="network specification with tiles"):
         NetworkSpec.from_json({})
 
 
@@ -77,14 +77,14 @@ def test_json_of_something_else(change):
     ("slice_mm", "context_spacing_mm", "slice_step"),
     [(1.0, None, 1), (1.0, 5.0, 5), (2.5, 5.0, 2), (3.0, 5.0, 2), (5.0, 5.0, 1), (12.0, 5.0, 1)],
 )
-def test_thin_and_thick_slices_show_the_same(slice_mm, context_spacing_mm, slice_step):
+def test_thin_and_thick_slices_have_the_same_context(slice_mm, context_spacing_mm, slice_step):
     assert (
         NetworkSpec(context=3, context_spacing_mm=context_spacing_mm).slice_step(slice_mm)
         == slice_step
     )
 
 
-def test_a_pace_passes_slices_over():
+def test_a_slice_step_skips_slices():
     tiles = np.zeros((9, 2, 2, 1), np.uint8)
     tiles[...] = np.arange(9)[:, None, None, None]
     for z, expected in ((4, [0, 2, 4, 6, 8]), (1, [0, 0, 1, 3, 5]), (8, [4, 6, 8, 8, 8])):
@@ -93,6 +93,17 @@ def test_a_pace_passes_slices_over():
 
 
 @pytest.mark.parametrize("context_spacing_mm", [0, -1, 101])
-def test_the_distance_of_the_context_is_one(context_spacing_mm):
-    with pytest.raises(SettingsError, match="Expected a distance of 0 to 100 mm"):
+def test_an_invalid_context_spacing_is_refused(context_spacing_mm):
+    with pytest.raises(SettingsError, match="Expected a distance between context slices"):
         NetworkSpec(context=3, context_spacing_mm=context_spacing_mm)
+
+
+def test_the_representation_is_one_line():
+    assert repr(NetworkSpec()) == (
+        "NetworkSpec(context: 1; channels: 1; spacing: 1.5 mm; stride: 16; regions: liver, tumour)"
+    )
+    spec = NetworkSpec(TWO_WINDOWS, Regions({"kidney": (3,)}), 5, 32, 4.5)
+    assert str(spec) == (
+        "NetworkSpec(context: 5, 4.5 mm apart; channels: 10; spacing: native; stride: 32; "
+        "regions: kidney)"
+    )

@@ -1,4 +1,4 @@
-"""Phantoms: what they promise, and that a threshold can't find their liver."""
+"""Properties of phantoms; a threshold must not be able to segment their liver."""
 
 import json
 
@@ -40,7 +40,7 @@ def largest(mask):
 
 
 def best_threshold_dice(image, truth):
-    """The Dice of the best HU interval for this very case, as found with its truth."""
+    """Dice of the best HU interval for one case, which is chosen with its ground truth."""
     raw = image.astype(np.float32)
     best = 0
     for scan in (raw, ndimage.gaussian_filter(raw, (0.5, 1, 1))):
@@ -129,7 +129,7 @@ def test_tumours_are_darker_and_inside_the_liver():
         assert 15 < darker < 65
 
 
-def test_no_tumours_where_none_are_asked_for():
+def test_no_tumours():
     for seed in range(4):
         _, labels = make_phantom(seed, PhantomSpec(**{**vars(SMALL), "tumours": 0}))
         assert (labels.array == 1).any()
@@ -146,7 +146,7 @@ def test_a_finer_grid_samples_the_same_anatomy():
     assert dice(coarse.array > 0, fine.array[1::3, 1::3, 1::3] > 0) > 0.999
 
 
-def test_padding_lies_outside_the_scanners_circle():
+def test_padding_is_outside_the_field_of_view():
     lowest = []
     for seed in range(10):
         image, _ = make_phantom(seed, TINY)
@@ -159,7 +159,7 @@ def test_padding_lies_outside_the_scanners_circle():
     assert set(lowest) == {-1024, -2048, -3024}
 
 
-def test_axis_orders_vary_and_come_back():
+def test_axis_orders_vary_and_can_be_undone():
     orders, oblique = set(), 0
     for seed in range(10):
         image, labels = make_phantom(seed, TINY)
@@ -249,7 +249,7 @@ def test_default_dataset_lists_liver_and_tumour(tmp_path):
         {"oblique": 2.0},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong):
+def test_invalid_settings_are_refused(wrong):
     with pytest.raises(SettingsError, match="Expected"):
         PhantomSpec(**wrong)
 

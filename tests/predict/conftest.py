@@ -1,4 +1,4 @@
-"""Predictors whose answers are known."""
+"""Predictors with known results, and DICOM series."""
 
 import nibabel as nib
 import numpy as np
@@ -24,7 +24,7 @@ GRIDS = {  # direction of columns, rows and slices in RAS
 
 
 class BrightIsLiver:
-    """Liver above -70 HU, tumour above 150 HU, by the middle slice of the context."""
+    """Predicts liver above -70 HU and tumour above 150 HU, from the middle slice of the context."""
 
     def __init__(self, spacing_mm=None, context=1, stride=16, tile=256):
         tiles = TileSpec(spacing_mm=spacing_mm, tile_shape=tile and (tile, tile))
@@ -46,7 +46,7 @@ def bright_is_liver():
 
 @pytest.fixture(params=GRIDS)
 def dicom_affine(request):
-    """Affines of CTs that lie in every way in which series are stored."""
+    """Affine of a CT, for every orientation in which series are stored."""
     affine = np.eye(4)
     affine[:3, :3] = np.array(GRIDS[request.param]).T * (0.75, 0.8, 2.5)
     affine[:3, 3] = -120.5, 33.25, 800
@@ -55,9 +55,9 @@ def dicom_affine(request):
 
 @pytest.fixture
 def write_dicom(write_series):
-    """A function: folder, volume and header values to a series that others can refer to.
+    """Return a function that writes a volume as a DICOM series with the given header values.
 
-    Its files are shuffled; their stored values are HU + 1024.
+    Its file names are shuffled, and its stored values are HU + 1024.
     """
 
     def write(folder, volume, **values):

@@ -13,7 +13,7 @@ def ct(make_volumes):
     return make_volumes()[0]
 
 
-def test_a_volume_or_its_path_gives_labels_and_writes_nothing(ct, bright_is_liver, tmp_path):
+def test_a_volume_or_a_path_gives_labels_without_writing_files(ct, bright_is_liver, tmp_path):
     write_volume(tmp_path / "ct.nii.gz", ct)
     before = sorted(tmp_path.iterdir())
     labels = segment(ct, bright_is_liver())
@@ -27,7 +27,7 @@ def test_a_volume_or_its_path_gives_labels_and_writes_nothing(ct, bright_is_live
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_postprocessing_is_the_models_or_the_callers(ct, bright_is_liver):
+def test_postprocessing_of_the_model_can_be_replaced(ct, bright_is_liver):
     model = bright_is_liver()
     model.postprocessing = PostProcessing(largest=("tumour",))
     plain = segment(ct, model, PostProcessing())
@@ -42,18 +42,18 @@ def test_runs_are_loaded_from_their_folders(ct, untrained_run):
     np.testing.assert_array_equal(one.array, several.array)
 
 
-def test_a_mask_is_no_image(make_volumes, bright_is_liver):
+def test_a_mask_is_refused_as_image(make_volumes, bright_is_liver):
     with pytest.raises(LiverSegError, match="looks like a mask"):
         segment(make_volumes()[1], bright_is_liver())
 
 
-def test_values_that_are_no_numbers_are_refused(ct, bright_is_liver):
+def test_nan_is_refused(ct, bright_is_liver):
     array = ct.array.astype(np.float32)
     array[0, 0, 0] = np.nan
     with pytest.raises(LiverSegError, match="finite"):
         segment(ct.with_array(array), bright_is_liver())
 
 
-def test_it_can_be_written_as_the_command_writes_it(ct, bright_is_liver, tmp_path):
+def test_the_result_can_be_written_as_nifti(ct, bright_is_liver, tmp_path):
     write_volume(tmp_path / "mask.nii.gz", segment(ct, bright_is_liver()))
     assert nib.load(tmp_path / "mask.nii.gz").shape == ct.array.shape[::-1]

@@ -18,7 +18,7 @@ from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.network.unet import UNetSpec, build_unet
-from liverseg_tf.train.session.run_folder import Run
+from liverseg_tf.train.session.run_folder import RunFolder
 
 NETWORKS = {
     "liver": NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 1, 4),
@@ -30,70 +30,70 @@ NETWORKS = {
         TileSpec(percentiles=PercentileRange(), spacing_mm=1.3), LIVER_REGIONS, 1, 4
     ),
 }
-# what else they are made of
-PARTS = {
+# further settings of the U-Net
+UNET_SETTINGS = {
     "five slices, two windows": {"residual": True, "patch": 2, "depth": 1},
     "native": {"attention": True, "normalisation": "instance"},
 }
-STEPS = {"native": {"threshold": [["spleen", 0.45]]}}
+POSTPROCESSING = {"native": {"threshold": [["spleen", 0.45]]}}
 SLOW = ("native", "percentiles", "demo")
 
 
 class Served(NamedTuple):
-    """A run, its predictor, the folder of its export, and what that answers to."""
+    """A run, its predictor, the folder of its export, and the loaded export."""
 
     run: Path
     local: RunPredictor
     folder: Path
-    loaded: object  # keeps the variables alive
+    loaded: object  # this reference keeps the variables alive
 
     @classmethod
-    def of(cls, run, folder):
+    def load(cls, run, folder):
         return cls(run, RunPredictor(run, "float32"), folder, tf.saved_model.load(folder))
 
     def call(self, signature, inputs):
         given = {name: tf.constant(value) for name, value in inputs.items()}
-        found = self.loaded.signatures[signature](**given)
-        return {name: value.numpy() for name, value in found.items()}
+        outputs = self.loaded.signatures[signature](**given)
+        return {name: value.numpy() for name, value in outputs.items()}
 
 
-def make_run(folder, kind, **parts):
-    """A run whose probabilities are spread around 0.5, as no untrained one's are."""
+def make_run(folder, kind, **sections):
+    """Write an untrained run whose probabilities are spread around 0.5."""
     network = NETWORKS[kind]
     keras.utils.set_random_seed(0)
-    run = Run.create(folder)
+    run = RunFolder.create(folder)
     split = {"train": ["patient_a"], "val": [], "test": []}
-    run.write_record(network, store={"split": split}, **parts)
+    run.write_record(network, store={"split": split}, **sections)
     depth = network.stride.bit_length() - 1
     spec = UNetSpec(network.channels, network.regions.names, 4, depth)
-    model = build_unet(replace(spec, **PARTS.get(kind, {})))
+    model = build_unet(replace(spec, **UNET_SETTINGS.get(kind, {})))
     tiles = np.random.default_rng(0).integers(0, 256, (4, 64, 64, network.channels))
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            seen = keras.Model(model.input, layer.input).predict(tiles, verbose=0)
-            layer.moving_mean.assign(seen.mean(axis=(0, 1, 2)))
-            layer.moving_variance.assign(seen.var(axis=(0, 1, 2)))
+            inputs = keras.Model(model.input, layer.input).predict(tiles, verbose=0)
+            layer.moving_mean.assign(inputs.mean(axis=(0, 1, 2)))
+            layer.moving_variance.assign(inputs.var(axis=(0, 1, 2)))
     run.save_model(model)
     return folder
 
 
-def _spread(run):
-    """Spread the probabilities of a briefly trained run around 0.5, as `make_run` does."""
+def _spread_probabilities(run):
+    """Spread the probabilities of a briefly trained run around 0.5, as in `make_run`."""
     model = keras.models.load_model(run / "model.keras", compile=False)
     last = model.get_layer("logits")
-    # noise of several strengths: what the resampling of coarse or fine pixels leaves of it
-    strengths = np.linspace(10, 120, 8)[:, None, None, None]
-    noise = np.random.default_rng(0).normal(127, strengths, (8, 64, 64, model.input_shape[-1]))
-    seen = keras.Model(model.input, last.output).predict(noise.clip(0, 255), verbose=0)
+    # several noise levels, because resampling of coarse or fine pixels reduces noise differently
+    levels = np.linspace(10, 120, 8)[:, None, None, None]
+    noise = np.random.default_rng(0).normal(127, levels, (8, 64, 64, model.input_shape[-1]))
+    logits = keras.Model(model.input, last.output).predict(noise.clip(0, 255), verbose=0)
     kernel, bias = last.get_weights()
-    middle, width = np.median(seen, axis=(0, 1, 2)), seen.std(axis=(0, 1, 2))
-    last.set_weights([2 * kernel / width, 2 * (bias - middle) / width])
+    median, deviation = np.median(logits, axis=(0, 1, 2)), logits.std(axis=(0, 1, 2))
+    last.set_weights([2 * kernel / deviation, 2 * (bias - median) / deviation])
     model.save(run / "model.keras")
 
 
 @pytest.fixture(scope="session")
-def made():
-    """What `served` has made already, by kind: each takes some ten seconds."""
+def export_cache():
+    """The exports that `served` has created, by kind; each takes about ten seconds."""
     return {}
 
 
@@ -103,34 +103,34 @@ def made():
         for kind in (*NETWORKS, "demo")
     ],
 )
-def served(request, made, tmp_path_factory):
+def served(request, export_cache, tmp_path_factory):
     """A run and its export, of each kind of network."""
-    if request.param not in made:
-        made[request.param] = _serve(request, tmp_path_factory.mktemp("served"))
-    return made[request.param]
+    if request.param not in export_cache:
+        export_cache[request.param] = _export(request, tmp_path_factory.mktemp("served"))
+    return export_cache[request.param]
 
 
-def _serve(request, folder):
+def _export(request, folder):
     if request.param == "liver":
         return request.getfixturevalue("served_liver")
     if request.param == "demo":
         run = shutil.copytree(request.getfixturevalue("demo")[0] / "run", folder / "run")
-        _spread(run)
+        _spread_probabilities(run)
     else:
-        steps = STEPS.get(request.param, {})
+        steps = POSTPROCESSING.get(request.param, {})
         run = make_run(folder / "run", request.param, postprocessing=steps)
-    return Served.of(run, export_run(run, folder / "out", ExportSettings("model")).folder)
+    return Served.load(run, export_run(run, folder / "out", ExportSettings("model")).folder)
 
 
 @pytest.fixture(scope="session")
 def served_liver(liver_exports):
     """A run of one window and slice, and its export."""
-    return Served.of(liver_exports[0], liver_exports[1].folder)
+    return Served.load(liver_exports[0], liver_exports[1].folder)
 
 
 @pytest.fixture(scope="session")
 def liver_exports(tmp_path_factory):
-    """A run, and its SavedModel, LiteRT and ONNX files; not to be changed."""
+    """A run, and its SavedModel, LiteRT and ONNX files. Tests must not change them."""
     folder = tmp_path_factory.mktemp("liver")
     steps = {"largest": ["liver"]}
     run = make_run(folder / "run", "liver", postprocessing=steps)
@@ -140,13 +140,13 @@ def liver_exports(tmp_path_factory):
 
 @pytest.fixture
 def liver_copy(liver_exports, tmp_path):
-    """The folder of the models, to be broken."""
+    """A copy of the folder of the models, which tests may change."""
     return shutil.copytree(liver_exports[1].folder.parents[1], tmp_path / "out")
 
 
 @pytest.fixture(scope="session")
-def requests_of():
-    """A function: volume and network to the inputs of hu_slices, a batch of all slices."""
+def slice_inputs():
+    """A function: volume and network to the inputs of hu_slices, one batch of all slices."""
 
     def make(image, network):
         canonical = to_canonical(image)

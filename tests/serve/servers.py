@@ -1,7 +1,7 @@
-"""Servers that speak as TensorFlow Serving does, and err as it may.
+"""Test servers with the protocols and the errors of TensorFlow Serving.
 
-They answer from SavedModels through the official messages and stubs. What they can't show is
-what only the real server has: its batching, its limits, its polling of folders.
+They serve SavedModels through the official messages and stubs. They do not have the batching,
+the limits and the folder polling of the real server.
 """
 
 import base64
@@ -33,20 +33,21 @@ HTTP_STATUS |= {"RESOURCE_EXHAUSTED": 429, "INTERNAL": 500, "UNAVAILABLE": 503}
 
 
 class Refusal(Exception):
-    """A status other than OK: its name, and a message."""
+    """A status other than OK, with its name and a message."""
 
 
 @dataclass
 class Models:
-    """What a server has, and how it behaves.
+    """The models of a server, and its behaviour.
 
     Args:
-        folder: NAME/VERSION/saved_model.pb.
-        served: versions that are served; None for the newest alone.
-        before: called with a signature's name and inputs; may raise a `Refusal` or take its time.
-        after: called with a signature's name and outputs, which it may return changed.
-        spoil: changes the bytes of an answer before they leave.
-        token: that is asked for.
+        folder: Folder with NAME/VERSION/saved_model.pb.
+        served: Versions that are served. None serves the latest version only.
+        before: Function that is called with the name and the inputs of a signature. It may raise
+            a `Refusal` or take time.
+        after: Function of the name and the outputs of a signature that returns the outputs.
+        spoil: Function that may change the bytes of a response before they are sent.
+        token: Token that clients must send.
     """
 
     folder: Path
@@ -60,16 +61,16 @@ class Models:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def versions(self, name: str) -> list[int]:
-        found = [int(p.name) for p in (self.folder / name).glob("[0-9]*") if p.name.isdigit()]
-        if not found:
+        versions = [int(p.name) for p in (self.folder / name).glob("[0-9]*") if p.name.isdigit()]
+        if not versions:
             raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
-        return sorted(found if self.served is None else self.served & set(found))
+        return sorted(versions if self.served is None else self.served & set(versions))
 
     def choose(self, name: str, version: int | None) -> int:
-        known = self.versions(name)
+        versions = self.versions(name)
         if version is None:
-            return known[-1]
-        if version not in known or (self.served is None and version != known[-1]):
+            return versions[-1]
+        if version not in versions or (self.served is None and version != versions[-1]):
             raise Refusal(
                 "NOT_FOUND", f"Servable not found for request: Specific({name}, {version})"
             )
@@ -91,17 +92,17 @@ class Models:
         return signatures[signature]
 
     def answer(self, name, version, signature, inputs) -> dict[str, np.ndarray]:
-        """The outputs of a signature."""
+        """Compute the outputs of a signature."""
         function = self.signature(name, version, signature)
         self.before(signature, inputs)
-        wanted = function.structured_input_signature[1]
-        if set(wanted) != set(inputs):
+        specs = function.structured_input_signature[1]
+        if set(specs) != set(inputs):
             raise Refusal(
                 "INVALID_ARGUMENT",
                 f"input tensor alias not found in signature: {sorted(inputs)}. Inputs expected "
-                f"to be in the set {sorted(wanted)}.",
+                f"to be in the set {sorted(specs)}.",
             )
-        for key, spec in wanted.items():
+        for key, spec in specs.items():
             if inputs[key].dtype != spec.dtype or not spec.shape.is_compatible_with(
                 inputs[key].shape
             ):
@@ -145,13 +146,13 @@ class Models:
 
 
 class GrpcServer:
-    """A server on loopback; `with` starts and stops it.
+    """A gRPC server on the loopback interface, started and stopped by `with`.
 
     Args:
-        models: that it serves.
-        port: 0 for any free one.
-        credentials: of the server, for TLS.
-        largest: bytes of a message that it takes.
+        models: Models that it serves.
+        port: Port number. 0 takes any free port.
+        credentials: Credentials of the server, for TLS.
+        largest: Maximum number of bytes of a message. -1 sets no limit.
     """
 
     def __init__(self, models: Models, port: int = 0, credentials=None, largest: int = -1):
@@ -170,7 +171,8 @@ class GrpcServer:
                 ),
             )
         )
-        # the stub's own handlers for all but Predict, whose bytes may be spoilt: the first counts
+        # the official handlers for all methods except Predict, whose bytes may be changed; the
+        # handlers that were added first take precedence
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             _Prediction(models), self._server
         )
@@ -251,7 +253,7 @@ def _predict(models, request):
         if value.dtype != np.float32:
             response.outputs[key].CopyFrom(tf.make_tensor_proto(value))
             continue
-        # float_val, as the real server does it; packed floats are their bytes
+        # the real server uses float_val; packed floats are their bytes, which is fast to write
         tensor = tf.make_tensor_proto(np.zeros((0,), np.float32), shape=(0,))
         tensor.Clear()
         tensor.dtype = 1
@@ -272,12 +274,12 @@ def _varint(number):
 
 
 class RestServer:
-    """A server on loopback with TensorFlow Serving's JSON; `with` starts and stops it.
+    """A server for the JSON of TensorFlow Serving's REST API, started and stopped by `with`.
 
     Args:
-        models: that it serves.
-        port: 0 for any free one.
-        tls: context of the server.
+        models: Models that it serves.
+        port: Port number. 0 takes any free port.
+        tls: SSL context of the server.
     """
 
     def __init__(self, models: Models, port: int = 0, tls=None):
@@ -319,7 +321,7 @@ class _HttpServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def hang_up(self):
-        """End the connections that are kept open, as a server that ends does."""
+        """Close the connections that are kept open, as a server does when it stops."""
         for request in list(self._open):
             with contextlib.suppress(OSError):
                 request.shutdown(socket.SHUT_RDWR)
@@ -347,18 +349,18 @@ class _Handler(BaseHTTPRequestHandler):
             code, message = refusal.args
             status, value = HTTP_STATUS[code], json.dumps({"error": message})
         data = self.models.spoil(value.encode())
-        if data is None:  # the server goes away in the middle of an answer
+        if data is None:  # the server stops while it sends a response
             self.close_connection = True
             return
-        with contextlib.suppress(ConnectionError):  # a client that has hung up
+        with contextlib.suppress(ConnectionError):  # the client has closed the connection
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 
-    def _place(self):
-        """Name, version and what follows them."""
+    def _parse_path(self):
+        """Parse the path: name of the model, version and verb."""
         parts = self.path.split("/")
         if parts[:3] != ["", "v1", "models"] or len(parts) < 4:
             raise Refusal("INVALID_ARGUMENT", f"Malformed request: {self.command} {self.path}")
@@ -370,7 +372,7 @@ class _Handler(BaseHTTPRequestHandler):
         return name, version and int(version), verb
 
     def _get(self, body):
-        name, version, verb = self._place()
+        name, version, verb = self._parse_path()
         if verb != "metadata":
             status = self.models.status(name, version)
             return json_format.MessageToJson(
@@ -381,7 +383,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _post(self, body):
-        name, version, verb = self._place()
+        name, version, verb = self._parse_path()
         if verb != "predict":
             raise Refusal("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
         try:
@@ -429,35 +431,35 @@ def _plain(value):
 
 
 def _dumps(outputs, rows):
-    """Floats by their shortest decimals that are read as the same float32, as the server does."""
-    told = {}
+    """Write the outputs as JSON, with the shortest decimals that are read as the same float32."""
+    values = {}
     for key, value in outputs.items():
         if value.dtype == object:
             flat = [
                 {"b64": base64.b64encode(one).decode()} if key.endswith("_bytes") else one.decode()
                 for one in value.ravel()
             ]
-            told[key] = flat
+            values[key] = flat
         elif value.dtype == np.float32:
-            # repr of a float64 of the same shortest decimals
-            told[key] = value.astype("U").astype(np.float64).tolist()
+            # a float64 of the same decimals is written with them
+            values[key] = value.astype("U").astype(np.float64).tolist()
         else:
-            told[key] = value.tolist()
+            values[key] = value.tolist()
     if not rows:
-        return json.dumps({"outputs": told if len(told) > 1 else next(iter(told.values()))})
-    if len(told) == 1:
-        return json.dumps({"predictions": next(iter(told.values()))})
+        return json.dumps({"outputs": values if len(values) > 1 else next(iter(values.values()))})
+    if len(values) == 1:
+        return json.dumps({"predictions": next(iter(values.values()))})
     return json.dumps(
         {
             "predictions": [
-                dict(zip(told, one, strict=True)) for one in zip(*told.values(), strict=True)
+                dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
             ]
         }
     )
 
 
 def main() -> None:
-    """Serve FOLDER/NAME/VERSION/ by grpc or rest in a process of its own, until stdin ends."""
+    """Serve FOLDER/NAME/VERSION/ by gRPC or REST in a separate process, until stdin is closed."""
     folder, protocol = sys.argv[1:]
     server = {"grpc": GrpcServer, "rest": RestServer}[protocol](Models(Path(folder)))
     with server:

@@ -15,7 +15,14 @@ from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case, find_cases
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.tiles.case_tiles import checksum, cut_case, cut_tiles, fingerprint, restore_labels
+from liverseg_tf.tiles import case_tiles
+from liverseg_tf.tiles.case_tiles import (
+    checksum,
+    cut_case,
+    cut_tiles,
+    restore_labels,
+    source_fingerprint,
+)
 from liverseg_tf.tiles.spec import TileSpec
 
 NATIVE = TileSpec(spacing_mm=None, tile_shape=None)
@@ -39,7 +46,7 @@ def check_refused(case, *words, spec=SMALL):
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
-def test_native_tiles_give_any_file_order_back(make_volumes, order, signs):
+def test_native_tiles_restore_any_axis_order(make_volumes, order, signs):
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[:, list(order)] * signs * np.array([0.8, 0.9, 5.0])
     image, mask = make_volumes(1, (7, 20, 24), affine)
@@ -62,8 +69,8 @@ def test_the_record(make_volumes):
     np.testing.assert_array_equal(record["affine"], image.affine)
 
 
-def test_slices_count_from_the_feet(make_volumes):
-    """slices_with speaks of tiles, whatever way the file runs."""
+def test_slices_are_numbered_from_inferior(make_volumes):
+    """slices_with contains indices of tiles, whatever the direction of the file's z axis."""
     image, mask = make_volumes(0, (6, 20, 24), np.diag([-0.8, -0.8, -5.0, 1]))
     assert cut_tiles(image, mask, SMALL).record["slices_with"]["2"] == [2]
 
@@ -75,7 +82,7 @@ def test_a_mask_without_labels(make_volumes):
     assert not tiles.restore_labels().array.any()
 
 
-def test_checksums_tell_pixels_and_shapes_apart():
+def test_checksums_depend_on_pixels_and_shapes():
     image, mask = np.zeros((2, 4, 4, 1), np.uint8), np.zeros((2, 4, 4), np.uint8)
     first = checksum(image, mask)
     assert checksum(image.copy(), mask.copy()) == first
@@ -89,11 +96,11 @@ def test_checksums_tell_pixels_and_shapes_apart():
 def test_a_case_from_files(tmp_path, make_dataset):
     (case, *_) = find_cases(make_dataset(tmp_path, "msd"))
     tiles = cut_case(case, NATIVE)
-    assert tiles.record["source"] == fingerprint(case)
+    assert tiles.record["source"] == source_fingerprint(case)
     np.testing.assert_array_equal(tiles.restore_labels().array, read_labels(case.mask).array)
 
 
-def test_what_is_missing_is_named(tmp_path, make_dataset):
+def test_missing_files_are_named(tmp_path, make_dataset):
     image, mask = tmp_path / "images/case_0.nii.gz", tmp_path / "masks/case_0.nii.gz"
     make_dataset(tmp_path)
     check_refused(Case("a", image), "a mask", str(image))
@@ -102,7 +109,7 @@ def test_what_is_missing_is_named(tmp_path, make_dataset):
     check_refused(Case("a", image, image), "an image instead of a mask?")
 
 
-def test_a_mask_of_another_grid(tmp_path, make_dataset):
+def test_a_mask_on_another_grid(tmp_path, make_dataset):
     (case, *_) = find_cases(make_dataset(tmp_path, "folder", 1))
     mask = read_labels(case.mask)
     write_labels(case.mask, Volume(mask.array[:-1], mask.affine))
@@ -113,8 +120,8 @@ def test_a_mask_of_another_grid(tmp_path, make_dataset):
     check_refused(case, "one grid", "5 mm apart")
 
 
-def test_a_mask_in_another_file_order(tmp_path, make_dataset):
-    """It lies at the same place: its labels are the same tiles."""
+def test_a_mask_in_another_axis_order(tmp_path, make_dataset):
+    """Its voxels have the same positions, so the tiles are the same."""
     (case, *_) = find_cases(make_dataset(tmp_path, "folder", 1))
     before = cut_case(case, SMALL)
     mask = read_labels(case.mask)
@@ -143,6 +150,32 @@ def test_an_mr_without_contrast(tmp_path, make_volumes):
     check_refused(Case("mr", tmp_path / "i.nii", tmp_path / "m.nii"), "contrast", spec=mr)
 
 
+def test_tiles_are_one_line_in_a_notebook(make_volumes):
+    image, mask = make_volumes()
+    assert repr(cut_tiles(image, mask, SMALL)) == (
+        "CaseTiles(slices: 6; tile: 32 x 32 pixels; channels: 1; labels: 1, 2)"
+    )
+    empty = mask.with_array(np.zeros_like(mask.array))
+    assert repr(cut_tiles(image, empty, NATIVE)) == (
+        "CaseTiles(slices: 6; tile: 20 x 24 pixels; channels: 1; labels: none)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "needed"), [("cut_tiles", r" \(needs about 0\.0 GB\)"), ("read_case", "")]
+)
+def test_too_little_memory_is_reported(tmp_path, make_dataset, monkeypatch, function, needed):
+    (case, *_) = find_cases(make_dataset(tmp_path))
+
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(case_tiles, function, fail)
+    message = rf"^Not enough memory to cut the tiles{needed}: use fewer workers\. \(case case_0\)$"
+    with pytest.raises(LiverSegError, match=message):
+        cut_case(case, SMALL)
+
+
 def real_case(shared_data, dataset):
     if dataset == "Task03_Liver":
         return find_cases(shared_data / dataset)[0]
@@ -168,7 +201,7 @@ def test_real_masks_through_tiles_and_back(tmp_path, shared_data, dataset):
 
 
 @pytest.mark.parametrize(("tile", "outside"), [(None, 0.0), ((16, 16), 0.75), ((32, 16), 0.5)])
-def test_what_a_tile_cuts_off_is_counted(tile, outside):
+def test_labels_outside_the_tile_are_measured(tile, outside):
     mask = np.ones((3, 32, 32), np.uint8)
     image = np.full(mask.shape, 50, np.int16)
     affine = np.diag([-1.0, -1.0, 2.0, 1.0])
@@ -189,17 +222,17 @@ def test_a_dicom_series_is_cut_like_its_nifti(tmp_path, make_volumes, write_seri
     cases = [Case("a", source, tmp_path / "mask.nii.gz") for source in sources]
     records = [cut_case(case, TileSpec()).record for case in cases]
     assert len({record["checksum"] for record in records}) == 1
-    before = [fingerprint(case) for case in cases]
+    before = [source_fingerprint(case) for case in cases]
     assert before == [record["source"] for record in records]
     assert before[0] == before[1]
     assert before[0]["files"] == len(image.array)
     assert before[0]["bytes"][0] == sum(file.stat().st_size for file in series.files)
     os.utime(series.files[3], ns=(0, 2**62))
-    assert fingerprint(cases[0]) != before[0]
+    assert source_fingerprint(cases[0]) != before[0]
     series.files[2].unlink()
-    assert fingerprint(cases[1])["files"] == len(image.array) - 1
+    assert source_fingerprint(cases[1])["files"] == len(image.array) - 1
     with pytest.raises(LiverSegError, match="No such file"):
-        fingerprint(cases[0])
+        source_fingerprint(cases[0])
 
 
 numbers = count()
@@ -221,8 +254,8 @@ FIELDS = {  # of a NIfTI header, with values that no scanner writes
 
 @given(st.fixed_dictionaries({}, optional=FIELDS), st.integers(-9, 9))
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_header_is_cut_or_told(tmp_path, fields, power):
-    """Spacings of 10^-9 to 10^9 mm among them: what is cut stays of a size that fits."""
+def test_any_header_is_cut_or_refused(tmp_path, fields, power):
+    """Headers with spacings of 10^-9 to 10^9 mm must not lead to slices that fill the memory."""
     scale = 10.0**power
     image = nib.Nifti1Image(np.zeros((9, 8, 7), np.int16), np.diag([scale, scale, 2, 1]))
     image.header["vox_offset"] = 352
@@ -231,9 +264,9 @@ def test_any_header_is_cut_or_told(tmp_path, fields, power):
     content = image.header.binaryblock + b"\0" * (4 + 9 * 8 * 7 * 16)
     path = tmp_path / f"{next(numbers)}.nii"
     path.write_bytes(content)
-    told = None
+    message = None
     try:
         assert cut_case(Case("c", path, path), SMALL).image.dtype == np.uint8
     except LiverSegError as error:
-        told = str(error)
-    assert told is None or (told.endswith("(case c)") and "\n" not in told)
+        message = str(error)
+    assert message is None or (message.endswith("(case c)") and "\n" not in message)

@@ -11,7 +11,7 @@ import pytest
 from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
-from liverseg_tf.dataset.case_corrections import Corrections
+from liverseg_tf.dataset.case_corrections import CaseCorrections
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule
@@ -28,7 +28,7 @@ RULE = SplitRule(validation=0.3, test=0.3)
 
 
 class DeadlyStore(TileStore):
-    """Ends the process that it is sent to."""
+    """Kills the process that unpickles it."""
 
     def __reduce__(self):
         return os._exit, (9,)
@@ -36,13 +36,13 @@ class DeadlyStore(TileStore):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Cut cases one after the other here, which saves the start of a process in each test."""
+    """Cut cases one after another in this process, to avoid starting a process in each test."""
 
     def outcomes(cases, store, workers):
         for case in cases:
-            yield case.name, stage._cut_into(store, case)
+            yield case.name, stage._cut_case(store, case)
 
-    monkeypatch.setattr(stage, "_outcomes", outcomes)
+    monkeypatch.setattr(stage, "_cut_cases", outcomes)
 
 
 def run(folder, store, spec=SPEC, storage="hdf5", **options):
@@ -52,7 +52,7 @@ def run(folder, store, spec=SPEC, storage="hdf5", **options):
 
 
 def check_complete(store, names):
-    """Every case is whole, has its checksum, and nothing else is there."""
+    """Every case is complete and has its checksum, and there are no other files."""
     store = TileStore.open(store.folder)
     assert sorted(store.cases) == sorted(names)
     assert sorted(name for side in store.split.values() for name in side) == sorted(names)
@@ -81,7 +81,7 @@ def test_worker_processes_cut_every_case(tmp_path, make_dataset):
         assert word in result.failures["case_1"]
     assert "\n" not in result.failures["case_1"]
     check_complete(result.store, ["case_0", "case_2"])
-    assert result.store.rule == {"validation": 0.3, "test": 0.3, "seed": 0, "patient": None}
+    assert result.store.split_rule == {"validation": 0.3, "test": 0.3, "seed": 0, "patient": None}
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -98,7 +98,7 @@ def test_a_second_run_keeps_what_is_unchanged(tmp_path, make_dataset, storage):
 
     mask = read_labels(data / "masks/case_1.nii.gz")
     write_labels(data / "masks/case_1.nii.gz", mask.with_array(np.minimum(mask.array, 1)))
-    make_dataset(data, "folder", 4)  # writes 0 to 3 anew; the times of 0 and 2 are put back
+    make_dataset(data, "folder", 4)  # writes 0 to 3 again; the times of 0 and 2 are restored
     for name in ("case_0", "case_2"):
         for file, index in (("images", 0), ("masks", 1)):
             ns = first.store.cases[name]["source"]["modified_ns"][index]
@@ -116,8 +116,8 @@ def test_a_second_run_keeps_what_is_unchanged(tmp_path, make_dataset, storage):
 def test_a_case_is_cut_again_when_its_correction_changes(tmp_path, make_dataset):
     make_dataset(tmp_path / "data")
     cases = find_cases(tmp_path / "data")
-    known = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,4"]).apply(cases)
-    other = Corrections(["case_1=RAS"], ["case_1=0.8,0.8,3"]).apply(cases)
+    known = CaseCorrections(["case_1=RAS"], ["case_1=0.8,0.8,4"]).apply(cases)
+    other = CaseCorrections(["case_1=RAS"], ["case_1=0.8,0.8,3"]).apply(cases)
     store = TileStore(tmp_path / "store", SPEC)
     assert len(preprocess(PreprocessJob(cases, RULE), store).cut) == 3
     for changed in (known, other, cases):
@@ -144,7 +144,7 @@ def test_a_damaged_case_in_the_store_is_cut_again(tmp_path, make_dataset):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_cases_without_partner_are_reported_among_good_ones(tmp_path, make_dataset):
+def test_cases_without_image_or_mask_do_not_stop_the_others(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data", "folder", 4)
     (data / "images/case_1.nii.gz").unlink()
     (data / "masks/case_2.nii.gz").unlink()
@@ -156,7 +156,7 @@ def test_cases_without_partner_are_reported_among_good_ones(tmp_path, make_datas
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_case_that_has_gone_bad_leaves_the_list(tmp_path, make_dataset):
+def test_a_case_whose_image_is_damaged_later_is_removed_from_the_list(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data")
     run(data, tmp_path / "store")
     (data / "images/case_1.nii.gz").write_bytes(b"no image")
@@ -166,7 +166,7 @@ def test_a_case_that_has_gone_bad_leaves_the_list(tmp_path, make_dataset):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_nothing_but_failures(tmp_path, make_dataset):
+def test_a_store_in_which_every_case_failed(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data", "folder", 1)
     (data / "images/case_0.nii.gz").write_bytes(b"")
     result = run(data, tmp_path / "store")
@@ -186,7 +186,7 @@ def test_several_windows_and_mr(tmp_path, make_dataset):
     for number in (0, 1):
         array = read_volume(data / f"volume_pt1/volume-{number}.nii").array
         low, high = np.percentile(array[array > array.min()], (1, 99))
-        (window,) = store.read(f"volume-{number}").grid.windows
+        (window,) = store.read(f"volume-{number}").transform.windows
         assert (window.lower_hu, window.upper_hu) == pytest.approx((low, high))
 
 
@@ -206,7 +206,7 @@ def test_an_interrupt_keeps_what_is_cut(tmp_path, make_dataset):
     check_complete(result.store, ["case_0", "case_1", "case_2"])
 
 
-def test_an_interrupt_waits_for_the_workers_and_lists_what_they_ended(tmp_path, make_dataset):
+def test_an_interrupt_waits_for_the_workers_and_records_their_cases(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data", count=6)
 
     def stop(name, failure):
@@ -238,10 +238,10 @@ def test_settings_are_checked_before_the_work(tmp_path, make_dataset, monkeypatc
 HOLD = """
 import sys
 from pathlib import Path
-from liverseg_tf.dataset.dataset_part import DatasetPart
-from liverseg_tf.tiles.store_lock import holding
+from liverseg_tf.locks import part_lock
 
-with holding(Path(sys.argv[1]), DatasetPart.parse(sys.argv[2])):
+index, count = map(int, sys.argv[2].split("/"))
+with part_lock(Path(sys.argv[1]) / ".lock", index, count, "the store"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -254,22 +254,19 @@ with holding(Path(sys.argv[1]), DatasetPart.parse(sys.argv[2])):
     + [("2/3", "1/3", True), ("2/3", "3/3", True), ("1/2", "3/4", True), ("1/2", "2/4", False)],
 )
 def test_another_run_holds_the_store(tmp_path, make_dataset, theirs, ours, fits):
-    pytest.importorskip("fcntl")
-    intake = PreprocessJob(
-        find_cases(make_dataset(tmp_path / "data")), RULE, DatasetPart.parse(ours)
-    )
+    job = PreprocessJob(find_cases(make_dataset(tmp_path / "data")), RULE, DatasetPart.parse(ours))
     store = TileStore(tmp_path / "store", SPEC)
     command = [sys.executable, "-c", HOLD, str(store.folder), theirs]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
         if fits:
-            assert not preprocess(intake, store).failures
+            assert not preprocess(job, store).failures
         else:
             with pytest.raises(LiverSegError, match=r"another run is writing") as caught:
-                preprocess(intake, store)
+                preprocess(job, store)
             assert "\n" not in str(caught.value)
         process.communicate()
-    assert not preprocess(intake, store).failures  # free again
+    assert not preprocess(job, store).failures  # free again
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -288,24 +285,24 @@ def test_parts_make_the_store_of_one_run(tmp_path, make_dataset):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_store_of_other_settings_is_cut_anew_when_asked_for(tmp_path, make_dataset):
+def test_a_store_with_other_settings_is_overwritten_on_request(tmp_path, make_dataset):
     data = make_dataset(tmp_path / "data")
     run(data, tmp_path / "store")
     other = TileStore(tmp_path / "store", TileSpec(tile_shape=(16, 16)), "png")
     cases = find_cases(data)
-    with pytest.raises(SettingsError, match="or --recut"):
+    with pytest.raises(SettingsError, match="with --overwrite"):
         preprocess(PreprocessJob(cases, RULE), other)
-    result = preprocess(PreprocessJob(cases, RULE, recut=True), other)
+    result = preprocess(PreprocessJob(cases, RULE, overwrite=True), other)
     assert len(result.cut) == 3
     check_complete(result.store, result.cut)
-    again = preprocess(PreprocessJob(cases, RULE, recut=True), other)
+    again = preprocess(PreprocessJob(cases, RULE, overwrite=True), other)
     assert len(again.kept) == 3
     with pytest.raises(SettingsError, match="in one run"):
-        PreprocessJob(cases, RULE, DatasetPart(1, 2), recut=True)
+        PreprocessJob(cases, RULE, DatasetPart(1, 2), overwrite=True)
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_leftovers_of_a_crash_are_cleared(tmp_path, make_dataset):
+def test_temporary_files_of_a_crash_are_removed(tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "data", count=2))
     store = TileStore(tmp_path / "store", SPEC)
     leftovers = [
@@ -329,7 +326,7 @@ def test_a_store_that_cannot_be_written(tmp_path):
         preprocess(PreprocessJob([]), TileStore(tmp_path / "file", SPEC))
 
 
-def test_a_worker_that_dies_is_told(tmp_path, make_dataset):
+def test_a_worker_that_dies_is_reported(tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "data", "folder", 2))
     result = preprocess(PreprocessJob(cases), DeadlyStore(tmp_path / "store", SPEC))
     assert sorted(result.failures) == ["case_0", "case_1"]

@@ -20,7 +20,7 @@ specs = st.builds(
 
 @given(specs)
 @settings(max_examples=50, deadline=None)
-def test_specs_come_back_from_json(spec):
+def test_specs_survive_json(spec):
     assert TileSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
@@ -44,7 +44,7 @@ def test_channels():
         {"channel": -1},
     ],
 )
-def test_settings_that_cannot_be(fields):
+def test_invalid_settings(fields):
     with pytest.raises(SettingsError, match=r"^Expected .* Received .*\.$"):
         TileSpec(**fields)
 
@@ -61,7 +61,7 @@ def test_settings_that_cannot_be(fields):
         {"tile_shape": [256]},
     ],
 )
-def test_json_of_something_else(change):
+def test_invalid_json(change):
     with pytest.raises(LiverSegError, match=r"^Expected a tile spec\. Received") as caught:
         TileSpec.from_json(TileSpec().to_json() | change)
     assert "\n" not in str(caught.value)
@@ -73,8 +73,20 @@ def test_json_without_the_keys(value):
         TileSpec.from_json(value)
 
 
-def test_specs_from_before_there_were_channels():
+def test_specs_without_a_channel_can_be_read():
     value = TileSpec().to_json()
     del value["channel"]
     assert TileSpec.from_json(value) == TileSpec()
     assert TileSpec.from_json(TileSpec(channel=1).to_json()).channel == 1
+
+
+def test_a_spec_is_one_line_in_a_notebook():
+    both = (LIVER_WINDOW, Window(50, 2000))
+    native = TileSpec(windows=both, spacing_mm=None, tile_shape=None, channel=1)
+    assert repr(native) == (
+        "TileSpec(windows: -200 to 250 HU, -950 to 1050 HU; spacing_mm: native; "
+        "tile_shape: whole slices; channel: 1)"
+    )
+    assert repr(TileSpec(percentiles=PercentileRange())) == (
+        "TileSpec(percentiles: 0.5 to 99.5; spacing_mm: 1.5; tile_shape: 256 x 256; channel: none)"
+    )

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liverseg_tf.choices import STORAGES
 from liverseg_tf.ct.intensity import Window
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
 from liverseg_tf.tiles.case_tiles import checksum, cut_tiles
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
-from liverseg_tf.tiles.store import STORAGES, TileStore
+from liverseg_tf.tiles.store import _FILE_FORMATS, TileStore
 
-STORAGE_NAMES = sorted(STORAGES)
 ONE = TileSpec(tile_shape=(24, 32))
 THREE = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000), Window(-500, 1000)), tile_shape=(24, 32))
 
@@ -26,7 +26,7 @@ def make_tiles(make_volumes):
 @pytest.mark.parametrize("spec", [ONE, THREE], ids=["grey", "rgb"])
 def test_every_storage_holds_the_same_pixels(tmp_path, make_tiles, spec):
     tiles = make_tiles(spec)
-    for storage in STORAGE_NAMES:
+    for storage in STORAGES:
         store = TileStore(tmp_path / storage, spec, storage).create()
         store.write("a.b", tiles)
         again = store.read("a.b")
@@ -41,12 +41,16 @@ def test_every_storage_holds_the_same_pixels(tmp_path, make_tiles, spec):
             np.testing.assert_array_equal(again.mask[z], tiles.mask[z])
         assert checksum(np.asarray(again.image), np.asarray(again.mask)) == tiles.record["checksum"]
         assert again.record == store.read_record("a.b") == json.loads(json.dumps(tiles.record))
-        assert again.grid == tiles.grid
+        assert again.transform == tiles.transform
         restored = again.restore_labels()
         np.testing.assert_array_equal(restored.array, tiles.restore_labels().array)
 
 
-def test_hdf5_is_mapped(tmp_path, make_tiles):
+def test_every_storage_is_implemented():
+    assert tuple(_FILE_FORMATS) == STORAGES
+
+
+def test_hdf5_is_memory_mapped(tmp_path, make_tiles):
     path = tmp_path / "a.h5"
     hdf5.write_tiles(path, make_tiles())
     again = hdf5.read_tiles(path)
@@ -58,7 +62,7 @@ def test_hdf5_is_mapped(tmp_path, make_tiles):
         np.testing.assert_array_equal(file["image"][()], again.image)
 
 
-def test_compressed_hdf5_has_one_chunk_a_tile(tmp_path, make_tiles):
+def test_compressed_hdf5_has_one_chunk_per_tile(tmp_path, make_tiles):
     path = tmp_path / "a.h5"
     hdf5.write_compressed_tiles(path, make_tiles(THREE))
     with h5py.File(path) as file:
@@ -100,15 +104,15 @@ def write_half(path, content):
     fail()
 
 
-@pytest.mark.parametrize("storage", STORAGE_NAMES)
+@pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("earlier", [False, True])
-def test_interrupted_writing_leaves_whole_cases(tmp_path, make_tiles, storage, earlier):
+def test_interrupted_writing_leaves_complete_cases(tmp_path, make_tiles, storage, earlier):
     store = TileStore(tmp_path, ONE, storage).create()
     if earlier:
         store.write("a", make_tiles())
     with pytest.MonkeyPatch.context() as patch:
         if storage == "png":
-            patch.setattr(json, "dumps", fail)  # the pictures are there, the record is not
+            patch.setattr(json, "dumps", fail)  # after the PNG files, before the record
         else:
             patch.setattr(type(tmp_path), "write_bytes", write_half)
         with pytest.raises(LiverSegError, match=r"^Expected to write .*No space left on device\.$"):
@@ -120,9 +124,9 @@ def test_interrupted_writing_leaves_whole_cases(tmp_path, make_tiles, storage, e
     assert not earlier or record["checksum"] == make_tiles().record["checksum"]
 
 
-@pytest.mark.parametrize("storage", STORAGE_NAMES)
-def test_a_disk_that_is_full_is_told(tmp_path, make_tiles, storage):
-    """h5py ends the process where a file can't grow, so its files are made in memory."""
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_full_disk_is_reported(tmp_path, make_tiles, storage):
+    """h5py aborts the process if a file cannot grow, so files are created in memory first."""
     resource = pytest.importorskip("resource")
     store = TileStore(tmp_path, ONE, storage).create()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -135,8 +139,8 @@ def test_a_disk_that_is_full_is_told(tmp_path, make_tiles, storage):
     assert list((tmp_path / "cases").iterdir()) == []
 
 
-@pytest.mark.parametrize("storage", STORAGE_NAMES)
-def test_a_case_that_is_not_there(tmp_path, storage):
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_missing_case(tmp_path, storage):
     store = TileStore(tmp_path, ONE, storage)
     assert store.read_record("a") is None
     with pytest.raises(LiverSegError, match=r"^Expected .*a.* Received.*[Nn]o such file") as caught:
@@ -150,12 +154,12 @@ def test_truncated_hdf5(tmp_path, make_tiles, cut):
     store.write("a", make_tiles())
     path = store.path("a")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(LiverSegError, match=r"a\.h5\. Received a truncated or foreign file\.$"):
+    with pytest.raises(LiverSegError, match=r"a\.h5\. Received a truncated or other file\.$"):
         store.read("a")
     assert store.read_record("a") is None
 
 
-def test_hdf5_of_something_else(tmp_path):
+def test_another_hdf5_file(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["image"] = np.zeros(3)
     with pytest.raises(LiverSegError, match="Expected image, mask and record"):
@@ -175,7 +179,7 @@ def test_broken_pngs(tmp_path, make_tiles):
             case.image[z]
 
 
-def test_stores_come_back(tmp_path, make_tiles):
+def test_stores_survive_saving(tmp_path, make_tiles):
     tiles = make_tiles()
     store = TileStore(
         tmp_path / "s",
@@ -183,13 +187,13 @@ def test_stores_come_back(tmp_path, make_tiles):
         "png",
         cases={"a": json.loads(json.dumps(tiles.record))},
         split={"train": ["a"], "val": [], "test": []},
-        rule={"seed": 3},
+        split_rule={"seed": 3},
     )
     store.save()
     assert TileStore.open(tmp_path / "s") == store
 
 
-def test_a_store_that_is_none(tmp_path, make_tiles):
+def test_folders_that_are_not_stores(tmp_path, make_tiles):
     def refused(folder, words):
         with pytest.raises(LiverSegError, match=words) as caught:
             TileStore.open(folder)
@@ -198,12 +202,12 @@ def test_a_store_that_is_none(tmp_path, make_tiles):
     refused(tmp_path / "no", "no such folder")
     refused(tmp_path, "a folder without one")
     TileStore(tmp_path, ONE).create()
-    refused(tmp_path, r"Expected cases in the store .* Received none")
+    refused(tmp_path, r"Expected cases in the store .* Received an empty store")
     path = tmp_path / "store.json"
     content = json.loads(path.read_text())
     for change in ({"format": 99}, {"format": None}, {"storage": "zarr"}):
         path.write_text(json.dumps(content | change))
-        refused(tmp_path, "format 1")
+        refused(tmp_path, "format 2")
     path.write_text(json.dumps({k: v for k, v in content.items() if k != "split"}))
     refused(tmp_path, "'split'")
     path.write_text("{")
@@ -219,14 +223,14 @@ def test_a_store_that_is_none(tmp_path, make_tiles):
         (TileStore("", ONE, "png"), "storage"),
     ],
 )
-def test_a_store_of_another_spec(tmp_path, other, key):
+def test_a_store_with_another_spec(tmp_path, other, key):
     store = TileStore(tmp_path, ONE).create()
     assert store.create() == store
     with pytest.raises(SettingsError, match=f"^Expected a store with {key} .* another folder"):
         TileStore(tmp_path, other.spec, other.storage).create()
 
 
-def test_two_windows_are_no_picture(tmp_path):
+def test_two_windows_do_not_fit_into_png(tmp_path):
     spec = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000)))
     with pytest.raises(SettingsError, match=r"1 or 3 windows .* Received 2"):
         TileStore(tmp_path / "s", spec, "png").create()
@@ -240,4 +244,19 @@ def test_a_moved_store_still_opens(tmp_path, make_tiles):
     shutil.move(tmp_path / "old", tmp_path / "new")
     np.testing.assert_array_equal(
         TileStore.open(tmp_path / "new").read("a").mask, make_tiles().mask
+    )
+
+
+def test_a_store_is_one_line_in_a_notebook(tmp_path):
+    store = TileStore(tmp_path, ONE)
+    assert repr(store) == f"TileStore(folder: {tmp_path}; storage: hdf5; cases: 0; split: none)"
+    full = TileStore(
+        tmp_path,
+        ONE,
+        "png",
+        cases={"a": {}, "b": {}, "c": {}},
+        split={"train": ["a", "b"], "val": [], "test": ["c"]},
+    )
+    assert repr(full) == (
+        f"TileStore(folder: {tmp_path}; storage: png; cases: 3; split: 2 train, 0 val, 1 test)"
     )

@@ -1,4 +1,4 @@
-"""A small store of blobs, cut in a moment."""
+"""A small store of synthetic cases, and a comparison of one and two replicas."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from liverseg_tf.tiles.store import TileStore
 
 
 def blob_case(seed: int) -> tuple[Volume, Volume]:
-    """A bright ellipse (1) with a dark core (2) in the middle slices of noise."""
+    """A bright ellipsoid (label 1) with a dark core (label 2) in the middle slices, and noise."""
     rng = np.random.default_rng(seed)
     labels = np.zeros((10, 40, 40), np.uint8)
     z, y, x = np.mgrid[:10, :40, :40]
@@ -30,7 +30,7 @@ def blob_case(seed: int) -> tuple[Volume, Volume]:
 
 @pytest.fixture
 def blob_store(tmp_path):
-    """Four cases: two to train on, one each for validation and test."""
+    """A store of four cases: two for training, one for validation and one for testing."""
     store = TileStore(tmp_path / "store", TileSpec(spacing_mm=2.0, tile_shape=(48, 48)))
     records = {}
     for seed in range(4):
@@ -43,7 +43,7 @@ def blob_store(tmp_path):
     return TileStore.open(store.folder)
 
 
-_TWO_PROCESSORS = """
+_COMPARE_REPLICAS = """
 import dataclasses, json
 import numpy as np
 import tensorflow as tf
@@ -55,7 +55,7 @@ from liverseg_tf.train.learner.hosts import Hosts, this_host
 from liverseg_tf.train.settings import TrainSettings
 from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
-# AdamW would make whole steps of the rounding of gradients that are 0
+# not AdamW: it would turn the rounding errors of gradients that are 0 into full steps
 settings = TrainSettings(
     loss="dice-ce",
     base_filters=4, depth=2, batch_size=4, seed=3, deep_supervision=2, optimizer="sgd",
@@ -66,25 +66,28 @@ image = rng.integers(0, 256, (6, 4, 16, 16, 1)).astype(np.float32)
 truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.uint8)
 hosts = Hosts(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 losses, weights = {}, {}
-for name, of in (("one", this_host()), ("two", hosts)):
-    learner = TensorFlowLearner(NetworkSpec(stride=4), settings, Hardware(), of)
+for name, members in (("one", this_host()), ("two", hosts)):
+    learner = TensorFlowLearner(NetworkSpec(stride=4), settings, Hardware(), members)
     def make(shards):
-        tiles = 4 // shards.of
+        tiles = 4 // shards.total
         data = tf.data.Dataset.from_tensor_slices((image, truth))
         return data.unbatch().batch(tiles)
     batches = zip(learner.batches(make), range(6))
     losses[name] = [float(learner.step(*batch, 1e-2)) for batch, _ in batches]
-    weights[name] = [np.asarray(v) for v in learner.parts.model.trainable_variables]
-far = max(float(np.abs(a - b).max()) for a, b in zip(weights["one"], weights["two"]))
-print(json.dumps(losses | {"weights": far, "replicas": hosts.local_replicas}))
+    weights[name] = [np.asarray(v) for v in learner.components.model.trainable_variables]
+difference = max(float(np.abs(a - b).max()) for a, b in zip(weights["one"], weights["two"]))
+print(json.dumps(losses | {"weights": difference, "replicas": hosts.local_replicas}))
 """
 
 
 @pytest.fixture(scope="session")
-def two_processors():
-    """Losses of one and of two replicas, of the same batches."""
+def replica_comparison():
+    """Losses of one and of two replicas on the same batches, and the difference of the weights.
+
+    They come from a separate process, in which the CPU counts as two devices.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", _TWO_PROCESSORS], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _COMPARE_REPLICAS], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

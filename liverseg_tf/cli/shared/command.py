@@ -1,41 +1,73 @@
-"""How every command ends: errors become one line and an exit code."""
+"""The base of every command: one-line errors, exit codes and misplaced options."""
 
+import shlex
 import sys
 
 import click
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 FAILED, WRONG_USAGE = 1, 2
 
 
-class StageCommand(click.Command):
-    """A command whose `LiverSegError`s are printed as one line: exit code 1, or 2 for settings."""
+def command(name: str):
+    """Return the decorator that turns a function into a command and shows its defaults."""
+    return click.command(name, cls=Command, context_settings=CONTEXT)
+
+
+class Command(click.Command):
+    """A command that prints a `LiverSegError` as one line.
+
+    The exit code is 2 for a `SettingsError` and 1 for any other `LiverSegError`.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            _check_position(error.option_name, words, ctx)
+            raise
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except LiverSegError as error:
+            print_error(str(error))
             code = WRONG_USAGE if isinstance(error, SettingsError) else FAILED
-            complain(str(error))
             raise click.exceptions.Exit(code) from error
 
 
-def complain(message: str) -> None:
-    """One line on standard error, marked as an error."""
+def print_error(message: str) -> None:
+    """Print a message on standard error as one line that begins with "Error:"."""
     click.echo(click.style("Error: ", fg="red") + " ".join(message.split()), err=True)
 
 
-def end_with(failures: int) -> None:
-    """Leave with exit code 1 when some cases failed."""
+def exit_if_failed(failures: int) -> None:
+    """Exit with code 1 if there are failures."""
     if failures:
         sys.stdout.flush()
         raise click.exceptions.Exit(FAILED)
 
 
-def command(name: str):
-    """`click.command` of a stage, with its defaults shown."""
-    return click.command(name, cls=StageCommand, context_settings=CONTEXT)
+def _check_position(name: str, words: list[str], ctx: click.Context) -> None:
+    """Raise a usage error if an unknown option is one that belongs before the command.
 
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+    Args:
+        name: Option, such as "--preset".
+        words: Words that follow the command.
+        ctx: Context of the command.
+    """
+    options = [] if ctx.parent is None else ctx.parent.command.params
+    option = next((option for option in options if name in option.opts), None)
+    if option is None:
+        return
+    place = next(i for i, word in enumerate(words) if word.split("=")[0] == name)
+    has_value = "=" in words[place] or getattr(option, "is_flag", False)
+    typed = words[place : place + (1 if has_value else 2)]
+    raise click.UsageError(
+        f"{name} belongs before the command: "
+        f"{ctx.parent.info_name} {shlex.join(typed)} {ctx.info_name} ...",
+        ctx,
+    )

@@ -1,4 +1,4 @@
-"""Defaults from a TOML file: a section a command, a key an option."""
+"""Default values from a TOML file: one section per command, one key per option."""
 
 import difflib
 import tomllib
@@ -6,17 +6,16 @@ from pathlib import Path
 
 import click
 
-ORGANS = ("liver", "spleen", "pancreas", "prostate")
-RECIPES = ("tiny", "fast", "accurate")
+from liverseg_tf.plural import count
 
 
 def load_preset(name: str, group: click.Group, ctx: click.Context) -> dict[str, dict]:
-    """The defaults of a preset, a TOML file inside the package; see `load_defaults`."""
+    """Return the default values of a preset, a TOML file in the package; see `load_defaults`."""
     return load_defaults(Path(__file__).parents[2] / "presets" / f"{name}.toml", group, ctx)
 
 
 def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:
-    """Both together; where they name the same option of a command, the second one's."""
+    """Return the default values of both; `second` overrides `first`."""
     sections = first | second
     return {name: first.get(name, {}) | second.get(name, {}) for name in sections}
 
@@ -24,17 +23,16 @@ def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str,
 def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[str, dict]:
     """Read a TOML file as click's `default_map`.
 
-    A cross-validation trains as a single run does: what `[train]` says holds there, too, unless
-    `[crossval]` says otherwise.
+    The section `[train]` also applies to `crossval`, unless `[crossval]` overrides it.
 
     Args:
-        path: sections are named after commands, keys after their long options, with hyphens
-            or underscores.
-        group: whose commands and options are known.
-        ctx: of the group.
+        path: Path of the file. Its sections are named after commands, its keys after their long
+            options, with hyphens or underscores.
+        group: Group of the commands.
+        ctx: Context of the group.
 
     Raises:
-        click.UsageError: when the file is no TOML, or a section or key is unknown.
+        click.UsageError: If the file is not valid TOML, or a section or key is unknown.
     """
     try:
         sections = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -46,55 +44,55 @@ def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[st
         if command is None or not isinstance(values, dict):
             raise click.UsageError(
                 f"Expected sections named after commands in {path}. Received "
-                f"{section!r}{_nearest(section, group.list_commands(ctx))}."
+                f"'{section}'{_suggestion(section, group.list_commands(ctx))}."
             )
-        defaults[section] = _checked(values, command, f"[{section}] of {path}")
+        defaults[section] = _parse_section(values, command, f"[{section}] of {path}")
     if "train" in defaults:
         defaults["crossval"] = defaults["train"] | defaults.get("crossval", {})
     return defaults
 
 
-def _checked(values: dict, command: click.Command, place: str) -> dict:
+def _parse_section(values: dict, command: click.Command, place: str) -> dict:
     options = {p.name: p for p in command.params if isinstance(p, click.Option) and p.name}
-    checked = {}
+    defaults = {}
     for key, value in values.items():
-        name = _parameter(key, options)
+        name = _find_option(key, options)
         if name is None:
             keys = [max(option.opts, key=len).lstrip("-") for option in options.values()]
             raise click.UsageError(
                 f"Expected options of the command as keys in {place}. "
-                f"Received {key!r}{_nearest(key, keys)}."
+                f"Received '{key}'{_suggestion(key, keys)}."
             )
         if isinstance(value, dict):
-            raise click.UsageError(f"Expected a value for {key!r} in {place}. Received a table.")
-        checked[name] = _nested(value, options[name], f"{key!r} in {place}")
-    return checked
+            raise click.UsageError(f"Expected a value for '{key}' in {place}. Received a table.")
+        defaults[name] = _parse_value(value, options[name], f"'{key}' in {place}")
+    return defaults
 
 
-def _nested(value: object, option: click.Option, place: str) -> object:
-    """The value in the lists that click expects, where one of several may stand alone."""
+def _parse_value(value: object, option: click.Option, place: str) -> object:
+    """Return the value as click expects it: a repeatable option needs a list of its values."""
     if not option.multiple:
-        _check_count(value, option.nargs, place)
+        _check_length(value, option.nargs, place)
         return value
-    lists = isinstance(value, list) and (
-        option.nargs == 1 or any(isinstance(v, list) for v in value)
+    repeated = isinstance(value, list) and (
+        option.nargs == 1 or any(isinstance(item, list) for item in value)
     )
-    values = value if lists or value == [] else [value]
-    for one in values:
-        _check_count(one, option.nargs, place)
+    values = value if repeated or value == [] else [value]
+    for item in values:
+        _check_length(item, option.nargs, place)
     return values
 
 
-def _check_count(value: object, count: int, place: str) -> None:
-    found = len(value) if isinstance(value, list) else 1
-    if found != count or (count == 1 and isinstance(value, list)):
-        raise click.UsageError(
-            f"Expected {'one value' if count == 1 else f'a list of {count} values'} for {place}. "
-            f"Received {value!r}."
-        )
+def _check_length(value: object, expected: int, place: str) -> None:
+    is_list = isinstance(value, list)
+    if (len(value) if is_list else 1) != expected or (expected == 1 and is_list):
+        wording = "one value" if expected == 1 else f"a list of {count(expected, 'value')}"
+        received = f"a list of {count(len(value), 'value')}" if is_list else value
+        raise click.UsageError(f"Expected {wording} for {place}. Received {received}.")
 
 
-def _parameter(key: str, options: dict[str, click.Option]) -> str | None:
+def _find_option(key: str, options: dict[str, click.Option]) -> str | None:
+    """Return the parameter name of the option that a key means."""
     flag = "--" + key.replace("_", "-")
     for name, option in options.items():
         if flag in option.opts or key == name:
@@ -102,6 +100,8 @@ def _parameter(key: str, options: dict[str, click.Option]) -> str | None:
     return None
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(sorted(known))})"
+def _suggestion(word: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(word, known, 1)
+    if nearest:
+        return f" (did you mean '{nearest[0]}'?)"
+    return f" (known: {', '.join(sorted(known))})"

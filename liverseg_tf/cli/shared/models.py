@@ -1,101 +1,107 @@
-"""The models that `--model` names: runs and exports here, or one on a server."""
+"""The models that `--model` names: runs and exports on this machine, or one on a server."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from liverseg_tf.choices import SIDES
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.plural import count
 
 
-def paths_of(models: tuple[str, ...]) -> tuple[str, ...]:
-    """Models as they are typed, with whole paths; a cross-validation stands for its runs.
+def resolve_models(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the models with absolute paths, and the runs of a cross-validation in its place.
+
+    Args:
+        models: Paths and addresses as they were typed.
 
     Raises:
-        LiverSegError: when a cross-validation's record is none.
+        LiverSegError: If the record of a cross-validation is invalid.
     """
-    from liverseg_tf.predict.tuning.cross_validation import runs_in
+    from liverseg_tf.predict.tuning.cross_validation import list_runs
 
-    found: list[str] = []
+    resolved: list[str] = []
     for model in models:
         if "://" in model:
-            found.append(model)
+            resolved.append(model)
             continue
         path = os.path.abspath(model)
-        found += map(str, runs_in(Path(path)) or [path])
-    return tuple(found)
+        resolved += map(str, list_runs(Path(path)) or [path])
+    return tuple(resolved)
 
 
 @dataclass(frozen=True)
-class Models:
-    """Loads the predictor, here or in a worker.
+class ModelLoader:
+    """Loads the predictor, in this process or in a worker.
 
     Args:
-        given: paths of runs and exports, or one server's address.
-        mirror: whether slices are mirrored as well.
-        token_file: with the token for the server; LIVERSEG_TOKEN holds it otherwise.
-        tls_ca: certificates (PEM) that vouch for the server.
+        models: Paths of runs and exports, or the address of one server.
+        mirror: Whether predictions are averaged with those of mirrored slices.
+        token_file: File with the access token of the server; if None, the variable
+            LIVERSEG_TOKEN is used.
+        tls_ca: File with the CA certificates (PEM) that verify the server.
     """
 
-    given: tuple[str, ...]
+    models: tuple[str, ...]
     mirror: bool = False
     token_file: Path | None = None
     tls_ca: Path | None = None
 
     @property
     def on_server(self) -> bool:
-        """Whether the model is a server's.
+        """Whether the model runs on a server.
 
         Raises:
-            SettingsError: when a server is named beside other models, or is to mirror.
+            SettingsError: If a server is combined with other models or with `mirror`.
         """
-        served = ["://" in name for name in self.given]
-        if any(served) and (len(served) > 1 or self.mirror):
+        addresses = ["://" in model for model in self.models]
+        if any(addresses) and (len(addresses) > 1 or self.mirror):
             raise SettingsError(
-                "Expected one server as --model, and no --mirror. "
-                f"Received {len(served)} models{' and --mirror' if self.mirror else ''}."
+                "Expected a single --model and no --mirror with a model on a server. Received "
+                f"{count(len(addresses), 'model')}{' and --mirror' if self.mirror else ''}."
             )
-        return served[0]
+        return addresses[0]
 
     def records(self) -> list:
-        """What each model says about itself; those here are not loaded.
+        """Read the record of each model. Models on this machine are not loaded.
 
         Raises:
-            SettingsError: when a run has not seen mirrored slices, and is to.
-            LiverSegError: when a model isn't there.
+            SettingsError: If `mirror` is set and a run was not trained with it.
+            LiverSegError: If a model does not exist.
         """
         from liverseg_tf.model.run_record import read_record
         from liverseg_tf.predict.models.load import check_mirrored
 
         if self.on_server:
             with self() as served:
-                return [_Served(served.network)]
-        records = [read_record(Path(path)) for path in self.given]
+                return [_ServedRecord(served.network)]
+        records = [read_record(Path(path)) for path in self.models]
         if self.mirror:
-            check_mirrored(self.given, records)
+            check_mirrored(self.models, records)
         return records
 
     def __call__(self):
-        """The predictor."""
-        if self.on_server:  # no TensorFlow here
+        """Load the predictor."""
+        if self.on_server:  # needs no TensorFlow on this machine
             from liverseg_tf.serve.client.address import Access, ServerAddress, read_token
             from liverseg_tf.serve.client.served_model import ServedModel
 
             access = Access(read_token(os.environ, self.token_file), self.tls_ca)
-            return ServedModel(ServerAddress.parse(self.given[0]), access)
+            return ServedModel(ServerAddress.parse(self.models[0]), access)
 
         from liverseg_tf.cli.shared.tensorflow import import_tensorflow
         from liverseg_tf.predict.models.load import load_predictor
 
         import_tensorflow()
-        return load_predictor([Path(path) for path in self.given], self.mirror)
+        return load_predictor([Path(path) for path in self.models], self.mirror)
 
 
 @dataclass(frozen=True)
-class _Served:
-    """A server's model: names of cases stay with the run."""
+class _ServedRecord:
+    """Record of a model on a server, which does not know the names of cases."""
 
     network: object
 
     @property
     def split(self) -> dict[str, list[str]]:
-        return {"train": [], "val": [], "test": []}
+        return {side: [] for side in SIDES}

@@ -14,8 +14,19 @@ ANY_PATH = click.Path(path_type=Path)
 LIVER_REGIONS = ("liver=1,2", "tumour=2")
 
 
+def combine_options(*options):
+    """Return one decorator that adds several options, in the order in which `--help` lists them."""
+
+    def decorate(function):
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 def _parse_regions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]):
-    from liverseg_tf.ct.regions import Regions  # numpy is not for `--help`
+    from liverseg_tf.ct.regions import Regions  # imports NumPy, which `--help` does not need
 
     try:
         return Regions.parse(value)
@@ -30,7 +41,8 @@ region = click.option(
     metavar="NAME=LABEL[,LABEL]",
     default=LIVER_REGIONS,
     callback=_parse_regions,
-    help="What the mask's labels mean, once for each region; nested ones from the outside in.",
+    help="Name of a region and the labels of the mask that belong to it. Repeatable: --region "
+    "liver=1,2 --region tumour=2. List nested regions from the outside in.",
 )
 
 
@@ -38,45 +50,50 @@ channel = click.option(
     "--channel",
     type=click.IntRange(0),
     metavar="N",
-    help="Of 4D images, the volume to take, from 0 (MR: the modality).",
+    help="Volume to read from 4D images, counted from 0. In MR, each volume is one sequence.",
 )
 
 
 def workers_options(help: str, default: int | None = None):
-    """The options --workers and --dask of a command that works on cases side by side.
+    """Return a decorator that adds the options --workers and --dask.
 
-    The command gets one `workers`: where `liverseg_tf.workers.run_each` runs its jobs. By default
-    there are `default` processes.
+    The command receives one argument `workers`, which says where `liverseg_tf.workers.run_jobs`
+    runs its jobs.
+
+    Args:
+        help: Help text of --workers.
+        default: Default number of processes; None stands for the number of cores, at most 8.
     """
 
     def decorate(function):
         @click.option(
             "--workers",
             type=click.IntRange(1),
+            metavar="N",
             default=default or (lambda: min(os.cpu_count() or 1, 8)),
-            show_default=default is not None or "cores, at most 8",
+            show_default=default is not None or "number of cores, at most 8",
             help=help,
         )
         @click.option(
             "--dask",
             metavar="ADDRESS",
-            help="Run on the workers of this Dask scheduler (tcp://HOST:PORT) instead, which see "
-            "the same files.",
+            help="Address of a Dask scheduler (tcp://HOST:PORT). Its workers replace the local "
+            "processes; they must have access to the same files.",
         )
         @functools.wraps(function)
         def with_workers(*args, workers, dask, **options):
-            return function(*args, workers=_workers(workers, dask), **options)
+            return function(*args, workers=_choose_workers(workers, dask), **options)
 
         return with_workers
 
     return decorate
 
 
-def _workers(count: int, dask: str | None):
-    """None where the cases go one by one, which needs no other process."""
+def _choose_workers(processes: int, dask: str | None):
+    """Return where jobs run; None runs them one after another in this process."""
     from liverseg_tf.cluster import DaskCluster
     from liverseg_tf.workers import Processes
 
     if dask is not None:
         return DaskCluster(dask)
-    return Processes(count) if count > 1 else None
+    return Processes(processes) if processes > 1 else None

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a task: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -10,15 +10,18 @@ _LINE_SECONDS = 15.0
 
 @contextmanager
 def progress(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
-    """Show how far a long work is, on standard error.
+    """Show the progress of a long task on standard error.
+
+    If standard error is not a terminal, a line is printed at most every 15 seconds, and one at
+    the end.
 
     Args:
-        title: of the work.
-        total: what counts as done.
+        title: Title of the task.
+        total: Amount of work.
 
     Yields:
-        `show(done, note)`: how much is done now, and a word on it. Elsewhere than on a
-        terminal it prints a line at most every 15 seconds, and one at the end.
+        The function `show(done, note)`, to be called with the amount of work that is done and
+        a short note.
     """
     with _bar(title, total) if sys.stderr.isatty() else _lines(title, total) as show:
         yield show
@@ -52,7 +55,7 @@ def _bar(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
 @contextmanager
 def _lines(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
     started = printed = time.monotonic()
-    latest: tuple[float, str] | None = None  # what is not on the screen yet
+    latest: tuple[float, str] | None = None  # not printed yet
 
     def show(done: float, note: str) -> None:
         nonlocal printed, latest

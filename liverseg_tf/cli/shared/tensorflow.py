@@ -1,4 +1,4 @@
-"""TensorFlow's import: fast kernels on, its start-up talk off the screen."""
+"""The import of TensorFlow, with fast kernels and without its start-up messages."""
 
 import os
 import sys
@@ -6,56 +6,55 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, first_line
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow with oneDNN (twice the speed on AVX2 processors) and without its lines.
+    """Import TensorFlow and configure it. Environment variables that are set are respected.
 
-    Keras imports matplotlib where it is installed, to draw galleries; that takes longer than the
-    masks of a small CT, and is left out.
-
-    GPUs lend their memory as it is needed, so that others can use the rest.
-
-    Without a GPU, operations run one after another, each on all cores: that is as fast, and the
-    same seed gives the same weights, which operations beside each other do not.
-
-    What the user has set in the environment stays. Lines that its C++ parts print are shown
-    only where the import fails.
+    - oneDNN is enabled, which doubles the speed on processors with AVX2.
+    - Messages of its C++ code are shown only if the import fails.
+    - GPU memory is allocated as needed, so that other programs can use the rest.
+    - Without a GPU, operations run one after another, each on all cores. This is as fast as
+      running them in parallel, and only then does a seed determine the weights.
+    - matplotlib is hidden from Keras, which would import it if it is installed. Importing it
+      takes longer than predicting the masks of a small CT.
 
     Raises:
-        LiverSegError: when TensorFlow can't be imported.
+        LiverSegError: If TensorFlow cannot be imported.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as talk:
-        screen = os.dup(2)
-        os.dup2(talk.fileno(), 2)
+    with tempfile.TemporaryFile() as messages:
+        stderr = os.dup(2)
+        os.dup2(messages.fileno(), 2)
         try:
-            with _without("matplotlib"):
+            with _hidden("matplotlib"):
                 import tensorflow as tf
 
-            # looking for a GPU makes TensorFlow talk, hence here
+            # TensorFlow also prints messages when it looks for GPUs
             gpus = tf.config.list_physical_devices("GPU")
-            with suppress(RuntimeError):  # it is at work already, as it was set up
+            with suppress(RuntimeError):  # TensorFlow was used before and cannot be configured
                 for gpu in gpus:
                     tf.config.experimental.set_memory_growth(gpu, True)
                 if not gpus:
                     tf.config.threading.set_inter_op_parallelism_threads(1)
         except Exception as error:
-            talk.seek(0)
-            os.write(screen, talk.read())
-            raise LiverSegError(f"Expected TensorFlow to import. Received: {error}.") from error
+            messages.seek(0)
+            os.write(stderr, messages.read())
+            raise LiverSegError(
+                f"TensorFlow cannot be imported ({first_line(error)}). Install it again."
+            ) from error
         finally:
             sys.stderr.flush()
-            os.dup2(screen, 2)
-            os.close(screen)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 @contextmanager
-def _without(package: str) -> Iterator[None]:
-    """For imports that can do without a package; later imports find it."""
+def _hidden(package: str) -> Iterator[None]:
+    """Hide an optional package from imports in the block; later imports find it."""
     if package in sys.modules:
         yield
         return

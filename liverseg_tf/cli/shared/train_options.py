@@ -1,155 +1,243 @@
-"""Options of the commands that train: every one is a setting of the run."""
+"""Options of the commands that train. All but the hardware options are settings of the run."""
 
 import click
 
+from liverseg_tf.choices import (
+    DECAYS,
+    LOSSES,
+    NORMALISATIONS,
+    OPTIMIZERS,
+    PATCH_SIZES,
+    PRECISIONS,
+)
 from liverseg_tf.cli.shared import options
 
-_HOW_LONG = (
-    click.option("--epochs", type=click.IntRange(1), default=50, help="Rounds of training."),
+_DURATION = (
     click.option(
-        "--steps-per-epoch", type=click.IntRange(1), default=100, help="Batches in each round."
+        "--epochs", type=click.IntRange(1), metavar="N", default=50, help="Number of epochs."
+    ),
+    click.option(
+        "--steps-per-epoch",
+        type=click.IntRange(1),
+        metavar="N",
+        default=100,
+        help="Number of batches per epoch.",
     ),
     click.option(
         "--minutes",
         type=click.FloatRange(0, min_open=True),
-        help="Train for this wall-clock time instead of --epochs; the learning rate falls with it.",
+        metavar="MINUTES",
+        help="Training time. Replaces --epochs; the learning rate schedule spans this time.",
     ),
     click.option(
         "--patience",
         type=click.IntRange(1),
-        metavar="ROUNDS",
-        help="Stop after so many validations without a better one.",
+        metavar="N",
+        help="Stop after N validations without an improvement.",
     ),
 )
-_WHAT = (
+_TASK = (
     options.region,
-    click.option("--context", type=click.IntRange(1), default=1, help="Slices seen at once, odd."),
+    click.option(
+        "--context",
+        type=click.IntRange(1),
+        metavar="N",
+        default=1,
+        help="Number of slices in the input: the slice itself and its neighbours. Must be odd.",
+    ),
     click.option(
         "--context-spacing-mm",
         type=float,
-        help="From one of these slices to the next, about; thin ones between are passed over.  "
-        "[default: neighbours]",
+        metavar="MM",
+        show_default="adjacent slices",
+        help="Approximate distance between the slices of --context in mm. Slices in between are "
+        "skipped.",
     ),
     click.option(
         "--from",
         "init_from",
         type=options.FOLDER,
         metavar="RUN",
-        help="Start from the weights of a run, also of other regions or channels; layers that "
-        "don't fit are named.",
+        help="Initialise the weights from another run. Its regions and channels may differ; the "
+        "layers that do not fit are listed.",
     ),
 )
 _NETWORK = (
     click.option(
-        "--base-filters", type=click.IntRange(1), default=16, help="Filters of the first level."
+        "--base-filters",
+        type=click.IntRange(1),
+        metavar="N",
+        default=16,
+        help="Number of filters at the first level. It doubles at each level, up to 512.",
     ),
-    click.option("--depth", type=click.IntRange(1, 7), default=4, help="Levels of pooling."),
+    click.option(
+        "--depth",
+        type=click.IntRange(1, 7),
+        metavar="N",
+        default=4,
+        help="Number of pooling levels.",
+    ),
     click.option(
         "--patch",
         type=int,
         default=1,
-        metavar="1|2|4",
-        help="Pixels along a side that are one pixel inside the network: 2 learns three times as "
-        "many slices in the same time.",
+        metavar="|".join(map(str, PATCH_SIZES)),
+        help="Patch size of the input layer in pixels. With 2, the network works at half the "
+        "resolution and processes three times as many slices in the same time.",
     ),
-    click.option("--residual", is_flag=True, help="Blocks that add their input to their output."),
-    click.option("--attention", is_flag=True, help="Gates on what skips the lower levels."),
+    click.option("--residual", is_flag=True, help="Residual connections in each block."),
+    click.option("--attention", is_flag=True, help="Attention gates on the skip connections."),
     click.option(
         "--normalisation",
-        type=click.Choice(["batch", "instance", "none"]),
+        type=click.Choice(NORMALISATIONS),
         default="batch",
-        help="Of the features.",
+        help="Normalisation layer.",
     ),
-    click.option("--dropout", type=float, default=0.0, help="Rate at the two lowest levels."),
+    click.option(
+        "--dropout",
+        type=float,
+        metavar="RATE",
+        default=0.0,
+        help="Dropout rate at the two lowest levels.",
+    ),
     click.option(
         "--encoder",
         metavar="NAME",
-        help="A network of keras.applications as the way down, such as EfficientNetV2B0.",
+        help="Network of keras.applications to use as the encoder, such as EfficientNetV2B0.",
     ),
     click.option(
         "--encoder-weights",
-        metavar="FILE",
-        help="Its first weights: a file, or 'imagenet', which Keras fetches.  [default: random]",
+        metavar="FILE|imagenet",
+        show_default="random",
+        help="Initial weights of --encoder: a file, or 'imagenet', which Keras downloads.",
     ),
 )
-_HOW = (
-    click.option("--batch-size", type=click.IntRange(1), default=8, help="Tiles in a batch."),
+_OPTIMIZATION = (
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        metavar="N",
+        default=8,
+        help="Number of tiles per batch.",
+    ),
     click.option(
         "--loss",
-        type=click.Choice(["dice-ce", "dice-topk", "focal-tversky"]),
+        type=click.Choice(LOSSES),
         default="dice-topk",
-        help="Batch Dice and cross-entropy, of all voxels or more and more of the worst tenth; or "
-        "focal Tversky.",
+        help="Loss function. dice-ce: batch Dice and cross-entropy; dice-topk: the same, with the "
+        "cross-entropy increasingly restricted to the worst 10 % of the voxels; focal-tversky: "
+        "focal Tversky and cross-entropy.",
     ),
     click.option(
         "--deep-supervision",
         type=click.IntRange(1),
+        metavar="N",
         default=1,
-        help="Outputs at coarser and coarser levels that learn too (deep supervision).",
+        help="Number of decoder levels with a loss. 1 disables deep supervision.",
     ),
     click.option(
-        "--optimizer", type=click.Choice(["adamw", "sgd"]), default="adamw", help="sgd: Nesterov."
+        "--optimizer",
+        type=click.Choice(OPTIMIZERS),
+        default="adamw",
+        help="Optimizer. sgd uses Nesterov momentum.",
     ),
-    click.option("--learning-rate", type=float, help="At its peak.  [default: 0.002, of sgd 0.01]"),
+    click.option(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        show_default="0.002; 0.01 with sgd",
+        help="Peak learning rate.",
+    ),
     click.option(
         "--decay",
-        type=click.Choice(["cosine", "polynomial"]),
+        type=click.Choice(DECAYS),
         default="cosine",
-        help="Of the learning rate, after a short warm-up.",
+        help="Learning rate schedule after a short warm-up.",
     ),
-    click.option("--weight-decay", type=float, default=1e-4, help="Of weights, not of biases."),
-    click.option("--clip-norm", type=float, default=1.0, help="Longest gradient."),
+    click.option(
+        "--weight-decay",
+        type=float,
+        metavar="RATE",
+        default=1e-4,
+        help="Weight decay. Biases and normalisation parameters are excluded.",
+    ),
+    click.option(
+        "--clip-norm",
+        type=float,
+        metavar="NORM",
+        default=1.0,
+        help="Maximum global gradient norm.",
+    ),
     click.option(
         "--ema-decay",
         type=float,
+        metavar="DECAY",
         default=0.99,
-        help="Decay of the running mean of the weights, which is what is kept; 0: the last ones.",
+        help="Decay of the exponential moving average of the weights, which is validated and "
+        "saved. 0 uses the current weights.",
     ),
     click.option(
         "--foreground-fraction",
         type=click.FloatRange(0, 1),
+        metavar="FRACTION",
         default=1 / 3,
         show_default="1/3",
-        help="Share of a batch from slices that hold a region, in turn.",
+        help="Fraction of each batch that is drawn from slices that contain a region.",
     ),
     click.option(
         "--augment",
         type=click.FloatRange(0, 3),
+        metavar="STRENGTH",
         default=1.0,
-        help="Strength of the augmentation; 0 is none.",
+        help="Strength of the data augmentation. 0 disables it.",
     ),
     click.option(
-        "--mirror", is_flag=True, help="Mirror left and right too: for organs that have no side."
+        "--mirror",
+        is_flag=True,
+        help="Mirror tiles left to right at random. Only for left-right symmetric anatomy.",
     ),
-    click.option("--seed", type=int, default=0, help="Of weights, batches and augmentation."),
+    click.option(
+        "--seed",
+        type=int,
+        metavar="N",
+        default=0,
+        help="Random seed of the weights, the batches and the augmentation.",
+    ),
 )
-_MACHINE = (
+_HARDWARE = (
     click.option(
         "--precision",
-        type=click.Choice(["float32", "bfloat16", "float16"]),
-        help="Of the features.  [default: what suits the machine]",
+        type=click.Choice(PRECISIONS),
+        show_default="chosen for the hardware",
+        help="Floating-point precision of the computation. Weights are always float32.",
     ),
     click.option(
         "--xla/--no-xla",
         "compiled",
         default=None,
-        help="Compile steps.  [default: on GPUs]",
+        show_default="only on GPUs",
+        help="Compile the training step with XLA.",
     ),
-    click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard (extra tensorboard)."),
+    click.option(
+        "--tensorboard",
+        is_flag=True,
+        help="Write TensorBoard logs to RUN/tensorboard (needs the extra 'tensorboard').",
+    ),
 )
-_ALL = (*_HOW_LONG, *_WHAT, *_NETWORK, *_HOW, *_MACHINE)
+
+train_options = options.combine_options(*_DURATION, *_TASK, *_NETWORK, *_OPTIMIZATION, *_HARDWARE)
 
 
-def train_options(function):
-    """The options of a command that trains, in the order in which `--help` lists them."""
-    for option in reversed(_ALL):
-        function = option(function)
-    return function
+def split_settings(values: dict):
+    """Split the values of `train_options` into settings and hardware options.
 
+    Args:
+        values: Values by parameter name; the hardware options are removed.
 
-def settings_and_execution(given: dict):
-    """`TrainSettings` and what is left of the options: precision, compiled, tensorboard."""
+    Returns:
+        The `TrainSettings`, and a dictionary of precision, compiled and tensorboard.
+    """
     from liverseg_tf.train.settings import TrainSettings
 
-    ways = {name: given.pop(name) for name in ("precision", "compiled", "tensorboard")}
-    return TrainSettings(**given), ways
+    hardware = {name: values.pop(name) for name in ("precision", "compiled", "tensorboard")}
+    return TrainSettings(**values), hardware

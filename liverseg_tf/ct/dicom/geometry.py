@@ -1,47 +1,46 @@
-"""Where the slices of a DICOM series lie, and whether they are a volume."""
+"""Geometry of a DICOM series: the order of its slices, their affine, and consistency checks."""
 
 from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from liverseg_tf.ct.dicom.slices import Slice
-from liverseg_tf.ct.volume import ORTHONORMAL_TOLERANCE
+from liverseg_tf.ct.dicom.slices import DicomSlice, format_numbers
+from liverseg_tf.ct.volume import GRID_TOLERANCE_VOXELS, ORTHONORMAL_TOLERANCE
 from liverseg_tf.errors import LiverSegError
 
 LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 SAME_DIRECTION = 1e-4
 SAME_PLACE_MM = 0.01
-GRID_TOLERANCE_VOXELS = 0.1  # as much as image and mask may differ
 
 
-def stack_slices(slices: list[Slice]) -> tuple[list[Slice], np.ndarray]:
-    """Order slices along their normal.
+def stack_slices(slices: list[DicomSlice]) -> tuple[list[DicomSlice], np.ndarray]:
+    """Sort slices along their normal and compute the affine of the stack.
 
-    They run to the patient's left, posterior or superior: to the one that the normal is
-    nearest to, whatever their numbers and file names say.
+    The stack runs towards the patient's left, posterior or superior, whichever is closest to the
+    normal of the slices. Instance numbers and file names are ignored.
 
     Args:
-        slices: of one series, at least one.
+        slices: Slices of one series, at least one.
 
     Returns:
-        The slices in order, each instance once, and the affine (4, 4) that maps
+        The sorted slices without duplicates, and the affine, (4, 4) float64, that maps
         (col, row, z) to RAS+ mm.
 
     Raises:
-        LiverSegError: when they are not of one patient, shape, pixel spacing and orientation,
-            lie at one position, unevenly, shifted sideways, or on a tilted gantry.
+        LiverSegError: If the slices differ in patient, shape, pixel spacing or orientation, share
+            a position, are unevenly spaced or shifted sideways, or come from a tilted gantry.
     """
-    slices = _each_once(slices)
-    _check_alike(slices)
+    slices = _drop_duplicates(slices)
+    _check_consistent(slices)
     across, down, normal = _axes(slices[0])
-    distances = np.array([one.position_mm for one in slices]) @ normal
+    distances = np.array([current.position_mm for current in slices]) @ normal
     order = np.argsort(distances, kind="stable")
     slices, distances = [slices[index] for index in order], distances[order]
     if len(slices) > 1:
         _check_positions_differ(slices, distances)
-        origin, step = _fit(slices, normal, distances)
+        origin, step = _fit_line(slices, normal, distances)
     else:
-        origin, step = np.array(slices[0].position_mm), normal * _claimed_distance(slices[0])
+        origin, step = np.array(slices[0].position_mm), normal * _stated_distance(slices[0])
     affine = np.eye(4)
     row_mm, column_mm = slices[0].spacing_mm
     affine[:3] = np.column_stack([across * column_mm, down * row_mm, step, origin])
@@ -49,51 +48,65 @@ def stack_slices(slices: list[Slice]) -> tuple[list[Slice], np.ndarray]:
     return slices, affine
 
 
-def _each_once(slices: list[Slice]) -> list[Slice]:
-    """A file that lies there twice counts once; anonymised files may share a UID."""
-    kept = {(one.uid, one.frame, one.position_mm) if one.uid else one: one for one in slices}
-    return list(kept.values())
+def _drop_duplicates(slices: list[DicomSlice]) -> list[DicomSlice]:
+    """Remove copies of a file. The position is compared too: anonymised files may share a UID."""
+    unique = {
+        (current.uid, current.frame, current.position_mm) if current.uid else current: current
+        for current in slices
+    }
+    return list(unique.values())
 
 
-def _check_alike(slices: list[Slice]) -> None:
-    _check_one(slices, "patient", lambda one: one.patient)
-    _check_one(slices, "shape (rows, columns)", lambda one: one.shape)
+def _check_consistent(slices: list[DicomSlice]) -> None:
+    _check_same(slices, "patient", lambda current: f"'{current.patient}'")
+    _check_same(slices, "shape (rows x columns)", lambda current: "{} x {}".format(*current.shape))
     first = slices[0]
-    for one in slices:
-        if not all(mm > 0 for mm in one.spacing_mm):
+    for other in slices:
+        if not all(mm > 0 for mm in other.spacing_mm):
             raise LiverSegError(
-                f"Expected a PixelSpacing above 0 mm in {one.file}. Received {one.spacing_mm}."
+                f"Expected a PixelSpacing above 0 mm in {other.file}. "
+                f"Received {format_numbers(other.spacing_mm)} mm."
             )
-        off = np.abs(np.subtract(one.spacing_mm, first.spacing_mm)) * one.shape
-        if (off > GRID_TOLERANCE_VOXELS * np.array(first.spacing_mm)).any():
-            _refuse_two((first, one), "pixel spacing in mm", lambda one: one.spacing_mm)
-        if np.abs(np.subtract(one.cosines, first.cosines)).max() > SAME_DIRECTION:
-            _refuse_two((first, one), "orientation", lambda one: one.cosines)
+        difference = np.abs(np.subtract(other.spacing_mm, first.spacing_mm)) * other.shape
+        if (difference > GRID_TOLERANCE_VOXELS * np.array(first.spacing_mm)).any():
+            _raise_mismatch(
+                (first, other),
+                "pixel spacing",
+                lambda current: f"{format_numbers(current.spacing_mm)} mm",
+            )
+        if np.abs(np.subtract(other.cosines, first.cosines)).max() > SAME_DIRECTION:
+            _raise_mismatch(
+                (first, other), "orientation", lambda current: format_numbers(current.cosines)
+            )
 
 
-def _check_one(slices: list[Slice], noun: str, value: Callable[[Slice], Hashable]) -> None:
-    examples = {value(one): one for one in reversed(slices)}
+def _check_same(
+    slices: list[DicomSlice], quantity: str, value_of: Callable[[DicomSlice], Hashable]
+) -> None:
+    examples = {value_of(current): current for current in reversed(slices)}
     if len(examples) > 1:
-        _refuse_two(tuple(examples.values())[:-3:-1], noun, value)
+        _raise_mismatch(tuple(examples.values())[:-3:-1], quantity, value_of)
 
 
-def _refuse_two(pair: tuple[Slice, ...], noun: str, value: Callable[[Slice], Hashable]) -> None:
-    one, other = pair
+def _raise_mismatch(
+    pair: tuple[DicomSlice, ...], quantity: str, value_of: Callable[[DicomSlice], Hashable]
+) -> None:
+    first, other = pair
     raise LiverSegError(
-        f"Expected slices of one {noun}. Received {value(one)!r} in {one.file} and "
-        f"{value(other)!r} in {other.file}."
+        f"Expected slices of one {quantity}. Received {value_of(first)} in {first.file} and "
+        f"{value_of(other)} in {other.file}."
     )
 
 
-def _axes(one: Slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit vectors along a row, along a column and along the stack, LPS."""
-    across, down = np.array(one.cosines).reshape(2, 3)
+def _axes(current: DicomSlice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return unit vectors along a row, along a column and along the stack, (3,) float64, LPS."""
+    across, down = np.array(current.cosines).reshape(2, 3)
     lengths = np.linalg.norm(across), np.linalg.norm(down)
-    off = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(across @ down))
-    if off > ORTHONORMAL_TOLERANCE:
+    deviation = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(across @ down))
+    if deviation > ORTHONORMAL_TOLERANCE:
         raise LiverSegError(
-            f"Expected ImageOrientationPatient with two perpendicular unit vectors in {one.file}. "
-            f"Received {list(one.cosines)}."
+            "Expected ImageOrientationPatient with two perpendicular unit vectors in "
+            f"{current.file}. Received {format_numbers(current.cosines)}."
         )
     across, down = across / lengths[0], down / lengths[1]
     normal = np.cross(across, down)
@@ -101,73 +114,78 @@ def _axes(one: Slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return across, down, normal
 
 
-def _check_positions_differ(slices: list[Slice], distances: np.ndarray) -> None:
+def _check_positions_differ(slices: list[DicomSlice], distances: np.ndarray) -> None:
     same = np.flatnonzero(np.diff(distances) < SAME_PLACE_MM)
     if len(same):
-        one, other = slices[same[0]], slices[same[0] + 1]
+        first, second = slices[same[0]], slices[same[0] + 1]
         raise LiverSegError(
             f"Expected one slice at each position. Received {len(slices)} slices at "
-            f"{len(slices) - len(same)} positions, such as {_name(one)} and {_name(other)} at "
-            f"{distances[same[0]]:.2f} mm (phases, echoes or a second reconstruction?)."
+            f"{len(slices) - len(same)} positions, for example {_name(first)} and {_name(second)} "
+            f"at {distances[same[0]]:.2f} mm (several phases, echoes or reconstructions?)."
         )
 
 
-def _fit(
-    slices: list[Slice], normal: np.ndarray, distances: np.ndarray
+def _fit_line(
+    slices: list[DicomSlice], normal: np.ndarray, distances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First position and step (LPS mm) of the evenly spaced line that fits the positions best.
+    """Fit an evenly spaced line to the positions by least squares.
 
-    Headers round positions to a hundredth or a tenth of a mm: single distances vary by as much.
+    Headers round positions to 0.01 or 0.1 mm, so that single distances vary by as much.
+
+    Returns:
+        Position of the first slice and step to the next one, each (3,) float64 in mm, LPS.
     """
-    positions = np.array([one.position_mm for one in slices])
+    positions = np.array([current.position_mm for current in slices])
     index = np.arange(len(slices)) - (len(slices) - 1) / 2
     step = index @ positions / (index @ index)
-    off = positions - positions.mean(axis=0) - np.outer(index, step)
+    residuals = positions - positions.mean(axis=0) - np.outer(index, step)
     spacing = float(step @ normal)
-    if np.abs(off @ normal).max() > GRID_TOLERANCE_VOXELS * spacing:
-        _refuse_gaps(slices, distances)
-    sideways_mm = GRID_TOLERANCE_VOXELS * min(slices[0].spacing_mm)
-    off -= np.outer(off @ normal, normal)
-    worst = int(np.linalg.norm(off, axis=1).argmax())
-    if np.linalg.norm(off[worst]) > sideways_mm:
+    if np.abs(residuals @ normal).max() > GRID_TOLERANCE_VOXELS * spacing:
+        _raise_uneven(slices, distances)
+    tolerance_mm = GRID_TOLERANCE_VOXELS * min(slices[0].spacing_mm)
+    residuals -= np.outer(residuals @ normal, normal)
+    worst = int(np.linalg.norm(residuals, axis=1).argmax())
+    if np.linalg.norm(residuals[worst]) > tolerance_mm:
         raise LiverSegError(
             "Expected slices that lie on one straight line. Received "
-            f"{_name(slices[worst])}, {np.linalg.norm(off[worst]):.2f} mm beside it."
+            f"{_name(slices[worst])}, {np.linalg.norm(residuals[worst]):.2f} mm beside it."
         )
     drift = step - spacing * normal
     tilt = float(np.linalg.norm(drift)) / spacing
     if tilt > 0.9 * ORTHONORMAL_TOLERANCE:
-        if np.linalg.norm(drift) * (len(slices) - 1) > sideways_mm:
+        if np.linalg.norm(drift) * (len(slices) - 1) > tolerance_mm:
             raise LiverSegError(
                 "Expected slices perpendicular to the direction in which they are stacked. "
                 f"Received a gantry tilt of {np.degrees(np.arctan(tilt)):.2f} degrees "
                 "(resample the series onto an orthogonal grid first)."
             )
-        step = spacing * normal  # a few slices whose positions are rounded
+        step = spacing * normal  # the drift of a few slices is only rounding
     return positions.mean(axis=0) + index[0] * step, step
 
 
-def _refuse_gaps(slices: list[Slice], distances: np.ndarray) -> None:
+def _raise_uneven(slices: list[DicomSlice], distances: np.ndarray) -> None:
     gaps = np.diff(distances)
     usual = float(np.median(gaps))
     widest = int(np.abs(gaps - usual).argmax())
     missing = round(gaps[widest] / usual) - 1
-    hint = f", as if {missing} {'was' if missing == 1 else 'were'} missing" if missing > 0 else ""
+    hint = f" ({missing} missing {'slice' if missing == 1 else 'slices'}?)" if missing > 0 else ""
     raise LiverSegError(
-        f"Expected {len(slices)} slices at equal distances. Received {usual:.3g} mm as a rule and "
-        f"{gaps[widest]:.3g} mm between {_name(slices[widest])} and "
+        f"Expected {len(slices)} slices at equal distances. Received a usual distance of "
+        f"{usual:.3g} mm, but {gaps[widest]:.3g} mm between {_name(slices[widest])} and "
         f"{_name(slices[widest + 1])}{hint}."
     )
 
 
-def _claimed_distance(one: Slice) -> float:
-    if one.distance_mm is None or not 0 < one.distance_mm < np.inf:
+def _stated_distance(current: DicomSlice) -> float:
+    distance_mm = current.distance_mm
+    if distance_mm is None or not 0 < distance_mm < np.inf:
+        thickness = "without one" if distance_mm is None else f"with {distance_mm:g} mm"
         raise LiverSegError(
-            f"Expected at least two slices, or one with its SliceThickness. Received {one.file} "
-            f"alone with {one.distance_mm}."
+            "Expected at least two slices, or one slice with a SliceThickness above 0 mm. "
+            f"Received only {current.file} {thickness}."
         )
-    return one.distance_mm
+    return distance_mm
 
 
-def _name(one: Slice) -> str:
-    return f"{one.file}" + (f" frame {one.frame + 1}" if one.frame else "")
+def _name(current: DicomSlice) -> str:
+    return f"{current.file}" + (f" frame {current.frame + 1}" if current.frame else "")

@@ -1,4 +1,4 @@
-"""DICOM series: found in folders and trees, read as volumes."""
+"""DICOM series: finding them in folder trees and reading them as volumes."""
 
 import errno
 import os
@@ -19,13 +19,13 @@ from liverseg_tf.ct.folder_walk import walk
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
-_SLICES = {
+_SLICE_CLASSES = {
     *(uids.CTImageStorage, uids.EnhancedCTImageStorage, uids.LegacyConvertedEnhancedCTImageStorage),
     *(uids.MRImageStorage, uids.EnhancedMRImageStorage, uids.LegacyConvertedEnhancedMRImageStorage),
     *(uids.PositronEmissionTomographyImageStorage, uids.EnhancedPETImageStorage),
     *(uids.LegacyConvertedEnhancedPETImageStorage, uids.XRay3DAngiographicImageStorage),
 }
-_NO_SLICES = ("RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SEG", "REG", "SR", "PR", "KO")
+_OTHER_MODALITIES = ("RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SEG", "REG", "SR", "PR", "KO")
 _TAGS = [
     *("SOPClassUID", "SeriesInstanceUID", "PatientID", "Modality", "SeriesNumber"),
     *("SeriesDescription", "ImageType", "NumberOfFrames", "ImagePositionPatient"),
@@ -37,19 +37,20 @@ class DicomSeries:
     """Files that share a SeriesInstanceUID.
 
     Args:
-        uid: SeriesInstanceUID; '' for what has none in one folder, is broken or unreadable.
-        files: sorted by path, which says nothing about their order in the patient.
-        images: how many there are, frames counted.
-        localizer: whether all of them say that they are scout views.
+        uid: SeriesInstanceUID. An empty string for files of one folder that have none, are broken
+            or cannot be read.
+        files: Paths sorted by name, which says nothing about their order in the patient.
+        image_count: Number of images; each frame of a multi-frame file counts.
+        localizer: Whether all images are localizers (scout views).
         patient: PatientID.
-        modality: such as 'CT'.
-        number: SeriesNumber, as text; '' where there is none.
+        modality: Modality, for example "CT".
+        number: SeriesNumber as text; empty if there is none.
         description: SeriesDescription.
     """
 
     uid: str
     files: tuple[Path, ...]
-    images: int = 0
+    image_count: int = 0
     localizer: bool = False
     patient: str = ""
     modality: str = ""
@@ -58,7 +59,7 @@ class DicomSeries:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds all of its files, at any depth."""
+        """The folder that contains all files, at any depth."""
         return Path(os.path.commonpath([file.parent for file in self.files]))
 
     def __str__(self) -> str:
@@ -66,77 +67,98 @@ class DicomSeries:
         words += [self.uid or "without SeriesInstanceUID", "in", str(self.folder)]
         return " ".join(word for word in words if word)
 
+    def __repr__(self) -> str:
+        return (
+            f"DicomSeries({self.modality or 'no modality'}; images: {self.image_count}; "
+            f"number: {self.number or 'none'}; description: {self.description or 'none'}; "
+            f"uid: {self.uid or 'none'}; folder: {self.folder})"
+        )
+
 
 def find_series(folder: Path) -> list[DicomSeries]:
-    """The series of images in a folder and all folders below it, sorted by their first file.
+    """Find the image series in a folder and its subfolders.
 
-    Files are recognised by their content, whatever their names. Other files, DICOMDIR, and
-    DICOM objects that are no slices of a patient (contours, segmentations, reports, screen
-    captures) are passed over. Links are followed, each folder is visited once.
+    Files are recognised by their content, whatever their names. Skipped are other files, DICOMDIR,
+    and DICOM objects that are not slices of a patient (contours, segmentations, reports, screen
+    captures). Links are followed, and each folder is visited once.
 
-    What is unreadable or broken comes as a series without UID, which can't be read.
+    Args:
+        folder: Root of the tree.
+
+    Returns:
+        Series sorted by their first file. Files that cannot be read form a series without UID,
+        for which `read_series` raises an error.
     """
     headers: dict[str, list[tuple[Path, Dataset | None]]] = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd values are judged where they matter
+        warnings.simplefilter("ignore")  # unusual values are checked where they are used
         for path in files_below(folder):
-            for dataset in _header(path):
+            for dataset in _read_header(path):
                 uid = "" if dataset is None else str(dataset.get("SeriesInstanceUID") or "")
-                # what has no UID stays together by folder, for its reader to say what is wrong
+                # Files without UID are grouped by folder; reading them reports the reason.
                 headers.setdefault(uid or str(path.parent), []).append((path, dataset))
-        series = [_series(entries) for entries in headers.values()]
-    return sorted(series, key=lambda one: one.files[0])
+        found = [_build_series(entries) for entries in headers.values()]
+    return sorted(found, key=lambda series: series.files[0])
 
 
-def holds_series(folder: Path) -> bool:
-    """Whether there is any DICOM slice in a folder or below it."""
-    return any(True for path in files_below(folder) for _ in _header(path))
+def contains_series(folder: Path) -> bool:
+    """Return whether a folder or its subfolders contain any DICOM slice."""
+    return any(True for path in files_below(folder) for _ in _read_header(path))
 
 
-def volume_series(folder: Path) -> list[DicomSeries]:
-    """The series of a folder that are meant as volumes.
+def find_volume_series(folder: Path) -> list[DicomSeries]:
+    """Find the series of a folder that are volumes.
 
-    Localizers and single images beside them are passed over; a single image alone is taken.
+    Localizers are skipped, and so are single images, unless there is nothing else.
+
+    Args:
+        folder: Root of the tree.
+
+    Returns:
+        Series sorted by their first file.
     """
-    found = find_series(folder)
-    volumes = [one for one in found if not one.localizer and (one.images > 1 or not one.uid)]
-    return volumes or [one for one in found if not one.localizer]
+    found = [series for series in find_series(folder) if not series.localizer]
+    volumes = [series for series in found if series.image_count > 1 or not series.uid]
+    return volumes or found
 
 
 def read_series(series: DicomSeries) -> Volume:
-    """Read a series: sorted by position, rescaled slice by slice.
+    """Read a series: sort its slices by position and rescale each of them.
 
     Args:
-        series: of single-frame or multi-frame (enhanced) files.
+        series: Series of single-frame or multi-frame (enhanced) files.
 
     Returns:
-        A volume without header. Rows and columns run as they are stored; slices run to the
-        patient's left, posterior or superior, to the one that their normal is nearest to. The
-        dtype is int16 where all values are whole numbers that fit, else int32 or float32.
+        A volume without NIfTI header, array (z, row, col) in HU or MR units. Rows and columns keep
+        their stored order. Slices run towards the patient's left, posterior or superior, whichever
+        is closest to their normal. The dtype is int16 if all values are integers that fit,
+        otherwise int32 or float32.
 
     Raises:
-        LiverSegError: when the series is no volume; names the series and the reason.
+        LiverSegError: If the series is not a volume; the message gives the series and the reason.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            slices = [one for file in series.files for one in read_slices(file)]
+            slices = [current for file in series.files for current in read_slices(file)]
             if not series.uid:
-                raise LiverSegError("Expected a SeriesInstanceUID in each file. Received none.")
-            slices = [one for one in slices if not one.localizer] or slices
+                raise LiverSegError(
+                    "Expected a SeriesInstanceUID in each file. The tag is missing or empty."
+                )
+            slices = [current for current in slices if not current.localizer] or slices
             slices, affine = stack_slices(slices)
             return Volume(read_pixels(slices), affine)
     except LiverSegError as error:
         raise LiverSegError(f"{error} ({series})") from error
 
 
-def _series(entries: list[tuple[Path, Dataset | None]]) -> DicomSeries:
+def _build_series(entries: list[tuple[Path, Dataset | None]]) -> DicomSeries:
     headers = [dataset for _, dataset in entries if dataset is not None]
     first = headers[0] if headers else Dataset()
     return DicomSeries(
         uid=str(first.get("SeriesInstanceUID") or ""),
         files=tuple(sorted(path for path, _ in entries)),
-        images=sum(_frames(dataset) for _, dataset in entries),
+        image_count=sum(_frame_count(dataset) for _, dataset in entries),
         localizer=bool(headers) and all(map(is_localizer, headers)),
         patient=_text(first, "PatientID"),
         modality=_text(first, "Modality"),
@@ -146,32 +168,32 @@ def _series(entries: list[tuple[Path, Dataset | None]]) -> DicomSeries:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    """A value in one line; '' where there is none or it can't be parsed."""
+    """Return a value as one line of text; empty if it is missing or cannot be parsed."""
     try:
         return " ".join(str(dataset.get(keyword) or "").split())
-    except Exception:  # pydicom parses on access, and a broken value raises anything
+    except Exception:  # pydicom parses values on access: a broken one raises any error
         return ""
 
 
-def _frames(dataset: Dataset | None) -> int:
+def _frame_count(dataset: Dataset | None) -> int:
     text = "" if dataset is None else _text(dataset, "NumberOfFrames")
     return int(text) if text.isdecimal() else 1
 
 
-def _header(path: Path) -> Iterator[Dataset | None]:
-    """The header of a slice; None for what is broken or unreadable; nothing for other files."""
+def _read_header(path: Path) -> Iterator[Dataset | None]:
+    """Yield the header of a DICOM slice, None for a broken or unreadable file, or nothing."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             yield None
-        if not stat.S_ISREG(mode):  # a pipe would wait for ever
+        if not stat.S_ISREG(mode):  # reading a pipe would block
             return
         with open(path, "rb") as stream:
             start = stream.read(132)
             marked = start[128:] == b"DICM"
-            if not start and path.suffix.lower() == ".dcm":  # a copy that ended before it began
+            if not start and path.suffix.lower() == ".dcm":  # an empty file: an interrupted copy
                 yield None
-            # files of old archives lack the preamble and begin with the first tags
+            # Files in old archives have no preamble and start with the first tags.
             if not marked and start[:2] not in (b"\x08\0", b"\x02\0"):
                 return
             stream.seek(0)
@@ -180,31 +202,31 @@ def _header(path: Path) -> Iterator[Dataset | None]:
                     stream, stop_before_pixels=True, force=True, specific_tags=_TAGS
                 )
                 if _is_slice(dataset):
-                    # pydicom parses on access: what is broken raises here
+                    # pydicom parses values on access: broken ones raise an error here
                     dataset.get("SeriesInstanceUID"), is_localizer(dataset)
                     yield dataset
-                elif marked and _is_cut(dataset):
+                elif marked and _is_truncated(dataset):
                     yield None
             except (OSError, MemoryError):
                 raise
-            except Exception:  # broken headers raise anything
+            except Exception:  # broken headers raise errors of any class
                 if marked:
                     yield None
     except OSError as error:
-        if error.errno != errno.ELOOP:  # a link to itself
+        if error.errno != errno.ELOOP:  # a link to itself is skipped
             yield None
 
 
 def _is_slice(dataset: Dataset) -> bool:
-    kind, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
-    if kind in _SLICES or (not kind and modality in ("CT", "MR", "PT")):
+    sop_class, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
+    if sop_class in _SLICE_CLASSES or (not sop_class and modality in ("CT", "MR", "PT")):
         return True
-    # converted images are often secondary captures; without a position they are screenshots
-    return "ImagePositionPatient" in dataset and modality not in _NO_SLICES
+    # Converted images are often secondary captures; those without a position are screenshots.
+    return "ImagePositionPatient" in dataset and modality not in _OTHER_MODALITIES
 
 
-def _is_cut(dataset: Dataset) -> bool:
-    """Whether the file ends before it says what it is; a directory of files never says."""
+def _is_truncated(dataset: Dataset) -> bool:
+    """Return whether the file ends before its SOPClassUID, which only a DICOMDIR lacks."""
     directory = (
         dataset.file_meta.get("MediaStorageSOPClassUID") == uids.MediaStorageDirectoryStorage
     )
@@ -212,7 +234,14 @@ def _is_cut(dataset: Dataset) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files below a folder, hidden ones and DICOMDIR left out; and unreadable folders."""
+    """Yield the files below a folder, except hidden ones and DICOMDIR, and unreadable folders.
+
+    Args:
+        folder: Root of the tree.
+
+    Yields:
+        Paths of files; then paths of the folders that could not be read.
+    """
     unreadable: list[OSError] = []
     for root, _, names in walk(folder, unreadable.append):
         for name in names:

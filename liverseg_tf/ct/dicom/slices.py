@@ -1,4 +1,4 @@
-"""What the header of a DICOM file says about each of its slices."""
+"""Headers of DICOM files: position, orientation, spacing and rescaling of each slice."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from liverseg_tf.errors import LiverSegError
 
 LARGEST_PIXELS = 2**26
-# in multi-frame files, what belongs to a frame lies in sequences, for itself or for all frames
+# Multi-frame files store these values in sequences, per frame or shared by all frames.
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
@@ -31,23 +31,25 @@ _TAGS = [
 
 
 @dataclass(frozen=True)
-class Slice:
-    """One image of a series: a file, or a frame of a multi-frame file.
+class DicomSlice:
+    """One image of a series: a single-frame file, or one frame of a multi-frame file.
 
     Args:
-        file: that holds it.
-        frame: index in the file.
-        uid: SOPInstanceUID.
+        file: Path of the file.
+        frame: Index of the frame in the file, from 0.
+        uid: SOPInstanceUID of the file.
         patient: PatientID.
-        localizer: whether it says that it is a scout view.
-        position_mm: centre of the first pixel, LPS mm.
-        cosines: direction of a row (along which the column index grows), then of a column; LPS.
-        spacing_mm: distance of neighbouring (rows, columns).
-        distance_mm: to the next slice as the header claims it; None where it does not.
+        localizer: Whether the header marks the image as a localizer (scout view).
+        position_mm: Centre of the first pixel, (x, y, z) in mm, LPS.
+        cosines: Direction cosines, LPS: three for the direction in which the column index grows,
+            then three for the direction in which the row index grows.
+        spacing_mm: Distance between neighbouring (rows, columns), in mm.
+        distance_mm: Distance to the next slice according to the header, in mm. None if the
+            header does not contain it.
         shape: (rows, columns).
-        slope: of the stored values to HU.
-        intercept: of the stored values to HU.
-        syntax: transfer syntax UID, how the pixels are encoded.
+        slope: RescaleSlope, from stored values to HU.
+        intercept: RescaleIntercept, from stored values to HU.
+        syntax: Transfer syntax UID: the encoding of the pixels.
     """
 
     file: Path
@@ -65,39 +67,50 @@ class Slice:
     syntax: str
 
 
-def read_slices(file: Path) -> list[Slice]:
-    """The slices of a DICOM file, from its header alone.
+def read_slices(file: Path) -> list[DicomSlice]:
+    """Read the headers of all slices in a DICOM file, without their pixels.
+
+    Args:
+        file: Single-frame or multi-frame file.
+
+    Returns:
+        One slice per frame, in the order of the file.
 
     Raises:
-        LiverSegError: when the file is missing or broken, a tag that a volume needs is missing
-            or no number, or the image is in colour.
+        LiverSegError: If the file is missing or broken, a required tag is missing or not
+            numeric, or the image is in colour.
     """
     try:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        return _slices(dataset, file)
+        return _slices_of(dataset, file)
     except OSError as error:
         raise LiverSegError(f"Expected a file at {file}. Received: {error.strerror}.") from error
     except (LiverSegError, MemoryError):
         raise
-    except Exception as error:  # values are parsed on access: a broken one raises anything
+    except Exception as error:  # pydicom parses values on access: a broken one raises any error
         raise LiverSegError(
             f"Expected a valid DICOM header in {file}. Received: {error or type(error).__name__}."
         ) from error
 
 
 def transfer_syntax(dataset: Dataset) -> str:
-    """How a file's values are encoded; files without preamble do not say so."""
+    """Return the transfer syntax UID; it is inferred for files without a preamble."""
     stated = dataset.file_meta.get("TransferSyntaxUID")
     implicit = dataset.original_encoding[0]
     return str(stated or (ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian))
 
 
 def is_localizer(dataset: Dataset) -> bool:
-    """Whether the image says that it is a scout view."""
-    return "LOCALIZER" in (str(value).upper() for value in _several(dataset.get("ImageType")))
+    """Return whether the header marks the image as a localizer (scout view)."""
+    return "LOCALIZER" in (str(value).upper() for value in _as_list(dataset.get("ImageType")))
 
 
-def _slices(dataset: Dataset, file: Path) -> list[Slice]:
+def format_numbers(numbers: tuple[float, ...]) -> str:
+    """Return numbers as text for an error message, separated by commas."""
+    return ", ".join(f"{number:g}" for number in numbers)
+
+
+def _slices_of(dataset: Dataset, file: Path) -> list[DicomSlice]:
     shape = _shape(dataset, file)
     frames = int(dataset.get("NumberOfFrames") or 1)
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
@@ -111,48 +124,50 @@ def _slices(dataset: Dataset, file: Path) -> list[Slice]:
             f"Expected functional groups for the {frames} frames of {file}. Received {len(groups)}."
         )
     if groups is None:
-        return [_slice(dataset, dataset.get, file, (0, shape))]
+        return [_build_slice(dataset, dataset.get, file, 0, shape)]
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     return [
-        _slice(dataset, _frame_values(dataset, (group, shared[0])), file, (frame, shape))
+        _build_slice(dataset, _frame_values(dataset, group, shared[0]), file, frame, shape)
         for frame, group in enumerate(groups)
     ]
 
 
-def _slice(
-    dataset: Dataset, value: Callable, file: Path, frame_shape: tuple[int, tuple[int, int]]
-) -> Slice:
+def _build_slice(
+    dataset: Dataset, value_of: Callable, file: Path, frame: int, shape: tuple[int, int]
+) -> DicomSlice:
     def numbers(keyword: str, count: int) -> tuple[float, ...]:
-        return _numbers(value(keyword), keyword, count, file)
+        return _numbers(value_of(keyword), keyword, count, file)
 
-    slope, intercept = _rescale(dataset, value, file)
-    claimed = value("SpacingBetweenSlices") or value("SliceThickness")
-    return Slice(
+    slope, intercept = _rescale(dataset, value_of, file)
+    stated_mm = value_of("SpacingBetweenSlices") or value_of("SliceThickness")
+    return DicomSlice(
         file=file,
-        frame=frame_shape[0],
+        frame=frame,
         uid=str(dataset.get("SOPInstanceUID", "")),
         patient=str(dataset.get("PatientID", "")),
         localizer=is_localizer(dataset),
         position_mm=numbers("ImagePositionPatient", 3),
         cosines=numbers("ImageOrientationPatient", 6),
         spacing_mm=numbers("PixelSpacing", 2),
-        distance_mm=abs(float(claimed)) if claimed else None,
-        shape=frame_shape[1],
+        distance_mm=abs(float(stated_mm)) if stated_mm else None,
+        shape=shape,
         slope=slope,
         intercept=intercept,
         syntax=transfer_syntax(dataset),
     )
 
 
-def _frame_values(dataset: Dataset, items: tuple[Dataset, Dataset]) -> Callable:
-    def value(keyword: str) -> object:
-        for item in items:
-            for group in item.get(_GROUPS[keyword]) or ():
+def _frame_values(dataset: Dataset, own: Dataset, shared: Dataset) -> Callable:
+    """Return a function that looks up a keyword in a frame's own groups, then in shared ones."""
+
+    def value_of(keyword: str) -> object:
+        for groups in (own, shared):
+            for group in groups.get(_GROUPS[keyword]) or ():
                 if keyword in group:
                     return group[keyword].value
         return dataset.get(keyword) if keyword.startswith("Rescale") else None
 
-    return value
+    return value_of
 
 
 def _shape(dataset: Dataset, file: Path) -> tuple[int, int]:
@@ -166,26 +181,28 @@ def _shape(dataset: Dataset, file: Path) -> tuple[int, int]:
         )
     colours = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     samples = int(dataset.get("SamplesPerPixel") or 1)
-    # MONOCHROME1 asks for an inverted display; the HU behind it are the same
+    # MONOCHROME1 only inverts the display: the HU are the same.
     if samples != 1 or not colours.startswith("MONOCHROME"):
         raise LiverSegError(
-            f"Expected one grey value a pixel in {file}. "
-            f"Received {samples} a pixel, {colours} (a colour image)."
+            f"Expected one grey value per pixel in {file}. "
+            f"Received a colour image ({colours}, values per pixel: {samples})."
         )
     return rows, columns
 
 
-def _rescale(dataset: Dataset, value: Callable, file: Path) -> tuple[float, float]:
+def _rescale(dataset: Dataset, value_of: Callable, file: Path) -> tuple[float, float]:
+    """Return slope and intercept."""
     if dataset.get("ModalityLUTSequence"):
         raise LiverSegError(
-            f"Expected RescaleSlope and RescaleIntercept in {file}. Received a look-up table."
+            f"Expected RescaleSlope and RescaleIntercept in {file}. "
+            "Received a look-up table (ModalityLUTSequence), which is not supported."
         )
-    slope, intercept = value("RescaleSlope"), value("RescaleIntercept")
+    slope, intercept = value_of("RescaleSlope"), value_of("RescaleIntercept")
     unsigned = dataset.get("PixelRepresentation") == 0
     if dataset.get("Modality") == "CT" and unsigned and (slope is None or intercept is None):
         raise LiverSegError(
             f"Expected RescaleSlope and RescaleIntercept in {file}. "
-            "Received unsigned values without them, which are no HU."
+            "Received unsigned values without these tags: they are not HU."
         )
     slope = 1.0 if slope is None else _numbers(slope, "RescaleSlope", 1, file)[0]
     intercept = 0.0 if intercept is None else _numbers(intercept, "RescaleIntercept", 1, file)[0]
@@ -195,17 +212,17 @@ def _rescale(dataset: Dataset, value: Callable, file: Path) -> tuple[float, floa
 
 
 def _numbers(value: object, keyword: str, count: int, file: Path) -> tuple[float, ...]:
-    numbers = tuple(float(number) for number in _several(value))
+    numbers = tuple(float(number) for number in _as_list(value))
+    expected = f"Expected {keyword} of {count} finite number{'s' * (count > 1)} in {file}."
+    if not numbers:
+        raise LiverSegError(f"{expected} The tag is missing or empty.")
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise LiverSegError(
-            f"Expected {keyword} of {count} finite number{'s' * (count > 1)} in {file}. "
-            f"Received {'none' if not numbers else list(numbers)}."
-        )
+        raise LiverSegError(f"{expected} Received {format_numbers(numbers)}.")
     return numbers
 
 
-def _several(value: object) -> list:
-    """A DICOM value as a list: none, one or several."""
+def _as_list(value: object) -> list:
+    """Return a DICOM value, which may be missing, single or multiple, as a list."""
     if value is None or value == "":
         return []
     return [value] if isinstance(value, str | float | int) else list(value)

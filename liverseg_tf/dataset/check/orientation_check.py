@@ -1,64 +1,66 @@
-"""Where a CT's anatomy lies: cheap measures that tell a mirrored or reversed volume."""
+"""Position of the anatomy in a CT, to recognise flipped and reversed volumes at little cost."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from liverseg_tf.ct.intensity import BODY_HU
 from liverseg_tf.ct.volume import Volume
 
 _COARSE_MM = 4.0
-_BODY_HU, _LUNG_HU, _BONE_HU = -300, (-950, -600), 250
-_SPINE_PART = 8  # the spine lies within this part of the body's width, on both sides of its middle
-_FEWEST = 64  # voxels that are looked at along an axis, where it has them
+_LUNG_HU, _BONE_HU = (-950, -600), 250
+_SPINE_PART = 8  # the spine lies within 1/8 of the body's width on each side of the midline
+_MIN_SAMPLES = 64  # voxels to keep along an axis, if it has that many
 
 
 @dataclass(frozen=True)
 class AnatomyPosition:
-    """Masses whose place in the body is known, as shares of it: they need no spacing.
+    """Amounts of tissue in parts of the body, relative to the whole body: independent of spacing.
 
     Args:
-        lung_low: air in tissue (-950 to -600 HU) in the lower half of the slices.
-        lung_high: the same in the upper half; lungs lie above the liver.
-        spine_front: bone near the middle line, in front of the body's middle.
-        spine_back: the same behind it, where the spine is.
-        offsets: of each label's centre from the body's, to the patient's left, as a share of
-            the body's width.
+        lung_lower: Voxels of lung (-950 to -600 HU, enclosed by body) in the lower half of the
+            slices.
+        lung_upper: The same in the upper half. Lungs lie above the liver.
+        spine_front: Voxels of bone near the midline in the front half of the body.
+        spine_back: The same in the back half, where the spine is.
+        label_offsets: Distance of each label's centre from the centre of the body, towards the
+            patient's left, relative to the width of the body.
     """
 
-    lung_low: float
-    lung_high: float
+    lung_lower: float
+    lung_upper: float
     spine_front: float
     spine_back: float
-    offsets: dict[int, float]
+    label_offsets: dict[int, float]
 
 
 def measure_anatomy(image: Volume, labels: np.ndarray | None) -> AnatomyPosition:
-    """Measure on every n-th voxel, about 4 mm apart.
+    """Measure the position of the anatomy on a coarse grid of about 4 mm.
 
     Args:
         image: HU, canonical order.
-        labels: (z, row, col) uint8 on its grid, or None.
+        labels: (z, row, col) uint8 on the same grid, or None.
     """
     coarse = tuple(
-        slice(None, None, max(1, min(round(_COARSE_MM / mm), length // _FEWEST)))
+        slice(None, None, max(1, min(round(_COARSE_MM / mm), length // _MIN_SAMPLES)))
         for mm, length in zip(image.spacing_mm, image.array.shape, strict=True)
     )
     array = image.array[coarse]
-    body = array > _BODY_HU
-    whole = max(1, np.count_nonzero(body))
+    body = array > BODY_HU
+    body_voxels = max(1, np.count_nonzero(body))
     lung = (array > _LUNG_HU[0]) & (array < _LUNG_HU[1]) & _enclosed(body)
-    lung = np.count_nonzero(lung, axis=(1, 2)) / whole
+    lung = np.count_nonzero(lung, axis=(1, 2)) / body_voxels
     half = len(lung) // 2
     rows, cols = _extent(body, 1), _extent(body, 2)
     width = max(1.0, cols[1] - cols[0])
-    near = np.abs(np.arange(array.shape[2]) - sum(cols) / 2) < width / _SPINE_PART
-    bone = np.count_nonzero((array > _BONE_HU) & near, axis=(0, 2)) / whole
+    near_midline = np.abs(np.arange(array.shape[2]) - sum(cols) / 2) < width / _SPINE_PART
+    bone = np.count_nonzero((array > _BONE_HU) & near_midline, axis=(0, 2)) / body_voxels
     middle = int(np.ceil(sum(rows) / 2))
     offsets = {}
     if labels is not None:
         labels = labels[coarse]
         for label in np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256)[1:]) + 1:
-            offsets[int(label)] = (_centre(labels == label) - sum(cols) / 2) / width
+            offsets[int(label)] = (_mean_column(labels == label) - sum(cols) / 2) / width
     return AnatomyPosition(
         float(lung[:half].sum()),
         float(lung[len(lung) - half :].sum()),
@@ -69,7 +71,7 @@ def measure_anatomy(image: Volume, labels: np.ndarray | None) -> AnatomyPosition
 
 
 def _enclosed(body: np.ndarray) -> np.ndarray:
-    """What has body on all four sides within its slice; foam of the table has not."""
+    """Voxels with body on all four sides within their slice, unlike the foam of the table."""
     inside = np.ones_like(body)
     for axis in (1, 2):
         inside &= np.maximum.accumulate(body, axis)
@@ -78,13 +80,12 @@ def _enclosed(body: np.ndarray) -> np.ndarray:
 
 
 def _extent(body: np.ndarray, axis: int) -> tuple[float, float]:
-    """First and last index along an axis with a tenth of the fullest one's body."""
+    """First and last index along an axis where at least a tenth of the maximum is body."""
     counts = np.count_nonzero(body, axis=tuple({0, 1, 2} - {axis}))
     full = np.flatnonzero(counts >= max(1, counts.max() / 10))
     return (float(full[0]), float(full[-1])) if full.size else (0.0, body.shape[axis] - 1.0)
 
 
-def _centre(mask: np.ndarray) -> float:
-    """Mean column."""
+def _mean_column(mask: np.ndarray) -> float:
     counts = np.count_nonzero(mask, axis=(0, 1))
     return float(np.average(np.arange(len(counts)), weights=counts))

@@ -1,188 +1,203 @@
-"""What measures of one case say: remarks on its grid, its values and its mask."""
+"""Rules of the check for one case: geometry, intensities, mask and orientation."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.dataset.check.measurements import PERCENTILES, CaseMeasures, Values
-from liverseg_tf.dataset.check.remarks import ERROR, NOTE, WARNING, Remark
-from liverseg_tf.dataset.description import Description
+from liverseg_tf.dataset.check.issues import ERROR, NOTE, WARNING, Issue
+from liverseg_tf.dataset.check.measurements import (
+    PERCENTILES,
+    SOFT_TISSUE_HU,
+    CaseMeasurements,
+    IntensityStatistics,
+)
+from liverseg_tf.dataset.description import DatasetDescription
 
 _PADDING_HU = -1500
-_AIR_HU = -500  # a CT without anything below is no whole CT
-_CLIPPED = 0.01  # share of the voxels at an end that noise does not reach
-_LEAST_SOFT_TISSUE = 0.02
-_SHIFTED_HU = (800, 1500)  # where organs lie when the intercept of -1024 was left out
-_SIDES = {"liver": -1, "spleen": 1}  # of the body: to the patient's right, or left
-_OFF_MIDDLE = 0.04  # of the body's width
-_LUNG, _SPINE = 0.015, 0.0015  # of the body: less tells nothing
+_AIR_HU = -500  # a complete CT has lower values
+_CLIPPED_FRACTION = 0.01  # noise alone puts fewer voxels at an end of the range
+_MIN_SOFT_TISSUE_FRACTION = 0.02
+_SHIFTED_HU = (800, 1500)  # organs if the rescale intercept of -1024 was left out
+_SIDES = {"liver": -1, "spleen": 1}  # -1 is the patient's right, 1 the left
+_MIN_OFFSET = 0.04  # of the body's width
+_MIN_LUNG, _MIN_SPINE = 0.015, 0.0015  # of the body; less is not conclusive
 _FLIPPED = dict(zip("RLAPSI", "LRPAIS", strict=True))
+
+_CaseIssue = tuple[str, str, str]  # severity, kind, text
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """What a data set should be.
+class CheckSettings:
+    """What a data set should contain.
 
     Args:
-        regions: named labels; nested ones from the outside in.
-        labels: that are known besides those of the regions.
-        has_hu: False for MR.
-        channel: of 4D images.
+        regions: Named labels; nested regions from the outside in.
+        known_labels: Labels that are known besides those of the regions.
+        has_hu: Whether the values should be HU; False for MR.
+        channel: Index of the volume to read from 4D images.
     """
 
     regions: Regions = LIVER_REGIONS
-    labels: tuple[int, ...] = ()
+    known_labels: tuple[int, ...] = ()
     has_hu: bool = True
     channel: int | None = None
 
 
-def expect(
-    description: Description, regions: Regions | None, scaled: bool, channel: int | None
-) -> tuple[Expectation, list[Remark]]:
-    """What a data set should be by its own description, and what that says already.
+def choose_check_settings(
+    description: DatasetDescription,
+    regions: Regions | None,
+    uses_percentiles: bool,
+    channel: int | None,
+) -> tuple[CheckSettings, list[Issue]]:
+    """Choose the settings of a check from the description of the data set.
 
     Args:
-        description: from its dataset.json.
-        regions: what the user asks for; None takes each label that is described, or the liver.
-        scaled: whether images will be scaled by percentiles: they need no HU.
-        channel: that is taken of 4D images.
+        description: Labels and modalities in its dataset.json.
+        regions: Regions that the user names. None takes the described labels, or else the liver.
+        uses_percentiles: Whether images are scaled by percentiles, which needs no HU.
+        channel: Index of the volume to read from 4D images.
+
+    Returns:
+        The settings, and the issues that the description itself shows.
     """
     regions = regions or description.regions or LIVER_REGIONS
-    has_hu = description.is_ct and not scaled
-    remarks = []
-    if not description.is_ct and not scaled:
+    issues = []
+    if not (description.is_ct or uses_percentiles):
         modalities = ", ".join(description.modalities)
-        text = f"images are {modalities}, not CT: --percentiles 0.5 99.5 instead of a HU window"
-        remarks.append(Remark(WARNING, "modality", None, text))
-    return Expectation(regions, tuple(description.labels), has_hu, channel), remarks
+        text = f"images are {modalities}, not CT: use --percentiles 0.5 99.5 instead of --window"
+        issues.append(Issue(WARNING, "modality", None, text))
+    has_hu = description.is_ct and not uses_percentiles
+    return CheckSettings(regions, tuple(description.labels), has_hu, channel), issues
 
 
-def judge_case(name: str, case: CaseMeasures, expected: Expectation) -> list[Remark]:
-    """Everything that one case's measures say.
+def apply_rules(name: str, case: CaseMeasurements, settings: CheckSettings) -> list[Issue]:
+    """Find the issues of one case.
 
     Args:
-        name: of the case.
-        case: its measures.
-        expected: what it should be.
+        name: Name of the case.
+        case: Measurements of the case.
+        settings: What the data set should contain.
     """
-    found = [*_grid(case), *_contrast(case.values)]
-    if expected.has_hu and case.values.low < case.values.high:
-        found += _hounsfield(case.values)
+    found = [*_check_grid(case), *_check_contrast(case.intensities)]
+    if settings.has_hu and case.intensities.minimum < case.intensities.maximum:
+        found += _check_hounsfield(case.intensities)
     if case.labels is None:
-        found.append((ERROR, "no mask", "no mask"))
+        found.append((ERROR, "no mask", "the case has no mask"))
     else:
-        found += [*_labels(case.labels, expected), *_cut(case, expected)]
+        found += [*_check_labels(case.labels, settings), *_check_borders(case, settings)]
     if not any(severity == ERROR and kind in ("values", "contrast") for severity, kind, _ in found):
-        found += _orientation(case, expected)  # it is told by HU
-    return [Remark(severity, kind, name, text) for severity, kind, text in found]
+        found += _check_orientation(case, settings)  # needs correct HU
+    return [Issue(severity, kind, name, text) for severity, kind, text in found]
 
 
-def _grid(case: CaseMeasures):
+def _check_grid(case: CaseMeasurements) -> Iterator[_CaseIssue]:
     if case.guessed_geometry:
-        yield ERROR, "geometry", "no geometry in its header: give --spacing-of, --orientation"
+        yield ERROR, "geometry", "header without geometry: set --spacing-of and --orientation"
     if case.grid_error is not None:
         yield ERROR, "grid", case.grid_error
 
 
-def _contrast(values: Values):
-    if values.not_finite:
-        yield ERROR, "not finite", f"{_percent(values.not_finite)} of the voxels are NaN or inf"
-    if values.low == values.high:
-        yield ERROR, "contrast", f"one value everywhere: {values.low:g}"
+def _check_contrast(values: IntensityStatistics) -> Iterator[_CaseIssue]:
+    if values.fraction_not_finite:
+        percent = _percent(values.fraction_not_finite)
+        yield ERROR, "not finite", f"{percent} of the voxels are NaN or infinite"
+    if values.minimum == values.maximum:
+        yield ERROR, "contrast", f"all voxels have the same value, {values.minimum:g}"
 
 
-def _hounsfield(values: Values):
-    """The first thing that keeps the values from being HU, then what else is worth a word."""
-    low, high = values.low, values.high
+def _check_hounsfield(values: IntensityStatistics) -> Iterator[_CaseIssue]:
+    """Yield the first reason why the values are not HU, then what else is unusual."""
+    low, high = values.minimum, values.maximum
     ends = f"values from {low:g} to {high:g}"
     if high - low <= 50:
-        yield ERROR, "values", f"{ends}: normalised, no HU"
+        yield ERROR, "values", f"{ends}: normalised, not HU"
     elif (low >= 0 and high <= 256) or (low >= -128 and high <= 127):
-        yield ERROR, "values", f"{ends}: an 8-bit picture, no HU"
+        yield ERROR, "values", f"{ends}: an 8-bit image, not HU"
     elif low >= 0:
-        yield ERROR, "values", f"{ends}: no HU (intercept left out, or MR?)"
-    elif low > _AIR_HU and values.at_low > _CLIPPED:
-        yield ERROR, "values", f"{ends}: clipped to a window, no whole HU"
+        yield ERROR, "values", f"{ends}: not HU (rescale intercept left out, or MR?)"
+    elif low > _AIR_HU and values.fraction_at_minimum > _CLIPPED_FRACTION:
+        yield ERROR, "values", f"{ends}: clipped to a window, not the full range of HU"
     elif low > _AIR_HU:
-        yield WARNING, "values", f"{ends}: no air in it"
-    elif values.soft_tissue < _LEAST_SOFT_TISSUE:
-        share = _percent(values.soft_tissue)
-        yield ERROR, "values", f"{share} of the voxels from -200 to 300 HU: wrong intercept?"
-    elif shifted := _shifted(values):
-        yield ERROR, "values", f"label {shifted[0]} has {shifted[1]:.0f} HU: intercept left out?"
-    elif values.at_high > _CLIPPED:
-        yield (
-            WARNING,
-            "values",
-            f"{_percent(values.at_high)} of the voxels are clipped at {high:g} HU",
-        )
+        yield WARNING, "values", f"{ends}: no air in the image"
+    elif values.fraction_soft_tissue < _MIN_SOFT_TISSUE_FRACTION:
+        percent = _percent(values.fraction_soft_tissue)
+        tissue = f"{SOFT_TISSUE_HU[0]} to {SOFT_TISSUE_HU[1]} HU"
+        yield ERROR, "values", f"only {percent} of the voxels have {tissue}: wrong intercept?"
+    elif shifted := _find_shifted_label(values):
+        label, hu = shifted
+        yield ERROR, "values", f"median of label {label} is {hu:.0f} HU: intercept left out?"
+    elif values.fraction_at_maximum > _CLIPPED_FRACTION:
+        percent = _percent(values.fraction_at_maximum)
+        yield WARNING, "values", f"{percent} of the voxels are clipped at {high:g} HU"
     if low < _PADDING_HU:
-        yield NOTE, "padding", "padding below -1500 HU, taken as air"
+        yield NOTE, "padding", f"padding below {_PADDING_HU} HU is treated as air"
 
 
-def _shifted(values: Values) -> tuple[int, float] | None:
-    """A label, and its median, where that is no organ's."""
+def _find_shifted_label(values: IntensityStatistics) -> tuple[int, float] | None:
+    """Find a label whose median HU is not that of an organ."""
     middle = PERCENTILES.index(50)
-    for label, percentiles in values.of_labels.items():
+    for label, percentiles in values.label_percentiles.items():
         if _SHIFTED_HU[0] < percentiles[middle] < _SHIFTED_HU[1]:
             return label, percentiles[middle]
     return None
 
 
-def _labels(labels: dict[int, int], expected: Expectation):
-    known = sorted({*expected.labels, *(n for _, of in expected.regions.items for n in of)})
+def _check_labels(labels: dict[int, int], settings: CheckSettings) -> Iterator[_CaseIssue]:
+    regions = settings.regions.items
+    known = sorted({*settings.known_labels, *(label for _, of in regions for label in of)})
     unknown = [label for label in labels if label not in known]
-    if unknown and len(unknown) == len(labels):
+    none_is_known = bool(unknown) and len(unknown) == len(labels)
+    if none_is_known:
         hint = " (a mask of 0 and 255?)" if unknown == [255] else ""
-        yield ERROR, "labels", f"{_named(unknown)} alone, expected {_named(known)}{hint}"
+        yield ERROR, "labels", f"only {_list_labels(unknown)}, expected {_list_labels(known)}{hint}"
     elif unknown:
-        yield WARNING, "labels", f"unknown {_named(unknown)} (known: {_named(known)})"
+        yield WARNING, "labels", f"unknown {_list_labels(unknown)} (known: {_list_labels(known)})"
     if not labels:
-        yield WARNING, "empty", "its mask is empty"
+        yield WARNING, "empty", "the mask is empty"
         return
-    for place, (region, of) in enumerate(expected.regions.items):
-        if not set(of) & labels.keys() and not (unknown and len(unknown) == len(labels)):
-            yield (NOTE if place else WARNING), f"no {region}", f"no {region} ({_named(of)})"
+    for index, (region, of) in enumerate(regions):
+        if not set(of) & labels.keys() and not none_is_known:
+            severity = NOTE if index else WARNING
+            yield severity, f"no {region}", f"no {region} ({_list_labels(of)})"
 
 
-def _cut(case: CaseMeasures, expected: Expectation):
+def _check_borders(case: CaseMeasurements, settings: CheckSettings) -> Iterator[_CaseIssue]:
     outer: set[int] = set()
-    for region, of in expected.regions.items:
+    for region, of in settings.regions.items:
         if set(of) <= outer:
-            continue  # what holds it is named
+            continue  # the region around it is reported
         outer |= set(of)
         faces = [face for face, labels in case.faces.items() if set(of) & set(labels)]
         if faces:
             yield WARNING, f"cut {region}", f"{region} cut off at the {', '.join(faces)}"
 
 
-def _orientation(case: CaseMeasures, expected: Expectation):
+def _check_orientation(case: CaseMeasurements, settings: CheckSettings) -> Iterator[_CaseIssue]:
     if case.anatomy is None:
         return
-    contradicted, reasons = set(), []
-    for region, of in expected.regions.items:
-        side = _SIDES.get(region.lower())
-        offsets = [case.anatomy.offsets[n] for n in of if n in case.anatomy.offsets]
-        if side and offsets and offsets[0] * side < -_OFF_MIDDLE:
-            contradicted |= set("LR")
-            reasons.append(f"{region} on the {'left' if side < 0 else 'right'}")
+    flipped, reasons = set(), []
     anatomy = case.anatomy
-    if anatomy.spine_front > max(_SPINE, 1.5 * anatomy.spine_back):
-        contradicted |= set("AP")
+    for region, of in settings.regions.items:
+        side = _SIDES.get(region.lower())
+        offsets = [anatomy.label_offsets[label] for label in of if label in anatomy.label_offsets]
+        if side and offsets and offsets[0] * side < -_MIN_OFFSET:
+            flipped |= set("LR")
+            reasons.append(f"{region} on the {'left' if side < 0 else 'right'}")
+    if anatomy.spine_front > max(_MIN_SPINE, 1.5 * anatomy.spine_back):
+        flipped |= set("AP")
         reasons.append("spine in front")
-    if anatomy.lung_low > max(_LUNG, 3 * anatomy.lung_high):
-        contradicted |= set("SI")
+    if anatomy.lung_lower > max(_MIN_LUNG, 3 * anatomy.lung_upper):
+        flipped |= set("SI")
         reasons.append("lungs below")
     if reasons:
-        axes = "".join(
-            _FLIPPED[letter] if letter in contradicted else letter for letter in case.axes
-        )
-        yield WARNING, "orientation", f"{', '.join(reasons)}: its axes are {axes}?"
+        axes = "".join(_FLIPPED[letter] if letter in flipped else letter for letter in case.axes)
+        yield WARNING, "orientation", f"{', '.join(reasons)}: its axes are probably {axes}"
 
 
-def _named(labels) -> str:
+def _list_labels(labels: Iterable[int]) -> str:
     labels = list(labels)
     return f"label{'s' if len(labels) > 1 else ''} {', '.join(map(str, labels))}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2g} %"

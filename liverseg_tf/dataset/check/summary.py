@@ -1,4 +1,4 @@
-"""The figures of a data set: as a table, and as JSON values."""
+"""Summary of a checked data set, as a table and as JSON values."""
 
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -7,89 +7,90 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from liverseg_tf.dataset.check.checks import CheckResult
-from liverseg_tf.dataset.check.measurements import PERCENTILES, CaseMeasures
-from liverseg_tf.dataset.check.rules import Expectation
+from liverseg_tf.dataset.check.check_cases import CheckResult
+from liverseg_tf.dataset.check.measurements import PERCENTILES, CaseMeasurements
+from liverseg_tf.dataset.check.rules import CheckSettings
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A quantity over the cases that have it.
+class SummaryRow:
+    """Range of one quantity over the cases.
 
     Args:
-        name: with its unit.
-        cases: how many have it.
-        lowest, middle, highest: of these; the middle is the median.
+        name: Name of the quantity with its unit.
+        cases: Number of cases that have the quantity.
+        minimum: Lowest value.
+        median: Median.
+        maximum: Highest value.
     """
 
     name: str
     cases: int
-    lowest: float
-    middle: float
-    highest: float
+    minimum: float
+    median: float
+    maximum: float
 
 
-def summarise(checked: CheckResult, expected: Expectation) -> list[Figure]:
-    """Slices, spacing, values and volumes of the cases that could be read.
+def summarise_check(checked: CheckResult, settings: CheckSettings) -> list[SummaryRow]:
+    """Summarise slices, spacing, intensities and volumes of the cases that could be read.
 
     Args:
-        checked: what a check found.
-        expected: its regions' volumes and values are told; a case without one is left out of
-            its row.
+        checked: Result of the check.
+        settings: Settings of the check. A case without a region is left out of its rows.
     """
-    unit = "HU" if expected.has_hu else "value"
-    cases = list(checked.measures.values())
-    percentiles = [case.values.percentiles for case in cases if case.values.percentiles]
+    unit = "HU" if settings.has_hu else "value"
+    cases = list(checked.measurements.values())
+    percentiles = [c.intensities.percentiles for c in cases if c.intensities.percentiles]
     rows = {
         "slices": [case.shape[0] for case in cases],
         "slice spacing, mm": [case.spacing_mm[0] for case in cases],
         "in-plane spacing, mm": [max(case.spacing_mm[1:]) for case in cases],
     }
-    for place, percent in enumerate(PERCENTILES):
-        rows[f"{unit} at {percent:g} %"] = [values[place] for values in percentiles]
-    for region, labels in expected.regions.items:
+    for index, percent in enumerate(PERCENTILES):
+        rows[f"{unit} at {percent:g} %"] = [values[index] for values in percentiles]
+    for region, labels in settings.regions.items:
         rows[f"{region}, ml"] = [ml for case in cases if (ml := _volume_ml(case, labels))]
-        medians = [_median_value(case, labels) for case in cases]
+        medians = [_median_intensity(case, labels) for case in cases]
         rows[f"{region}, median {unit}"] = [value for value in medians if value is not None]
     return [
-        Figure(name, len(values), min(values), median(values), max(values))
+        SummaryRow(name, len(values), min(values), median(values), max(values))
         for name, values in rows.items()
         if values
     ]
 
 
-def summary_table(figures: list[Figure]) -> Table:
-    """The figures, for a terminal of 80 columns."""
+def summary_table(rows: list[SummaryRow]) -> Table:
+    """Make a table of the summary for a terminal of 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("")
-    for heading in ("cases", "lowest", "median", "highest"):
+    for heading in ("cases", "minimum", "median", "maximum"):
         table.add_column(heading, justify="right")
-    for figure in figures:
-        values = (figure.lowest, figure.middle, figure.highest)
-        table.add_row(Text(figure.name), str(figure.cases), *map(_short, values))
+    for row in rows:
+        values = (row.minimum, row.median, row.maximum)
+        table.add_row(Text(row.name), str(row.cases), *map(_format_number, values))
     return table
 
 
-def check_to_json(checked: CheckResult, figures: list[Figure]) -> dict:
-    """Everything that was found, as plain JSON values."""
+def check_to_json(checked: CheckResult, rows: list[SummaryRow]) -> dict:
+    """Return issues, summary and measurements as plain JSON values."""
     return {
-        "findings": [asdict(remark) for remark in checked.remarks],
-        "summary": [asdict(figure) for figure in figures],
-        "cases": {name: asdict(case) for name, case in checked.measures.items()},
+        "issues": [asdict(issue) for issue in checked.issues],
+        "summary": [asdict(row) for row in rows],
+        "cases": {name: asdict(case) for name, case in checked.measurements.items()},
     }
 
 
-def _volume_ml(case: CaseMeasures, labels: tuple[int, ...]) -> float:
+def _volume_ml(case: CaseMeasurements, labels: tuple[int, ...]) -> float:
     return sum((case.labels or {}).get(label, 0) for label in labels) * case.voxel_ml
 
 
-def _median_value(case: CaseMeasures, labels: tuple[int, ...]) -> float | None:
-    """Of the region's largest label."""
-    counted = {label: (case.labels or {}).get(label, 0) for label in labels}
-    largest = max(counted, key=counted.get)
-    found = case.values.of_labels.get(largest)
-    return found[PERCENTILES.index(50)] if found else None
+def _median_intensity(case: CaseMeasurements, labels: tuple[int, ...]) -> float | None:
+    """Median intensity of the label with the most voxels."""
+    counts = {label: (case.labels or {}).get(label, 0) for label in labels}
+    largest = max(counts, key=counts.get)
+    percentiles = case.intensities.label_percentiles.get(largest)
+    return percentiles[PERCENTILES.index(50)] if percentiles else None
 
 
-def _short(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"

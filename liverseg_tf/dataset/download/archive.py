@@ -1,4 +1,4 @@
-"""Archives from strangers: all of them below one folder, or nothing at all."""
+"""Extraction of archives from untrusted sources: all files into one folder, or none."""
 
 import stat
 import tarfile
@@ -15,32 +15,26 @@ from liverseg_tf.atomic import replacing
 from liverseg_tf.dataset.download.disk_space import check_space
 from liverseg_tf.errors import LiverSegError
 
-MOST_MEMBERS = 100_000
-# CT in 16 bits shrinks to a third, label maps to a hundredth; bombs to a thousandth and less
-MOST_EXPANSION = 50
+MAX_MEMBERS = 100_000
+# compression shrinks CT in 16 bits to a third and label maps to a hundredth of their size, and
+# the contents of a decompression bomb to a thousandth or less
+MAX_EXPANSION = 50
 _CHUNK = 1 << 20
 _BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,  # a zip of a newer version than zipfile knows
-    RecursionError,  # header after header in a tar
-    MemoryError,  # a header that claims more bytes than there can be
+    NotImplementedError,  # a zip of a version that zipfile does not support
+    RecursionError,  # many headers one after another in a tar
+    MemoryError,  # a header that states an impossible size
     OverflowError,
     ValueError,
 )
-_TAR_STRANGERS = {
-    tarfile.SYMTYPE: "a symbolic link",
-    tarfile.LNKTYPE: "a hard link",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
-    tarfile.FIFOTYPE: "a pipe",
-}
 
 
 class ArchiveError(LiverSegError):
-    """An archive that is broken or was made to do harm."""
+    """An archive that is broken or hostile."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +42,10 @@ class Archive:
     """An archive on disk.
 
     Args:
-        path: the file.
-        kind: 'tar' (not compressed) or 'zip'.
-        root: a folder in it that holds everything and is left away; '' for none.
+        path: Path of the file.
+        kind: 'tar' (without compression) or 'zip'.
+        root: Folder in the archive that holds all files and is not extracted itself; '' if there
+            is none.
     """
 
     path: Path
@@ -59,12 +54,19 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One member: `what` is 'file', 'folder', or what it is instead, which is refused."""
+class Member:
+    """A file or folder in an archive.
+
+    Args:
+        name: Path in the archive, with '/' between its parts.
+        size: Size in bytes.
+        is_folder: Whether it is a folder.
+        open: Function that opens the file for reading.
+    """
 
     name: str
     size: int
-    what: str
+    is_folder: bool
     open: Callable[[], BinaryIO]
 
 
@@ -74,37 +76,44 @@ def extract(
     check: Callable[[Path], None] | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write an archive's files below a folder that appears whole or not at all.
+    """Extract an archive into a folder, which is written atomically.
 
-    Names, kinds and sizes of all members are looked at before anything is written. Owners,
-    modes and times are not taken over. AppleDouble files (`._x`, `__MACOSX`) are left away, and
-    so are folders without files.
+    Names, types and sizes of all members are checked before anything is written. Owners, modes
+    and times are not restored. AppleDouble files (`._x`, `__MACOSX`) and empty folders are left
+    out.
 
     Args:
-        archive: it may be hostile.
-        target: the folder.
-        check: called with the folder before it gets its name; what it raises undoes all.
-        on_bytes: called with the bytes written, and all that will be.
+        archive: Archive, which may be hostile.
+        target: Folder to create.
+        check: Function that is called with the complete folder under its temporary name. If it
+            raises, the folder is removed.
+        on_bytes: Callback with the bytes written so far and in total.
 
     Returns:
-        The number of files.
+        Number of files.
 
     Raises:
-        ArchiveError: when the archive is broken, when a member is no file or folder (links,
-            devices) or would lie outside, when two have one name, or when there is too much.
-        LiverSegError: when the disk is full.
+        ArchiveError: If the archive is broken, a member is neither a file nor a folder (a link, a
+            device) or leads outside the folder, two members have the same name, or there are too
+            many members or bytes.
+        LiverSegError: If the disk is full.
     """
-    with _explained(archive.path), _OPENERS[archive.kind](archive.path) as entries:
-        files = _plan(archive, entries)
-        total = sum(entry.size for entry in files.values())
+    is_tar = archive.kind == "tar"
+    with (
+        _as_archive_errors(archive.path),
+        tarfile.open(archive.path, "r:") if is_tar else zipfile.ZipFile(archive.path) as opened,
+    ):
+        members = _tar_members(opened, target) if is_tar else _zip_members(opened)
+        files = _select_files(archive, members)
+        total = sum(member.size for member in files.values())
         check_space(target, total)
         written = 0
         with replacing(target) as partial:
             partial.mkdir()
-            for parts, entry in files.items():
+            for parts, member in files.items():
                 path = partial.joinpath(*parts)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                for count in _copy(entry, path):
+                for count in _copy(member, path):
                     written += count
                     if on_bytes is not None:
                         on_bytes(written, total)
@@ -113,55 +122,61 @@ def extract(
     return len(files)
 
 
-def _plan(archive: Archive, entries: Iterable[Entry]) -> dict[tuple[str, ...], Entry]:
-    """The files to write by their parts below the target; raises for all that is refused."""
+def _select_files(archive: Archive, members: Iterable[Member]) -> dict[tuple[str, ...], Member]:
+    """Check all members; return the files by the parts of their path below the target."""
     size = archive.path.stat().st_size
-    limit = size if archive.kind == "tar" else MOST_EXPANSION * size
-    files: dict[tuple[str, ...], Entry] = {}
+    limit = size if archive.kind == "tar" else MAX_EXPANSION * size
+    files: dict[tuple[str, ...], Member] = {}
     names: set[tuple[str, ...]] = set()
     folders: set[tuple[str, ...]] = set()
     total = 0
-    for count, entry in enumerate(entries, 1):
-        if count > MOST_MEMBERS:
-            raise ArchiveError(f"Expected at most {MOST_MEMBERS} members. Received more.")
-        if entry.what not in ("file", "folder"):
-            raise ArchiveError(f"Expected files and folders. Received {entry.what}: {entry.name!r}")
-        parts = _parts(entry.name, archive.root)
-        total += max(0, entry.size)
-        if entry.size < 0 or total > limit:
-            raise ArchiveError(f"Expected at most {limit} bytes. Received more, at {entry.name!r}.")
-        if entry.what == "folder" or any(p.startswith("._") or p == "__MACOSX" for p in parts):
+    for count, member in enumerate(members, 1):
+        if count > MAX_MEMBERS:
+            raise ArchiveError(f"Expected at most {MAX_MEMBERS} members. Received more.")
+        parts = _parts_below_root(member.name, archive.root)
+        total += max(0, member.size)
+        if member.size < 0 or total > limit:
+            raise ArchiveError(
+                f"Expected at most {limit} bytes. Received more, at {member.name!r}."
+            )
+        if member.is_folder or any(p.startswith("._") or p == "__MACOSX" for p in parts):
             continue
+        # some file systems do not distinguish A.nii from a.nii
         name = tuple(unicodedata.normalize("NFC", part).casefold() for part in parts)
-        if not name or name in names:  # on some file systems A.nii is a.nii
-            raise ArchiveError(f"Expected each name once. Received {entry.name!r} again.")
+        if not name or name in names:
+            raise ArchiveError(f"Expected each name once. Received {member.name!r} again.")
         names.add(name)
         folders.update(name[:depth] for depth in range(1, len(name)))
-        files[parts] = entry
+        files[parts] = member
     if names & folders:
-        twice = "/".join(min(names & folders))
-        raise ArchiveError(f"Expected each name once. Received file and folder {twice!r}.")
+        name = "/".join(min(names & folders))
+        raise ArchiveError(f"Expected each name once. Received {name!r} as a file and a folder.")
     if not files:
-        raise ArchiveError("Expected files. Received none.")
+        raise ArchiveError("Expected files in the archive. Received an archive without files.")
     return files
 
 
-def _parts(name: str, root: str) -> tuple[str, ...]:
-    """A member's path below the target, safe on every file system."""
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    odd = any(not char.isprintable() or char in '\\:*?"<>|' for char in name)
-    long = any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in parts)
-    if odd or long or name.startswith("/") or ".." in parts:
-        raise ArchiveError(f"Expected plain names inside the archive. Received {name[:300]!r}.")
+def _parts_below_root(name: str, root: str) -> tuple[str, ...]:
+    parts = _split_name(name)
     if root and parts[:1] not in ((), (root,)):
         raise ArchiveError(f"Expected everything below {root}/. Received {name!r}.")
     return parts[1:] if root else parts
 
 
-def _copy(entry: Entry, path: Path) -> Iterator[int]:
-    """Write one file; yields bytes as they are written."""
-    left = entry.size
-    with entry.open() as source, open(path, "xb") as sink:
+def _split_name(name: str) -> tuple[str, ...]:
+    """Split a member's name into parts; refuse one that is not safe on every file system."""
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    forbidden = any(not char.isprintable() or char in '\\:*?"<>|' for char in name)
+    too_long = any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in parts)
+    if forbidden or too_long or name.startswith("/") or ".." in parts:
+        raise ArchiveError(f"Expected plain names inside the archive. Received {name[:300]!r}.")
+    return parts
+
+
+def _copy(member: Member, path: Path) -> Iterator[int]:
+    """Write one file; yield the number of bytes of each write."""
+    left = member.size
+    with member.open() as source, open(path, "xb") as sink:
         while chunk := source.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
@@ -169,59 +184,54 @@ def _copy(entry: Entry, path: Path) -> Iterator[int]:
             sink.write(chunk)
             yield len(chunk)
     if left:
-        raise ArchiveError(f"Expected {entry.size} bytes of {entry.name!r}. Received others.")
+        size = f"{member.size} bytes of {member.name!r}"
+        raise ArchiveError(f"Expected {size}. Received {'fewer' if left > 0 else 'more'}.")
 
 
-@contextmanager
-def _open_tar(path: Path) -> Iterator[Iterator[Entry]]:
-    with tarfile.open(path, "r:") as tar:
-        yield _tar_entries(tar)
-
-
-def _tar_entries(tar: tarfile.TarFile) -> Iterator[Entry]:
-    for member in tar:
-        what = "folder" if member.isdir() else "file"
-        if not member.isdir() and (not member.isreg() or member.issparse()):
-            what = _TAR_STRANGERS.get(member.type, "a member of another kind")
-        yield Entry(member.name, member.size, what, lambda member=member: tar.extractfile(member))
-    # tarfile takes a damaged header for the end
+def _tar_members(tar: tarfile.TarFile, target: Path) -> Iterator[Member]:
+    for info in tar:
+        _split_name(info.name)  # first: the filter fails on names that are too long
+        if not (info.isreg() or info.isdir()) or info.issparse():
+            special = "sparse file" if info.issparse() else "device, pipe or unknown type"
+            kind = "link" if info.issym() or info.islnk() else special
+            raise ArchiveError(f"Expected files and folders. Received a {kind}: {info.name!r}.")
+        if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
+            tarfile.data_filter(info, target)
+        yield Member(info.name, info.size, info.isdir(), lambda info=info: tar.extractfile(info))
+    # tarfile mistakes a damaged header for the end of the archive
     tar.fileobj.seek(tar.offset)
     end = tar.fileobj.read(tarfile.BLOCKSIZE)
     if len(end) < tarfile.BLOCKSIZE or any(end):
-        raise ArchiveError(f"Expected the end of the archive at byte {tar.offset}. Received none.")
+        raise ArchiveError(
+            f"Expected the end of the archive at byte {tar.offset}. "
+            "Received a damaged or incomplete header."
+        )
 
 
-@contextmanager
-def _open_zip(path: Path) -> Iterator[Iterator[Entry]]:
-    with zipfile.ZipFile(path) as archive:
-        yield _zip_entries(archive)
-
-
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
+def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
     for info in archive.infolist():
-        mode = stat.S_IFMT(info.external_attr >> 16)
-        what = "folder" if info.is_dir() else "file"
+        name = info.orig_filename  # not cut at a NUL character, as `filename` is
+        mode, kind = stat.S_IFMT(info.external_attr >> 16), None
         if info.flag_bits & 1:
-            what = "an encrypted member"
+            kind = "an encrypted member"
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            what = "a member of an unusual compression"
+            kind = "a member with an unsupported compression method"
         elif mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "a device or a pipe"
-        # orig_filename: zipfile cuts names at NUL
-        yield Entry(info.orig_filename, info.file_size, what, lambda info=info: archive.open(info))
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "a device or a pipe"
+        if kind is not None:
+            raise ArchiveError(f"Expected files and folders. Received {kind}: {name!r}.")
+        yield Member(name, info.file_size, info.is_dir(), lambda info=info: archive.open(info))
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _as_archive_errors(path: Path) -> Iterator[None]:
+    """Add the archive to errors, and turn those of the libraries into the package's own."""
     try:
         yield
     except ArchiveError as error:
         raise ArchiveError(f"{error} (archive {path.name})") from error
     except _BROKEN as error:
         reason = str(error) or type(error).__name__
-        raise ArchiveError(f"Expected a whole archive at {path}. Received: {reason}.") from error
+        raise ArchiveError(f"Expected a complete archive at {path}. Received: {reason}.") from error
     except OSError as error:
         raise LiverSegError(f"Expected to read {path}. Received: {error.strerror}.") from error
-
-
-_OPENERS = {"tar": _open_tar, "zip": _open_zip}

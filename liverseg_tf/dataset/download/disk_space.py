@@ -1,4 +1,4 @@
-"""Room on a disk, asked for before anything is written."""
+"""Check of the free disk space before anything is written."""
 
 import shutil
 from pathlib import Path
@@ -7,20 +7,20 @@ from liverseg_tf.errors import LiverSegError
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Make sure that a folder (or where it will be made) has room.
+    """Check that a disk has enough free space.
 
     Args:
-        folder: need not exist yet.
-        needed: bytes.
+        folder: Folder to be written, which need not exist yet.
+        needed: Number of bytes.
 
     Raises:
-        LiverSegError: when less is free.
+        LiverSegError: If fewer bytes are free.
     """
-    there = Path(folder).absolute()
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
     if free < needed:
         raise LiverSegError(
-            f"Expected {needed / 1e9:.3g} GB free at {there}. Received {free / 1e9:.3g} GB."
+            f"Expected {needed / 1e9:.3g} GB free at {existing}. Received {free / 1e9:.3g} GB."
         )

@@ -1,32 +1,33 @@
-"""Data sets from a server to a folder that appears whole or not at all."""
+"""Download of a data set into a folder that is written atomically."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial as bound
+from functools import partial
 from pathlib import Path
 
 from liverseg_tf.atomic import PARTIAL
-from liverseg_tf.dataset.cases import recognise_layout
+from liverseg_tf.dataset.cases import detect_layout
 from liverseg_tf.dataset.download.archive import Archive, ArchiveError, extract
-from liverseg_tf.dataset.download.http_download import RetryPolicy, check_md5, fetch
+from liverseg_tf.dataset.download.http_download import DOWNLOAD_RETRIES, check_md5, fetch
 from liverseg_tf.dataset.download.http_request import Address
 from liverseg_tf.dataset.download.kaggle import SETTINGS_PAGE, read_credentials
-from liverseg_tf.dataset.download.partial_file import Partial
+from liverseg_tf.dataset.download.partial_file import PartialFile
 from liverseg_tf.dataset.download.sources import Source
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.locks import exclusive_lock
+from liverseg_tf.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """Whom to tell.
+    """Callbacks during a download.
 
     Args:
-        on_bytes: called with the stage ('download', 'checksum', 'extract'), the bytes done and
-            of how many.
-        on_note: called with a sentence that the user should read.
+        on_bytes: Callback with the stage ('download', 'checksum', 'extract'), the bytes done and
+            the bytes in total.
+        on_note: Callback with a sentence that the user should read.
     """
 
     on_bytes: Callable[[str, int, int], None] = lambda stage, done, total: None
@@ -36,80 +37,85 @@ class DownloadProgress:
 def download(
     source: Source,
     folder: Path,
-    retry_policy: RetryPolicy | None = None,
+    retry_policy: RetryPolicy = DOWNLOAD_RETRIES,
+    timeout_s: float = 60.0,
     keep_archive: bool = False,
-    progress: DownloadProgress | None = None,
+    progress: DownloadProgress = DownloadProgress(),
 ) -> Path | None:
-    """Get a data set.
+    """Download a data set.
 
-    An archive that is there whole under its name (by `keep_archive`, or by hand) is not
-    downloaded again, and kept. Whatever ends a download, it leaves the part that is there for the
-    next one to resume; an archive that turns out wrong is removed.
+    An archive that is already in `folder` under its final name (from `keep_archive`, or put there
+    by the user) is not downloaded again, and is kept. A download that is interrupted leaves its
+    part of the archive, which the next one resumes. An archive that proves to be wrong is removed.
 
     Args:
-        source: what to get, and how to check it.
-        folder: the data set's folder `source.folder` is made below it.
-        patience: with the server; None for the usual one.
-        keep_archive: keep it beside the data set.
-        progress: whom to tell; None for nobody.
+        source: Data set to download.
+        folder: Folder below which the folder of the data set, `source.folder`, is created.
+        retry_policy: Retries of requests that fail.
+        timeout_s: Seconds without a byte after which a connection is given up.
+        keep_archive: Whether to keep the archive beside the data set.
+        progress: Callbacks for progress and notes.
 
     Returns:
-        The data set's folder; None where it is there already, and nothing was done.
+        Folder of the data set. None if it exists already, in which case nothing is done.
 
     Raises:
-        LiverSegError: when the server, the archive, the credentials or the disk don't allow it.
+        LiverSegError: If the server, the archive, the credentials or the disk prevent it, or
+            another run is downloading the same.
     """
-    retry_policy, progress = retry_policy or RetryPolicy(), progress or DownloadProgress()
     target = Path(folder) / source.folder
-    if _is_there(target):
+    if _has_contents(target):
         return None
     path = Path(folder) / f"{source.name}.{source.kind}"
-    with _alone(path.with_name(f".{path.name}.lock")):
-        if _is_there(target):
-            return None  # another run was just ending
-        _sweep(target)
+    lock = path.with_name(f".{path.name}.lock")
+    with exclusive_lock(lock, f"the archive {path}", remove=True):
+        if _has_contents(target):
+            return None  # another run has just finished it
+        _remove_leftovers(target)
         if path.is_file():
-            progress.on_note(f"{path} is there: it is not downloaded again, and kept.")
+            progress.on_note(f"{path} exists: it is not downloaded again, and it is kept.")
             if source.md5 is not None:
-                check_md5(path, source.md5, bound(progress.on_bytes, "checksum"))
+                check_md5(path, source.md5, partial(progress.on_bytes, "checksum"))
             _extract(Archive(path, source.kind, source.root), target, source, progress)
             return target
-        part = Partial(path.with_name(path.name + ".partial"))
-        fetch(_address(source, progress), part, retry_policy, bound(progress.on_bytes, "download"))
+        part = PartialFile(path.with_name(path.name + ".partial"))
+        on_bytes = partial(progress.on_bytes, "download")
+        fetch(_address(source, progress), part, retry_policy, timeout_s, on_bytes)
         _verify_and_extract(part, target, source, progress)
         if keep_archive:
             os.replace(part.path, path)
-        part.drop()
+        part.remove()
     return target
 
 
 def _verify_and_extract(
-    part: Partial, target: Path, source: Source, progress: DownloadProgress
+    part: PartialFile, target: Path, source: Source, progress: DownloadProgress
 ) -> None:
     try:
         if source.md5 is not None:
-            check_md5(part.path, source.md5, bound(progress.on_bytes, "checksum"))
+            check_md5(part.path, source.md5, partial(progress.on_bytes, "checksum"))
     except LiverSegError as error:
-        part.drop()
-        raise LiverSegError(f"{error} It was removed: the next run begins anew.") from error
+        part.remove()
+        raise LiverSegError(f"{error} The archive was removed: download it again.") from error
     try:
         _extract(Archive(part.path, source.kind, source.root), target, source, progress)
     except ArchiveError as error:
-        if source.md5 is not None:  # the very bytes that were meant: no better ones will come
+        if source.md5 is not None:  # the archive is the right one: another download would not help
             raise
-        part.drop()
-        raise LiverSegError(f"{error} It was removed: the next run begins anew.") from error
+        part.remove()
+        raise LiverSegError(f"{error} The archive was removed: download it again.") from error
 
 
 def _extract(archive: Archive, target: Path, source: Source, progress: DownloadProgress) -> None:
     def check(folder: Path) -> None:
-        found = recognise_layout(folder)
-        if found != source.layout:
+        layout = detect_layout(folder)
+        if layout != source.layout:
             raise ArchiveError(
-                f"Expected a data set of the layout {source.layout}. Received {found or 'none'}."
+                f"Expected a data set of the layout {source.layout}. "
+                f"Received {f'the layout {layout}' if layout else 'an unknown layout'}."
             )
 
-    extract(archive, target, check, bound(progress.on_bytes, "extract"))
+    extract(archive, target, check, partial(progress.on_bytes, "extract"))
 
 
 def _address(source: Source, progress: DownloadProgress) -> Address:
@@ -118,62 +124,25 @@ def _address(source: Source, progress: DownloadProgress) -> Address:
     credentials = read_credentials(os.environ, Path.home())
     if credentials.exposed is not None:
         progress.on_note(
-            f"Other users of this machine can read {credentials.exposed}: "
-            f"chmod 600 {credentials.exposed}"
+            f"Other users of this machine can read {credentials.exposed}. "
+            f"To prevent this: chmod 600 {credentials.exposed}"
         )
-    hint = f"is the Kaggle token valid? {SETTINGS_PAGE}; are the data set's terms accepted?"
+    hint = f"is the Kaggle token valid ({SETTINGS_PAGE}), and are the data set's terms accepted?"
     return Address(source.url, credentials.authorization, hint)
 
 
-def _is_there(target: Path) -> bool:
-    if not target.is_dir():
+def _has_contents(folder: Path) -> bool:
+    if not folder.is_dir():
         return False
     try:
-        return any(target.iterdir())
+        return any(folder.iterdir())
     except OSError as error:
         raise LiverSegError(
-            f"Expected to read {target}. Received: {error.strerror or error}."
+            f"Expected to read {folder}. Received: {error.strerror or error}."
         ) from error
 
 
-def _sweep(target: Path) -> None:
-    """Remove what killed runs extracted."""
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary folders of extractions that were killed."""
     for leftover in target.parent.glob(f"{PARTIAL}*-{target.name}"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock, which the system frees when the process ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise LiverSegError(
-            f"Expected to write {path.parent}. Received: {error.strerror}."
-        ) from error
-    try:
-        _lock(lock, path)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()
-    finally:
-        os.close(lock)
-
-
-def _lock(handle: int, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), os.stat(path)):
-            raise BlockingIOError  # a run that ended just now removed it
-    except (BlockingIOError, FileNotFoundError) as error:
-        raise LiverSegError(
-            f"Expected to download into {path.parent} alone. "
-            "Received a folder where another run downloads the same."
-        ) from error

@@ -1,83 +1,87 @@
-"""One file over HTTP, resumed where it was cut."""
+"""Download of one file over HTTP, which is resumed after an interruption."""
 
 import hashlib
+import math
 import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from liverseg_tf.dataset.download.disk_space import check_space
-from liverseg_tf.dataset.download.http_request import Address, TryAgain, explain, plain, send
-from liverseg_tf.dataset.download.partial_file import Partial, unwritten
+from liverseg_tf.dataset.download.http_request import (
+    Address,
+    describe_error,
+    redact_url,
+    send_request,
+)
+from liverseg_tf.dataset.download.partial_file import PartialFile, write_error
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.retry import Retries, RetryPolicy, Unavailable
 
+DOWNLOAD_RETRIES = RetryPolicy(
+    max_retries=8, deadline_s=math.inf, initial_backoff_s=1.0, max_backoff_s=60.0, jitter=0.0
+)
+MIN_PROGRESS_BYTES = 1 << 20  # new bytes after which retries are counted from 0 again
 _CHUNK = 1 << 20
-_LONGEST_WAIT_S = 60.0
 _COMPRESSED = ("gzip", "x-gzip", "deflate", "br", "compress", "zstd")
-OnBytes = Callable[[int, int], None]  # bytes done, and of how many
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How long to bear with a server.
-
-    Args:
-        retries: attempts in a row that may bring nothing (less than `progress_bytes`) new.
-        wait_s: before the first of them; it doubles each time, up to a minute.
-        silence_s: without a byte, after which a connection counts as cut.
-        progress_bytes: beyond the farthest byte so far, for which retries start anew.
-    """
-
-    retries: int = 8
-    wait_s: float = 1.0
-    silence_s: float = 60.0
-    progress_bytes: int = 1 << 20
+OnBytes = Callable[[int, int], None]  # bytes done, and bytes in total
 
 
 def fetch(
     address: Address,
-    partial: Partial,
-    retry_policy: RetryPolicy = RetryPolicy(),
+    partial: PartialFile,
+    retry_policy: RetryPolicy = DOWNLOAD_RETRIES,
+    timeout_s: float = 60.0,
     on_bytes: OnBytes | None = None,
 ) -> None:
-    """Complete a partial file, in as many attempts as it takes.
+    """Download the missing rest of a file, with as many requests as it takes.
 
     Args:
-        address: of the file.
-        partial: whatever an earlier run left there is resumed, where the server says that its
-            file is the same; it stays there whatever happens.
-        patience: with the server.
-        on_bytes: called now and then.
+        address: Address of the file.
+        partial: The part that an earlier run downloaded. It is resumed if the server confirms
+            that its file is still the same, and kept if this download fails.
+        retry_policy: Retries of requests that fail. Retries are counted from 0 again after every
+            `MIN_PROGRESS_BYTES` new bytes.
+        timeout_s: Seconds without a byte after which a connection is given up.
+        on_bytes: Callback for the progress.
 
     Raises:
-        LiverSegError: when the server refuses, doesn't say how many bytes there are, or its
-            connections break once too often; when the disk is full.
+        LiverSegError: If the server denies access or does not state the size of the file, its
+            connections fail too often, or the disk is full.
     """
-    failures, farthest = 0, partial.state()[0]
-    while True:
-        try:
-            return _receive(address, partial, retry_policy.silence_s, on_bytes)
-        except TryAgain as reason:
-            size, total, _ = partial.state()
-            if size >= farthest + retry_policy.progress_bytes:
-                failures, farthest = 0, size
-            if failures >= retry_policy.retries:
-                got = f"{size / 1e9:.2f} of {total / 1e9:.2f} GB" if size else "nothing to resume"
-                raise LiverSegError(
-                    f"Expected all of {plain(address.url)}. Received {reason}, after "
-                    f"{failures} retries; {got} kept for the next run."
-                ) from reason
-            time.sleep(min(retry_policy.wait_s * 2**failures, _LONGEST_WAIT_S))
-            failures += 1
+    largest = partial.state()[0]
+
+    def has_progressed() -> bool:
+        nonlocal largest
+        size = partial.state()[0]
+        if size < largest + MIN_PROGRESS_BYTES:
+            return False
+        largest = size
+        return True
+
+    try:
+        Retries(retry_policy).call(
+            lambda: _receive(address, partial, timeout_s, on_bytes), has_progressed=has_progressed
+        )
+    except Unavailable as error:
+        size, total, _ = partial.state()
+        kept = f"{size / 1e9:.2f} of {total / 1e9:.2f} GB are kept for the next run"
+        raise LiverSegError(
+            f"Expected the whole of {redact_url(address.url)}. Received {error}; "
+            f"{kept if size else 'there is nothing to resume'}."
+        ) from error
 
 
 def check_md5(path: Path, expected: str, on_bytes: OnBytes | None = None) -> None:
-    """Compare a file's MD5.
+    """Check the MD5 checksum of a file.
+
+    Args:
+        path: Path of the file.
+        expected: Checksum as 32 hexadecimal digits.
+        on_bytes: Callback for the progress.
 
     Raises:
-        LiverSegError: when it is another.
+        LiverSegError: If the checksum differs.
     """
     digest, done, total = hashlib.md5(usedforsecurity=False), 0, path.stat().st_size
     with open(path, "rb") as file:
@@ -91,20 +95,20 @@ def check_md5(path: Path, expected: str, on_bytes: OnBytes | None = None) -> Non
 
 
 def _receive(
-    address: Address, partial: Partial, silence_s: float, on_bytes: OnBytes | None
+    address: Address, partial: PartialFile, timeout_s: float, on_bytes: OnBytes | None
 ) -> None:
-    """One attempt, for all that is missing."""
+    """Request everything that is missing, once."""
     offset, total, validator = partial.state()
     if total and offset == total:
         return
     headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
-    with send(address, headers, silence_s) as response:
+    with send_request(address, headers, timeout_s) as response:
         if response.status == 206 and offset:
-            end = _check_part(response, partial)
+            end = _check_range(response, partial)
         elif response.status == 200:
-            offset, end = 0, _check_whole(response, partial, address)
+            offset, end = 0, _begin_file(response, partial, address)
         else:
-            _refuse(response, partial, address)
+            _raise_for_status(response, partial, address)
         total = partial.state()[1]
         try:
             with open(partial.path, "ab") as file:
@@ -115,54 +119,54 @@ def _receive(
                     if on_bytes is not None:
                         on_bytes(offset, total)
         except OSError as error:
-            raise unwritten(partial.path, error) from error
+            raise write_error(partial.path, error) from error
     if offset < total:
-        raise TryAgain(f"a part that ends at byte {offset} of {total}")
+        raise Unavailable(f"a range that ends at byte {offset} of {total}")
 
 
 def _read(response: HTTPResponse, count: int) -> bytes:
-    """At least one byte and at most `count`: as many as are there."""
+    """Read the bytes that have arrived, at least 1 and at most `count`."""
     try:
         chunk = response.read1(count)
     except (OSError, HTTPException) as error:
-        raise TryAgain(f"a broken connection ({explain(error)})") from error
+        raise Unavailable(f"a broken connection ({describe_error(error)})") from error
     if not chunk:
-        raise TryAgain("a connection closed too early")
+        raise Unavailable("a connection that was closed too early")
     return chunk
 
 
-def _check_whole(response: HTTPResponse, partial: Partial, address: Address) -> int:
-    """Begin anew with an answer that holds the whole file; its bytes."""
-    kind = response.headers.get_content_type()
-    encoding = _encoding(response)
-    if "Content-Type" in response.headers and kind == "text/html":
-        raise LiverSegError(f"Expected an archive at {plain(address.url)}. Received a web page.")
+def _begin_file(response: HTTPResponse, partial: PartialFile, address: Address) -> int:
+    """Begin the file anew with a response that holds all of it; return its size in bytes."""
+    url, encoding = redact_url(address.url), _encoding(response)
+    content_type = response.headers.get_content_type()
+    if "Content-Type" in response.headers and content_type == "text/html":
+        raise LiverSegError(f"Expected an archive at {url}. Received a web page.")
     if encoding in _COMPRESSED:
-        raise LiverSegError(
-            f"Expected {plain(address.url)} as it is. Received it compressed ({encoding})."
-        )
+        raise LiverSegError(f"Expected {url} without compression. Received it as {encoding}.")
     if response.chunked or not response.length:
-        raise LiverSegError(f"Expected the number of bytes of {plain(address.url)}. Received none.")
-    partial.begin(0, None)  # what is there goes, whether there is room or not
-    check_space(partial.path.parent, 2 * response.length)  # the archive, and what is in it
+        raise LiverSegError(
+            f"Expected the number of bytes of {url}. Received an answer without it."
+        )
+    partial.begin(0, None)  # frees the disk space of the old part before the check
+    check_space(partial.path.parent, 2 * response.length)  # for the archive and its contents
     partial.begin(response.length, _validator(response))
     return response.length
 
 
-def _check_part(response: HTTPResponse, partial: Partial) -> int:
-    """The end of the part in an answer, which has to go on where the partial file ends."""
+def _check_range(response: HTTPResponse, partial: PartialFile) -> int:
+    """Check that a response continues the partial file; return the end of its byte range."""
     offset, total, validator = partial.state()
     stated = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", _content_range(response))
     first, last, whole = map(int, stated.groups()) if stated else (-1, -1, -1)
-    same = _validator(response) in (None, validator) and whole == total
+    same_file = _validator(response) in (None, validator) and whole == total
     if (
-        not same
+        not same_file
         or _encoding(response) in _COMPRESSED
         or first != offset
         or not first <= last < total
     ):
-        partial.drop()
-        raise TryAgain("a part of another file")
+        partial.remove()
+        raise Unavailable("a range of another file")
     check_space(partial.path.parent, total - offset + total)
     return last + 1
 
@@ -175,21 +179,23 @@ def _content_range(response: HTTPResponse) -> str:
     return response.headers.get("Content-Range", "").strip()
 
 
-def _refuse(response: HTTPResponse, partial: Partial, address: Address) -> None:
-    """Every status but 200, and 206 where it was asked for."""
+def _raise_for_status(response: HTTPResponse, partial: PartialFile, address: Address) -> None:
+    """Raise the error for a status that is not 200, and not 206 as the response to a range."""
     reason = "".join(c for c in str(response.reason)[:80] if c.isprintable())
     status = f"{response.status} {reason}".strip()
-    if response.status in (206, 416):  # not what was asked for; the file has become shorter
-        partial.drop()
-        raise TryAgain(f"status {status}")
+    if response.status in (206, 416):  # a range without a request, or a file that became shorter
+        partial.remove()
+        raise Unavailable(f"status {status}")
     if response.status in (408, 425, 429) or response.status >= 500:
-        raise TryAgain(f"status {status}")
+        raise Unavailable(f"status {status}")
     hint = f" ({address.hint})" if address.hint and response.status in (401, 403) else ""
-    raise LiverSegError(f"Expected a file at {plain(address.url)}. Received status {status}{hint}.")
+    raise LiverSegError(
+        f"Expected a file at {redact_url(address.url)}. Received status {status}{hint}."
+    )
 
 
 def _validator(response: HTTPResponse) -> str | None:
-    """What If-Range may hold: an ETag unless it is weak, or the file's date (RFC 9110, 13.1.5)."""
+    """Value for If-Range: a strong ETag, or else the date of the file (RFC 9110, 13.1.5)."""
     etag = response.headers.get("ETag", "").strip()
     if re.fullmatch(r'"[\x21\x23-\x7e]*"', etag):
         return etag

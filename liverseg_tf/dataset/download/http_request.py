@@ -1,4 +1,4 @@
-"""One HTTP request: redirects followed with care, every other answer handed back."""
+"""One HTTP request: redirects are followed with care, every other response is returned."""
 
 import ssl
 import urllib.error
@@ -9,23 +9,25 @@ from urllib.parse import urljoin, urlsplit
 
 from liverseg_tf import __version__
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.retry import Unavailable
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HEADERS = {"User-Agent": f"liverseg_tf/{__version__}", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a file is asked for.
+    """The address of a file on a server.
 
     Args:
-        url: http or https, without a user's name in it.
-        authorization: header for this scheme, host and port alone; a secret.
-        hint: what to do when the server refuses it, for the error's end.
+        url: http or https URL without a user name.
+        authorization: Value of the Authorization header, which is secret. It is sent to the
+            scheme, host and port of `url` only.
+        hint: Advice for the case that the server denies access, for the end of the error.
 
     Raises:
-        SettingsError: when the address is of another kind.
+        SettingsError: If the URL is of another kind.
     """
 
     url: str
@@ -35,62 +37,63 @@ class Address:
     def __post_init__(self) -> None:
         if _origin(self.url) is None:
             raise SettingsError(
-                "Expected an address as https://host/file, without a user's name. "
-                f"Received {plain(self.url)!r}."
+                "Expected an address as https://host/file, without a user name. "
+                f"Received {redact_url(self.url)!r}."
             )
 
 
-class TryAgain(Exception):
-    """Something that may go well the next time; its text ends the sentence 'Received'."""
+def send_request(address: Address, headers: dict[str, str], timeout_s: float) -> HTTPResponse:
+    """Request a file.
 
-
-def send(address: Address, headers: dict[str, str], silence_s: float) -> HTTPResponse:
-    """Ask for a file.
-
-    A redirect never leads from https to http nor to another scheme, and another host never
-    gets to see the authorization. Bodies of redirects are not read.
+    A redirect from https to http or to another scheme is refused, and the authorization is never
+    sent to another host. Bodies of redirects are not read.
 
     Args:
-        address: of the file.
-        headers: of the request, besides the usual ones.
-        silence_s: seconds to wait for a connection, and for each next byte.
+        address: Address of the file.
+        headers: Further headers of the request.
+        timeout_s: Seconds to wait for a connection, and for each next byte.
 
     Returns:
-        The answer, of whatever status; its body is not read yet.
+        The response of any status, with its body not read yet.
 
     Raises:
-        TryAgain: when there is no answer.
-        LiverSegError: when a redirect or the server's certificate is refused.
+        Unavailable: If there is no response.
+        LiverSegError: If a redirect or the server's certificate is refused.
     """
     url = address.url
-    for _ in range(MOST_REDIRECTS + 1):
+    for _ in range(MAX_REDIRECTS + 1):
         sent = _HEADERS | headers
         if address.authorization is not None and _origin(url) == _origin(address.url):
             sent["Authorization"] = address.authorization
-        response = _open(urllib.request.Request(url, headers=sent), silence_s)
+        response = _open(urllib.request.Request(url, headers=sent), timeout_s)
         if response.status not in _REDIRECTS:
             return response
         response.close()
-        url = follow(url, response.headers.get("Location", ""))
+        url = resolve_redirect(url, response.headers.get("Location", ""))
     raise LiverSegError(
-        f"Expected at most {MOST_REDIRECTS} redirects from {plain(address.url)}. Received more."
+        f"Expected at most {MAX_REDIRECTS} redirects from {redact_url(address.url)}. Received more."
     )
 
 
-def plain(url: str) -> str:
-    """An address for messages, without what may be secret: a user's name, a signature."""
+def redact_url(url: str) -> str:
+    """Return a URL for messages, without its user name and query, which may be secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that can't be read"
+        return "an address that cannot be read"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def follow(url: str, location: str) -> str:
-    """The address that a redirect leads to.
+def resolve_redirect(url: str, location: str) -> str:
+    """Return the URL to which a redirect leads.
+
+    Args:
+        url: URL that was requested.
+        location: Location header of the response.
 
     Raises:
-        LiverSegError: when it is not http or https, or http where https was asked for.
+        LiverSegError: If the redirect leads to a scheme other than http and https, or from https
+            to http.
     """
     try:
         target = urljoin(url, location.replace(" ", "%20"))
@@ -99,46 +102,46 @@ def follow(url: str, location: str) -> str:
     origin = _origin(target)
     if origin is None or (origin[0] == "http" and _origin(url)[0] == "https"):
         raise LiverSegError(
-            f"Expected a redirect of {plain(url)} to http or https, and never from https to http. "
-            f"Received {plain(target)}."
+            f"Expected a redirect of {redact_url(url)} to http or https, and never from https to "
+            f"http. Received {redact_url(target)}."
         )
     return target
 
 
-def _open(request: urllib.request.Request, silence_s: float) -> HTTPResponse:
-    # neither files nor FTP, and no handler that follows redirects with all headers
+def describe_error(error: object) -> str:
+    """Describe a network error in a few words."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def _open(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
+    # no handlers for files and FTP, and none that follows redirects with all headers
     opener = urllib.request.OpenerDirector()
     for handler in ("ProxyHandler", "UnknownHandler", "HTTPHandler", "HTTPSHandler"):
         opener.add_handler(getattr(urllib.request, handler)())
-    where = plain(request.full_url)
+    url = redact_url(request.full_url)
     try:
-        return opener.open(request, timeout=silence_s)
+        return opener.open(request, timeout=timeout_s)
     except (OSError, HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise LiverSegError(
-                f"Expected a valid certificate of {where}. Received: {reason.verify_message}."
+                f"Expected a valid certificate of {url}. Received: {reason.verify_message}."
             ) from error
-        raise TryAgain(f"no answer from {where} ({explain(reason)})") from error
+        raise Unavailable(f"no answer from {url} ({describe_error(reason)})") from error
     except ValueError as error:
-        raise LiverSegError(f"Expected an address. Received {where}.") from error
-
-
-def explain(error: object) -> str:
-    """An error of the network in a few words."""
-    if isinstance(error, TimeoutError):
-        return "silence"
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise LiverSegError(f"Expected the address of a file. Received {url}.") from error
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port; None where it is no address to send a request to."""
+    """Scheme, host and port of a URL; None if it is not an http or https URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return None
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    if usual is None or not parts.hostname or "@" in parts.netloc:
+    default_port = {"http": 80, "https": 443}.get(parts.scheme)
+    if default_port is None or not parts.hostname or "@" in parts.netloc:
         return None
-    return parts.scheme, parts.hostname, usual if port is None else port
+    return parts.scheme, parts.hostname, default_port if port is None else port

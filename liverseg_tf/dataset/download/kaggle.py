@@ -1,4 +1,4 @@
-"""The user's own Kaggle credentials, which are read, sent to Kaggle and shown to nobody."""
+"""The user's own Kaggle credentials, which are sent to Kaggle only and never shown."""
 
 import base64
 import os
@@ -14,11 +14,11 @@ SETTINGS_PAGE = "https://www.kaggle.com/settings"
 
 @dataclass(frozen=True)
 class Credentials:
-    """What Kaggle asks for.
+    """Credentials for requests to Kaggle.
 
     Args:
-        authorization: the HTTP header's value; a secret, hence not in the repr.
-        exposed: the file it is from, when other users of the machine may read it.
+        authorization: Value of the Authorization header. It is secret, hence not in the repr.
+        exposed: File that holds the credentials, if other users of the machine can read it.
     """
 
     authorization: str = field(repr=False)
@@ -26,17 +26,18 @@ class Credentials:
 
 
 def read_credentials(environment: Mapping[str, str], home: Path) -> Credentials:
-    """Find the credentials where Kaggle's own tools look for them.
+    """Read the credentials from the places that Kaggle's own tools use.
 
-    In this order: KAGGLE_API_TOKEN, KAGGLE_USERNAME with KAGGLE_KEY, then the files access_token
-    and kaggle.json in KAGGLE_CONFIG_DIR or in ~/.kaggle and ~/.config/kaggle.
+    In this order: the variable KAGGLE_API_TOKEN, the variables KAGGLE_USERNAME and KAGGLE_KEY, then
+    the files access_token and kaggle.json in the folder KAGGLE_CONFIG_DIR, or else in ~/.kaggle and
+    ~/.config/kaggle.
 
     Args:
-        environment: usually `os.environ`.
-        home: the user's home folder.
+        environment: Environment variables, usually `os.environ`.
+        home: Home folder of the user.
 
     Raises:
-        LiverSegError: when there are none, or a file doesn't hold any.
+        LiverSegError: If there are no credentials, or a file does not contain any.
     """
     if token := environment.get("KAGGLE_API_TOKEN"):
         return Credentials(_bearer(token, "KAGGLE_API_TOKEN"))
@@ -51,7 +52,8 @@ def read_credentials(environment: Mapping[str, str], home: Path) -> Credentials:
             return Credentials(_from_json(path), _exposed(path))
     raise LiverSegError(
         f"Expected Kaggle credentials in {home / '.kaggle' / 'kaggle.json'}, KAGGLE_API_TOKEN, or "
-        f"KAGGLE_USERNAME and KAGGLE_KEY. Received none (create a token on {SETTINGS_PAGE})."
+        f"KAGGLE_USERNAME and KAGGLE_KEY. Received no credentials (create a token on "
+        f"{SETTINGS_PAGE})."
     )
 
 
@@ -70,9 +72,12 @@ def _basic(user: str, key: str) -> str:
 
 def _bearer(token: str, where: str) -> str:
     token = token.strip()
-    # the HTTP library would print a header that it refuses
+    # checked here: the HTTP library's error would show the token
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise LiverSegError(f"Expected a Kaggle token in {where}. Received something else.")
+        raise LiverSegError(
+            f"Expected a Kaggle token (ASCII characters without spaces) in {where}. "
+            "Received something else."
+        )
     return f"Bearer {token}"
 
 
@@ -80,7 +85,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise LiverSegError(f"Expected a Kaggle token in {path}. Received: {reason}.") from error
 
 

@@ -1,4 +1,4 @@
-"""The part of a file that is there already, and what it is a part of."""
+"""A file of which only the first part has been downloaded."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,22 +9,24 @@ from liverseg_tf.errors import LiverSegError
 
 
 @dataclass(frozen=True)
-class Partial:
-    """The part of a file that is there, and beside it what it is a part of.
+class PartialFile:
+    """The first part of a file, and a record of the whole file beside it.
 
     Args:
-        path: of the part. `path` + '.json' holds the whole file's bytes and the server's
-            validator: a strong ETag or a date, with which it tells whether the file is the same.
+        path: Path of the part. The record is in `path` + '.json': the size of the whole file in
+            bytes and the server's validator (a strong ETag or a date), by which the server
+            decides whether its file is still the same.
     """
 
     path: Path
 
     @property
     def record_path(self) -> Path:
+        """Path of the record."""
         return self.path.with_name(self.path.name + ".json")
 
     def state(self) -> tuple[int, int, str | None]:
-        """Bytes there (0 where they can't be used), bytes of the whole, validator."""
+        """Bytes downloaded (0 if they cannot be used), bytes of the whole file, validator."""
         try:
             size = self.path.stat().st_size
             record = read_json(self.record_path)
@@ -39,21 +41,30 @@ class Partial:
         return (size if usable else 0), total, validator
 
     def begin(self, total: int, validator: str | None) -> None:
-        """Forget what is there."""
+        """Empty the part and write a new record.
+
+        Args:
+            total: Size of the whole file in bytes.
+            validator: Strong ETag or date that the server gives for the file.
+
+        Raises:
+            LiverSegError: If the files cannot be written.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_bytes(b"")  # before the record: no bytes of another file under it
+            # before the record, which would otherwise describe bytes of another file
+            self.path.write_bytes(b"")
         except OSError as error:
-            raise unwritten(self.path, error) from error
+            raise write_error(self.path, error) from error
         write_json(self.record_path, {"bytes": total, "validator": validator})
 
-    def drop(self) -> None:
-        """Remove both files."""
+    def remove(self) -> None:
+        """Remove the part and its record."""
         for path in (self.path, self.record_path):
             with suppress(OSError):
                 path.unlink()
 
 
-def unwritten(path: Path, error: OSError) -> LiverSegError:
-    """The error for a file that can't be written."""
+def write_error(path: Path, error: OSError) -> LiverSegError:
+    """Return the error for a file that cannot be written."""
     return LiverSegError(f"Expected to write {path}. Received: {error.strerror or error}.")

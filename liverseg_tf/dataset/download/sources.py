@@ -1,4 +1,4 @@
-"""What can be downloaded: where it lies, how it is checked, and whose it is."""
+"""The data sets that can be downloaded: address, checksum, licence and citation of each."""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +6,7 @@ from liverseg_tf.errors import SettingsError
 
 _MSD = "https://msd-for-monai.s3-us-west-2.amazonaws.com"
 _KAGGLE = "https://www.kaggle.com/api/v1/datasets/download"
-# MD5 of MONAI's copies of the Decathlon, as in monai/apps/datasets.py
+# MD5 checksums of MONAI's copies of the Decathlon, from monai/apps/datasets.py
 _MSD_MD5 = {
     "Task01_BrainTumour": "240a19d752f0d9e9101544901065d872",
     "Task02_Heart": "06ee59366e1e5124267b774dbd654057",
@@ -33,21 +33,22 @@ _LITS_CITATION = (
 
 @dataclass(frozen=True)
 class Source:
-    """An archive on a server that becomes a data set folder.
+    """A data set as an archive on a server.
 
     Args:
-        name: what a user asks for.
-        url: of the archive, http or https.
-        kind: 'tar' or 'zip'.
-        folder: the data set's below the folder for downloads, '/' between parts.
-        root: folder of the archive that holds everything and is left away; '' for none.
-        layout: the data set's, as in `dataset.cases`.
-        licence: of the data.
-        citation: how the authors ask to be cited.
-        md5: of the archive, 32 hexadecimal digits; None where nobody states one.
-        gigabytes: of the archive, about, in 10^9 bytes; None where only the server knows.
-        kaggle: whether the server wants the user's Kaggle credentials.
-        note: what else a user has to know.
+        name: Name of the data set on the command line.
+        url: http or https URL of the archive.
+        kind: Type of the archive, 'tar' or 'zip'.
+        folder: Folder of the data set below the folder for downloads, with '/' between its parts.
+        root: Folder in the archive that holds all files and is not extracted itself; '' if there
+            is none.
+        layout: Layout of the data set, as in `dataset.cases`.
+        licence: Licence of the data.
+        citation: Publications that the authors ask users to cite.
+        md5: MD5 checksum of the archive as 32 hexadecimal digits. None if none is published.
+        gigabytes: Approximate size of the archive in 10^9 bytes. None if it is unknown.
+        kaggle: Whether the server requires the user's Kaggle credentials.
+        note: Further information for the user.
     """
 
     name: str
@@ -65,10 +66,13 @@ class Source:
 
 
 def find_source(name: str) -> Source:
-    """The source of a name; of the Decathlon's tasks the last word will do (liver, spleen).
+    """Find a source by name, or a task of the Decathlon by its last word (liver, spleen).
+
+    Args:
+        name: Name in upper or lower case.
 
     Raises:
-        SettingsError: when there is none.
+        SettingsError: If there is no such source.
     """
     for source in SOURCES.values():
         if name and name.lower() in (source.name.lower(), source.name.lower().partition("_")[2]):
@@ -76,8 +80,8 @@ def find_source(name: str) -> Source:
     raise SettingsError(f"Expected one of {', '.join(SOURCES)}. Received {name!r}.")
 
 
-def mirror(source: Source, url: str) -> Source:
-    """The same archive from another address, which gets no credentials."""
+def from_mirror(source: Source, url: str) -> Source:
+    """Return the same archive at another URL, to which no credentials are sent."""
     return replace(source, url=url, kaggle=False)
 
 
@@ -107,8 +111,8 @@ def _lits(part: int, dataset: str) -> Source:
         licence=_LITS_LICENCE,
         citation=_LITS_CITATION,
         kaggle=True,
-        note="All masks and volumes 0 to 50 are in part 1, volumes 51 to 130 in part 2: "
-        "get both, and use the folder LiTS that holds them.",
+        note="Part 1 contains all masks and volumes 0 to 50, part 2 volumes 51 to 130: "
+        "download both, and use the folder LiTS that holds them.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Scores of surface distances: each is a short view of `surface.measure_surfaces`.
+"""Distance scores, computed from the surface distances of two masks.
 
-Where either mask is empty a distance is undefined (NaN); a share of the surface is 1 where
-both masks are empty and 0 where one is.
+If either mask is empty, a distance is undefined (NaN). The surface Dice is 1 if both masks are
+empty and 0 if one is.
 """
 
 import math
@@ -12,78 +12,70 @@ from liverseg_tf.evaluate.metrics.surface_distances import SurfaceDistances
 
 DEFINITIONS = {
     "assd": "average symmetric surface distance in mm: (sum d_TP + sum d_PT) / (|S_T| + |S_P|)",
-    "assd_of_means": "mean of the two directed average surface distances in mm (MedPy before 0.5)",
     "rmsd": "root mean square symmetric surface distance in mm (LiTS)",
     "msd": "maximum symmetric surface distance (Hausdorff distance) in mm",
     "hd95": "the larger of the two directed 95th percentiles in mm, interpolated (MONAI)",
-    "hd95_pooled": "95th percentile of both directions' distances together in mm (MedPy)",
+    "hd95_pooled": "95th percentile of the distances of both directions together in mm (MedPy)",
     "hd95_area": (
-        "the larger of the two directed distances in mm within which 95 % of the surface's area "
+        "the larger of the two directed distances in mm within which 95 % of the surface area "
         "lies (google-deepmind/surface-distance)"
     ),
     "nsd": (
-        "surface Dice: share of both surfaces that lies within the tolerance of the other; 1 "
-        "where both masks are empty, 0 where one is"
+        "surface Dice: fraction of both surfaces that lies within the tolerance of the other; 1 "
+        "if both masks are empty, 0 if one is"
     ),
-    "centroid_shift": "distance of the two centroids in mm",
+    "centroid_shift": "distance between the two centroids in mm",
 }
+_PERCENT = 95
 
 
 def assd_mm(distances: SurfaceDistances) -> float:
-    """Average symmetric surface distance, all points together (LiTS, MONAI, MedPy)."""
-    if distances.one_empty:
+    """Average symmetric surface distance, over the points of both surfaces (LiTS, MONAI, MedPy)."""
+    if distances.any_empty:
         return math.nan
-    return float(_sum(distances, 1) / _size(distances))
-
-
-def assd_of_means_mm(distances: SurfaceDistances) -> float:
-    """Mean of the two directed averages (MedPy before 0.5; surface-distance returns the two)."""
-    if distances.one_empty:
-        return math.nan
-    d = distances
-    return float(
-        np.average(d.from_truth_mm, weights=d.truth_sizes) / 2
-        + np.average(d.from_prediction_mm, weights=d.prediction_sizes) / 2
-    )
+    return float(_weighted_sum(distances, 1) / _total_weight(distances))
 
 
 def rmsd_mm(distances: SurfaceDistances) -> float:
     """Root mean square symmetric surface distance."""
-    if distances.one_empty:
+    if distances.any_empty:
         return math.nan
-    return float(math.sqrt(_sum(distances, 2) / _size(distances)))
+    return float(math.sqrt(_weighted_sum(distances, 2) / _total_weight(distances)))
 
 
 def hausdorff_mm(distances: SurfaceDistances) -> float:
-    """Maximum symmetric surface distance: LiTS' MSD, the Hausdorff distance."""
-    if distances.one_empty:
+    """Hausdorff distance: the maximum symmetric surface distance, called MSD in LiTS."""
+    if distances.any_empty:
         return math.nan
-    return float(max(distances.from_truth_mm.max(), distances.from_prediction_mm.max()))
+    return float(
+        max(distances.truth_to_prediction_mm.max(), distances.prediction_to_truth_mm.max())
+    )
 
 
-def hd95_mm(distances: SurfaceDistances, percent: float = 95) -> float:
-    """The larger of the two directed percentiles, linearly interpolated (MONAI)."""
-    if distances.one_empty:
+def hd95_mm(distances: SurfaceDistances) -> float:
+    """The larger of the two directed 95th percentiles, linearly interpolated (MONAI)."""
+    if distances.any_empty:
         return math.nan
-    directed = (distances.from_truth_mm, distances.from_prediction_mm)
-    return float(max(np.percentile(one, percent) for one in directed))
+    directed = (distances.truth_to_prediction_mm, distances.prediction_to_truth_mm)
+    return float(max(np.percentile(one, _PERCENT) for one in directed))
 
 
-def hd95_pooled_mm(distances: SurfaceDistances, percent: float = 95) -> float:
-    """Percentile of the distances of both directions together (MedPy)."""
-    if distances.one_empty:
+def hd95_pooled_mm(distances: SurfaceDistances) -> float:
+    """95th percentile of the distances of both directions together (MedPy)."""
+    if distances.any_empty:
         return math.nan
-    both = np.concatenate([distances.from_truth_mm, distances.from_prediction_mm])
-    return float(np.percentile(both, percent))
+    pooled = np.concatenate([distances.truth_to_prediction_mm, distances.prediction_to_truth_mm])
+    return float(np.percentile(pooled, _PERCENT))
 
 
-def hd95_by_area_mm(distances: SurfaceDistances, percent: float = 95) -> float:
-    """The larger of the two distances within which `percent` of an area lies."""
-    if distances.one_empty:
+def hd95_by_area_mm(distances: SurfaceDistances) -> float:
+    """The larger of the two directed distances within which 95 % of the surface area lies."""
+    if distances.any_empty:
         return math.nan
+    d = distances
     return max(
-        _percentile_by_size(distances.from_truth_mm, distances.truth_sizes, percent),
-        _percentile_by_size(distances.from_prediction_mm, distances.prediction_sizes, percent),
+        _weighted_percentile(d.truth_to_prediction_mm, d.truth_weights),
+        _weighted_percentile(d.prediction_to_truth_mm, d.prediction_weights),
     )
 
 
@@ -92,20 +84,20 @@ def nsd(distances: SurfaceDistances, tolerance_mm: float) -> float:
     if distances.both_empty:
         return 1.0
     d = distances
-    near = d.truth_sizes[d.from_truth_mm <= tolerance_mm].sum()
-    near += d.prediction_sizes[d.from_prediction_mm <= tolerance_mm].sum()
-    return float(near / _size(d))
+    within = d.truth_weights[d.truth_to_prediction_mm <= tolerance_mm].sum()
+    within += d.prediction_weights[d.prediction_to_truth_mm <= tolerance_mm].sum()
+    return float(within / _total_weight(d))
 
 
 def centroid_shift_mm(
     truth: np.ndarray, prediction: np.ndarray, spacing_mm: tuple[float, float, float]
 ) -> float:
-    """Distance of the two masks' centroids; NaN where either is empty.
+    """Compute the distance between the centroids of two masks; NaN if either is empty.
 
     Args:
         truth: (z, row, col) bool.
-        prediction: bool, the same shape.
-        spacing_mm: along (z, row, col).
+        prediction: (z, row, col) bool.
+        spacing_mm: Spacing along (z, row, col).
     """
     if not (truth.any() and prediction.any()):
         return math.nan
@@ -113,21 +105,21 @@ def centroid_shift_mm(
     return float(np.linalg.norm(shift))
 
 
-def _sum(distances: SurfaceDistances, power: int) -> float:
-    return (distances.from_truth_mm**power @ distances.truth_sizes) + (
-        distances.from_prediction_mm**power @ distances.prediction_sizes
+def _weighted_sum(distances: SurfaceDistances, power: int) -> float:
+    return (distances.truth_to_prediction_mm**power @ distances.truth_weights) + (
+        distances.prediction_to_truth_mm**power @ distances.prediction_weights
     )
 
 
-def _size(distances: SurfaceDistances) -> float:
-    return distances.truth_sizes.sum() + distances.prediction_sizes.sum()
+def _total_weight(distances: SurfaceDistances) -> float:
+    return distances.truth_weights.sum() + distances.prediction_weights.sum()
 
 
-def _percentile_by_size(distances: np.ndarray, sizes: np.ndarray, percent: float) -> float:
-    order = np.lexsort((sizes, distances))
-    share = np.cumsum(sizes[order]) / sizes.sum()
-    place = min(np.searchsorted(share, percent / 100), len(order) - 1)
-    return float(distances[order][place])
+def _weighted_percentile(distances: np.ndarray, weights: np.ndarray) -> float:
+    order = np.lexsort((weights, distances))
+    cumulative = np.cumsum(weights[order]) / weights.sum()
+    index = min(np.searchsorted(cumulative, _PERCENT / 100), len(order) - 1)
+    return float(distances[order][index])
 
 
 def _centroid(mask: np.ndarray) -> list[float]:

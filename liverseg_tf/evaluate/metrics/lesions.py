@@ -1,209 +1,207 @@
-"""Which predicted lesions belong to which true ones, and which of those count as detected.
+"""Detection of lesions: which predicted lesions belong to which true lesions.
 
-The merging is that of the LiTS scorer (lits-challenge-scoring, `detect_lesions`): true lesions
-that one prediction spans become one; then the predictions of one true lesion become one.
+Lesions are merged as in the LiTS scorer (lits-challenge-scoring, `detect_lesions`): true lesions
+that share one prediction become one lesion, and then the predictions that belong to one true
+lesion become one prediction.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
-from liverseg_tf.ct.bounding_box import bounding_box
+from liverseg_tf.ct.bounding_box import bounding_box, union
+from liverseg_tf.ct.components import Components, label_components
+
+_CONNECTIVITY = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Lesions:
-    """The 6-connected components of truth and prediction.
+    """The lesions (6-connected components) of truth and prediction.
 
     Args:
-        truth: (z, row, col) int, 0 or the lesion's number from 1, cropped to all lesions.
-        prediction: the same.
-        truth_boxes: where each lies in these arrays.
-        prediction_boxes: the same.
-        overlaps: (n predictions, n truths) int, voxels in common.
-        truth_sizes: (n truths,) int, voxels.
-        prediction_sizes: (n predictions,) int, voxels.
+        truth: Lesions of the truth, cropped to the bounding box of all lesions.
+        prediction: Lesions of the prediction, cropped to the same box.
+        overlaps: (n predictions, n truths) int64, number of common voxels of each pair.
     """
 
-    truth: np.ndarray
-    prediction: np.ndarray
-    truth_boxes: list[tuple[slice, ...]]
-    prediction_boxes: list[tuple[slice, ...]]
+    truth: Components
+    prediction: Components
     overlaps: np.ndarray
-    truth_sizes: np.ndarray
-    prediction_sizes: np.ndarray
 
 
 @dataclass(frozen=True)
-class Group:
-    """True lesions, merged, and the predictions that were matched with them.
+class LesionGroup:
+    """True lesions that were merged into one, and the predictions that were matched with them.
 
     Args:
-        truths: their indices (from 0).
-        predictions: theirs; empty where nothing was matched.
-        last_merge: how many the scorer's last merge of them counted; for `detect_as_scorer`.
+        truths: Indices of the true lesions, from 0.
+        predictions: Indices of the predicted lesions, from 0; empty if nothing was matched.
+        last_merge_size: Number of lesions in the last merge step of the scorer; needed only by
+            `detect_lesions_compat`.
     """
 
     truths: tuple[int, ...]
     predictions: tuple[int, ...]
-    last_merge: int = 1
+    last_merge_size: int = 1
 
 
 @dataclass(frozen=True)
 class Detection:
-    """How many lesions were found.
+    """Numbers of detected and missed lesions.
 
     Args:
-        tp, fp, fn: true positives, false positives, false negatives.
-        detected: the groups that count as found.
+        tp: Number of true positives.
+        fp: Number of false positives.
+        fn: Number of false negatives.
+        detected: Groups that count as detected.
     """
 
     tp: int
     fp: int
     fn: int
-    detected: tuple[Group, ...] = ()
+    detected: tuple[LesionGroup, ...] = ()
 
 
-def match_lesions(truth: np.ndarray, prediction: np.ndarray) -> Lesions:
-    """Number the lesions of two masks and count what each pair has in common.
+def label_lesions(truth: np.ndarray, prediction: np.ndarray) -> Lesions:
+    """Label the lesions of two masks and count the common voxels of each pair.
 
     Args:
         truth: (z, row, col) bool.
-        prediction: bool, the same shape.
+        prediction: (z, row, col) bool.
     """
     box = bounding_box(truth, prediction)
-    truth, prediction = truth[box], prediction[box]
-    (truths, n), (predictions, m) = ndimage.label(truth), ndimage.label(prediction)
-    both = truth & prediction
-    pairs = (predictions[both].astype(np.int64) - 1) * n + truths[both] - 1
-    return Lesions(
-        truths,
-        predictions,
-        ndimage.find_objects(truths) if n else [],
-        ndimage.find_objects(predictions) if m else [],
-        np.bincount(pairs, minlength=m * n).reshape(m, n),
-        np.bincount(truths[truth], minlength=n + 1)[1:],
-        np.bincount(predictions[prediction], minlength=m + 1)[1:],
-    )
+    truths = label_components(truth, _CONNECTIVITY, box)
+    predictions = label_components(prediction, _CONNECTIVITY, box)
+    common = truth[box] & prediction[box]
+    n, m = truths.count, predictions.count
+    pairs = (predictions.labels[common].astype(np.int64) - 1) * n
+    pairs += truths.labels[common].astype(np.int64) - 1
+    overlaps = np.bincount(pairs, minlength=m * n).reshape(m, n)
+    return Lesions(truths, predictions, overlaps)
 
 
-def merge_lesions(overlaps: np.ndarray) -> list[Group]:
-    """Merge the truths that one prediction spans, then match each prediction with one group.
+def merge_lesions(overlaps: np.ndarray) -> list[LesionGroup]:
+    """Merge the truths that share a prediction, then match each prediction with one group.
 
-    A true lesion under several predictions is merged by the one that covers most of it.
+    If several predictions overlap a true lesion, the one that covers most of it decides.
 
     Args:
-        overlaps: (n predictions, n truths) voxels in common.
+        overlaps: (n predictions, n truths) number of common voxels.
 
     Returns:
-        A group for each true lesion that is left after merging, in order of their first lesion.
+        One group for each true lesion that remains after merging, ordered by first lesion.
     """
-    touching = np.flatnonzero(overlaps.any(axis=1))
-    common = overlaps[touching].astype(np.int64)
+    overlapping = np.flatnonzero(overlaps.any(axis=1))
+    common = overlaps[overlapping].astype(np.int64)
     truths = [(index,) for index in range(overlaps.shape[1])]
-    last_merge = [1] * len(truths)
-    for row in range(len(touching)):
-        spanned = [
+    last_merge_size = [1] * len(truths)
+    for row in range(len(overlapping)):
+        covered = [
             column for column in np.flatnonzero(common[row]) if common[:, column].argmax() == row
         ]
-        if spanned:
-            first, *others = spanned
-            truths[first] = sum((truths[column] for column in spanned), ())
-            last_merge[first] = len(spanned)
-            common[:, first] = common[:, spanned].sum(axis=1)
+        if covered:
+            first, *others = covered
+            truths[first] = sum((truths[column] for column in covered), ())
+            last_merge_size[first] = len(covered)
+            common[:, first] = common[:, covered].sum(axis=1)
             common = np.delete(common, others, axis=1)
             for column in reversed(others):
-                del truths[column], last_merge[column]
+                del truths[column], last_merge_size[column]
     if not truths:
         return []
     match = common.argmax(axis=1)
     return [
-        Group(members, tuple(touching[match == column].tolist()), last_merge[column])
+        LesionGroup(members, tuple(overlapping[match == column].tolist()), last_merge_size[column])
         for column, members in enumerate(truths)
     ]
 
 
-def overlap_of(lesions: Lesions, group: Group) -> float:
-    """Intersection over union of a group's truths and predictions; 0 without predictions."""
-    both = _common(lesions, group)
-    union = _size(lesions.truth_sizes, group.truths)
-    union += _size(lesions.prediction_sizes, group.predictions)
-    return both / (union - both)
+def intersection_over_union(lesions: Lesions, group: LesionGroup) -> float:
+    """Compute the IoU of the truths and the predictions of a group; 0 without predictions."""
+    intersection = _count_common(lesions, group)
+    voxels = _count_voxels(lesions.truth, group.truths)
+    voxels += _count_voxels(lesions.prediction, group.predictions)
+    return intersection / (voxels - intersection)
 
 
-def detect(lesions: Lesions, more_than: float) -> Detection:
-    """Count lesions after merging, on both sides.
+def detect_lesions(lesions: Lesions, iou_threshold: float) -> Detection:
+    """Count detected lesions after merging truths and predictions.
 
     Args:
-        lesions: of a case.
-        more_than: intersection over union above which a lesion is detected.
+        lesions: Lesions of a case.
+        iou_threshold: Intersection over union above which a lesion counts as detected.
 
     Returns:
-        TP groups that are detected, FN groups that are not, FP predictions (those of one group
-        are one) of no detected group. Without lesions in the truth every prediction is FP.
+        TP is the number of detected groups, FN that of the other groups, and FP the number of
+        predictions in no detected group, where the predictions of one group count as one.
+        Without true lesions, every prediction is a false positive.
     """
     groups = merge_lesions(lesions.overlaps)
-    detected = tuple(group for group in groups if overlap_of(lesions, group) > more_than)
-    merged_away = sum(max(len(group.predictions) - 1, 0) for group in groups)
-    predicted = len(lesions.prediction_sizes) - merged_away
+    detected = tuple(
+        group for group in groups if intersection_over_union(lesions, group) > iou_threshold
+    )
+    merged_predictions = sum(max(len(group.predictions) - 1, 0) for group in groups)
+    predictions = lesions.prediction.count - merged_predictions
     tp = len(detected)
-    return Detection(tp, predicted - tp, len(groups) - tp, detected)
+    return Detection(tp, predictions - tp, len(groups) - tp, detected)
 
 
-def detect_as_scorer(lesions: Lesions, more_than: float) -> Detection:
-    """Count lesions as the public LiTS scorer does, with its known defects.
+def detect_lesions_compat(lesions: Lesions, iou_threshold: float) -> Detection:
+    """Count lesions exactly as the public LiTS scorer does, including its known errors.
 
-    The union is taken with the prediction whose true lesion has the *number* of the predicted
-    one; TP counts groups, but FP and FN subtract it from the lesions before merging; a group
-    that is missed is subtracted as often as its last merge had members (TP may be negative).
-    Where the truth has no lesion, which stops that scorer, every prediction is FP.
+    The union is computed with the predictions of another true lesion: the one that has the
+    *number* of the predicted lesion. TP counts groups, but FP and FN subtract it from the numbers
+    of lesions before merging. A missed group is subtracted once for each lesion in its last merge
+    step, so TP may be negative. If there are no true lesions, the scorer stops with an error;
+    here, every prediction is a false positive.
+
+    Args:
+        lesions: Lesions of a case.
+        iou_threshold: Intersection over union above which a lesion counts as detected.
     """
     groups = merge_lesions(lesions.overlaps)
-    # numbers from 1, as in the scorer's masks; a group has the number of its first truth
+    # numbers start from 1, as in the scorer; a group has the number of its first true lesion
     assigned = {group.truths[0] + 1: group.predictions for group in groups}
     matched = sorted((group for group in groups if group.predictions), key=_first_prediction)
     tp = len(matched)
     for group in matched:
         other = assigned.get(_first_prediction(group) + 1, ())
-        union = _size(lesions.truth_sizes, group.truths)
-        union += _size(lesions.prediction_sizes, other)
-        union -= _common(lesions, Group(group.truths, other))
-        if _common(lesions, group) / union <= more_than:
+        union_voxels = _count_voxels(lesions.truth, group.truths)
+        union_voxels += _count_voxels(lesions.prediction, other)
+        union_voxels -= _count_common(lesions, LesionGroup(group.truths, other))
+        if _count_common(lesions, group) / union_voxels <= iou_threshold:
             assigned[group.truths[0] + 1] = ()
-            tp -= group.last_merge
+            tp -= group.last_merge_size
     detected = tuple(group for group in matched if assigned[group.truths[0] + 1])
-    n, m = len(lesions.truth_sizes), len(lesions.prediction_sizes)
-    return Detection(tp, m - tp, n - tp, detected if tp > 0 else ())
+    fp, fn = lesions.prediction.count - tp, lesions.truth.count - tp
+    return Detection(tp, fp, fn, detected if tp > 0 else ())
 
 
-def masks_of(lesions: Lesions, group: Group) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and prediction of a group, bool, cropped to the box that holds both."""
-    boxes = [lesions.truth_boxes[index] for index in group.truths]
-    boxes += [lesions.prediction_boxes[index] for index in group.predictions]
-    box = tuple(
-        slice(min(part[axis].start for part in boxes), max(part[axis].stop for part in boxes))
-        for axis in range(lesions.truth.ndim)
-    )
+def crop_group(lesions: Lesions, group: LesionGroup) -> tuple[np.ndarray, np.ndarray]:
+    """Return the masks of a group, truth and prediction, cropped to their bounding box."""
+    boxes = [lesions.truth.boxes[index] for index in group.truths]
+    boxes += [lesions.prediction.boxes[index] for index in group.predictions]
+    box = union(boxes)
     return (
-        _members(lesions.truth[box], group.truths, len(lesions.truth_sizes)),
-        _members(lesions.prediction[box], group.predictions, len(lesions.prediction_sizes)),
+        _select(lesions.truth, group.truths, box),
+        _select(lesions.prediction, group.predictions, box),
     )
 
 
-def _members(labels: np.ndarray, indices: tuple[int, ...], count: int) -> np.ndarray:
-    chosen = np.zeros(count + 1, bool)
-    chosen[np.add(indices, 1)] = True
-    return chosen[labels]
+def _select(components: Components, indices: tuple[int, ...], box: tuple) -> np.ndarray:
+    selected = np.zeros(components.count + 1, bool)
+    selected[np.add(indices, 1)] = True
+    return selected[components.labels[box]]
 
 
-def _common(lesions: Lesions, group: Group) -> int:
+def _count_common(lesions: Lesions, group: LesionGroup) -> int:
     return int(lesions.overlaps[np.ix_(group.predictions, group.truths)].sum())
 
 
-def _size(sizes: np.ndarray, indices: tuple[int, ...]) -> int:
-    return int(sum(sizes[index] for index in indices))
+def _count_voxels(components: Components, indices: tuple[int, ...]) -> int:
+    return int(sum(components.sizes[index + 1] for index in indices))
 
 
-def _first_prediction(group: Group) -> int:
+def _first_prediction(group: LesionGroup) -> int:
     return group.predictions[0]

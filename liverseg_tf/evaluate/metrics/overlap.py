@@ -1,4 +1,4 @@
-"""Scores of one region in one case: voxels are counted once, every score is a short view."""
+"""Overlap scores of one region in one case, computed from three voxel counts."""
 
 import math
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ import numpy as np
 from liverseg_tf.errors import LiverSegError
 
 DEFINITIONS = {
-    "dice": "2 |T and P| / (|T| + |P|); 1 where both are empty, 0 where one is",
-    "jaccard": "|T and P| / |T or P|; 1 where both are empty, 0 where one is",
-    "truth_ml": "|T| times the volume of the truth's voxels, in ml",
-    "prediction_ml": "|P| times the volume of the truth's voxels, in ml",
+    "dice": "2 |T and P| / (|T| + |P|); 1 if both are empty, 0 if one is",
+    "jaccard": "|T and P| / |T or P|; 1 if both are empty, 0 if one is",
+    "truth_ml": "|T| times the voxel volume of the truth, in ml",
+    "prediction_ml": "|P| times the voxel volume of the truth, in ml",
     "difference_ml": "prediction_ml - truth_ml",
-    "difference_percent": "100 (|P| - |T|) / |T|; undefined (null) where the truth is empty",
+    "difference_percent": "100 (|P| - |T|) / |T|; undefined (null) if the truth is empty",
 }
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many voxels two masks have, and have in common.
+    """Voxel counts of two masks and of their intersection.
 
     Args:
-        truth_voxels: |T|.
-        prediction_voxels: |P|.
-        both_voxels: |T and P|.
+        truth_voxels: Number of voxels in the truth, |T|.
+        prediction_voxels: Number of voxels in the prediction, |P|.
+        both_voxels: Number of voxels in the intersection, |T and P|.
     """
 
     truth_voxels: int
@@ -33,26 +33,26 @@ class Overlap:
 
     @property
     def both_empty(self) -> bool:
-        """Whether neither mask has a voxel: a right answer that no overlap can express."""
+        """Whether neither mask has a voxel: a correct result, for which no overlap is defined."""
         return self.truth_voxels + self.prediction_voxels == 0
 
     @property
     def dice(self) -> float:
-        """Dice coefficient; 1 where both masks are empty (LiTS), 0 where one is."""
+        """Dice coefficient; 1 if both masks are empty (LiTS), 0 if one is."""
         if self.both_empty:
             return 1.0
         return 2 * self.both_voxels / (self.truth_voxels + self.prediction_voxels)
 
     @property
     def jaccard(self) -> float:
-        """Jaccard index (intersection over union); 1 where both masks are empty, 0 where one is."""
+        """Jaccard index (intersection over union); 1 if both masks are empty, 0 if one is."""
         if self.both_empty:
             return 1.0
         return self.both_voxels / (self.truth_voxels + self.prediction_voxels - self.both_voxels)
 
     @property
     def difference_percent(self) -> float:
-        """Signed volume difference in percent of the truth; NaN where the truth is empty."""
+        """Signed volume difference in percent of the truth; NaN if the truth is empty."""
         if self.truth_voxels == 0:
             return math.nan
         return 100 * (self.prediction_voxels - self.truth_voxels) / self.truth_voxels
@@ -66,7 +66,7 @@ def count_overlap(truth: np.ndarray, prediction: np.ndarray) -> Overlap:
         prediction: bool, the same shape.
 
     Raises:
-        LiverSegError: when the shapes differ or an array is no mask.
+        LiverSegError: If the shapes differ or an array is not bool.
 
     Example:
         >>> count_overlap(np.array([True, True, False]), np.array([True, False, False])).dice
@@ -85,14 +85,14 @@ def count_overlap(truth: np.ndarray, prediction: np.ndarray) -> Overlap:
 
 
 def score_overlap(overlap: Overlap, voxel_volume_ml: float) -> dict[str, float]:
-    """Every score of a region, by the names of `DEFINITIONS`.
+    """Compute every overlap score of a region.
 
     Args:
-        overlap: of truth and prediction.
-        voxel_volume_ml: of the truth's grid.
+        overlap: Voxel counts of truth and prediction.
+        voxel_volume_ml: Voxel volume of the truth in ml.
 
     Returns:
-        Finite numbers, and NaN where a score is undefined.
+        Scores by the names in `DEFINITIONS`; undefined scores are NaN.
     """
     return {
         "dice": overlap.dice,

@@ -1,4 +1,4 @@
-"""Surface elements with an area, as google-deepmind/surface-distance defines them."""
+"""Surface elements (surfels) and their areas, as in google-deepmind/surface-distance."""
 
 import numpy as np
 
@@ -6,37 +6,37 @@ import numpy as np
 def find_surfels(
     mask: np.ndarray, spacing_mm: tuple[float, float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of voxels at which a mask's surface lies, and the area of each.
+    """Find the corners of voxels where the surface of a mask lies, and the area at each.
 
     Args:
         mask: (z, row, col) bool with a margin of background.
-        spacing_mm: along (z, row, col).
+        spacing_mm: Spacing along (z, row, col).
 
     Returns:
-        Indices (n, 3) int of the corners and their areas (n,) float64 in mm².
+        Indices (n, 3) int of the corners, and their areas (n,) float64 in mm².
     """
     codes = np.zeros([size - 1 for size in mask.shape], np.uint8)
     for bit, offset in enumerate(np.ndindex(2, 2, 2)):
-        window = zip(offset, codes.shape, strict=True)
-        view = mask[tuple(slice(step, step + size) for step, size in window)]
-        codes |= view.view(np.uint8) << np.uint8(bit)
+        shifts = zip(offset, codes.shape, strict=True)
+        neighbours = mask[tuple(slice(step, step + size) for step, size in shifts)]
+        codes |= neighbours.view(np.uint8) << np.uint8(bit)
     surface = (codes != 0) & (codes != 255)
     return np.argwhere(surface), surfel_areas(spacing_mm)[codes[surface]]
 
 
 def surfel_areas(spacing_mm: tuple[float, float, float]) -> np.ndarray:
-    """The area of the marching-cubes surface among eight voxels, for each of 256 patterns.
+    """Compute the area of the marching-cubes surface for each of the 256 patterns of 8 voxels.
 
-    Ambiguous patterns are cut so that the voxels in the minority stay apart; a pattern and
-    its complement therefore have one area.
+    In ambiguous patterns, the voxels in the minority are separated from each other. A pattern
+    and its complement therefore have the same area.
 
     Args:
-        spacing_mm: along (z, row, col).
+        spacing_mm: Spacing along (z, row, col).
 
     Returns:
-        (256,) float64, mm²; bit i of the index is the i-th voxel in the order of `np.ndindex`.
+        (256,) float64, mm². Bit i of the index is the i-th voxel in the order of `np.ndindex`.
     """
-    from skimage.measure import marching_cubes  # it costs half a second that few need
+    from skimage.measure import marching_cubes  # the import takes half a second; few runs need it
 
     areas = np.zeros(256)
     for pattern in range(1, 255):

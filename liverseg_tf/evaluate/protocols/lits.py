@@ -1,7 +1,7 @@
-"""The LiTS challenge's figures of one case and of a set of cases.
+"""The scores of the LiTS challenge, of one case and of a set of cases.
 
 Source: PatrickChrist/lits-challenge-scoring (evaluate.py, calc_metric.py, surface.py).
-Liver is label 1 and above, a lesion a 6-connected component of label 2.
+The liver is every label from 1; a lesion is a 6-connected component of label 2.
 """
 
 import math
@@ -11,60 +11,61 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from liverseg_tf.ct.bounding_box import bounding_box
-from liverseg_tf.evaluate.metrics import distances as views
+from liverseg_tf.evaluate.metrics.distances import assd_mm, hausdorff_mm, rmsd_mm
 from liverseg_tf.evaluate.metrics.lesions import (
     Detection,
     Lesions,
-    detect,
-    detect_as_scorer,
-    masks_of,
-    match_lesions,
+    crop_group,
+    detect_lesions,
+    detect_lesions_compat,
+    label_lesions,
 )
 from liverseg_tf.evaluate.metrics.overlap import Overlap, count_overlap
-from liverseg_tf.evaluate.metrics.surface_distances import measure_surfaces
+from liverseg_tf.evaluate.metrics.surface_distances import compute_surface_distances
 
-LARGE = 9001  # what the scorer writes for a figure that is undefined
-LEAST_OVERLAPS = (0.5, 0.0)
-_NOTHING = Detection(0, 0, 0)
+UNDEFINED_COMPAT = 9001  # what the scorer writes instead of an undefined score
+IOU_THRESHOLDS = (0.5, 0.0)  # above which a lesion counts as detected
+_NO_LESIONS = Detection(0, 0, 0)
 
 DEFINITIONS = {
     "dice_per_case": (
-        "mean of the cases' Dice; lesion: 1 where both masks are empty, 0 where one is; liver: 0 "
-        "where nothing of label 1 is predicted; 0 where the prediction is missing"
+        "mean Dice over cases; lesion: 1 if both masks are empty, 0 if one is; liver: 0 if no "
+        "voxel of label 1 is predicted; 0 if the prediction is missing"
     ),
     "dice_global": "2 sum |T and P| / sum (|T| + |P|) over all cases",
     "dice, jaccard, voe, rvd, assd, rmsd, msd": (
         "liver: means over cases; lesion: means over the detected lesions (overlap > 0.5) of all "
         "cases; voe = 1 - jaccard; rvd = (|T| - |P|) / |P|; surface distances in mm between the "
-        "voxels that an erosion with the 18-neighbourhood removes; where nothing was found: dice "
+        "voxels that an erosion with the 18-neighbourhood removes; if nothing was detected: dice "
         "0, voe 1, the others undefined (null; 9001 with --compat)"
     ),
     "precision, recall": (
-        "TP / (TP + FP) and TP / (TP + FN), pooled over cases, 0 where nothing is counted; true "
-        "lesions that one prediction spans are merged, then the predictions of one lesion; "
-        "detected where the intersection over union is > 0.5 (greater_zero: > 0); merged lesions "
-        "count once (with --compat as the public scorer counts them)"
+        "TP / (TP + FP) and TP / (TP + FN), pooled over cases, 0 if the denominator is 0; true "
+        "lesions that share one prediction are merged, then the predictions of one lesion; a "
+        "lesion is detected if the intersection over union is > 0.5 (greater_zero: > 0); merged "
+        "lesions count once (with --compat as in the public scorer)"
     ),
     "Tumorburden": (
         "|label 2| / |label >= 1|; RMSE and largest absolute difference over cases; undefined "
-        "where the prediction has no label 1 (9001 with --compat) or the truth has no liver"
+        "if the prediction has no label 1 (9001 with --compat) or the truth has no liver"
     ),
 }
 
 
 @dataclass(frozen=True)
 class LitsCase:
-    """What the challenge counts in one case.
+    """Scores of one case in the LiTS challenge.
 
     Args:
-        case: its name.
-        liver, lesion: voxels of truth and prediction; the liver's prediction counts as empty
-            where it has no label 1.
-        liver_scores: dice, jaccard, voe, rvd, assd, rmsd, msd; NaN where undefined.
-        lesion_scores: the same of each detected lesion.
-        detections: by the overlap above which a lesion counts as detected.
-        burden_truth, burden_prediction: share of tumour in the liver; NaN where undefined.
-        missing: whether there was no prediction that could be scored.
+        case: Name of the case.
+        liver: Voxel counts of the liver. The prediction counts as empty if it has no label 1.
+        lesion: Voxel counts of all lesions together.
+        liver_scores: dice, jaccard, voe, rvd, assd, rmsd and msd of the liver; NaN if undefined.
+        lesion_scores: The same scores of each detected lesion.
+        detections: Detected lesions for each threshold in `IOU_THRESHOLDS`.
+        burden_truth: Tumour burden (tumour voxels / liver voxels) in the truth; NaN if undefined.
+        burden_prediction: Tumour burden in the prediction; NaN if undefined.
+        missing: Whether there was no usable prediction.
     """
 
     case: str
@@ -73,7 +74,7 @@ class LitsCase:
     liver_scores: Mapping[str, float]
     lesion_scores: tuple[Mapping[str, float], ...] = ()
     detections: Mapping[float, Detection] = field(
-        default_factory=lambda: dict.fromkeys(LEAST_OVERLAPS, _NOTHING)
+        default_factory=lambda: dict.fromkeys(IOU_THRESHOLDS, _NO_LESIONS)
     )
     burden_truth: float = math.nan
     burden_prediction: float = math.nan
@@ -81,7 +82,7 @@ class LitsCase:
 
     @property
     def lesion_dice(self) -> float:
-        """1 where neither mask has a lesion, unless the prediction is missing."""
+        """Dice of all lesions; 1 if neither mask has a lesion, 0 if the prediction is missing."""
         return 0.0 if self.missing else self.lesion.dice
 
 
@@ -95,116 +96,118 @@ def score_lits_case(
     """Score one case.
 
     Args:
-        case: its name.
-        truth: (z, row, col) uint8, 1 liver, 2 tumour.
-        prediction: the same; None where it is missing, which counts as an empty one.
-        spacing_mm: of the truth, along (z, row, col).
-        compat: whether lesions are counted with the public scorer's defects.
+        case: Name of the case.
+        truth: (z, row, col) uint8, 1 is liver, 2 is tumour.
+        prediction: (z, row, col) uint8; None if it is missing, which counts as an empty mask.
+        spacing_mm: Spacing of the truth along (z, row, col).
+        compat: Whether lesions are counted exactly as in the public scorer, errors included.
     """
     missing = prediction is None
     prediction = np.zeros_like(truth) if missing else prediction
     box = bounding_box(truth, prediction)
     truth, prediction = truth[box], prediction[box]
-    liver_found = bool((prediction == 1).any())
-    livers = truth >= 1, (prediction >= 1) & liver_found
+    has_liver = bool((prediction == 1).any())
+    livers = truth >= 1, (prediction >= 1) & has_liver
     tumours = truth == 2, prediction == 2
-    lesions = match_lesions(*tumours)
-    count = detect_as_scorer if compat else detect
-    detections = {least: count(lesions, least) for least in LEAST_OVERLAPS}
+    lesions = label_lesions(*tumours)
+    detect = detect_lesions_compat if compat else detect_lesions
+    detections = {threshold: detect(lesions, threshold) for threshold in IOU_THRESHOLDS}
     return LitsCase(
         case,
         count_overlap(*livers),
         count_overlap(*tumours),
-        _figures(*livers, spacing_mm),
-        _lesion_figures(lesions, detections[0.5], spacing_mm),
+        _score_masks(*livers, spacing_mm),
+        _score_lesions(lesions, detections[0.5], spacing_mm),
         detections,
-        _burden(tumours[0], livers[0]),
-        _burden(tumours[1], livers[1]),
+        _tumour_burden(tumours[0], livers[0]),
+        _tumour_burden(tumours[1], livers[1]),
         missing,
     )
 
 
 def summarise_lits(cases: Iterable[LitsCase], compat: bool = False) -> dict[str, float]:
-    """The challenge's figures over cases, under the names of its scores.txt.
+    """Compute the challenge's scores over cases, by the names in the scorer's scores.txt.
 
     Args:
-        cases: at least one.
-        compat: whether undefined figures are 9001, and count so in means, as in the scorer;
-            otherwise they are left out, and NaN where nothing is left.
+        cases: Scores of at least one case.
+        compat: Whether an undefined score counts as 9001, in means too, as in the scorer.
+            Otherwise it is ignored, and a mean without values is NaN.
     """
     cases = list(cases)
-    figures: dict[str, float] = {}
-    for least, suffix in ((0.5, ""), (0.0, "_greater_zero")):
-        counts = [case.detections[least] for case in cases]
+    summary: dict[str, float] = {}
+    for threshold, suffix in zip(IOU_THRESHOLDS, ("", "_greater_zero"), strict=True):
+        counts = [case.detections[threshold] for case in cases]
         tp, fp, fn = (sum(getattr(one, name) for one in counts) for name in ("tp", "fp", "fn"))
-        figures[f"lesion_precision{suffix}"] = tp / (tp + fp) if tp + fp else 0.0
-        figures[f"lesion_recall{suffix}"] = tp / (tp + fn) if tp + fn else 0.0
+        summary[f"lesion_precision{suffix}"] = tp / (tp + fp) if tp + fp else 0.0
+        summary[f"lesion_recall{suffix}"] = tp / (tp + fn) if tp + fn else 0.0
     lesions = [scores for case in cases for scores in case.lesion_scores]
     livers = [case.liver_scores for case in cases]
-    for name, scores in (("lesion", lesions or [_figures_of_nothing()]), ("liver", livers)):
-        for figure in _figures_of_nothing():
-            figures[f"{name}_{figure}"] = _mean([one[figure] for one in scores], compat)
-    figures["lesion_dice_per_case"] = _mean([case.lesion_dice for case in cases], compat)
-    figures["liver_dice_per_case"] = figures["liver_dice"]
+    for name, scores in (("lesion", lesions or [_empty_scores()]), ("liver", livers)):
+        for score in _empty_scores():
+            summary[f"{name}_{score}"] = _mean([one[score] for one in scores], compat)
+    summary["lesion_dice_per_case"] = _mean([case.lesion_dice for case in cases], compat)
+    summary["liver_dice_per_case"] = summary["liver_dice"]
     for name in ("lesion", "liver"):
-        figures[f"{name}_dice_global"] = _dice_global([getattr(case, name) for case in cases])
+        summary[f"{name}_dice_global"] = _dice_global([getattr(case, name) for case in cases])
     differences = _burden_differences(cases, compat)
-    figures["RMSE_Tumorburden"] = math.sqrt(_mean(differences**2, compat=False))
-    figures["MAXERROR_Tumorburden"] = _largest(np.abs(differences))
-    return figures
+    summary["RMSE_Tumorburden"] = math.sqrt(_mean(differences**2, compat=False))
+    summary["MAXERROR_Tumorburden"] = _largest(np.abs(differences))
+    return summary
 
 
-def _figures(
+def _score_masks(
     truth: np.ndarray, prediction: np.ndarray, spacing_mm: tuple[float, float, float]
 ) -> dict[str, float]:
     overlap = count_overlap(truth, prediction)
     if not (overlap.truth_voxels and overlap.prediction_voxels):
-        return _figures_of_nothing()
-    found = measure_surfaces(truth, prediction, spacing_mm, "edges")
+        return _empty_scores()
+    surfaces = compute_surface_distances(truth, prediction, spacing_mm, "edges")
     return {
         "dice": overlap.dice,
         "jaccard": overlap.jaccard,
         "voe": 1 - overlap.jaccard,
         "rvd": (overlap.truth_voxels - overlap.prediction_voxels) / overlap.prediction_voxels,
-        "assd": views.assd_mm(found),
-        "rmsd": views.rmsd_mm(found),
-        "msd": views.hausdorff_mm(found),
+        "assd": assd_mm(surfaces),
+        "rmsd": rmsd_mm(surfaces),
+        "msd": hausdorff_mm(surfaces),
     }
 
 
-def _figures_of_nothing() -> dict[str, float]:
+def _empty_scores() -> dict[str, float]:
+    """Scores if the truth or the prediction is empty, or if no lesion is detected."""
     undefined = dict.fromkeys(("rvd", "assd", "rmsd", "msd"), math.nan)
     return {"dice": 0.0, "jaccard": 0.0, "voe": 1.0, **undefined}
 
 
-def _lesion_figures(
+def _score_lesions(
     lesions: Lesions, detection: Detection, spacing_mm: tuple[float, float, float]
 ) -> tuple[dict[str, float], ...]:
-    return tuple(_figures(*masks_of(lesions, group), spacing_mm) for group in detection.detected)
+    groups = (crop_group(lesions, group) for group in detection.detected)
+    return tuple(_score_masks(*masks, spacing_mm) for masks in groups)
 
 
-def _burden(tumour: np.ndarray, liver: np.ndarray) -> float:
-    size = np.count_nonzero(liver)
-    return np.count_nonzero(tumour) / size if size else math.nan
+def _tumour_burden(tumour: np.ndarray, liver: np.ndarray) -> float:
+    liver_voxels = np.count_nonzero(liver)
+    return np.count_nonzero(tumour) / liver_voxels if liver_voxels else math.nan
 
 
 def _burden_differences(cases: list[LitsCase], compat: bool) -> np.ndarray:
     pairs = np.array([(case.burden_truth, case.burden_prediction) for case in cases])
     if compat:
-        pairs[:, 1] = np.where(np.isnan(pairs[:, 1]), LARGE, pairs[:, 1])
+        pairs[:, 1] = np.where(np.isnan(pairs[:, 1]), UNDEFINED_COMPAT, pairs[:, 1])
     differences = pairs[:, 0] - pairs[:, 1]
     return differences[~np.isnan(differences)]
 
 
 def _dice_global(overlaps: list[Overlap]) -> float:
-    sizes = sum(one.truth_voxels + one.prediction_voxels for one in overlaps)
-    return 2 * sum(one.both_voxels for one in overlaps) / sizes if sizes else math.nan
+    voxels = sum(one.truth_voxels + one.prediction_voxels for one in overlaps)
+    return 2 * sum(one.both_voxels for one in overlaps) / voxels if voxels else math.nan
 
 
 def _mean(values: Iterable[float], compat: bool) -> float:
     values = np.asarray(values, np.float64)
-    values = np.nan_to_num(values, nan=LARGE) if compat else values[~np.isnan(values)]
-    return float(values.mean()) if values.size else (LARGE if compat else math.nan)
+    values = np.nan_to_num(values, nan=UNDEFINED_COMPAT) if compat else values[~np.isnan(values)]
+    return float(values.mean()) if values.size else (UNDEFINED_COMPAT if compat else math.nan)
 
 
 def _largest(values: np.ndarray) -> float:

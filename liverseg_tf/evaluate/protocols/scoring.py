@@ -1,4 +1,4 @@
-"""How cases are scored: the protocol's regions, surface, tolerance and treatment of gaps."""
+"""Scoring of a case: protocols with their regions, surfaces, tolerances and missing cases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,30 +8,30 @@ import numpy as np
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.evaluate.metrics import distances as views
+from liverseg_tf.evaluate.metrics import distances
 from liverseg_tf.evaluate.metrics.overlap import Overlap, count_overlap, score_overlap
-from liverseg_tf.evaluate.metrics.surface_distances import measure_surfaces
+from liverseg_tf.evaluate.metrics.surface_distances import compute_surface_distances
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A convention that others score by.
+    """Established way of scoring, such as that of a challenge.
 
     Args:
-        text: what it is, in one line.
-        regions: where the user names none.
-        surface: of `surface.SURFACES`; None for overlap alone.
-        tolerance_mm: of the surface Dice, where the user gives none.
-        counts_missing: whether a case without a usable prediction counts as an empty
-            prediction (Dice and surface Dice 0); otherwise it is left out. It is a failure
-            either way.
+        description: Description in one line.
+        regions: Regions that are compared by default.
+        surface: One of `SURFACES`; None if only the overlap is scored.
+        tolerance_mm: Default tolerance of the surface Dice.
+        missing_as_empty: Whether a case without a usable prediction counts as an empty
+            prediction (Dice and surface Dice 0). Otherwise it is ignored. It is reported as a
+            failure in both cases.
     """
 
-    text: str
+    description: str
     regions: Regions = LIVER_REGIONS
     surface: str | None = "faces"
     tolerance_mm: float = 2.0
-    counts_missing: bool = False
+    missing_as_empty: bool = False
 
 
 _LABELS = Regions({"liver": (1,), "tumour": (2,)})
@@ -39,15 +39,15 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
         "default": Protocol("overlap, volumes and distances between boundary voxels (as MONAI)"),
         "lits": Protocol(
-            "the Liver Tumor Segmentation challenge", surface="edges", counts_missing=True
+            "the Liver Tumor Segmentation challenge", surface="edges", missing_as_empty=True
         ),
         "msd": Protocol(
             "the Medical Segmentation Decathlon: Dice and surface Dice of each label; 7 mm is the "
-            "tolerance usually quoted for its liver task and stands in no file of the data set",
+            "tolerance usually quoted for its liver task, but no file of the data set states it",
             _LABELS,
             "surfels",
             tolerance_mm=7.0,
-            counts_missing=True,
+            missing_as_empty=True,
         ),
         "nnunet": Protocol("nnU-Net's summary.json: overlap of each label", _LABELS, surface=None),
     }
@@ -56,18 +56,18 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Scoring:
-    """How an evaluation scores its cases.
+    """Settings of an evaluation.
 
     Args:
-        protocol: of `PROTOCOLS`.
-        regions: what is compared; the protocol's where None.
-        tolerance_mm: of the surface Dice; the protocol's where None.
-        distances: whether surfaces are measured where the protocol has them.
-        compat: with 'lits', whether to count as the public scorer does, defects and 9001s
-            included.
+        protocol: One of `PROTOCOLS`.
+        regions: Regions that are compared; None for those of the protocol.
+        tolerance_mm: Tolerance of the surface Dice; None for that of the protocol.
+        distances: Whether distance scores are computed, if the protocol has them.
+        compat: Only with 'lits': whether to reproduce the public scorer exactly, with its errors
+            and with 9001 for undefined scores.
 
     Raises:
-        SettingsError: when the settings do not go together.
+        SettingsError: If the settings are not compatible.
     """
 
     protocol: str = "default"
@@ -75,36 +75,41 @@ class Scoring:
     tolerance_mm: float | None = None
     distances: bool = True
     compat: bool = False
-    knows_all: bool = field(init=False)  # a label outside the protocol's own regions is wrong
+    has_default_regions: bool = field(init=False)  # other labels in a mask are then an error
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "knows_all", self.regions is None)
+        object.__setattr__(self, "has_default_regions", self.regions is None)
         if self.protocol not in PROTOCOLS:
             raise SettingsError(
                 f"Expected a protocol of {', '.join(PROTOCOLS)}. Received {self.protocol!r}."
             )
-        of = PROTOCOLS[self.protocol]
-        for name, value in (("regions", of.regions), ("tolerance_mm", of.tolerance_mm)):
+        protocol = PROTOCOLS[self.protocol]
+        for name in ("regions", "tolerance_mm"):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, name, getattr(protocol, name))
         if self.protocol == "lits" and self.regions != LIVER_REGIONS:
             raise SettingsError(
-                "Expected liver=1,2 and tumour=2 for the protocol lits, which fixes its regions. "
-                f"Received {self.regions.to_json()}."
+                f"Expected the regions {LIVER_REGIONS} for the protocol lits, which fixes its "
+                f"regions. Received {self.regions}."
             )
         if self.compat and self.protocol != "lits":
-            raise SettingsError(f"Expected compat with lits alone. Received {self.protocol!r}.")
+            raise SettingsError(
+                f"Expected compat with lits only. Received the protocol {self.protocol!r}."
+            )
         if not self.tolerance_mm >= 0:
-            raise SettingsError(f"Expected a tolerance from 0 mm. Received {self.tolerance_mm:g}.")
+            raise SettingsError(
+                f"Expected a tolerance of at least 0 mm. Received {self.tolerance_mm:g} mm."
+            )
 
     @property
     def surface(self) -> str | None:
-        """The surface that is measured; None where none is."""
+        """Surface whose distances are computed; None if no distances are computed."""
         return PROTOCOLS[self.protocol].surface if self.distances else None
 
     @property
-    def counts_missing(self) -> bool:
-        return PROTOCOLS[self.protocol].counts_missing
+    def missing_as_empty(self) -> bool:
+        """Whether a missing prediction counts as an empty one."""
+        return PROTOCOLS[self.protocol].missing_as_empty
 
 
 def score_region(
@@ -113,34 +118,37 @@ def score_region(
     spacing_mm: tuple[float, float, float],
     scoring: Scoring,
 ) -> tuple[Overlap, dict[str, float]]:
-    """Count voxels and measure surfaces once; every score is a view of these.
+    """Compute all scores of a region from its voxel counts and surface distances.
 
     Args:
         truth: (z, row, col) bool.
-        prediction: bool, the same shape.
-        spacing_mm: along (z, row, col).
-        scoring: names the surface.
+        prediction: (z, row, col) bool.
+        spacing_mm: Spacing along (z, row, col).
+        scoring: Settings with the surface and the tolerance.
 
     Returns:
-        The counts, and the scores by the names of `scores.DEFINITIONS` and
-        `distances.DEFINITIONS`; NaN where undefined.
+        The voxel counts, and the scores by the names in `overlap.DEFINITIONS` and
+        `distances.DEFINITIONS`; undefined scores are NaN.
     """
     overlap = count_overlap(truth, prediction)
     scores = score_overlap(overlap, float(np.prod(spacing_mm)) / 1000)
     if scoring.surface is None:
         return overlap, scores
-    found = measure_surfaces(truth, prediction, spacing_mm, scoring.surface)
+    surfaces = compute_surface_distances(truth, prediction, spacing_mm, scoring.surface)
     percentiles = (
-        {"hd95_area": views.hd95_by_area_mm(found)}
+        {"hd95_area": distances.hd95_by_area_mm(surfaces)}
         if scoring.surface == "surfels"
-        else {"hd95": views.hd95_mm(found), "hd95_pooled": views.hd95_pooled_mm(found)}
+        else {
+            "hd95": distances.hd95_mm(surfaces),
+            "hd95_pooled": distances.hd95_pooled_mm(surfaces),
+        }
     )
     return overlap, {
         **scores,
-        "assd": views.assd_mm(found),
-        "rmsd": views.rmsd_mm(found),
-        "msd": views.hausdorff_mm(found),
+        "assd": distances.assd_mm(surfaces),
+        "rmsd": distances.rmsd_mm(surfaces),
+        "msd": distances.hausdorff_mm(surfaces),
         **percentiles,
-        "nsd": views.nsd(found, scoring.tolerance_mm),
-        "centroid_shift": views.centroid_shift_mm(truth, prediction, spacing_mm),
+        "nsd": distances.nsd(surfaces, scoring.tolerance_mm),
+        "centroid_shift": distances.centroid_shift_mm(truth, prediction, spacing_mm),
     }

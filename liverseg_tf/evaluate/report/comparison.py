@@ -1,6 +1,5 @@
 """Two sets of predictions for the same cases: differences case by case, and their test."""
 
-import csv
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from liverseg_tf.atomic import replacing, write_json
+from liverseg_tf.atomic import write_csv, write_json
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation
-from liverseg_tf.evaluate.metrics.bootstrap import TEXT as INTERVAL
+from liverseg_tf.evaluate.metrics.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 
 COMPARED = ("dice", "jaccard", "assd", "rmsd", "msd", "hd95", "hd95_area", "nsd")
@@ -108,20 +107,13 @@ def wilcoxon_p(differences: np.ndarray) -> float:
 def write_versus(out: Path, first: Evaluation, second: Evaluation) -> list[Comparison]:
     """Write versus.csv (a row for each case, region and score) and versus.json."""
     comparisons = compare_evaluations(first, second)
-    path = Path(out) / "versus.csv"
-    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "region", "score", "first", "second", "difference"])
-        for case, region, score, one, other in paired_values(first, second):
-            fields = ["" if math.isnan(value) else value for value in (one, other, other - one)]
-            writer.writerow([case, region, score, *fields])
-    rows = [
-        {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in asdict(comparison).items()
-        }
-        for comparison in comparisons
-    ]
+    columns = ("case", "region", "score", "first", "second", "difference")
+    pairs = (
+        dict(zip(columns, (*pair, pair[-1] - pair[-2]), strict=True))
+        for pair in paired_values(first, second)
+    )
+    write_csv(Path(out) / "versus.csv", columns, pairs)
+    rows = [asdict(comparison) for comparison in comparisons]
     write_json(Path(out) / "versus.json", {"definitions": DEFINITIONS, "comparisons": rows})
     return comparisons
 

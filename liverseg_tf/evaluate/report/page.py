@@ -21,6 +21,7 @@ from liverseg_tf.evaluate.report.plots import (
     plot_volumes,
 )
 from liverseg_tf.evaluate.viewer.html import picture
+from liverseg_tf.plural import count
 
 _BOXES = ("dice", "nsd", "assd", "hd95")
 
@@ -50,7 +51,7 @@ def report_body(evaluation: Evaluation, drawn: ReportPictures) -> Iterator[str]:
     cases = list(dict.fromkeys(row.case for row in evaluation.rows))
     yield (
         "<main>\n<h1>Segmentation report</h1>\n"
-        f"<p>{_count(len(cases), 'case')} scored, {len(evaluation.failures)} failed; "
+        f"<p>{count(len(cases), 'case')} scored, {len(evaluation.failures)} failed; "
         f"regions: {escape(', '.join(evaluation.regions.names))}. "
         f"Made with liverseg_tf {__version__}.</p>\n"
     )
@@ -118,7 +119,3 @@ def _pictures(drawn: ReportPictures, cases: int) -> Iterator[str]:
 def _list(title: str, lines: Iterable[str]) -> str:
     items = "".join(f"<li>{escape(line)}</li>\n" for line in lines)
     return f"<h2>{title}</h2>\n<ul>{items}</ul>\n" if items else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

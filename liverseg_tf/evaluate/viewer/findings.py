@@ -1,15 +1,15 @@
-"""Places worth a look: lesions, and where two masks differ."""
+"""Findings that the viewer lists: lesions, and differences between two masks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from liverseg_tf.ct.components import label_components
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 
-MOST = 200  # of a kind; noise in a mask can have thousands of components
+MAX_FINDINGS = 200  # of a kind; noise in a mask can have thousands of components
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,10 @@ class Finding:
     """A connected component.
 
     Args:
-        text: what it is.
-        volume_ml: its volume.
-        position_mm: RAS+ mm of its deepest voxel, which is inside it whatever its shape.
+        text: Description, such as the name of its region.
+        volume_ml: Volume in ml.
+        position_mm: RAS+ mm of the voxel that is deepest inside the component, whatever its
+            shape.
     """
 
     text: str
@@ -28,69 +29,55 @@ class Finding:
 
 
 def list_components(labels: Volume, regions: Regions) -> list[Finding]:
-    """The connected components of the innermost region, the largest first.
+    """List the connected components (26 neighbours) of the innermost region, largest first.
 
     Args:
-        labels: array (z, row, col) uint8; an empty mask has none.
-        regions: the last of them is looked for.
+        labels: Label map, array (z, row, col) uint8.
+        regions: Regions, of which the last one is listed.
     """
     name = regions.names[-1]
-    return _components(regions.mask(labels.array, name), labels, name)
+    return _findings(regions.mask(labels.array, name), labels, name)
 
 
 def find_differences(
     first: Volume, second: Volume, regions: Regions, names: tuple[str, str]
 ) -> list[Finding]:
-    """Where a region is in one mask only: connected components, the largest first.
+    """List the connected components of the differences between two masks, largest first.
 
     Args:
-        first: array (z, row, col) uint8.
-        second: array uint8, on the same grid.
-        regions: what is compared, one after the other.
-        names: of the two masks, for the texts.
+        first: Label map, array (z, row, col) uint8.
+        second: Label map on the same grid.
+        regions: Regions that are compared one by one.
+        names: Names of the two masks, for the descriptions.
     """
-    found = []
+    findings = []
     for region in regions.names:
         one, other = (regions.mask(labels.array, region) for labels in (first, second))
-        found += _components(one & ~other, first, f"{region} only in {names[0]}")
-        found += _components(other & ~one, first, f"{region} only in {names[1]}")
-    return sorted(found, key=lambda finding: -finding.volume_ml)[:MOST]
+        findings += _findings(one & ~other, first, f"{region} only in {names[0]}")
+        findings += _findings(other & ~one, first, f"{region} only in {names[1]}")
+    return sorted(findings, key=lambda finding: -finding.volume_ml)[:MAX_FINDINGS]
 
 
-def _components(mask: np.ndarray, grid: Volume, text: str) -> list[Finding]:
-    found = []
-    for box, component in _largest(mask):
-        deepest = _deepest(component, grid.spacing_mm)
-        voxel = [part.start + place for part, place in zip(box, deepest, strict=True)]
+def _findings(mask: np.ndarray, grid: Volume, text: str) -> list[Finding]:
+    findings = []
+    for box, component in label_components(mask).largest_first(MAX_FINDINGS):
+        deepest = _deepest_voxel(component, grid.spacing_mm)
+        voxel = [part.start + index for part, index in zip(box, deepest, strict=True)]
         position = grid.affine @ (*voxel[::-1], 1)
-        found.append(
+        findings.append(
             Finding(
                 text,
                 np.count_nonzero(component) * grid.voxel_volume_ml,
                 tuple(float(mm) for mm in position[:3]),
             )
         )
-    return found
+    return findings
 
 
-def _largest(mask: np.ndarray) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-    """Bounding box and mask of each component (26 neighbours), the largest first."""
-    if not mask.any():
-        return
-    (outer,) = ndimage.find_objects(mask.view(np.uint8))
-    numbered, count = ndimage.label(mask[outer], np.ones((3, 3, 3)))
-    sizes = np.bincount(numbered.ravel(), minlength=count + 1)
-    boxes = ndimage.find_objects(numbered)
-    for number in np.argsort(-sizes[1:], kind="stable")[:MOST] + 1:
-        box = boxes[number - 1]
-        moved = tuple(
-            slice(start.start + part.start, start.start + part.stop)
-            for start, part in zip(outer, box, strict=True)
-        )
-        yield moved, numbered[box] == number
-
-
-def _deepest(component: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[int, ...]:
+def _deepest_voxel(
+    component: np.ndarray, spacing_mm: tuple[float, float, float]
+) -> tuple[int, ...]:
+    """Index of the voxel with the largest distance to the background."""
     depth_mm = ndimage.distance_transform_edt(np.pad(component, 1), sampling=spacing_mm)
-    place = np.unravel_index(np.argmax(depth_mm), depth_mm.shape)
-    return tuple(int(index) - 1 for index in place)
+    deepest = np.unravel_index(np.argmax(depth_mm), depth_mm.shape)
+    return tuple(int(index) - 1 for index in deepest)

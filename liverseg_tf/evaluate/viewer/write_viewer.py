@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.ct.intensity import PercentileRange, Window
+from liverseg_tf.ct.bounding_box import union
+from liverseg_tf.ct.intensity import BODY_HU, PercentileRange, Window
 from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.viewer.crop import (
-    BODY_HU,
     body_box,
-    cut,
-    joined,
+    crop,
     labels_box,
     shrink_image,
     shrink_labels,
@@ -144,11 +143,11 @@ def _pack(
     """The volumes as files that keep the limit together, and what was done to that end."""
     around = labels_box(masks, _MARGIN_MM) if masks else None
     threshold = BODY_HU if spec.is_ct else window.lower_hu + 0.1 * window.width_hu
-    boxes = {"the body": joined(body_box(image, threshold), around)}
+    boxes = {"the body": union([body_box(image, threshold), around])}
     if around is not None:
         boxes[f"the masks and {_MARGIN_MM:g} mm around them"] = around
     for what, box in boxes.items():
-        parts = [cut(volume, box) for volume in (image, *masks)]
+        parts = [crop(volume, box) for volume in (image, *masks)]
         packed = _pack_parts(parts, spec)
         notes = [f"Cut to {what}."] if parts[0].array.size < image.array.size else []
         if _size_mb(packed) <= spec.limit_mb:

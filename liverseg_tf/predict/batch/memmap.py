@@ -1,4 +1,4 @@
-"""Room on the disk: whether there is some, and arrays that live there."""
+"""Disk space: a check for write access, and arrays that are stored in temporary files."""
 
 import os
 import tempfile
@@ -10,25 +10,33 @@ from liverseg_tf.atomic import PARTIAL, replacing
 from liverseg_tf.errors import LiverSegError
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that nothing can be written into, before the work."""
+def check_writable(folder: Path) -> None:
+    """Check that files can be written into a folder, which is created if necessary.
+
+    Raises:
+        LiverSegError: If the folder cannot be written.
+    """
     with replacing(Path(folder) / f"{PARTIAL}check") as partial:
         partial.touch()
     (Path(folder) / f"{PARTIAL}check").unlink(missing_ok=True)
 
 
 def memmap_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Zeros in a file without a name, which ends with the array.
+    """Create an array of zeros in a memory-mapped temporary file.
 
-    Pages of a mapped file can leave the memory when it gets scarce. The space is taken at once:
-    a disk that is full later would end the process instead of raising an error.
+    The operating system can move its pages from memory to disk. The disk space is reserved
+    immediately: writing to a mapped file on a full disk would kill the process instead of raising
+    an error. The file has no name and is deleted together with the array.
 
     Args:
-        folder: on whose disk the file is.
-        shape: of the uint8 array.
+        folder: Folder on the disk that stores the file.
+        shape: Shape of the array.
+
+    Returns:
+        Array of this shape, uint8.
 
     Raises:
-        LiverSegError: when there is too little room.
+        LiverSegError: If there is not enough disk space.
     """
     size = int(np.prod(shape, dtype=object))
     try:
@@ -40,6 +48,6 @@ def memmap_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
         raise LiverSegError(
-            f"Expected {size / 1e9:.2g} GB for probabilities in {folder}. "
+            f"Expected {size / 1e9:.2g} GB of free disk space for probabilities in {folder}. "
             f"Received: {error.strerror or error}."
         ) from error

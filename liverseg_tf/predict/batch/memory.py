@@ -1,4 +1,4 @@
-"""How much memory a prediction will take."""
+"""Estimate of the memory that a prediction run needs, from the headers of its images."""
 
 import math
 from collections.abc import Iterable
@@ -12,17 +12,43 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.model.spec import NetworkSpec
 
 _BASE_BYTES = 0.65e9  # Python, TensorFlow and a model
-_PIXEL_BYTES = 600  # a network of 16 filters at its first level holds these for each pixel
-_MASK_BYTES = 2  # for each voxel: masks, and a copy while they are processed
+_PIXEL_BYTES = 600  # activations per pixel of a network with 16 filters at its first level
+_MASK_BYTES = 2  # per voxel: the masks, and a copy for the post-processing
 
 
 @dataclass(frozen=True)
-class _Size:
-    """What a header tells of an image: (col, row, slice), and mm between columns and rows."""
+class MemoryEstimate:
+    """The estimated memory of a prediction run.
+
+    Args:
+        gigabytes: Memory at the peak, in GB (10^9 bytes).
+        image_count: Number of images whose headers could be read.
+        largest_shape: (col, row, slice) of the image with the most voxels.
+    """
+
+    gigabytes: float
+    image_count: int
+    largest_shape: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        shape = " x ".join(map(str, self.largest_shape))
+        largest = "Image" if self.image_count == 1 else f"Largest of {self.image_count} images"
+        return f"{largest}: {shape} voxels; about {self.gigabytes:.1f} GB of memory at the peak"
+
+
+@dataclass(frozen=True)
+class _ImageSize:
+    """The size of an image according to its header.
+
+    Args:
+        shape: (col, row, slice).
+        voxel_bytes: Bytes per voxel in memory.
+        pixel_spacing_mm: Distance between neighbouring (columns, rows), in mm.
+    """
 
     shape: tuple[int, int, int]
     voxel_bytes: int
-    plane_mm: tuple[float, float]
+    pixel_spacing_mm: tuple[float, float]
 
     @property
     def voxels(self) -> int:
@@ -33,40 +59,36 @@ class _Size:
         return self.voxels * (self.voxel_bytes + _MASK_BYTES)
 
 
-def estimate(
+def estimate_memory(
     images: Iterable[Path | DicomSeries], network: NetworkSpec, batch_size: int
-) -> list[str]:
-    """What a run will take at its peak, in words.
+) -> MemoryEstimate | None:
+    """Estimate the memory of a prediction run from the headers of its images.
 
     Args:
-        images: NIfTI files and DICOM series, of which only headers are read; others are passed
-            over.
-        network: its tiles.
-        batch_size: slices at a time.
+        images: NIfTI files and DICOM series. Other images are ignored.
+        network: Network whose tiles are used.
+        batch_size: Number of slices per batch.
 
     Returns:
-        One line; none where no header can be read.
+        The estimate, or None if no header can be read.
     """
-    sizes = [size for size in map(_size, images) if size is not None]
+    sizes = [size for size in map(_image_size, images) if size is not None]
     if not sizes:
-        return []
+        return None
     largest = max(sizes, key=lambda size: size.voxels)
-    # two volumes are in memory at once: one is read while the network works on another
+    # two volumes are in memory at once: the next one is read while the network works
     volumes = sorted((size.total_bytes for size in sizes), reverse=True)[:2]
-    total = _BASE_BYTES + sum(volumes) + batch_size * _PIXEL_BYTES * _pixels(largest, network)
-    shape = " x ".join(map(str, largest.shape))
-    return [
-        f"Largest of {len(sizes)} images: {shape} voxels; "
-        f"about {total / 1e9:.1f} GB of memory at the peak."
-    ]
+    pixels = _resampled_pixels(largest, network)
+    total = _BASE_BYTES + sum(volumes) + batch_size * _PIXEL_BYTES * pixels
+    return MemoryEstimate(total / 1e9, len(sizes), largest.shape)
 
 
-def _size(image: Path | DicomSeries) -> _Size | None:
-    """None for what can't be read: reading all of it will say what is wrong."""
+def _image_size(image: Path | DicomSeries) -> _ImageSize | None:
+    """Return the size, or None if the header cannot be read; reading the image reports why."""
     return _series_size(image) if isinstance(image, DicomSeries) else _nifti_size(image)
 
 
-def _nifti_size(image: Path) -> _Size | None:
+def _nifti_size(image: Path) -> _ImageSize | None:
     try:
         header = nib.load(image).header
         col_mm, row_mm = map(float, header.get_zooms()[:2])
@@ -74,24 +96,24 @@ def _nifti_size(image: Path) -> _Size | None:
         return None
     if len(header.get_data_shape()) != 3:
         return None
-    whole = header.get_data_dtype().kind in "iu"
-    return _Size(tuple(header.get_data_shape()), 2 if whole else 4, (col_mm, row_mm))
+    integer = header.get_data_dtype().kind in "iu"
+    return _ImageSize(tuple(header.get_data_shape()), 2 if integer else 4, (col_mm, row_mm))
 
 
-def _series_size(series: DicomSeries) -> _Size | None:
+def _series_size(series: DicomSeries) -> _ImageSize | None:
     tags = ["Rows", "Columns", "PixelSpacing"]
     try:
         first = pydicom.dcmread(series.files[0], specific_tags=tags, stop_before_pixels=True)
         row_mm, col_mm = map(float, first.get("PixelSpacing") or (1, 1))
-        shape = (int(first.Columns), int(first.Rows), series.images)
-    except Exception:  # values are parsed on access: a broken one raises anything
+        shape = (int(first.Columns), int(first.Rows), series.image_count)
+    except Exception:  # pydicom parses values on access: a broken one raises any error
         return None
-    return _Size(shape, 2, (col_mm, row_mm))
+    return _ImageSize(shape, 2, (col_mm, row_mm))
 
 
-def _pixels(size: _Size, network: NetworkSpec) -> float:
-    """Of a tile before it is cropped; axial slices are taken for granted."""
+def _resampled_pixels(size: _ImageSize, network: NetworkSpec) -> float:
+    """Return the pixels of a resampled slice before cropping; slices are assumed to be axial."""
     cols, rows, _ = size.shape
     if network.tiles.spacing_mm is None:
         return rows * cols
-    return rows * cols * math.prod(size.plane_mm) / network.tiles.spacing_mm**2
+    return rows * cols * math.prod(size.pixel_spacing_mm) / network.tiles.spacing_mm**2

@@ -1,4 +1,4 @@
-"""Cases spread over processes, GPUs or a cluster: each worker has a model of its own."""
+"""Prediction by several workers (processes, GPUs or a cluster), each with its own model."""
 
 import functools
 import multiprocessing
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.batch.predict_cases import Output, PredictResult, predict_cases
+from liverseg_tf.predict.batch.predict_cases import PredictionResult, predict_cases
+from liverseg_tf.predict.batch.prediction_job import PredictionJob
 from liverseg_tf.predict.batch.provenance import ProvenanceRecords
-from liverseg_tf.predict.input_image import check_not_replaced
+from liverseg_tf.predict.input_image import check_images_not_overwritten
 from liverseg_tf.predict.models.predictor import Predictor
-from liverseg_tf.workers import Workers, run_each
+from liverseg_tf.workers import Workers, run_jobs
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
@@ -21,82 +22,89 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 def predict_parallel(
     images: dict[str, Path | DicomSeries],
     load: Callable[[], Predictor],
-    output: Output,
+    job: PredictionJob,
     workers: Workers,
     on_case: Callable[[str, str | None], None] = lambda name, failure: None,
-) -> PredictResult:
-    """Write the mask of every image by several workers; see `predict_cases`.
+) -> PredictionResult:
+    """Segment images with several workers and write their masks; see `predict_cases`.
 
-    Each process of a machine with several GPUs takes one of them; without a GPU it takes its
-    share of the cores.
+    On a machine with several GPUs each process uses one of them. Without a GPU each process uses
+    an equal share of the CPU cores.
 
     Args:
-        images: by case name.
-        load: loads the predictor, once in each worker; it travels there, can be compared and
-            hashed.
-        output: where and what.
-        workers: where the cases are segmented.
-        on_case: called with a case's name, and its failure or None, as each one ends.
+        images: Images by case name.
+        load: Function that loads the predictor; it is called once in each worker. It must be
+            picklable, hashable and comparable.
+        job: Settings of the run.
+        workers: Processes or cluster in which the cases are predicted.
+        on_case: Function that is called after each case with its name and its error message, or
+            None if it succeeded.
+
+    Returns:
+        The names of the written, kept and failed cases.
 
     Raises:
-        LiverSegError: when an image is in the folder that a mask would replace.
+        LiverSegError: If a mask would overwrite an image.
     """
-    if "nifti" in output.outputs.formats:
-        check_not_replaced(images, output.folder)
-    output = replace(output, folder=Path(output.folder).absolute())
-    jobs = list(images.items())
-    one = functools.partial(_predict_one, load, output, workers.count)
-    result, records = PredictResult(), ProvenanceRecords(output.folder)
-    for index, outcome in run_each(one, jobs, workers):
-        name = jobs[index][0]
+    if "nifti" in job.outputs.formats:
+        check_images_not_overwritten(images, job.folder)
+    job = replace(job, folder=Path(job.folder).absolute())
+    cases = list(images.items())
+    predict_one = functools.partial(_predict_in_worker, load, job, workers.count)
+    result, records = PredictionResult(), ProvenanceRecords(job.folder)
+    for index, outcome in run_jobs(predict_one, cases, workers):
+        name = cases[index][0]
         if isinstance(outcome, LiverSegError):
-            outcome = PredictResult(failures={name: str(outcome.about(name))})
-        elif not outcome.failures and not records.has(name):
-            seen = f"Expected the worker to write into {output.folder}. Received nothing there: "
-            seen += f"does it see another file system? (case {name})"
-            outcome = PredictResult(failures={name: seen})
-        for whole, part in (
-            (result.written, outcome.written),
-            (result.kept, outcome.kept),
-            (result.guessed, outcome.guessed),
-        ):
-            whole += part
+            outcome = PredictionResult(failures={name: str(outcome.about(name))})
+        elif not outcome.failures and not records.exists(name):
+            failure = (
+                f"Expected the worker to write into {job.folder}, but nothing arrived there. Use "
+                f"a folder on a file system that all workers share. (case {name})"
+            )
+            outcome = PredictionResult(failures={name: failure})
+        result.written += outcome.written
+        result.kept += outcome.kept
+        result.guessed_geometry += outcome.guessed_geometry
         result.failures |= outcome.failures
         on_case(name, outcome.failures.get(name))
     return result
 
 
-def _predict_one(
-    load: Callable[[], Predictor], output: Output, count: int, job: tuple[str, Path | DicomSeries]
-) -> PredictResult:
-    """Runs in a worker."""
+def _predict_in_worker(
+    load: Callable[[], Predictor],
+    job: PredictionJob,
+    worker_count: int,
+    case: tuple[str, Path | DicomSeries],
+) -> PredictionResult:
+    """Predict one case, a pair of name and image."""
+    name, source = case
     try:
-        return predict_cases(dict([job]), _loaded(load, count), output)
+        return predict_cases({name: source}, _load_once(load, worker_count), job)
     except LiverSegError as error:
-        return PredictResult(failures={job[0]: str(error.about(job[0]))})
+        return PredictionResult(failures={name: str(error.about(name))})
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(load: Callable[[], Predictor], count: int) -> Predictor:
-    _take_a_share(count)
+def _load_once(load: Callable[[], Predictor], worker_count: int) -> Predictor:
+    _limit_devices(worker_count)
     return load()
 
 
-def _take_a_share(count: int) -> None:
-    """One of the GPUs, or some of the cores, before TensorFlow starts."""
+def _limit_devices(worker_count: int) -> None:
+    """Select one GPU or a share of the CPU cores; it takes effect before TensorFlow starts."""
     identity = multiprocessing.current_process()._identity
     number = identity[0] - 1 if identity else 0
-    gpus = _gpus()
-    if len(gpus) > 1 and count > 1:
+    gpus = _visible_gpus()
+    if len(gpus) > 1 and worker_count > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
     elif not gpus:
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = max(1, (os.cpu_count() or 1) // worker_count)
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
 
-def _gpus() -> list[str]:
-    """Names of the GPUs that may be used, as CUDA_VISIBLE_DEVICES takes them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name for name in chosen.split(",") if name.strip() not in ("", "-1")]
+def _visible_gpus() -> list[str]:
+    """Return the names of the usable GPUs, in the form of CUDA_VISIBLE_DEVICES."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
     return [str(n) for n in range(len(list(_GPUS.iterdir())))] if _GPUS.is_dir() else []

@@ -1,69 +1,46 @@
-"""Three steps on each of many jobs, the first and the last beside the second."""
+"""A pipeline of three steps, of which the first and the last run in a background thread."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-
-from liverseg_tf.errors import LiverSegError
 
 
 def prefetch_map(
-    jobs: Sequence, before: Callable, work: Callable, after: Callable
+    items: Sequence, prepare: Callable, process: Callable, finish: Callable
 ) -> Iterator[object]:
-    """For each job, `after(work(before(job)))`.
+    """Compute `finish(process(prepare(item)))` for each item.
 
-    `work` runs here. Meanwhile one thread ends the job before (`after`), then prepares the next
-    one (`before`): values of two jobs are in memory at most. When `work` is interrupted, the
-    job before is still ended.
+    `process` runs in the calling thread. Meanwhile one background thread finishes the previous
+    item and then prepares the next one, so that the values of at most two items are in memory.
+    If `process` is interrupted, the previous item is still finished.
 
     Args:
-        jobs: arguments of `before`.
-        before: of a job.
-        work: of what `before` returned.
-        after: of what `work` returned.
+        items: Arguments of `prepare`.
+        prepare: Function of an item.
+        process: Function of the value that `prepare` returned.
+        finish: Function of the value that `process` returned.
 
     Yields:
-        What `after` returned, in the order of the jobs.
+        The values that `finish` returned, in the order of the items.
+
+    Example:
+        >>> list(prefetch_map(["1", "2"], int, lambda n: n * 10, str))
+        ['10', '20']
     """
-    beside, last = ThreadPoolExecutor(1), None
+    background, last = ThreadPoolExecutor(1), None
     try:
-        ahead = beside.submit(before, jobs[0]) if jobs else None
-        for number in range(1, len(jobs) + 1):
-            value = ahead.result()
-            # behind the end of the job before, on the same thread
-            ahead = beside.submit(before, jobs[number]) if number < len(jobs) else None
-            value = work(value)
+        prepared = background.submit(prepare, items[0]) if items else None
+        for number in range(1, len(items) + 1):
+            value = prepared.result()
+            # queued behind `finish` of the previous item, which uses the same thread
+            prepared = background.submit(prepare, items[number]) if number < len(items) else None
+            value = process(value)
             if last is not None:
                 yield last.result()
-            last = beside.submit(after, value)
+            last = background.submit(finish, value)
             del value
         if last is not None:
             yield last.result()
     finally:
         if last is not None:
-            wait([last])  # it may not have begun: its work is done, its end must not be lost
-        beside.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A case on its way: what the last step made of it, or why it failed."""
-
-    name: str
-    value: object
-    failure: str | None = None
-
-
-def attempt(step: Callable[[Job], object], job: Job) -> Job:
-    """The job after a step; one that failed is passed on."""
-    if job.failure is not None:
-        return job
-    try:
-        return replace(job, value=step(job))
-    except LiverSegError as error:
-        failure = str(error.about(job.name))
-    except MemoryError:
-        failure = f"Expected enough memory for the image. Received none (case {job.name})"
-    except Exception as error:  # a defect of ours, or of the device, must not cost the others
-        failure = f"Unexpected {type(error).__name__}: {error} (case {job.name})"
-    return Job(job.name, None, failure)
+            wait([last])  # its processing is done: wait even if finishing has not started yet
+        background.shutdown(wait=True, cancel_futures=True)

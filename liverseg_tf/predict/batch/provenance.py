@@ -1,4 +1,4 @@
-"""What a mask was made from, kept beside it: a second run does what is missing or outdated."""
+"""Records of what each mask was made from, so that a later run computes only outdated masks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,32 +13,43 @@ FOLDER = ".predictions"
 
 @dataclass(frozen=True)
 class ProvenanceRecords:
-    """The records of a folder's masks, one file a case, so that several jobs can write them.
+    """Provenance records of the masks in a folder.
+
+    There is one file per case, so that several processes can write records at the same time.
 
     Args:
-        out: folder of the masks.
+        folder: Folder of the masks.
     """
 
-    out: Path
+    folder: Path
 
-    def files(self, name: str, made: dict) -> set[str]:
-        """Files that a case was made into just so; none where nothing or something broken is there.
+    def files(self, name: str, provenance: dict) -> set[str]:
+        """Return the names of the files of a case that have exactly this provenance.
 
-        Files of other settings may lie beside them.
+        Args:
+            name: Name of the case.
+            provenance: Source, model and settings, as JSON values.
+
+        Returns:
+            File names relative to the folder; empty if the record is missing, broken or different.
         """
         try:
             record = read_json(self._path(name))
         except LiverSegError:
             return set()
         files = record.pop("files", [])
-        return set(files) if record == made else set()
+        return set(files) if record == provenance else set()
 
-    def has(self, name: str) -> bool:
-        """Whether there is a record of a case."""
+    def exists(self, name: str) -> bool:
+        """Return whether a case has a record."""
         return self._path(name).is_file()
 
-    def forget(self, name: str) -> None:
-        """Remove a case's record before its files change."""
+    def remove(self, name: str) -> None:
+        """Remove the record of a case, before its files change.
+
+        Raises:
+            LiverSegError: If the record cannot be removed.
+        """
         try:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
@@ -46,22 +57,34 @@ class ProvenanceRecords:
                 f"Expected to write {self._path(name)}. Received: {error.strerror}."
             ) from error
 
-    def write(self, name: str, made: dict, files: set[str]) -> None:
-        """Keep how a case was made, once its files are there."""
-        write_json(self._path(name), made | {"files": sorted(files)})
+    def write(self, name: str, provenance: dict, files: set[str]) -> None:
+        """Write the record of a case, after all of its files.
+
+        Args:
+            name: Name of the case.
+            provenance: Source, model and settings, as JSON values.
+            files: File names relative to the folder.
+
+        Raises:
+            LiverSegError: If the record cannot be written.
+        """
+        write_json(self._path(name), provenance | {"files": sorted(files)})
 
     def _path(self, name: str) -> Path:
-        return Path(self.out) / FOLDER / f"{name}.json"
+        return Path(self.folder) / FOLDER / f"{name}.json"
 
 
-def source_of(image: Path | DicomSeries) -> dict:
-    """Size and time of an image's file, or of all files of a series.
+def describe_source(source: Path | DicomSeries) -> dict:
+    """Return the total size, the latest modification time and the number of an image's files.
+
+    Args:
+        source: File, folder or series of the image.
 
     Raises:
-        LiverSegError: when a file is missing.
+        LiverSegError: If a file is missing.
     """
     try:
-        stats = [file.stat() for file in source_files(image)]
+        stats = [file.stat() for file in source_files(source)]
     except OSError as error:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}."

@@ -1,4 +1,4 @@
-"""Several opinions on a slice: of several models, and of mirrored tiles."""
+"""Averages over several predictions of a slice: model ensembles and test-time augmentation."""
 
 import math
 from collections.abc import Sequence
@@ -8,66 +8,69 @@ import numpy as np
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.models.predictor import Predictor, mean_of
+from liverseg_tf.predict.models.predictor import Predictor, average_passes
 
 
-def joint_network(networks: Sequence[NetworkSpec]) -> NetworkSpec:
-    """What several models take and give together.
+def combine_networks(networks: Sequence[NetworkSpec]) -> NetworkSpec:
+    """Return the common input and output of several networks.
+
+    Its stride is the least common multiple of theirs.
 
     Args:
-        networks: at least one.
+        networks: At least one specification.
 
     Raises:
-        SettingsError: when they take other tiles or context, or find other regions.
+        SettingsError: If the tiles, the context or the regions differ.
     """
     first = networks[0]
     for number, other in enumerate(networks[1:], 2):
-        for what in ("tiles", "regions", "context"):
-            if getattr(other, what) != getattr(first, what):
+        for name in ("tiles", "regions", "context"):
+            if getattr(other, name) != getattr(first, name):
                 raise SettingsError(
-                    f"Expected models with the same {what}. Received {getattr(first, what)} "
-                    f"for the first and {getattr(other, what)} for number {number}."
+                    f"Expected models with the same {name}. "
+                    f"Received {getattr(first, name)} for model 1 "
+                    f"and {getattr(other, name)} for model {number}."
                 )
     return replace(first, stride=math.lcm(*(network.stride for network in networks)))
 
 
 class Ensemble:
-    """The mean of several models' probabilities.
+    """The mean of the probabilities of several models.
 
-    Of their post-processing, the steps are taken that all of them chose.
+    Its post-processing consists of the steps that are the same for all models.
 
     Args:
-        predictors: at least one; they take the same tiles and find the same regions.
+        predictors: At least one predictor; all have the same tiles, context and regions.
 
     Raises:
-        SettingsError: when they don't.
+        SettingsError: If the tiles, the context or the regions differ.
     """
 
     def __init__(self, predictors: Sequence[Predictor]):
-        self.network = joint_network([predictor.network for predictor in predictors])
+        self.network = combine_networks([predictor.network for predictor in predictors])
         self.postprocessing = predictors[0].postprocessing
         for predictor in predictors[1:]:
-            self.postprocessing = self.postprocessing.shared_with(predictor.postprocessing)
+            self.postprocessing = self.postprocessing.common_steps(predictor.postprocessing)
         self.fingerprint = "+".join(predictor.fingerprint for predictor in predictors)
         self._predictors = predictors
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
-        """What each model finds, (batch, h, w, regions) float32."""
+        """Return the probabilities of each model, (batch, h, w, regions) float32."""
         return [predictor.probabilities(tiles) for predictor in self._predictors]
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """Mean over the models, (batch, h, w, regions) float32."""
-        return mean_of(self.passes(tiles))
+        """Return the mean over the models, (batch, h, w, regions) float32."""
+        return average_passes(self.passes(tiles))
 
 
-class Mirrored:
-    """The mean over tiles and tiles mirrored left to right: test-time augmentation.
+class MirroredPredictor:
+    """The mean over the tiles and the tiles mirrored left to right (test-time augmentation).
 
-    Only for models that have learnt from mirrored tiles: others take a mirrored liver for
-    something else.
+    It is only valid for models that were trained on mirrored tiles. Other models may take a
+    mirrored organ for a different one.
 
     Args:
-        predictor: that looks at both.
+        predictor: Model that predicts both.
     """
 
     def __init__(self, predictor: Predictor):
@@ -77,10 +80,10 @@ class Mirrored:
         self._predictor = predictor
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
-        """What is found in the tiles, and in their mirror images, mirrored back."""
+        """Return the probabilities of the tiles and of the mirrored tiles, mirrored back."""
         mirrored = self._predictor.probabilities(np.ascontiguousarray(tiles[:, :, ::-1]))
         return [self._predictor.probabilities(tiles), mirrored[:, :, ::-1]]
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """Mean over both, (batch, h, w, regions) float32."""
-        return mean_of(self.passes(tiles))
+        """Return the mean over both passes, (batch, h, w, regions) float32."""
+        return average_passes(self.passes(tiles))

@@ -1,51 +1,41 @@
-"""A LiteRT (TensorFlow Lite) file as `liverseg export` writes it, loaded to predict."""
+"""Predictor for the LiteRT (TensorFlow Lite) files that `liverseg export` writes."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.export_record import ExportRecord
-from liverseg_tf.predict.models.saved_model import check_channels
+from liverseg_tf.predict.models.exported_model import ExportedModel
 
 
-class LiteRtPredictor:
-    """A .tflite file, ready for batches of tiles.
+class LiteRtPredictor(ExportedModel):
+    """A .tflite file.
 
-    Its interpreter is that of ai-edge-litert, which needs no TensorFlow, or else TensorFlow's own.
+    It uses the interpreter of ai-edge-litert, which does not need TensorFlow, or else that of
+    TensorFlow.
 
     Args:
-        path: of the file.
-        threads: None takes all cores.
-
-    Raises:
-        LiverSegError: when it can't be loaded, or is not what its record says.
+        path: Path of the file.
+        threads: Number of threads. None uses all cores.
     """
 
+    file_format = "a LiteRT file"
+
     def __init__(self, path: Path, threads: int | None = None):
-        record = ExportRecord.read(path)
-        self.network, self.postprocessing = record.network, record.postprocessing
-        self.fingerprint = record.fingerprint
-        interpreter = _interpreter_class()
-        try:
-            content = Path(path).read_bytes()
-            threads = threads or os.cpu_count() or 1
-            self._interpreter = interpreter(model_content=content, num_threads=threads)
-            (self._input,) = self._interpreter.get_input_details()
-            (self._output,) = self._interpreter.get_output_details()
-        except (ValueError, RuntimeError, OSError) as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise LiverSegError(
-                f"Expected a LiteRT file at {path}. Received: {lines[0]}"
-            ) from error
-        channels = (one["shape_signature"][-1] for one in (self._input, self._output))
-        check_channels(*map(int, channels), record)
-        self._shape = None
+        self._threads = threads or os.cpu_count() or 1
+        self._shape: tuple[int, ...] | None = None
+        super().__init__(path)
+
+    def _load(self, path: Path) -> tuple[int, int]:
+        self._interpreter = _import_interpreter()(
+            model_content=path.read_bytes(), num_threads=self._threads
+        )
+        (self._input,) = self._interpreter.get_input_details()
+        (self._output,) = self._interpreter.get_output_details()
+        return tuple(int(end["shape_signature"][-1]) for end in (self._input, self._output))
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """(batch, h, w, channels) uint8 to (batch, h, w, regions) float32."""
-        if tiles.shape != self._shape:  # an interpreter works on one shape at a time
+        if tiles.shape != self._shape:  # the interpreter's tensors have a fixed shape
             self._interpreter.resize_tensor_input(self._input["index"], tiles.shape)
             self._interpreter.allocate_tensors()
             self._shape = tiles.shape
@@ -54,7 +44,7 @@ class LiteRtPredictor:
         return self._interpreter.get_tensor(self._output["index"])
 
 
-def _interpreter_class():
+def _import_interpreter() -> type:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:

@@ -1,60 +1,70 @@
-"""Loads runs and exports to predict."""
+"""Loading of runs and exported models for prediction."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.model.export_record import LITERT, ONNX, SAVED_MODEL, kind_of
+from liverseg_tf.model.export_record import (
+    LITERT,
+    ONNX,
+    SAVED_MODEL,
+    ExportRecord,
+    find_export_kind,
+)
 from liverseg_tf.model.run_record import RunRecord, read_record
-from liverseg_tf.predict.models.ensemble import Ensemble, Mirrored, joint_network
+from liverseg_tf.predict.models.ensemble import Ensemble, MirroredPredictor, combine_networks
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.predict.models.run import RunPredictor
 
 
 def load_predictor(paths: Sequence[Path], mirror: bool = False) -> Predictor:
-    """One model, or several that are averaged.
+    """Load one model, or several models whose probabilities are averaged.
 
     Args:
-        paths: of runs, SavedModels (a version, or the folder of versions), .tflite and .onnx
-            files.
-        mirror: whether left and right are mirrored as well, and both averaged.
+        paths: Paths of runs, SavedModels (a version folder, or the folder of versions), .tflite
+            and .onnx files.
+        mirror: Average over tiles and tiles mirrored left to right.
 
     Raises:
-        SettingsError: when the models take other tiles or find other regions, or one that is to
-            see mirrored tiles has not learnt from them.
-        LiverSegError: when one can't be loaded.
+        SettingsError: If the tiles, the context or the regions of the models differ, or `mirror`
+            is set and a model was not trained on mirrored tiles.
+        LiverSegError: If a model cannot be loaded.
     """
-    records = [read_record(path) for path in paths]  # before the loading
-    joint_network([record.network for record in records])
+    records = [read_record(path) for path in paths]  # checked before the slow loading
+    combine_networks([record.network for record in records])
     if mirror:
         check_mirrored(paths, records)
     predictors = [_load(path) for path in paths]
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
-    return Mirrored(predictor) if mirror else predictor
+    return MirroredPredictor(predictor) if mirror else predictor
 
 
-def check_mirrored(folders: Sequence[Path], records: Sequence[RunRecord]) -> None:
-    """Refuse to show mirrored tiles to runs that have not learnt from them.
+def check_mirrored(paths: Sequence[Path], records: Sequence[RunRecord | ExportRecord]) -> None:
+    """Check that all models were trained on mirrored tiles.
 
     Raises:
-        SettingsError: with the first such run.
+        SettingsError: If a model was not.
     """
-    for folder, record in zip(folders, records, strict=True):
+    for path, record in zip(paths, records, strict=True):
         if not record.mirrored:
             raise SettingsError(
-                f"Expected a run that was trained with --mirror. Received {folder}, which would "
-                "take a mirrored organ for another."
+                f"Expected a run that was trained with --mirror, but {path} was not: it may "
+                "take a mirrored organ for a different one."
             )
 
 
 def _load(path: Path) -> Predictor:
-    kind = kind_of(path)
+    kind = find_export_kind(path)
     if kind == SAVED_MODEL:
-        from liverseg_tf.predict.models.saved_model import SavedModelPredictor as Kind
-    elif kind == LITERT:
-        from liverseg_tf.predict.models.litert import LiteRtPredictor as Kind
-    elif kind == ONNX:
-        from liverseg_tf.predict.models.onnx import OnnxPredictor as Kind
-    else:
-        Kind = RunPredictor
-    return Kind(path)
+        from liverseg_tf.predict.models.saved_model import SavedModelPredictor
+
+        return SavedModelPredictor(path)
+    if kind == LITERT:
+        from liverseg_tf.predict.models.litert import LiteRtPredictor
+
+        return LiteRtPredictor(path)
+    if kind == ONNX:
+        from liverseg_tf.predict.models.onnx import OnnxPredictor
+
+        return OnnxPredictor(path)
+    return RunPredictor(path)

@@ -1,44 +1,29 @@
-"""An ONNX file as `liverseg export` writes it, loaded to predict."""
+"""Predictor for the ONNX files that `liverseg export` writes."""
 
 from pathlib import Path
 
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.export_record import ExportRecord
-from liverseg_tf.predict.models.saved_model import check_channels
+from liverseg_tf.predict.models.exported_model import ExportedModel
 
 
-class OnnxPredictor:
-    """A .onnx file, ready for batches of tiles on the processor; needs the extra onnx.
+class OnnxPredictor(ExportedModel):
+    """A .onnx file, run on the CPU. It needs the extra `onnx`."""
 
-    Args:
-        path: of the file.
+    file_format = "an ONNX file"
 
-    Raises:
-        LiverSegError: when it can't be loaded, or is not what its record says.
-    """
-
-    def __init__(self, path: Path):
-        record = ExportRecord.read(path)
-        self.network, self.postprocessing = record.network, record.postprocessing
-        self.fingerprint = record.fingerprint
+    def _load(self, path: Path) -> tuple[int, int]:
         try:
             import onnxruntime
         except ImportError as error:
             raise LiverSegError(
-                "Expected onnxruntime for an ONNX file (pip install liverseg_tf[onnx]). "
-                "Received none."
+                f"ONNX Runtime is needed to load {path}: pip install 'liverseg_tf[onnx]'."
             ) from error
-        try:
-            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors have no class in common
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise LiverSegError(f"Expected an ONNX file at {path}. Received: {lines[0]}") from error
-        (given,), (found,) = self._session.get_inputs(), self._session.get_outputs()
-        check_channels(given.shape[-1], found.shape[-1], record)
-        self._name = given.name
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (tiles,), (probabilities,) = self._session.get_inputs(), self._session.get_outputs()
+        self._input_name = tiles.name
+        return tiles.shape[-1], probabilities.shape[-1]
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """(batch, h, w, channels) uint8 to (batch, h, w, regions) float32."""
-        return self._session.run(None, {self._name: tiles.astype(np.float32)})[0]
+        return self._session.run(None, {self._input_name: tiles.astype(np.float32)})[0]

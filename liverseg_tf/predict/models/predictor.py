@@ -1,4 +1,4 @@
-"""What every model that predicts has in common."""
+"""The interface of every model that predicts, and the mean over several passes."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,13 +10,17 @@ from liverseg_tf.model.spec import NetworkSpec
 
 
 class Predictor(Protocol):
-    """Anything that gives probabilities for tiles: a run, several runs, an export, a server.
+    """A model that predicts probabilities of tiles: a run, several runs, an export or a server.
 
-    `network` says what it takes and gives, `postprocessing` what its validation chose, and
-    `fingerprint` is another text for another model. What has several opinions also has
-    `passes(tiles)`, a list of probabilities, of which `probabilities` is the mean. One that
-    needn't be waited for has `submit(tiles)`, which returns at once something with `result()` and
-    `cancel()`: it gets a batch before it has answered the one before.
+    A predictor that averages several passes also has `passes(tiles)`, which returns the
+    probabilities of each pass; `probabilities` is their mean. A predictor that works
+    asynchronously also has `submit(tiles)`, which returns at once an object with the methods
+    `result()` and `cancel()`. It is given the next batch before it has returned the previous one.
+
+    Attributes:
+        network: Input and output of the model.
+        postprocessing: Steps that were chosen on the validation cases of the run.
+        fingerprint: Identifier that changes whenever the model does.
     """
 
     network: NetworkSpec
@@ -24,11 +28,18 @@ class Predictor(Protocol):
     fingerprint: str
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """(batch, h, w, channels) uint8 to (batch, h, w, regions) float32."""
+        """Predict a batch.
+
+        Args:
+            tiles: (batch, h, w, channels) uint8; h and w are multiples of the stride.
+
+        Returns:
+            (batch, h, w, regions) float32.
+        """
 
 
-def mean_of(passes: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of several passes; one alone is that pass itself."""
+def average_passes(passes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean over several passes in float32; a single pass is returned unchanged."""
     if len(passes) == 1:
         return passes[0]
     total = np.add(passes[0], passes[1], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A trained run or an export of it, loaded to predict."""
+"""Predictor for trained runs."""
 
 import hashlib
 import json
@@ -8,24 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.run_record import MODEL_FILE, RunRecord
 from liverseg_tf.model.spec import NetworkSpec
 
 
 class RunPredictor:
-    """A run's model, ready for batches of tiles; loading it imports Keras.
+    """The model of a run. Loading it imports Keras.
 
-    On a GPU it works in mixed precision: half the memory, twice the speed, and probabilities in
-    float32.
+    On a GPU it computes in mixed precision, which halves the memory and doubles the speed; the
+    probabilities are float32.
 
     Args:
-        folder: of the run.
-        precision: 'float32' or 'mixed_float16'; None takes what suits the machine.
+        folder: Folder of the run.
+        precision: 'float32' or 'mixed_float16'. None uses mixed precision if there is a GPU.
 
     Raises:
-        LiverSegError: when the run is incomplete, its model can't be read safely or has weights
-            that are no numbers, or the model's channels are not those of its record.
+        LiverSegError: If the run is incomplete, its model cannot be loaded safely, its weights
+            are not finite, or its channels do not match its record.
     """
 
     def __init__(self, folder: Path, precision: str | None = None):
@@ -33,19 +33,19 @@ class RunPredictor:
         self.network, self.postprocessing = record.network, record.postprocessing
         path = Path(folder) / MODEL_FILE
         self._model = _load_model(path)
-        self.fingerprint = _fingerprint(path, self.network)
+        self.fingerprint = _compute_fingerprint(path, self.network)
         shapes = [getattr(self._model, f"{end}_shape", None) for end in ("input", "output")]
-        wanted = (self.network.channels, len(self.network.regions))
-        if not all(map(_is_slices, shapes, wanted)):
+        channels = (self.network.channels, len(self.network.regions))
+        if not all(map(_has_channels, shapes, channels)):
             raise LiverSegError(
-                f"Expected a model of {wanted[0]} input channels and {wanted[1]} regions in "
-                f"{folder}. Received one of shapes {shapes[0]} and {shapes[1]}."
+                f"Expected a model with {channels[0]} input and {channels[1]} output channels in "
+                f"{folder}. Received shapes {' and '.join(map(_format_shape, shapes))}."
             )
         if not all(np.isfinite(weights).all() for weights in self._model.get_weights()):
             raise LiverSegError(f"Expected finite weights in {path}. Received NaN or infinity.")
-        if (precision or _best_precision()) != "float32":
-            self._model = _in_mixed_precision(self._model)
-        self._call = _compiled(self._model)
+        if (precision or _default_precision()) != "float32":
+            self._model = _to_mixed_precision(self._model)
+        self._predict = _compile(self._model)
 
     @property
     def model(self):
@@ -53,7 +53,7 @@ class RunPredictor:
         return self._model
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """Probabilities of a batch, through one compiled function for all shapes.
+        """Predict a batch with one compiled function for all shapes.
 
         Args:
             tiles: (batch, h, w, channels) uint8; h and w are multiples of the stride.
@@ -61,12 +61,18 @@ class RunPredictor:
         Returns:
             (batch, h, w, regions) float32.
         """
-        return np.asarray(self._call(tiles))
+        return np.asarray(self._predict(tiles))
 
 
-def _is_slices(shape: object, channels: int) -> bool:
-    """Whether it is (batch, h, w, channels); models of several inputs have a list of shapes."""
+def _has_channels(shape: object, channels: int) -> bool:
+    """Whether a shape is (batch, h, w, channels). Models with several inputs have a list."""
     return isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == channels
+
+
+def _format_shape(shape: object) -> str:
+    if not isinstance(shape, tuple):
+        return "unknown" if shape is None else "of several tensors"
+    return " x ".join("?" if length is None else str(length) for length in shape)
 
 
 def _load_model(path: Path):
@@ -74,21 +80,20 @@ def _load_model(path: Path):
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # what a broken file makes Keras raise has no end
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[0]
+    except Exception as error:  # Keras raises errors of many classes for broken files
+        reason = first_line(error)
         if not path.exists():
             reason = "no such file"
-        elif not zipfile.is_zipfile(path):  # Keras says that it isn't there
-            reason = "a truncated file, or another one"
+        elif not zipfile.is_zipfile(path):  # Keras would report that the file does not exist
+            reason = "a truncated file, or one of another format"
         raise LiverSegError(f"Expected a Keras model at {path}. Received: {reason}") from error
 
 
-def _compiled(model) -> Callable:
-    """Tiles to probabilities; volumes of a hundred shapes cost one trace.
+def _compile(model) -> Callable:
+    """Compile a model to one function from tiles to probabilities.
 
-    A graph for any shape is as fast as one for each, and Keras' own function would be traced
-    anew for a second and a third shape.
+    A graph for all shapes is as fast as one graph per shape. Keras' own function would be traced
+    again for the second and the third shape.
     """
     import keras
 
@@ -100,24 +105,24 @@ def _compiled(model) -> Callable:
     return tf.function(lambda x: model(x, training=False), input_signature=[tiles], autograph=False)
 
 
-def _fingerprint(path: Path, network: NetworkSpec) -> str:
+def _compute_fingerprint(path: Path, network: NetworkSpec) -> str:
     with open(path, "rb") as file:
         weights = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     spec = json.dumps(network.to_json(), sort_keys=True).encode()
     return f"{weights}-{hashlib.blake2b(spec, digest_size=4).hexdigest()}"
 
 
-def _best_precision() -> str:
+def _default_precision() -> str:
     import keras
 
     try:
         return "mixed_float16" if keras.distribution.list_devices("gpu") else "float32"
-    except RuntimeError:  # JAX's word for no GPU
+    except RuntimeError:  # JAX raises it if there is no GPU
         return "float32"
 
 
-def _in_mixed_precision(model):
-    """The same weights, computing in float16 up to the logits, which stay float32."""
+def _to_mixed_precision(model):
+    """Clone a model to compute in float16 up to the logits, which stay float32."""
     import keras
 
     def clone(layer):

@@ -1,9 +1,10 @@
-"""What is written for a predicted case: masks, DICOM objects, surfaces, measurements."""
+"""The output files of a predicted case: masks, DICOM objects, meshes and measurements."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverseg_tf.atomic import write_json
+from liverseg_tf.choices import FORMATS
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.nifti import write_labels
 from liverseg_tf.ct.regions import Regions
@@ -14,22 +15,21 @@ from liverseg_tf.predict.outputs.measurements import measure
 from liverseg_tf.predict.outputs.mesh import build_mesh, write_obj, write_stl
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
 
-FORMATS = ("nifti", "seg", "rtstruct", "stl", "obj")
-_SURFACES = {"stl": write_stl, "obj": write_obj}
-_DICOM = {"seg": write_seg, "rtstruct": write_rtstruct}
+_MESH_WRITERS = {"stl": write_stl, "obj": write_obj}
+_DICOM_WRITERS = {"seg": write_seg, "rtstruct": write_rtstruct}
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What is written for each case.
+class OutputFormats:
+    """The kinds of files that are written for each case.
 
     Args:
-        formats: of `FORMATS`.
-        measure: whether measurements are written as well.
+        formats: Names among `choices.FORMATS`.
+        measure: Whether measurements are written as well.
 
     Raises:
-        SettingsError: on another format.
-        LiverSegError: when what a format needs isn't installed.
+        SettingsError: If a format is unknown.
+        LiverSegError: If a package that a format needs is not installed.
     """
 
     formats: tuple[str, ...] = ("nifti",)
@@ -39,32 +39,39 @@ class Outputs:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
         for name in self.formats:
             if name not in FORMATS:
-                raise SettingsError(f"Expected formats of {', '.join(FORMATS)}. Received {name!r}.")
+                raise SettingsError(
+                    f"Expected formats among {', '.join(FORMATS)}. Received '{name}'."
+                )
         if "seg" in self.formats:
             check_highdicom()
 
     def check_source(self, source: Path | DicomSeries) -> None:
-        """Refuse what can't be written for a source, before time is spent on it.
+        """Check that the formats can be written for an image, before time is spent on it.
 
         Raises:
-            LiverSegError: when a DICOM object is asked for and the image is no DICOM series.
+            LiverSegError: If a DICOM object is requested and the image is not a DICOM series.
         """
-        asked = [name for name in self.formats if name in _DICOM]
-        if asked and not isinstance(source, DicomSeries):
+        dicom_formats = [name for name in self.formats if name in _DICOM_WRITERS]
+        if dicom_formats and not isinstance(source, DicomSeries):
             raise LiverSegError(
-                f"Expected a DICOM series as input for --format {asked[0]}, for its files to be "
-                f"referred to. Received {source}."
+                f"Expected a DICOM series as input for --format {dicom_formats[0]}, because the "
+                f"output refers to its files. Received {source}."
             )
 
     @property
-    def besides_nifti(self) -> "Outputs":
-        """All of it but the label map, which can be written slab by slab."""
+    def without_nifti(self) -> "OutputFormats":
+        """The same outputs without the NIfTI label map."""
         return replace(self, formats=tuple(name for name in self.formats if name != "nifti"))
 
     def paths(self, folder: Path, name: str, regions: Regions) -> list[Path]:
-        """The files of a case, in the order in which they are written.
+        """Return the paths of a case's files in the order in which they are written.
 
-        Whoever resumes finds the mask last: where it is, the others are.
+        The label map is the last one: if it exists, all other files exist.
+
+        Args:
+            folder: Folder of the files.
+            name: Name of the case.
+            regions: Regions of the labels.
         """
         files = [f"{name}.json"] if self.measure else []
         for kind in FORMATS[::-1]:
@@ -75,14 +82,14 @@ class Outputs:
 
 @dataclass(frozen=True, eq=False)
 class SegmentedCase:
-    """A case with its labels.
+    """A case with its predicted labels.
 
     Args:
-        source: file, or DICOM series, that the image was read from.
-        image: (z, row, col), HU or MR units.
-        labels: uint8, on the image's grid.
-        regions: what the labels mean.
-        quality: of each region, from passes that disagree; None where there was one pass.
+        source: File or DICOM series of the image.
+        image: Volume (z, row, col) in HU or MR units.
+        labels: Label map uint8 on the grid of the image.
+        regions: Regions of the labels.
+        agreement: Agreement between the prediction passes for each region. None if it is unknown.
     """
 
     source: Path | DicomSeries
@@ -92,68 +99,73 @@ class SegmentedCase:
     agreement: dict[str, float | None] | None = None
 
 
-def write_outputs(folder: Path, name: str, case: SegmentedCase, outputs: Outputs) -> list[Path]:
-    """Write a case's files, each whole or not at all.
+def write_outputs(
+    folder: Path, name: str, case: SegmentedCase, outputs: OutputFormats
+) -> list[Path]:
+    """Write the output files of a case, each of them atomically.
 
-    - `NAME.nii.gz`: the label map, with the image's header;
-    - `NAME.seg.dcm`: DICOM-SEG; `NAME.rtstruct.dcm`: RTSTRUCT;
-    - `NAME_REGION.stl`, `NAME_REGION.obj`: a surface for each region, without triangles where
-      the region is empty; letters that file names can't have become %XX;
-    - `NAME.json`: what `measure` gives, and `agreement` for each region where it is known.
+    - `NAME.nii.gz`: label map with the header of the image.
+    - `NAME.seg.dcm`: DICOM-SEG. `NAME.rtstruct.dcm`: RTSTRUCT.
+    - `NAME_REGION.stl`, `NAME_REGION.obj`: mesh of each region, without triangles if the region
+      is empty. Characters that are not allowed in file names become %XX.
+    - `NAME.json`: the result of `measure`, and `agreement` for each region if it is known.
 
     Args:
-        folder: of the files; made where it is missing.
-        name: of the case.
-        case: what was predicted.
-        outputs: which of them.
+        folder: Folder for the files, which is created if necessary.
+        name: Name of the case.
+        case: Image and labels.
+        outputs: File formats, and whether measurements are written.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
-        LiverSegError: when one can't be written; those before it are there.
+        LiverSegError: If a file cannot be written. Files that were written before it remain.
     """
     outputs.check_source(case.source)
     folder = Path(folder)
     if outputs.measure:
-        write_json(folder / f"{name}.json", _measurements(case))
-    surfaces = {}
-    if _SURFACES.keys() & set(outputs.formats):
-        surfaces = {
+        write_json(folder / f"{name}.json", _measure(case))
+    meshes = {}
+    if _MESH_WRITERS.keys() & set(outputs.formats):
+        meshes = {
             region: build_mesh(case.labels, case.regions, region) for region in case.regions.names
         }
     for kind in FORMATS[::-1]:
         if kind not in outputs.formats:
             continue
         files = [folder / file for file in _file_names(kind, name, case.regions)]
-        if kind in _SURFACES:
-            for file, (region, surface) in zip(files, surfaces.items(), strict=True):
-                _SURFACES[kind](file, surface, region)
-        elif kind in _DICOM:
-            _DICOM[kind](files[0], case.source, case.labels, case.regions)
+        if kind in _MESH_WRITERS:
+            for file, (region, mesh) in zip(files, meshes.items(), strict=True):
+                _MESH_WRITERS[kind](file, mesh, region)
+        elif kind in _DICOM_WRITERS:
+            _DICOM_WRITERS[kind](files[0], case.source, case.labels, case.regions)
         else:
             write_labels(files[0], case.labels)
     return outputs.paths(folder, name, case.regions)
 
 
-def _measurements(case: SegmentedCase) -> dict:
-    found = measure(case.image, case.labels, case.regions)
-    for name, agreement in (case.agreement or {}).items():
-        found["regions"][name]["agreement"] = agreement
-    return found
+def _measure(case: SegmentedCase) -> dict:
+    measurements = measure(case.image, case.labels, case.regions)
+    for region, agreement in (case.agreement or {}).items():
+        measurements["regions"][region]["agreement"] = agreement
+    return measurements
 
 
 def _file_names(kind: str, name: str, regions: Regions) -> list[str]:
-    if kind in _SURFACES:
-        return [f"{name}_{escaped(region)}.{kind}" for region in regions.names]
-    return [f"{name}.{kind}.dcm" if kind in _DICOM else f"{name}.nii.gz"]
+    if kind in _MESH_WRITERS:
+        return [f"{name}_{file_safe_name(region)}.{kind}" for region in regions.names]
+    return [f"{name}.{kind}.dcm" if kind in _DICOM_WRITERS else f"{name}.nii.gz"]
 
 
-def escaped(region: str) -> str:
-    """A region's name as part of a file's name, or as a folder's: '..' is no folder above."""
+def file_safe_name(region: str) -> str:
+    """Escape the name of a region as %XX so that it can be part of a file or folder name.
+
+    A leading dot is escaped too, so that ".." does not become the parent folder.
+    """
     return "".join(
         f"%{ord(letter):02X}"
-        if letter in '%/\\:*?"<>|' or ord(letter) < 32 or (letter == "." and not place)
+        if letter in '%/\\:*?"<>|' or ord(letter) < 32 or (letter == "." and not position)
         else letter
-        for place, letter in enumerate(region)
+        for position, letter in enumerate(region)
     )

@@ -1,4 +1,4 @@
-"""DICOM-SEG: a label map as a segmentation object of the series that it was made from."""
+"""DICOM-SEG: a label map as a segmentation object that refers to its DICOM series."""
 
 import re
 import warnings
@@ -13,14 +13,18 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.dicom_source import read_sources
+from liverseg_tf.predict.outputs.dicom_source import read_source_headers
 from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 NAME = "liverseg_tf"
 
 
 def check_highdicom() -> None:
-    """Raise a `LiverSegError` where highdicom, which writes DICOM-SEG, isn't installed."""
+    """Check that highdicom, which writes DICOM-SEG, is installed.
+
+    Raises:
+        LiverSegError: If it is not installed.
+    """
     try:
         import highdicom  # noqa: F401
     except ImportError as error:
@@ -31,44 +35,44 @@ def check_highdicom() -> None:
 
 
 def write_seg(path: Path, series: DicomSeries, labels: Volume, regions: Regions) -> None:
-    """Write a DICOM-SEG file, whole or not at all.
+    """Write a DICOM-SEG file, atomically.
 
-    A segment for each region, in their order, of the type BINARY. Nested regions overlap, as
-    their masks do: a tumour's voxels are in the liver's segment as well. Frames without a voxel
-    are left out; a region without any keeps its description.
+    There is one segment of type BINARY for each region, in their order. Nested regions overlap: the
+    voxels of a tumour also belong to the segment of the liver. Empty frames are left out; an empty
+    region keeps its description.
 
     Args:
-        path: of the file.
-        series: that the image was read from; the segments refer to its files.
-        labels: (z, row, col) uint8, on the image's grid.
-        regions: what the labels mean.
+        path: Path of the file.
+        series: Series of the image, to whose files the segments refer.
+        labels: Label map (z, row, col) uint8 on the grid of the image.
+        regions: Regions of the labels.
 
     Raises:
-        LiverSegError: when highdicom isn't installed, the series' files can't be referred to or
-            aren't the volume's slices, or the file can't be written.
+        LiverSegError: If highdicom is not installed, the headers of the series are incomplete, the
+            labels are not on the grid of the series, or the file cannot be written.
     """
     check_highdicom()
-    sources = read_sources(series, labels)
-    busy = np.flatnonzero(labels.array.any(axis=(1, 2)))
-    # slices above and below the organs need not be held; one is needed where there is no organ
-    chosen = slice(busy[0], busy[-1] + 1) if len(busy) else slice(0, 1)
+    sources = read_source_headers(series, labels)
+    occupied = np.flatnonzero(labels.array.any(axis=(1, 2)))
+    # only the slices between the first and the last label are needed; without labels, one slice
+    chosen = slice(occupied[0], occupied[-1] + 1) if len(occupied) else slice(0, 1)
     masks = regions.masks(labels.array[chosen]).view(np.uint8)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of patients' names; they are the source's
-            segmentation = _segmentation(sources[chosen], masks, regions, labels.spacing_mm)
+            warnings.simplefilter("ignore")  # about patient names, which come from the source
+            segmentation = _build_segmentation(sources[chosen], masks, regions, labels.spacing_mm)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise LiverSegError(
-            f"Expected headers that DICOM-SEG can take over, in {series}. Received: {error}."
+            f"Expected headers that can be copied to DICOM-SEG in {series}. Received: {error}."
         ) from error
     with replacing(path) as partial:
         segmentation.save_as(partial)
 
 
-def _segmentation(
+def _build_segmentation(
     sources: list[Dataset], masks: np.ndarray, regions: Regions, spacing_mm: tuple
 ) -> Dataset:
-    """Of masks (z, row, col, regions) uint8."""
+    """Build the segmentation object of masks (z, row, col, regions) uint8."""
     import highdicom as hd
 
     first = sources[0]
@@ -82,7 +86,7 @@ def _segmentation(
         pixel_array=masks,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _description(number, name, find_segment_code(regions, name))
+            _segment_description(number, name, find_segment_code(regions, name))
             for number, name in enumerate(regions.names, 1)
         ],
         series_instance_uid=hd.UID(),
@@ -100,35 +104,35 @@ def _segmentation(
     )
 
 
-def _description(number: int, name: str, anatomy: SegmentCode) -> Dataset:
+def _segment_description(number: int, name: str, code: SegmentCode) -> Dataset:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
     description = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=_label(name),
-        segmented_property_category=_code(anatomy.category),
-        segmented_property_type=_code(anatomy.kind),
+        segment_label=_segment_label(name),
+        segmented_property_category=_coded_concept(code.category),
+        segmented_property_type=_coded_concept(code.property_type),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=NAME, family=codes.DCM.ArtificialIntelligence, version=__version__
         ),
-        anatomic_regions=[_code(anatomy.site)] if anatomy.site else None,
-        display_color=hd.color.CIELabColor.from_rgb(*anatomy.colour),
+        anatomic_regions=[_coded_concept(code.anatomic_region)] if code.anatomic_region else None,
+        display_color=hd.color.CIELabColor.from_rgb(*code.colour),
     )
-    if anatomy.side:
-        kind = description.SegmentedPropertyTypeCodeSequence[0]
-        kind.SegmentedPropertyTypeModifierCodeSequence = [_code(anatomy.side)]
+    if code.laterality:
+        property_type = description.SegmentedPropertyTypeCodeSequence[0]
+        property_type.SegmentedPropertyTypeModifierCodeSequence = [_coded_concept(code.laterality)]
     return description
 
 
-def _code(code: tuple[str, str]) -> Dataset:
+def _coded_concept(code: tuple[str, str]) -> Dataset:
     import highdicom as hd
 
     value, meaning = code
     return hd.sr.CodedConcept(value, "SCT", meaning)
 
 
-def _label(name: str) -> str:
-    """At most 64 letters, none of which DICOM gives a meaning."""
+def _segment_label(name: str) -> str:
+    """Return at most 64 characters, without backslashes and control characters."""
     return re.sub(r"[\\\x00-\x1f]", "_", name)[:64]

@@ -1,58 +1,58 @@
-"""What a label map says in numbers: volume, intensities, components, place, and what cuts it."""
+"""Measurements of a label map: volume, intensity, components, centroid and truncation."""
 
 import numpy as np
 from scipy import ndimage
 
+from liverseg_tf.ct.bounding_box import Box, union
+from liverseg_tf.ct.components import label_components
 from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
 
-LARGEST = 5
+MAX_LISTED_COMPONENTS = 5
 FACES = (("inferior", "superior"), ("anterior", "posterior"), ("right", "left"))
-# Scanners pad with -2000 HU and less outside their circle; noise in gas stays above this.
+# Scanners pad with -2000 HU or less outside their circle; noisy gas does not get below this.
 _PADDING_HU = -1500
-
-Box = tuple[slice, slice, slice]
 
 
 def measure(image: Volume, labels: Volume, regions: Regions) -> dict:
     """Measure every region of a label map.
 
     Args:
-        image: (z, row, col), HU or MR units, any axis order.
-        labels: uint8, on the image's grid.
-        regions: what the labels mean.
+        image: Image (z, row, col) in HU or MR units, in any axis order.
+        labels: Label map (uint8) on the grid of the image.
+        regions: Regions that are measured.
 
     Returns:
-        Plain JSON values: `spacing_mm` (col, row, z), `voxel_volume_ml`, and under `regions`
+        Plain JSON values: `spacing_mm` (col, row, z), `voxel_volume_ml`, and `regions`, which has
         for each name:
 
-        - `voxels` and `volume_ml`;
-        - `intensity_mean` and `intensity_sd` (of the population), in the image's units: HU for
-          CT. Voxels that are NaN or infinite are left out;
-        - `components` (26 neighbours) and `largest_components_ml`, at most five, the largest
-          first;
-        - `centroid_mm` (x, y, z), RAS+: the mean of its voxels' centres;
-        - `cut_by`: where the field of view ends at the region, so that part of it may be
-          missing. Any of inferior, superior, anterior, posterior, right and left (the region
-          has a voxel in the volume's outermost slice, row or column there; oblique volumes: the
-          nearest direction) and padding (a voxel beside one of less than -1500 HU, or NaN, in
-          the slice: the border of the scanner's circle).
+        - `voxels` and `volume_ml`: number of voxels, and volume;
+        - `intensity_mean` and `intensity_sd`: mean and population standard deviation in the
+          units of the image (HU for CT), without voxels that are NaN or infinite;
+        - `components` and `largest_components_ml`: number of connected components (26
+          neighbours), and volumes of the five largest ones, in decreasing order;
+        - `centroid_mm`: (x, y, z) in RAS+, the mean of the voxel centres;
+        - `cut_by`: where the region reaches the end of the field of view, so that a part of it
+          may be missing. Any of inferior, superior, anterior, posterior, right and left (the
+          region has a voxel in the outermost slice, row or column of the volume; in oblique
+          volumes, the nearest direction counts) and padding (a voxel of the region is adjacent,
+          within its slice, to a voxel below -1500 HU or NaN: the border of the scanner's circle).
 
-        An empty region has volume 0, no components, is cut by nothing, and its means and
+        An empty region has volume 0, no components and an empty `cut_by`; its means and its
         centroid are None.
 
     Raises:
-        LiverSegError: when labels and image aren't on one grid.
+        LiverSegError: If labels and image are on different grids.
     """
     check_same_grid(image, labels)
     canonical = to_canonical(image)
-    found = Orientation.of(image.affine).to_canonical(labels.array)
-    boxes = ndimage.find_objects(found)
-    measured = {
-        name: _measure_region(canonical, found, regions, name, _joined(boxes, of))
-        for name, of in regions.items
-    }
+    canonical_labels = Orientation.of(image.affine).to_canonical(labels.array)
+    boxes = dict(enumerate(ndimage.find_objects(canonical_labels), start=1))
+    measured = {}
+    for name, region_labels in regions.items:
+        box = union(boxes.get(label) for label in region_labels)
+        measured[name] = _measure_region(canonical, canonical_labels, regions, name, box)
     return {
         "spacing_mm": list(image.spacing_mm[::-1]),
         "voxel_volume_ml": image.voxel_volume_ml,
@@ -63,7 +63,7 @@ def measure(image: Volume, labels: Volume, regions: Regions) -> dict:
 def _measure_region(
     image: Volume, labels: np.ndarray, regions: Regions, name: str, box: Box | None
 ) -> dict:
-    """Of canonical arrays; `box` is that of the region's labels."""
+    """Measure a region in canonical arrays; `box` is its bounding box, None if it is empty."""
     mask = np.zeros((0, 0, 0), bool) if box is None else regions.mask(labels[box], name)
     voxels = int(mask.sum())
     if voxels == 0:
@@ -78,28 +78,18 @@ def _measure_region(
             "cut_by": [],
         }
     mean, sd = _intensity(image.array[box][mask])
-    sizes = _component_sizes(mask)
+    sizes = np.sort(label_components(mask).sizes[1:])[::-1].tolist()
+    largest = sizes[:MAX_LISTED_COMPONENTS]
     return {
         "voxels": voxels,
         "volume_ml": voxels * image.voxel_volume_ml,
         "intensity_mean": mean,
         "intensity_sd": sd,
         "components": len(sizes),
-        "largest_components_ml": [size * image.voxel_volume_ml for size in sizes[:LARGEST]],
+        "largest_components_ml": [size * image.voxel_volume_ml for size in largest],
         "centroid_mm": _centroid_mm(mask, box, image.affine),
         "cut_by": _cut_by(image.array, mask, box),
     }
-
-
-def _joined(boxes: list[Box | None], labels: tuple[int, ...]) -> Box | None:
-    """The box around some labels; `boxes` holds label 1's first."""
-    found = [boxes[label - 1] for label in labels if label <= len(boxes) and boxes[label - 1]]
-    if not found:
-        return None
-    return tuple(
-        slice(min(part.start for part in parts), max(part.stop for part in parts))
-        for parts in zip(*found, strict=True)
-    )
 
 
 def _intensity(values: np.ndarray) -> tuple[float | None, float | None]:
@@ -108,13 +98,6 @@ def _intensity(values: np.ndarray) -> tuple[float | None, float | None]:
     if values.size == 0:
         return None, None
     return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-
-
-def _component_sizes(mask: np.ndarray) -> list[int]:
-    """Voxels of each component, the largest first."""
-    components, count = ndimage.label(mask, np.ones((3, 3, 3)))
-    sizes = np.bincount(components.reshape(-1), minlength=count + 1)[1:]
-    return [int(size) for size in np.sort(sizes)[::-1]]
 
 
 def _centroid_mm(mask: np.ndarray, box: Box, affine: np.ndarray) -> list[float]:
@@ -128,7 +111,7 @@ def _centroid_mm(mask: np.ndarray, box: Box, affine: np.ndarray) -> list[float]:
 def _cut_by(array: np.ndarray, mask: np.ndarray, box: Box) -> list[str]:
     cut = []
     for names, part, size in zip(FACES, box, array.shape, strict=True):
-        # the box is tight: the region has a voxel on each of its sides
+        # the region has a voxel on each side of its bounding box
         ends = (part.start == 0, part.stop == size)
         cut += [name for name, end in zip(names, ends, strict=True) if end]
     if _touches_padding(array, mask, box):
@@ -137,11 +120,11 @@ def _cut_by(array: np.ndarray, mask: np.ndarray, box: Box) -> list[str]:
 
 
 def _touches_padding(array: np.ndarray, mask: np.ndarray, box: Box) -> bool:
-    """Whether a voxel of the mask, which fills the box, has padding beside it in its slice."""
+    """Whether a voxel of the mask (cropped to the box) has padding next to it in its slice."""
     z, *plane = box
     low = [max(part.start - 1, 0) for part in plane]
-    around = array[z, low[0] : plane[0].stop + 1, low[1] : plane[1].stop + 1]
-    padding = ~(around >= _PADDING_HU)
+    with_margin = array[z, low[0] : plane[0].stop + 1, low[1] : plane[1].stop + 1]
+    padding = ~(with_margin >= _PADDING_HU)
     if not padding.any():
         return False
     inside = np.zeros(padding.shape, bool)

@@ -1,4 +1,4 @@
-"""RTSTRUCT: a label map as contours on the slices of the series that it was made from."""
+"""RTSTRUCT: a label map as contours on the slices of its DICOM series."""
 
 import warnings
 from datetime import datetime
@@ -14,63 +14,62 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.dicom_source import read_sources
+from liverseg_tf.predict.outputs.dicom_source import read_source_headers
 from liverseg_tf.predict.outputs.polygons import find_polygons
 from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 NAME = "liverseg_tf"
-_TAKEN_OVER = (  # of patient and study; those that may be empty are there
+_COPIED_TAGS = (  # patient and study; `read_source_headers` has added missing ones
     *("SpecificCharacterSet", "PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription"),
     *("AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID"),
     "PositionReferenceIndicator",
 )
-_STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # retired, and still what its readers look for
+_STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # retired in DICOM, but still expected by programs
 
 
 def write_rtstruct(path: Path, series: DicomSeries, labels: Volume, regions: Regions) -> None:
-    """Write an RTSTRUCT file, whole or not at all.
+    """Write an RTSTRUCT file, atomically.
 
-    An ROI for each region, in their order, with closed planar contours in the planes of the
-    series' slices, as `find_polygons` draws them: they hold exactly the centres of the region's
-    pixels, and holes are keyholes. Nested regions overlap. An empty region is an ROI without
-    contours.
+    There is one ROI for each region, in their order. Its contours are closed and lie in the planes
+    of the slices. They contain exactly the centres of the region's pixels, and holes are keyholes;
+    see `find_polygons`. Nested regions overlap. An empty region is an ROI without contours.
 
     Args:
-        path: of the file.
-        series: that the image was read from; the contours refer to its files.
-        labels: (z, row, col) uint8, on the image's grid.
-        regions: what the labels mean.
+        path: Path of the file.
+        series: Series of the image, to whose files the contours refer.
+        labels: Label map (z, row, col) uint8 on the grid of the image.
+        regions: Regions of the labels.
 
     Raises:
-        LiverSegError: when the series' files can't be referred to or aren't the volume's
-            slices, or the file can't be written.
+        LiverSegError: If the headers of the series are incomplete, the labels are not on the grid
+            of the series, or the file cannot be written.
     """
-    sources = read_sources(series, labels)
+    sources = read_source_headers(series, labels)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd values in the source's header
-            dataset = _structure_set(sources)
+            warnings.simplefilter("ignore")  # about unusual values in the headers of the source
+            dataset = _build_structure_set(sources)
             for number, name in enumerate(regions.names, 1):
-                anatomy = find_segment_code(regions, name)
-                contours = _contours(sources, labels.array, regions, name)
-                _add_region(dataset, (number, name), anatomy, contours)
+                code = find_segment_code(regions, name)
+                contours = _build_contours(sources, labels.array, regions, name)
+                _add_roi(dataset, number, name, code, contours)
             with replacing(path) as partial:
                 dataset.save_as(partial, enforce_file_format=True)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise LiverSegError(
-            f"Expected headers that RTSTRUCT can take over, in {series}. Received: {error}."
+            f"Expected headers that can be copied to RTSTRUCT in {series}. Received: {error}."
         ) from error
 
 
-def _structure_set(sources: list[Dataset]) -> Dataset:
-    """Everything but the regions."""
+def _build_structure_set(sources: list[Dataset]) -> Dataset:
+    """Build the structure set without ROIs."""
     first, now = sources[0], datetime.now()
     dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
-    # explicit encodings hold contours of 65,534 bytes at most
+    # explicit transfer syntaxes limit a contour to 65,534 bytes
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     dataset.SOPClassUID, dataset.SOPInstanceUID = RTStructureSetStorage, generate_uid()
-    for keyword in _TAKEN_OVER:
+    for keyword in _COPIED_TAGS:
         if keyword in first:
             dataset[keyword] = first[keyword]
     dataset.Modality, dataset.SeriesInstanceUID = "RTSTRUCT", generate_uid()
@@ -99,30 +98,29 @@ def _structure_set(sources: list[Dataset]) -> Dataset:
     return dataset
 
 
-def _add_region(
-    dataset: Dataset, region: tuple[int, str], anatomy: SegmentCode, contours: list[Dataset]
+def _add_roi(
+    dataset: Dataset, number: int, name: str, code: SegmentCode, contours: list[Dataset]
 ) -> None:
-    number, name = region
-    roi, drawn, observed = Dataset(), Dataset(), Dataset()
+    roi, roi_contour, observation = Dataset(), Dataset(), Dataset()
     roi.ROINumber, roi.ROIName = number, name.replace("\\", "_")[:64]
     roi.ReferencedFrameOfReferenceUID = dataset.FrameOfReferenceUID
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
     roi.ROIGenerationDescription = f"{NAME} {__version__}"
-    drawn.ReferencedROINumber = number
-    drawn.ROIDisplayColor = list(anatomy.colour)
+    roi_contour.ReferencedROINumber = number
+    roi_contour.ROIDisplayColor = list(code.colour)
     if contours:
-        drawn.ContourSequence = contours
-    observed.ObservationNumber = observed.ReferencedROINumber = number
-    # a finding is no target volume before a physician says so
-    observed.RTROIInterpretedType = "ORGAN" if anatomy.category[1].startswith("Anat") else ""
-    observed.ROIInterpreter = ""
-    observed.RTROIIdentificationCodeSequence = [_code(anatomy.kind)]
+        roi_contour.ContourSequence = contours
+    observation.ObservationNumber = observation.ReferencedROINumber = number
+    # a lesion becomes a target volume only when a physician decides so
+    observation.RTROIInterpretedType = "ORGAN" if code.category[1].startswith("Anat") else ""
+    observation.ROIInterpreter = ""
+    observation.RTROIIdentificationCodeSequence = [_code_item(code.property_type)]
     dataset.StructureSetROISequence.append(roi)
-    dataset.ROIContourSequence.append(drawn)
-    dataset.RTROIObservationsSequence.append(observed)
+    dataset.ROIContourSequence.append(roi_contour)
+    dataset.RTROIObservationsSequence.append(observation)
 
 
-def _contours(
+def _build_contours(
     sources: list[Dataset], labels: np.ndarray, regions: Regions, name: str
 ) -> list[Dataset]:
     contours = []
@@ -137,8 +135,8 @@ def _contours(
             contour.ContourImageSequence = [_reference(source)]
             contour.ContourGeometricType = "CLOSED_PLANAR"
             contour.NumberOfContourPoints = len(polygon)
-            places = corner + polygon @ np.stack([down * row_mm, across * col_mm])
-            contour.ContourData = [f"{mm:.3f}" for mm in places.ravel().tolist()]
+            points_mm = corner + polygon @ np.stack([down * row_mm, across * col_mm])
+            contour.ContourData = [f"{mm:.3f}" for mm in points_mm.ravel().tolist()]
             contours.append(contour)
     return contours
 
@@ -150,7 +148,7 @@ def _reference(source: Dataset) -> Dataset:
     return reference
 
 
-def _code(code: tuple[str, str]) -> Dataset:
+def _code_item(code: tuple[str, str]) -> Dataset:
     item = Dataset()
     item.CodeValue, item.CodeMeaning = code
     item.CodingSchemeDesignator = "SCT"

@@ -1,15 +1,15 @@
-"""What a region is called in DICOM: codes of SNOMED CT, and a colour."""
+"""SNOMED CT codes and display colours of regions, derived from their names."""
 
 import re
 from dataclasses import dataclass
 
 from liverseg_tf.ct.regions import Regions
 
-SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
-_STRUCTURE = ("91723000", "Anatomical Structure")
-_ABNORMAL = ("49755003", "Morphologically Abnormal Structure")
+LATERALITIES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
+_ANATOMICAL_STRUCTURE = ("91723000", "Anatomical Structure")
+_ABNORMAL_STRUCTURE = ("49755003", "Morphologically Abnormal Structure")
 _TISSUE = ("85756007", "Tissue")
-_ORGANS = {  # words of a region's name: code, meaning, RGB
+_ORGANS = {  # word in the name of a region: SNOMED CT code, meaning, RGB
     "liver": ("10200004", "Liver", (221, 130, 101)),
     "spleen": ("78961009", "Spleen", (157, 108, 162)),
     "kidney": ("64033007", "Kidney", (185, 102, 83)),
@@ -31,7 +31,7 @@ _ORGANS = {  # words of a region's name: code, meaning, RGB
     "vessel": ("59820001", "Blood vessel", (216, 101, 79)),
     "bone": ("272673000", "Bone", (241, 214, 145)),
 }
-_FINDINGS = {
+_LESIONS = {
     "tumour": ("108369006", "Neoplasm", (230, 230, 70)),
     "metastasis": ("14799000", "Neoplasm, Secondary", (230, 200, 60)),
     "lesion": ("52988006", "Lesion", (230, 215, 70)),
@@ -50,81 +50,84 @@ _SYNONYMS = {
         "esophagus": "oesophagus",
     },
 }
-_FILLERS = {"gland", "urinary", "whole", "organ"}
+_IGNORED_WORDS = {"gland", "urinary", "whole", "organ"}
 _UNKNOWN_COLOURS = ((128, 174, 128), (111, 184, 210), (177, 122, 101), (144, 144, 200))
 
 
 @dataclass(frozen=True)
 class SegmentCode:
-    """What a region is.
+    """The SNOMED CT codes and the colour of a region.
 
     Args:
-        category: (code, meaning) of SNOMED CT.
-        kind: the same, of what the region shows.
-        side: the same, or None.
-        site: the organ that a finding lies in, or None.
-        colour: RGB, 0 to 255, as 3D Slicer draws such organs.
+        category: (code, meaning) of the segmented property category.
+        property_type: (code, meaning) of the segmented property type: the organ, lesion or tissue.
+        laterality: (code, meaning) of the side of the body, or None.
+        anatomic_region: (code, meaning) of the organ that contains a lesion, or None.
+        colour: RGB, each 0 to 255, as in 3D Slicer.
     """
 
     category: tuple[str, str]
-    kind: tuple[str, str]
-    side: tuple[str, str] | None
-    site: tuple[str, str] | None
+    property_type: tuple[str, str]
+    laterality: tuple[str, str] | None
+    anatomic_region: tuple[str, str] | None
     colour: tuple[int, int, int]
 
 
 def find_segment_code(regions: Regions, name: str) -> SegmentCode:
-    """What a region is, by the words of its name.
+    """Find the codes of a region from the words of its name.
+
+    Letter case, plurals and the separators between words are ignored: "Left kidney",
+    "kidney_left" and "left-kidneys" have the same codes.
 
     Args:
-        regions: of which the finding's organ is one that contains all of its labels, where the
-            name itself says no organ.
-        name: of the region. Case, plurals and what is between the words are ignored:
-            "Left kidney", "kidney_left" and "left-kidneys" are alike.
+        regions: All regions. If the name of a lesion contains no organ, the organ is a region that
+            contains all labels of the lesion.
+        name: Name of the region.
 
     Returns:
-        A tissue where the name says neither an organ nor a finding, or has words beside them
-        that aren't known: a "liver vein" is no liver.
+        Codes of an organ or a lesion. If the name contains neither, or has unknown words beside
+        them, the region is a tissue: a "liver vein" is not the liver.
     """
-    words = _words(name)
-    side = next((SIDES[word] for word in words if word in SIDES), None)
-    organ = _organ(words)
-    finding = next((_FINDINGS[word] for word in words if word in _FINDINGS), None)
-    if finding:
-        *kind, colour = finding
-        site = organ or _organ_around(regions, name)
-        return SegmentCode(_ABNORMAL, tuple(kind), side, site and site[:2], colour)
+    words = _known_words(name)
+    laterality = next((LATERALITIES[word] for word in words if word in LATERALITIES), None)
+    organ = _find_organ(words)
+    lesion = next((_LESIONS[word] for word in words if word in _LESIONS), None)
+    if lesion:
+        *code, colour = lesion
+        site = organ or _find_surrounding_organ(regions, name)
+        return SegmentCode(_ABNORMAL_STRUCTURE, tuple(code), laterality, site and site[:2], colour)
     if organ:
-        *kind, colour = organ
-        return SegmentCode(_STRUCTURE, tuple(kind), side, None, colour)
+        *code, colour = organ
+        return SegmentCode(_ANATOMICAL_STRUCTURE, tuple(code), laterality, None, colour)
     colour = _UNKNOWN_COLOURS[regions.names.index(name) % len(_UNKNOWN_COLOURS)]
-    return SegmentCode(_TISSUE, _TISSUE, side, None, colour)
+    return SegmentCode(_TISSUE, _TISSUE, laterality, None, colour)
 
 
-def _words(name: str) -> list[str]:
-    """The known words of a name; none at all where one is unknown."""
-    spoken = " ".join(re.findall(r"[^\W\d_]+", name.casefold())).replace("gall b", "gallb")
+def _known_words(name: str) -> list[str]:
+    """Return the known words of a name, or an empty list if it contains an unknown word."""
+    text = " ".join(re.findall(r"[^\W\d_]+", name.casefold())).replace("gall b", "gallb")
+    vocabulary = {*_ORGANS, *_LESIONS, *LATERALITIES, *_IGNORED_WORDS}
     words = []
-    for word in spoken.split():
+    for word in text.split():
         forms = [word, word.removesuffix("s"), word.removesuffix("es")]
         forms = [_SYNONYMS.get(form, form) for form in forms]
-        known = [form for form in forms if form in {*_ORGANS, *_FINDINGS, *SIDES, *_FILLERS}]
+        known = [form for form in forms if form in vocabulary]
         if not known:
             return []
         words.append(known[0])
     return words
 
 
-def _organ(words: list[str]) -> tuple | None:
-    """The one organ, or an organ's vessels; None for several."""
+def _find_organ(words: list[str]) -> tuple | None:
+    """Return the only organ, or the vessels if they belong to an organ; None for several organs."""
     organs = [word for word in words if word in _ORGANS]
     if not organs or (len(organs) > 1 and organs[-1] != "vessel"):
         return None
     return _ORGANS[organs[-1]]
 
 
-def _organ_around(regions: Regions, name: str) -> tuple | None:
-    labels = dict(regions.items)
-    around = [other for other, of in regions.items if set(labels[name]) < set(of)]
-    organs = [_organ(_words(other)) for other in around]
+def _find_surrounding_organ(regions: Regions, name: str) -> tuple | None:
+    labels_of = dict(regions.items)
+    surrounding = [other for other, labels in regions.items if set(labels_of[name]) < set(labels)]
+    organs = [_find_organ(_known_words(other)) for other in surrounding]
     return next((organ for organ in organs if organ), None)

@@ -1,96 +1,116 @@
-"""A cross-validation: several runs, each validated on the cases that it has not seen."""
+"""Cross-validation: several runs, each of them validated on the cases of its own fold."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.atomic import read_json, replacing, write_json
+from liverseg_tf.atomic import read_json, write_csv, write_json
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.run_record import write_postprocessing
-from liverseg_tf.predict.tuning.tune import TuningResult, choose
+from liverseg_tf.model.run_record import RunRecord, write_postprocessing
+from liverseg_tf.predict.tuning.tune import TuningResult, select_postprocessing
 from liverseg_tf.predict.tuning.validation_masks import predict_validation_masks
 from liverseg_tf.tiles.store import TileStore
 
-NAME = "crossval.json"
+RECORD_FILE = "crossval.json"
+TABLE_FILE = "crossval.csv"
 
 
 @dataclass(frozen=True)
 class CrossValidationResult:
-    """What a cross-validation found.
+    """The result of a cross-validation.
 
     Args:
-        tuned: what was chosen on all cases together, and their Dice before and after.
-        fold_of: case to the fold, from 1, that validated it.
+        tuning: Post-processing that was selected on the cases of all folds together, and the Dice
+            of these cases before and after.
+        fold_by_case: Number of the fold, from 1, that validated each case.
     """
 
-    tuned: TuningResult
-    fold_of: dict[str, int]
+    tuning: TuningResult
+    fold_by_case: dict[str, int]
 
     def rows(self) -> list[dict]:
-        """A row for each case and region."""
+        """Return one row per case and region: fold, case, region, dice and dice_tuned."""
         return [
-            {"fold": fold, "case": case, "region": region, "dice": before, "dice_tuned": after}
-            for case, fold in self.fold_of.items()
-            for region, before in self.tuned.before[case].items()
-            for after in (self.tuned.after[case][region],)
+            {
+                "fold": fold,
+                "case": case,
+                "region": region,
+                "dice": dice,
+                "dice_tuned": self.tuning.dice_after[case][region],
+            }
+            for case, fold in self.fold_by_case.items()
+            for region, dice in self.tuning.dice_before[case].items()
         ]
 
     def means(self) -> list[dict]:
-        """A row for each fold and region, and for all folds together (fold None)."""
+        """Return one row per fold and region, and one per region for all folds (fold None)."""
         rows = self.rows()
-        regions = list(dict.fromkeys(row["region"] for row in rows))
-        return [
-            {"fold": fold, "region": region, "cases": len(of)}
-            | {name: _mean([row[name] for row in of]) for name in ("dice", "dice_tuned")}
-            for fold in (*sorted(set(self.fold_of.values())), None)
-            for region in regions
-            for of in ([r for r in rows if r["region"] == region and fold in (r["fold"], None)],)
-        ]
+        means = []
+        for fold in (*sorted(set(self.fold_by_case.values())), None):
+            for region in dict.fromkeys(row["region"] for row in rows):
+                chosen = [r for r in rows if r["region"] == region and fold in (r["fold"], None)]
+                mean = {key: _mean([row[key] for row in chosen]) for key in ("dice", "dice_tuned")}
+                means.append({"fold": fold, "region": region, "cases": len(chosen)} | mean)
+        return means
 
 
 def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> CrossValidationResult:
-    """Choose thresholds and post-processing on what each run has not seen, for all runs alike.
+    """Select one post-processing for all runs, on the validation cases of all folds.
 
-    It is written into the runs; the folder gets `crossval.json` and `crossval.csv`, after which
-    it is a model of all runs together.
+    The post-processing is written into every run. The folder gets `crossval.json` and
+    `crossval.csv`; after that it can be used as a model that averages all runs.
 
     Args:
-        folder: of the cross-validation.
-        store: of the runs.
-        runs: inside the folder, one a fold.
+        folder: Folder of the cross-validation.
+        store: Store from which the runs were trained.
+        runs: Folders of the runs inside `folder`, one per fold.
+
+    Returns:
+        The selected post-processing and the Dice of each case.
 
     Raises:
-        LiverSegError: when a run can't be used, or two of them validated the same case.
+        LiverSegError: If a run cannot be loaded or has no validation cases, or if two runs
+            validated the same case.
     """
-    from liverseg_tf.model.run_record import RunRecord
     from liverseg_tf.predict.models.run import RunPredictor
 
-    fold_of, held = {}, []
+    fold_by_case, cases = {}, []
     for fold, run in enumerate(runs, 1):
         names = RunRecord.read(run).split["val"]
-        twice = sorted(fold_of.keys() & set(names))
-        if twice or not names:
+        repeated = sorted(fold_by_case.keys() & set(names))
+        if repeated or not names:
+            received = (
+                f"case {repeated[0]} of fold {fold_by_case[repeated[0]]}"
+                if repeated
+                else "no validation cases"
+            )
             raise LiverSegError(
-                f"Expected runs that validate cases of their own in {folder}. Received {run} with "
-                f"{f'case {twice[0]} of fold {fold_of[twice[0]]}' if twice else 'none'}."
+                f"Expected runs in {folder} with different validation cases. "
+                f"Received {run} with {received}."
             )
         predictor = RunPredictor(run)
-        held += predict_validation_masks(predictor, store, names)
-        fold_of |= dict.fromkeys(names, fold)
-    tuned = choose(held, predictor.network.regions)
+        cases += predict_validation_masks(predictor, store, names)
+        fold_by_case |= dict.fromkeys(names, fold)
+    tuning = select_postprocessing(cases, predictor.network.regions)
     for run in runs:
-        write_postprocessing(run, tuned.chosen)
-    found = CrossValidationResult(tuned, fold_of)
-    _write(folder, runs, found)
-    return found
+        write_postprocessing(run, tuning.postprocessing)
+    result = CrossValidationResult(tuning, fold_by_case)
+    _write_result(folder, runs, result)
+    return result
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """The runs of a cross-validation; none where the folder holds no whole one."""
-    path = Path(folder) / NAME
+def list_runs(folder: Path) -> list[Path]:
+    """Return the runs of a finished cross-validation; an empty list for any other folder.
+
+    Args:
+        folder: Folder of the cross-validation.
+
+    Raises:
+        LiverSegError: If `crossval.json` is invalid.
+    """
+    path = Path(folder) / RECORD_FILE
     if not path.is_file():
         return []
     runs = read_json(path).get("runs")
@@ -98,30 +118,25 @@ def runs_in(folder: Path) -> list[Path]:
         isinstance(run, str) and run == Path(run).name and run not in ("", ".", "..")
         for run in runs
     ):
-        raise LiverSegError(f"Expected names of runs in {path}. Received {runs!r}.")
+        raise LiverSegError(
+            f"Expected a list of folder names as the runs in {path}. Run crossval again."
+        )
     return [Path(folder) / run for run in runs]
 
 
-def _write(folder: Path, runs: Sequence[Path], found: CrossValidationResult) -> None:
-    rows = found.rows()
-    with replacing(folder / "crossval.csv") as partial, open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    means = [
-        {key: None if value != value else value for key, value in row.items()}
-        for row in found.means()
-    ]
+def _write_result(folder: Path, runs: Sequence[Path], result: CrossValidationResult) -> None:
+    rows = result.rows()
+    write_csv(folder / TABLE_FILE, list(rows[0]), rows)
     write_json(
-        folder / NAME,
+        folder / RECORD_FILE,
         {
             "runs": [run.name for run in runs],
-            "postprocessing": found.tuned.chosen.to_json(),
-            "dice": means,
+            "postprocessing": result.tuning.postprocessing.to_json(),
+            "dice": result.means(),
         },
     )
 
 
 def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return sum(known) / len(known) if known else float("nan")
+    finite = [value for value in values if np.isfinite(value)]
+    return sum(finite) / len(finite) if finite else float("nan")

@@ -1,4 +1,4 @@
-"""Masks of cases that a model has not learnt from, for several thresholds at once."""
+"""Predicted masks of validation cases for several thresholds, kept in memory in compressed form."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -9,53 +9,67 @@ import numpy as np
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.region_masks import RegionMasks, bits_of
+from liverseg_tf.model.region_masks import RegionMasks, labels_to_bits
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.tiles.case_tiles import CaseTiles
 from liverseg_tf.tiles.store import TileStore
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-_BATCH = 8
+_BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationMasks:
-    """A case on the tile grid: a hundredth of its tiles' bytes.
+    """The predicted and the reference masks of a case on the tile grid.
+
+    Compressed, they take about a hundredth of the memory of the tiles.
 
     Args:
-        name: of the case.
-        regions: what is to be found.
-        grid: of the tiles, without voxels.
-        masks: for each of `THRESHOLDS` and each region, compressed.
-        truth: of each region, compressed.
+        name: Name of the case.
+        regions: Regions of the masks.
+        grid: Volume on the grid of the tiles; its array does not hold the image.
+        packed_masks: Compressed predicted mask for each of `THRESHOLDS` and each region.
+        packed_reference: Compressed reference mask of each region.
     """
 
     name: str
     regions: Regions
     grid: Volume
-    masks: tuple[tuple[bytes, ...], ...]
-    truth: tuple[bytes, ...]
+    packed_masks: tuple[tuple[bytes, ...], ...]
+    packed_reference: tuple[bytes, ...]
 
-    def found(self, thresholds: Sequence[float]) -> RegionMasks:
-        """The masks above a threshold for each region, each one of `THRESHOLDS`."""
-        found = RegionMasks.empty(self.grid, self.regions)
+    def masks_above(self, thresholds: Sequence[float]) -> RegionMasks:
+        """Return the predicted masks for one threshold per region.
+
+        Args:
+            thresholds: One of `THRESHOLDS` for each region.
+        """
+        masks = RegionMasks.empty(self.grid, self.regions)
         for region, threshold in enumerate(thresholds):
-            mask = self._mask(self.masks[THRESHOLDS.index(threshold)][region])
-            found.bits[...] |= np.multiply(mask, 1 << region, dtype=found.bits.dtype)
-        return found
+            mask = self._unpack(self.packed_masks[THRESHOLDS.index(threshold)][region])
+            masks.bits[...] |= np.multiply(mask, 1 << region, dtype=masks.bits.dtype)
+        return masks
 
-    def dice(self, found: RegionMasks) -> np.ndarray:
-        """(regions,) float64 of what is found; NaN where a region is neither there nor found."""
+    def dice(self, masks: RegionMasks) -> np.ndarray:
+        """Compute the Dice of masks with the reference, 2 |A and B| / (|A| + |B|).
+
+        Args:
+            masks: Masks on the grid of the tiles. They are compared after conversion to a label
+                map, as it would be written.
+
+        Returns:
+            (regions,) float64; NaN if a region is empty in both masks.
+        """
         scores = np.full(len(self.regions), np.nan)
-        bits = bits_of(found.labels().array, self.regions)
-        for region, packed in enumerate(self.truth):
-            mask, truth = bits >> region & 1 == 1, self._mask(packed)
-            size = np.count_nonzero(mask) + np.count_nonzero(truth)
+        bits = labels_to_bits(masks.labels().array, self.regions)
+        for region, packed in enumerate(self.packed_reference):
+            mask, reference = bits >> region & 1 == 1, self._unpack(packed)
+            size = np.count_nonzero(mask) + np.count_nonzero(reference)
             if size:
-                scores[region] = 2 * np.count_nonzero(mask & truth) / size
+                scores[region] = 2 * np.count_nonzero(mask & reference) / size
         return scores
 
-    def _mask(self, packed: bytes) -> np.ndarray:
+    def _unpack(self, packed: bytes) -> np.ndarray:
         shape = self.grid.array.shape
         flat = np.frombuffer(zlib.decompress(packed), np.uint8)
         return np.unpackbits(flat, count=int(np.prod(shape))).reshape(shape).view(bool)
@@ -64,54 +78,63 @@ class ValidationMasks:
 def predict_validation_masks(
     predictor: Predictor, store: TileStore, names: Sequence[str]
 ) -> Iterator[ValidationMasks]:
-    """Let a model look at cases of a store, one by one.
+    """Predict cases of a store, one after another.
 
     Args:
-        predictor: of the slices.
-        store: of the tiles that it takes.
-        names: of the cases.
+        predictor: Model that predicts the probabilities of tiles.
+        store: Store with tiles of the model's specification.
+        names: Names of the cases.
+
+    Yields:
+        The masks of each case.
 
     Raises:
-        LiverSegError: when the store holds other tiles than the network takes.
+        LiverSegError: If the tiles of the store differ from those of the model.
     """
     if store.spec != predictor.network.tiles:
+        expected, stored = predictor.network.tiles.describe(), store.spec.describe()
+        differences = [
+            f"{key} {stored[key]} instead of {expected[key]}"
+            for key in expected
+            if stored[key] != expected[key]
+        ]
         raise LiverSegError(
-            f"Expected the store of the run's tiles, {predictor.network.tiles}. "
-            f"Received {store.folder} with {store.spec}."
+            f"Expected a store of the run's tiles at {store.folder}. "
+            f"Received tiles with {', '.join(differences)}."
         )
     for name in names:
-        yield _hold_out(predictor, name, store.read(name))
+        yield _predict_case(predictor, name, store.read(name))
 
 
-def _hold_out(predictor: Predictor, name: str, case: CaseTiles) -> ValidationMasks:
+def _predict_case(predictor: Predictor, name: str, case: CaseTiles) -> ValidationMasks:
     network, shape = predictor.network, case.mask.shape
     regions, slice_step = network.regions, network.slice_step(case.slice_mm)
     depth, rows, cols = shape
     masks = np.zeros((len(THRESHOLDS), len(regions), *shape), bool)
-    tiles = np.zeros((_BATCH, *network.padded((rows, cols)), network.channels), np.uint8)
-    for start in range(0, depth, _BATCH):
-        slices = range(start, min(start + _BATCH, depth))
-        for place, z in enumerate(slices):
-            tiles[place, :rows, :cols] = network.stack(case.image, z, slice_step)
+    tiles = np.zeros((_BATCH_SIZE, *network.padded((rows, cols)), network.channels), np.uint8)
+    for start in range(0, depth, _BATCH_SIZE):
+        slices = range(start, min(start + _BATCH_SIZE, depth))
+        for position, z in enumerate(slices):
+            tiles[position, :rows, :cols] = network.stack(case.image, z, slice_step)
         outputs = predictor.probabilities(tiles)[: len(slices), :rows, :cols]
         by_region = np.moveaxis(outputs, -1, 0)
         for number, threshold in enumerate(THRESHOLDS):
             np.greater(by_region, threshold, out=masks[number, :, start : slices.stop])
-    truth = bits_of(np.asarray(case.mask), regions)
+    reference = labels_to_bits(np.asarray(case.mask), regions)
     return ValidationMasks(
         name,
         regions,
         Volume(np.broadcast_to(np.uint8(0), shape), _tile_affine(case)),
-        tuple(tuple(map(_packed, of)) for of in masks),
-        tuple(_packed(truth >> region & 1 == 1) for region in range(len(regions))),
+        tuple(tuple(map(_pack, masks_of_regions)) for masks_of_regions in masks),
+        tuple(_pack(reference >> region & 1 == 1) for region in range(len(regions))),
     )
 
 
-def _packed(mask: np.ndarray) -> bytes:
+def _pack(mask: np.ndarray) -> bytes:
     return zlib.compress(np.packbits(mask).tobytes(), 1)
 
 
 def _tile_affine(case: CaseTiles) -> np.ndarray:
-    """Tiles are in canonical order; where they lie doesn't matter here."""
-    row_mm, col_mm = case.grid.spacing_mm
+    """Return a canonical affine with the spacing of the tiles; its origin is arbitrary."""
+    row_mm, col_mm = case.transform.spacing_mm
     return np.diag([-col_mm, -row_mm, case.slice_mm, 1.0])

@@ -1,4 +1,4 @@
-"""Where a served model is, and with what it is reached."""
+"""Address of a model on a server, and the credentials for it."""
 
 import ipaddress
 import re
@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 
-SCHEMES = {"grpc": False, "grpcs": True, "rest": False, "rests": True}  # name: with TLS
+SCHEMES = {"grpc": False, "grpcs": True, "rest": False, "rests": True}  # name: whether it uses TLS
 TOKEN_VARIABLE = "LIVERSEG_TOKEN"
-_MOST_DETAILS = 300
+_MAX_DETAILS = 300  # characters of a server's message
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class ServerAddress:
     """A model on a server, as in grpc://HOST:PORT/NAME or rests://HOST:PORT/NAME/VERSION.
 
     Args:
-        scheme: grpc, grpcs, rest or rests.
-        host: a name or an IP address.
-        port: 1 to 65535.
-        name: of the model.
-        version: of the model; None for the newest that the server has.
+        scheme: Protocol: grpc, grpcs, rest or rests.
+        host: Host name or IP address.
+        port: Port from 1 to 65535.
+        name: Name of the model.
+        version: Version of the model. None selects the newest version on the server.
     """
 
     scheme: str
@@ -35,22 +35,23 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, text: str) -> "ServerAddress":
-        """The address that a text means.
+        """Parse an address.
 
         Raises:
-            SettingsError: when it is none; what could be secret in it is not repeated.
+            SettingsError: If the text is not an address. Parts of it that could be secret are not
+                repeated.
         """
         try:
             parts = urlsplit(text)
             port = parts.port
             path = re.fullmatch(r"/([\w.-]{1,200})(?:/(\d{1,18}))?/?", parts.path, re.ASCII)
-            known = parts.scheme in SCHEMES and parts.hostname and port and path
+            valid = parts.scheme in SCHEMES and parts.hostname and port and path
         except ValueError:
-            known = False
-        if not known or "@" in parts.netloc or parts.query or parts.fragment:
+            valid = False
+        if not valid or "@" in parts.netloc or parts.query or parts.fragment:
             raise SettingsError(
                 "Expected a served model as grpc://HOST:PORT/NAME or rest://HOST:PORT/NAME, with "
-                "grpcs and rests for TLS, and /VERSION if need be. Received "
+                "grpcs or rests for TLS, and optionally /VERSION at the end. Received "
                 f"{_without_secrets(text)!r}."
             )
         name, version = path.groups()
@@ -58,17 +59,18 @@ class ServerAddress:
 
     @property
     def secure(self) -> bool:
+        """Whether the connection uses TLS."""
         return SCHEMES[self.scheme]
 
     @property
     def authority(self) -> str:
-        """Host and port; an IPv6 address in brackets."""
+        """Host and port, with an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
-    def is_here(self) -> bool:
-        """Whether the host is this machine: what is sent to it doesn't leave it."""
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine, so that no data leaves it."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -81,14 +83,15 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class Access:
-    """What a server may ask for.
+    """Token and certificates for a server.
 
     Args:
-        token: for the header "Authorization: Bearer"; a secret.
-        tls_ca: PEM file with the authorities that vouch for the server; None takes the usual ones.
+        token: Token for the header "Authorization: Bearer". It is secret.
+        tls_ca: PEM file with the certificates of the authorities that the client trusts. None
+            selects those of the system.
 
     Raises:
-        SettingsError: when the token can't be one; it is not repeated.
+        SettingsError: If the token is not valid. It is not repeated.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -97,25 +100,31 @@ class Access:
     def __post_init__(self) -> None:
         if self.token is not None and not re.fullmatch(r"[\x21-\x7e]+", self.token):
             raise SettingsError(
-                "Expected a token of printable ASCII characters without spaces. Received another."
+                "Expected a token of printable ASCII characters without spaces. "
+                "Received one with other characters."
             )
 
     def check(self, address: ServerAddress) -> None:
-        """Raise a `SettingsError` where the token would be sent in the clear."""
-        if self.token is not None and not address.secure and not address.is_here:
+        """Check that the token is only sent with encryption, or to this machine.
+
+        Raises:
+            SettingsError: If the token would be sent over a network without encryption.
+        """
+        if self.token is not None and not address.secure and not address.is_loopback:
             raise SettingsError(
-                f"Expected {address.scheme}s:// for a token, which {address.scheme}:// sends in "
-                f"the clear. Received {address}."
+                f"Expected {address.scheme}s:// for a token, because {address.scheme}:// sends it "
+                f"in the clear. Received {address}."
             )
 
     def headers(self) -> dict[str, str]:
+        """Headers that carry the token."""
         return {} if self.token is None else {"authorization": f"Bearer {self.token}"}
 
     def tls_context(self) -> ssl.SSLContext:
-        """For HTTPS; it also tells whether the file of authorities is one.
+        """Return the TLS settings.
 
         Raises:
-            LiverSegError: when it is none.
+            LiverSegError: If the file of certificates cannot be used.
         """
         try:
             return ssl.create_default_context(cafile=self.tls_ca and str(self.tls_ca))
@@ -125,32 +134,34 @@ class Access:
                 f"Expected certificates (PEM) in {self.tls_ca}. Received: {reason}."
             ) from error
 
-    def tell(self, text: object) -> str:
-        """What a server said, fit for a message: one line, not long, without the token."""
-        words = " ".join(str(text)[: 20 * _MOST_DETAILS].split())
+    def sanitise(self, text: object) -> str:
+        """Shorten a server's message to one printable line without the token."""
+        line = " ".join(str(text)[: 20 * _MAX_DETAILS].split())
         if self.token is not None:
-            words = words.replace(self.token, "[token]")
-        words = "".join(c for c in words if c.isprintable())
-        return words if len(words) <= _MOST_DETAILS else words[: _MOST_DETAILS - 1] + "…"
-
-
-def is_address(text: str) -> bool:
-    """Whether a --model is meant as a server's address rather than as a folder."""
-    return "://" in text
+            line = line.replace(self.token, "[token]")
+        line = "".join(c for c in line if c.isprintable())
+        return line if len(line) <= _MAX_DETAILS else line[: _MAX_DETAILS - 1] + "…"
 
 
 def read_token(environment: Mapping[str, str], file: Path | None = None) -> str | None:
-    """The token in a file, or in the variable LIVERSEG_TOKEN.
+    """Read the token from a file, or else from the variable LIVERSEG_TOKEN.
+
+    Args:
+        environment: Environment variables, usually `os.environ`.
+        file: Text file with the token.
+
+    Returns:
+        The token. None if there is no file and the variable is empty or missing.
 
     Raises:
-        LiverSegError: when the file can't be read or is empty.
+        LiverSegError: If the file cannot be read or is empty.
     """
     if file is None:
         return environment.get(TOKEN_VARIABLE, "").strip() or None
     try:
         token = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise LiverSegError(f"Expected a token in {file}. Received: {reason}.") from error
     if not token:
         raise LiverSegError(f"Expected a token in {file}. Received an empty file.")

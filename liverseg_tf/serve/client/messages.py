@@ -1,9 +1,10 @@
-"""The few messages of TensorFlow Serving that a client needs, without TensorFlow.
+"""The messages of TensorFlow Serving that the client and the warm-up need, without TensorFlow.
 
 The modules of tensorflow-serving-api import TensorFlow (5 s and 0.6 GB). These messages have the
-same names, field numbers and wire types as tensorflow_serving/apis/{model,predict}.proto and
-tensorflow/core/framework/{tensor,tensor_shape}.proto; enumerations are int32, which are the same
-bytes. They live in a pool of their own, so that TensorFlow may be loaded beside them.
+same names, field numbers and wire types as in tensorflow_serving/apis/{model,predict,
+prediction_log}.proto and tensorflow/core/framework/{tensor,tensor_shape}.proto; enumerations are
+int32, which has the same encoding. They are in a descriptor pool of their own, so that TensorFlow
+can be imported as well.
 """
 
 import math
@@ -21,7 +22,7 @@ _SCALARS = {
     "int64": _Field.TYPE_INT64,
     "string": _Field.TYPE_STRING,
 }
-# package: message: fields as 'name number type'; a list is [type], a map from strings {type}
+# package: message: fields as 'name number type'; [type] is a list, {type} a map with text keys
 _MESSAGES = {
     "tensorflow": {
         "Dim": ("size 1 int64", "name 2 string"),
@@ -50,16 +51,18 @@ _MESSAGES = {
             "outputs 1 {tensorflow.TensorProto}",
             "model_spec 2 tensorflow.serving.ModelSpec",
         ),
+        "PredictLog": ("request 1 tensorflow.serving.PredictRequest",),
+        "PredictionLog": ("predict_log 6 tensorflow.serving.PredictLog",),  # of the oneof log_type
     },
 }
 FLOAT, STRING = 1, 7  # tensorflow.DataType
 
 
 def write_tensor(array: np.ndarray) -> object:
-    """A TensorProto.
+    """Convert an array to a TensorProto.
 
     Args:
-        array: float32, or bytes as objects.
+        array: float32, or an object array of bytes.
     """
     tensor = TensorProto()
     for length in array.shape:
@@ -74,10 +77,14 @@ def write_tensor(array: np.ndarray) -> object:
 
 
 def read_tensor(tensor: object) -> np.ndarray:
-    """The array of a TensorProto; float32, or bytes as objects.
+    """Convert a TensorProto to an array.
+
+    Returns:
+        float32, or an object array of bytes.
 
     Raises:
-        ValueError: when its type is another, or its values are not as many as its shape says.
+        ValueError: If the tensor has another type, no shape, or a number of values that does not
+            match its shape.
     """
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if tensor.tensor_shape.unknown_rank or any(length < 0 for length in shape):
@@ -99,32 +106,36 @@ def read_tensor(tensor: object) -> np.ndarray:
 
 
 def read_message(kind: type, data: bytes) -> object:
-    """A message from its bytes.
+    """Read a message from its bytes.
+
+    Args:
+        kind: Class of the message.
+        data: Serialised message.
 
     Raises:
-        ValueError: when they are no such message.
+        ValueError: If the bytes are not such a message.
     """
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise ValueError(f"{len(data)} bytes that are no {kind.__name__}") from error
+        raise ValueError(f"{len(data)} bytes that are not a {kind.__name__}") from error
 
 
 def _build() -> dict[str, type]:
     pool = descriptor_pool.DescriptorPool()
-    names, earlier = [], []
+    names, imported = [], []
     for package, messages in _MESSAGES.items():
         file = descriptor_pb2.FileDescriptorProto(
             name=f"liverseg_tf/{package}.proto", package=package, syntax="proto3"
         )
-        file.dependency.extend(earlier)
+        file.dependency.extend(imported)
         for name, fields in messages.items():
             message = file.message_type.add(name=name)
             for field in fields:
                 _add_field(message, *field.split(" "), scope=f"{package}.{name}")
             names.append(f"{package}.{name}")
         pool.AddSerializedFile(file.SerializeToString())
-        earlier.append(file.name)
+        imported.append(file.name)
     return {
         name.rpartition(".")[2]: message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
         for name in names
@@ -135,7 +146,7 @@ def _add_field(message, name: str, number: str, kind: str, scope: str) -> None:
     field = message.field.add(name=name, number=int(number), label=_Field.LABEL_OPTIONAL)
     if kind[0] in "[{":
         field.label = _Field.LABEL_REPEATED
-    if kind[0] == "{":  # as the compiler writes maps
+    if kind[0] == "{":  # a map is a list of entries with a key and a value
         entry = f"{name.title().replace('_', '')}Entry"
         nested = message.nested_type.add(name=entry)
         nested.options.map_entry = True
@@ -153,3 +164,4 @@ _CLASSES = _build()
 TensorProto = _CLASSES["TensorProto"]
 PredictRequest = _CLASSES["PredictRequest"]
 PredictResponse = _CLASSES["PredictResponse"]
+PredictionLog = _CLASSES["PredictionLog"]

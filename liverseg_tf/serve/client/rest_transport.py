@@ -1,4 +1,4 @@
-"""Questions to TensorFlow Serving by its REST API: JSON over HTTP, nothing to be installed."""
+"""Requests to TensorFlow Serving by its REST API: JSON over HTTP, without further packages."""
 
 import contextlib
 import http.client
@@ -10,14 +10,14 @@ import time
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.retry import RetryPolicy, Unavailable
+from liverseg_tf.retry import Unavailable
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import Request, Response
+from liverseg_tf.serve.client.transport import ClientOptions, Request, Response
 
-_SMALL = 1 << 20  # bytes of an answer beside its values
-_BYTES_OF_A_VALUE = 32  # 0.123456789 with blanks and brackets
+_MAX_OVERHEAD_BYTES = 1 << 20  # of a response without its values
+_BYTES_PER_VALUE = 32  # 0.123456789 with spaces and brackets
 _CHUNK = 1 << 20
-_STATES = {
+_STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -29,80 +29,80 @@ _STATES = {
 
 
 class RestTransport:
-    """HTTP connections to one model, one for each thread that asks.
+    """HTTP connections to one model, one for each calling thread.
 
     Args:
-        address: of the model, rest or rests.
-        access: token and authorities.
-        patience: with connections and answers.
+        address: Address of the model, with the scheme rest or rests.
+        access: Token and certificates.
+        options: Timeouts.
 
     Raises:
-        SettingsError: when a token would be sent in the clear.
-        LiverSegError: when the file of authorities is none.
+        SettingsError: If a token would be sent without encryption.
+        LiverSegError: If the file of certificates cannot be used.
     """
 
-    def __init__(self, address: ServerAddress, access: Access, retry_policy: RetryPolicy):
+    def __init__(self, address: ServerAddress, access: Access, options: ClientOptions):
         access.check(address)
-        self._address, self._access, self._patience = address, access, retry_policy
+        self._address, self._access, self._options = address, access, options
         self._tls = access.tls_context() if address.secure else None
         self._closed = False
-        self._own = threading.local()
+        self._thread = threading.local()
         self._connections: list[http.client.HTTPConnection] = []
 
-    def ask(self, request: Request) -> Response:
-        """One attempt; see `Transport`."""
+    def call(self, request: Request) -> Response:
+        """Send a request once; see `Transport`."""
         version = request.version
         if version is None:
             version = self._newest_version()
         value = request.value
         if value.dtype == object:
             value = np.array([one.decode("ascii") for one in value.ravel()]).reshape(value.shape)
-        request = {
+        message = {
             "signature_name": request.signature,
-            # integers are shorter than floats, and servers take them for floats
+            # integers are shorter than floats, and servers convert them
             "inputs": {request.name: value.tolist()},
         }
         path = f"/v1/models/{self._address.name}/versions/{version}:predict"
-        body = json.dumps(request, separators=(",", ":")).encode()
-        limit = _SMALL + _BYTES_OF_A_VALUE * request.most_values
+        body = json.dumps(message, separators=(",", ":")).encode()
+        limit = _MAX_OVERHEAD_BYTES + _BYTES_PER_VALUE * request.max_values
         outputs = self._exchange("POST", path, body, limit).get("outputs")
-        # a single output comes without its name
+        # servers leave out the name of a single output
         if isinstance(outputs, dict):
             outputs = outputs.get(request.output)
         try:
-            value = _array(outputs)
+            return Response(_to_array(outputs), version)
         except ValueError as error:
-            raise self._refused(f"{error}") from error
-        return Response(value, version)
+            raise self._error(f"{error}") from error
 
     def close(self) -> None:
-        """Hang up; questions that are under way fail."""
+        """Close all connections; requests in progress fail."""
         self._closed = True
         for connection in self._connections:
             if connection.sock is not None:
-                # wakes the thread that waits for an answer, which `close` doesn't
+                # wakes the thread that waits for a response, which closing does not
                 with contextlib.suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _newest_version(self) -> int:
-        status = self._exchange("GET", f"/v1/models/{self._address.name}", None, _SMALL)
+        path = f"/v1/models/{self._address.name}"
+        status = self._exchange("GET", path, None, _MAX_OVERHEAD_BYTES)
         try:
             states = {
                 int(one["version"]): str(one["state"]) for one in status["model_version_status"]
             }
         except (KeyError, TypeError, ValueError) as error:
-            raise self._refused("no states of versions") from error
-        ready = [version for version, state in states.items() if state == "AVAILABLE"]
-        if not ready:
-            told = ", ".join(f"{version} {state}" for version, state in sorted(states.items()))
+            raise self._error("no states of versions") from error
+        available = [version for version, state in states.items() if state == "AVAILABLE"]
+        if not available:
+            listed = ", ".join(f"{version} {state}" for version, state in sorted(states.items()))
             raise Unavailable(
-                f"Expected a version of {self._address} that is available. "
-                f"Received {self._access.tell(told) or 'none'}"
+                f"Expected an available version of {self._address}. "
+                f"Received {self._access.sanitise(listed) or 'an empty list of versions'}"
             )
-        return max(ready)
+        return max(available)
 
     def _exchange(self, method: str, path: str, body: bytes | None, limit: int) -> dict:
-        """The JSON object of an answer with status 200."""
+        """Return the JSON object of a response with status 200."""
         status, data = self._send(method, path, body, limit)
         try:
             value = json.loads(data)
@@ -111,81 +111,83 @@ class RestTransport:
         if status == 200 and isinstance(value, dict):
             return value
         if status == 200:
-            raise self._refused(f"{len(data)} bytes that are no JSON object")
+            raise self._error(f"{len(data)} bytes that are not a JSON object")
         reason = value.get("error") if isinstance(value, dict) else None
-        name = _STATES.get(status, "status")
-        text = f"{name} ({status}): {self._access.tell(reason or 'no reason')}"
+        name = _STATUS_NAMES.get(status, "status")
+        text = f"{name} ({status}): {self._access.sanitise(reason or 'no reason')}"
         if status == 503:
-            raise Unavailable(f"Expected an answer of {self._address}. Received {text}")
-        raise self._refused(text)
+            raise Unavailable(f"Expected an answer from {self._address}. Received {text}")
+        raise self._error(text)
 
     def _send(self, method: str, path: str, body: bytes | None, limit: int) -> tuple[int, bytes]:
-        """Status and bytes of an answer."""
-        connection, waits = self._connection(), "connection"
+        """Return status and body of a response."""
+        connection, options = self._connection(), self._options
+        missing, timeout_s = "connection", options.connect_timeout_s
         try:
             if connection.sock is None:
                 connection.connect()
-            waits = "response"
-            connection.sock.settimeout(self._patience.request_s)
+            missing, timeout_s = "answer", options.request_timeout_s
+            connection.sock.settimeout(timeout_s)
             headers = {"Content-Type": "application/json", **self._access.headers()}
             connection.request(method, path, body, headers)
             with connection.getresponse() as response:
                 return response.status, self._read(response, limit)
         except TimeoutError as error:
             connection.close()
-            wait_s = self._patience.request_s if waits == "response" else self._patience.connect_s
-            raise self._refused(f"DEADLINE_EXCEEDED: no {waits} within {wait_s:g} s") from error
+            raise self._error(f"DEADLINE_EXCEEDED: no {missing} within {timeout_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             if self._closed:
-                raise self._refused("a closed connection") from error
-            if verdict := getattr(error, "verify_message", None):
-                raise self._refused(f"a certificate that isn't trusted: {verdict}") from error
-            reason = self._access.tell(error) or type(error).__name__
+                raise self._error("a closed connection") from error
+            if reason := getattr(error, "verify_message", None):
+                raise self._error(f"a certificate that is not trusted: {reason}") from error
+            reason = self._access.sanitise(error) or type(error).__name__
             raise Unavailable(
-                f"Expected an answer of {self._address}. Received UNAVAILABLE: {reason}"
+                f"Expected an answer from {self._address}. Received UNAVAILABLE: {reason}"
             ) from error
         except LiverSegError:
             connection.close()
             raise
 
     def _read(self, response: http.client.HTTPResponse, limit: int) -> bytes:
-        """A body, however slowly it comes, within the time for an answer."""
-        ends, data = time.monotonic() + self._patience.request_s, bytearray()
+        """Read a body; the time limit holds for all of it, even if it arrives slowly."""
+        deadline, data = time.monotonic() + self._options.request_timeout_s, bytearray()
         while response.length != 0 and (chunk := response.read1(_CHUNK)):
             data += chunk
             if len(data) > limit:
-                raise self._refused(f"more than {limit} bytes")
-            if time.monotonic() > ends:
+                raise self._error(f"more than {limit} bytes")
+            if time.monotonic() > deadline:
                 raise TimeoutError
         if response.length:
             raise http.client.IncompleteRead(bytes(data[:80]), response.length)
         return bytes(data)
 
     def _connection(self) -> http.client.HTTPConnection:
-        if not hasattr(self._own, "connection"):
-            host, port, timeout = self._address.host, self._address.port, self._patience.connect_s
+        """Return the connection of the calling thread."""
+        if not hasattr(self._thread, "connection"):
+            host, port = self._address.host, self._address.port
+            timeout = self._options.connect_timeout_s
             if self._tls is not None:
                 connection = http.client.HTTPSConnection(
                     host, port, timeout=timeout, context=self._tls
                 )
             else:
                 connection = http.client.HTTPConnection(host, port, timeout=timeout)
-            self._own.connection = connection
+            self._thread.connection = connection
             self._connections.append(connection)
-        return self._own.connection
+        return self._thread.connection
 
-    def _refused(self, what: str) -> LiverSegError:
+    def _error(self, received: str) -> LiverSegError:
         return LiverSegError(
-            f"Expected an answer of {self._address}. Received {self._access.tell(what)}"
+            f"Expected an answer from {self._address}. Received {self._access.sanitise(received)}"
         )
 
 
-def _array(value: object) -> np.ndarray:
-    """Numbers as float32, strings as bytes in objects.
+def _to_array(value: object) -> np.ndarray:
+    """Convert a JSON value: numbers to float32, a list of strings to bytes in an object array.
 
     Raises:
-        ValueError: when it is neither, or its lists are of several lengths.
+        ValueError: If the value holds something else, or lists of different lengths.
     """
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         array = np.empty(len(value), object)
@@ -194,7 +196,7 @@ def _array(value: object) -> np.ndarray:
     try:
         array = np.array(value)
     except (ValueError, OverflowError) as error:
-        raise ValueError("lists of several lengths") from error
+        raise ValueError("lists of different lengths") from error
     if array.dtype.kind not in "fiu":
-        raise ValueError("something else than numbers")
+        raise ValueError("values that are not numbers")
     return array.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A model on a server, as a predictor: geometry here, the network there. No TensorFlow."""
+"""A model on a server as a predictor, without TensorFlow: only the network runs there."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,42 +15,29 @@ from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.retry import Retries, RetryPolicy
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import Request, Response, Transport
+from liverseg_tf.serve.client.transport import ClientOptions, Request, Response, Transport
 
-_PAUSE_S = 1.0  # after which the server may have been replaced without a word
-_LARGEST_REQUEST = 32 << 20  # bytes
-_MOST_OF_RECORD = 1 << 20  # bytes
-
-
-@dataclass(frozen=True)
-class Sending:
-    """How slices are sent.
-
-    Args:
-        slices: in one request.
-        in_flight: requests at the same time.
-    """
-
-    slices: int = 4
-    in_flight: int = 4
+_MAX_PAUSE_S = 1.0  # during a longer one, the server may have been replaced without a failure
+_MAX_REQUEST_BYTES = 32 << 20
+_MAX_RECORD_BYTES = 1 << 20
 
 
 class ServedModel:
-    """A predictor that asks a server.
+    """A predictor that sends its batches to a server.
 
-    The version of the model that the first answer names is asked for from then on, and its
-    fingerprint is compared again after every time that the server was away: a mask is never made
-    of two models.
+    All requests use the version of the model that sent the first response. Its fingerprint is
+    compared again whenever the server was unavailable, so that a mask is never made by two models.
 
     Args:
-        address: of the model.
-        access: token and authorities.
-        patience: with the server.
-        sending: how slices are sent.
+        address: Address of the model.
+        access: Token and certificates.
+        options: Size, number and timeouts of requests.
+        retry_policy: Retries while the server is unavailable. For the first contact, the connect
+            timeout takes the place of the deadline.
 
     Raises:
-        SettingsError: when gRPC is not installed, or a token would be sent in the clear.
-        LiverSegError: when there is no such server, or no model that liverseg exported.
+        SettingsError: If gRPC is not installed, or a token would be sent without encryption.
+        LiverSegError: If there is no such server, or its model was not exported by liverseg.
 
     Example:
         >>> with ServedModel(ServerAddress.parse("grpc://localhost:8500/liver")) as model:
@@ -61,14 +48,14 @@ class ServedModel:
         self,
         address: ServerAddress,
         access: Access = Access(),  # noqa: B008 (frozen)
+        options: ClientOptions = ClientOptions(),  # noqa: B008 (frozen)
         retry_policy: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
-        sending: Sending = Sending(),
     ):
-        self._address, self._access, self._sending = address, access, sending
+        self._address, self._access, self._options = address, access, options
         self._version = address.version
-        self._transport = _transport(address, access, retry_policy)
-        self._pool = ThreadPoolExecutor(sending.in_flight, thread_name_prefix="liverseg-client")
-        self._retries = Retries(retry_policy, retry_policy.connect_s)
+        self._transport = _open_transport(address, access, options, retry_policy)
+        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="liverseg-client")
+        self._retries = Retries(replace(retry_policy, deadline_s=options.connect_timeout_s))
         try:
             response = self._describe()
             self._version = response.version
@@ -76,12 +63,12 @@ class ServedModel:
         except BaseException:
             self.close()
             raise
-        self._retries = Retries(retry_policy, retry_policy.outage_s)
-        self._seen = 0  # failures after which the fingerprint was compared
-        self._heard = time.monotonic()
+        self._retries = Retries(retry_policy)
+        self._checked_failures = 0  # number of failures at the last check of the fingerprint
+        self._checked_at = time.monotonic()
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """Probabilities of a batch.
+        """Predict a batch.
 
         Args:
             tiles: (batch, h, w, channels) uint8; h and w are multiples of the stride.
@@ -90,49 +77,50 @@ class ServedModel:
             (batch, h, w, regions) float32.
 
         Raises:
-            LiverSegError: naming the server, when it refuses, stays away for too long, has
-                another model by now, or answers what can't be probabilities of these tiles.
+            LiverSegError: If the server rejects a request, is unavailable for too long, has
+                another model than before, or sends values that are not probabilities of these
+                tiles. The message names the server.
         """
         return self.submit(tiles).result()
 
-    def submit(self, tiles: np.ndarray) -> "SentBatch":
-        """Send a batch; its `result()` is what `probabilities` returns.
+    def submit(self, tiles: np.ndarray) -> "PendingBatch":
+        """Send a batch without waiting; `result()` of the returned object is `probabilities`.
 
         Args:
-            tiles: (batch, h, w, channels) uint8; must stay as they are until then.
+            tiles: (batch, h, w, channels) uint8. They must not change before the result is read.
         """
-        if time.monotonic() - self._heard > _PAUSE_S:
-            self._seen = -1  # compare once this batch is here
+        if time.monotonic() - self._checked_at > _MAX_PAUSE_S:
+            self._checked_failures = -1  # check the fingerprint after this batch
         outputs = np.empty((*tiles.shape[:3], len(self.network.regions)), np.float32)
-        step = max(1, min(self._sending.slices, _LARGEST_REQUEST // (4 * tiles[0].size)))
-        abandoned = threading.Event()
+        step = max(1, min(self._options.slices, _MAX_REQUEST_BYTES // (4 * tiles[0].size)))
+        cancelled = threading.Event()
         futures = [
             self._pool.submit(
-                self._ask, tiles[place : place + step], outputs[place : place + step], abandoned
+                self._predict, tiles[start : start + step], outputs[start : start + step], cancelled
             )
-            for place in range(0, len(tiles), step)
+            for start in range(0, len(tiles), step)
         ]
-        return SentBatch(self, outputs, futures, abandoned)
+        return PendingBatch(self, outputs, futures, cancelled)
 
-    def check_same(self) -> None:
-        """Compare the fingerprint with the first one, where the server was away meanwhile.
+    def check_fingerprint(self) -> None:
+        """Check that the server still has the same model, if it was unavailable in the meantime.
 
         Raises:
-            LiverSegError: when the server has another model by now.
+            LiverSegError: If the server has another model.
         """
         failures = self._retries.failures
-        if self._seen != failures:
+        if self._checked_failures != failures:
             *_, fingerprint = self._read_record(self._describe())
             if fingerprint != self.fingerprint:
                 raise LiverSegError(
                     f"Expected {self._address} to stay the model {self.fingerprint}. "
-                    f"Received {fingerprint}: another one by now."
+                    f"Received {fingerprint}: the model was replaced during the prediction."
                 )
-            self._seen = failures
-        self._heard = time.monotonic()
+            self._checked_failures = failures
+        self._checked_at = time.monotonic()
 
     def close(self) -> None:
-        """Hang up; what is under way is dropped."""
+        """Close the connection and cancel the requests in progress."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
 
@@ -142,30 +130,31 @@ class ServedModel:
     def __exit__(self, *exception) -> None:
         self.close()
 
-    def _ask(self, tiles: np.ndarray, outputs: np.ndarray, abandoned: threading.Event) -> None:
-        """Fill `outputs`, (batch, h, w, regions), with one request's answer."""
+    def _predict(self, tiles: np.ndarray, outputs: np.ndarray, cancelled: threading.Event) -> None:
+        """Fill `outputs`, (batch, h, w, regions), with the response to one request."""
         request = Request(
             "serving_default", "tiles", tiles, "probabilities", self._version, outputs.size
         )
-        response = self._retries.call(lambda: self._transport.ask(request), abandoned)
+        response = self._retries.call(lambda: self._transport.call(request), cancelled)
         values = response.value
         if values.shape != outputs.shape or values.dtype != np.float32:
             raise LiverSegError(
                 f"Expected probabilities of shape {outputs.shape} from {self._address}. "
                 f"Received {values.dtype} of shape {values.shape}."
             )
-        lowest, highest = values.min(), values.max()  # NaN where there is one
+        lowest, highest = values.min(), values.max()  # NaN if any value is NaN
         if not (lowest >= 0 and highest <= 1):
             raise LiverSegError(
-                f"Expected probabilities of 0 to 1 from {self._address}. "
+                f"Expected probabilities from 0 to 1 from {self._address}. "
                 f"Received {lowest:g} to {highest:g}."
             )
         self._check_version(response)
         outputs[:] = values
 
     def _describe(self) -> Response:
+        """Request the record of the model."""
         request = Request("describe", "request", np.array([b""], object), "record", self._version)
-        response = self._retries.call(lambda: self._transport.ask(request))
+        response = self._retries.call(lambda: self._transport.call(request))
         self._check_version(response)
         return response
 
@@ -177,64 +166,67 @@ class ServedModel:
             )
 
     def _read_record(self, response: Response) -> tuple[NetworkSpec, PostProcessing, str]:
+        """Read network, post-processing and fingerprint from the record of the model."""
         values = response.value
         try:
-            if values.shape != (1,) or values.dtype != object or len(values[0]) > _MOST_OF_RECORD:
-                raise ValueError("something else than a record")
+            if values.shape != (1,) or values.dtype != object or len(values[0]) > _MAX_RECORD_BYTES:
+                raise ValueError("values that are not a record")
             record = json.loads(values[0])
             network = NetworkSpec.from_json(record["network"])
             postprocessing = PostProcessing.from_json(record.get("postprocessing", {}))
             postprocessing.check(network.regions)
             fingerprint = record["fingerprint"]
             if not re.fullmatch(r"[ -~]{1,500}", fingerprint):
-                raise ValueError("no fingerprint")
+                raise ValueError("an invalid fingerprint")
         except (LookupError, TypeError, ValueError, RecursionError, LiverSegError) as error:
             raise LiverSegError(
                 f"Expected the record of a model that liverseg exported at {self._address}. "
-                f"Received: {self._access.tell(error)}"
+                f"Received: {self._access.sanitise(error)}"
             ) from error
         return network, postprocessing, fingerprint
 
 
 @dataclass(frozen=True)
-class SentBatch:
-    """A batch that is under way, in several requests.
+class PendingBatch:
+    """A batch whose requests are in progress.
 
     Args:
-        model: that sent it.
-        outputs: (batch, h, w, regions) float32, being filled.
-        futures: of the requests.
-        abandoned: set when nobody waits for them any more.
+        model: Model that sent the batch.
+        outputs: (batch, h, w, regions) float32, which the responses fill.
+        futures: Futures of the requests.
+        cancelled: Event that prevents retries of the requests.
     """
 
     model: ServedModel
     outputs: np.ndarray
     futures: Sequence[Future]
-    abandoned: threading.Event
+    cancelled: threading.Event
 
     def result(self) -> np.ndarray:
-        """The probabilities, once all requests are answered; see `ServedModel.probabilities`."""
+        """Wait for all responses and return the probabilities; see `ServedModel.probabilities`."""
         try:
             for future in self.futures:
                 future.result()
-            self.model.check_same()
+            self.model.check_fingerprint()
         except BaseException:
             self.cancel()
             raise
         return self.outputs
 
     def cancel(self) -> None:
-        """Send nothing more of it."""
-        self.abandoned.set()
+        """Cancel the requests that have not been sent, and all retries."""
+        self.cancelled.set()
         for future in self.futures:
             future.cancel()
 
 
-def _transport(address: ServerAddress, access: Access, retry_policy: RetryPolicy) -> Transport:
+def _open_transport(
+    address: ServerAddress, access: Access, options: ClientOptions, retry_policy: RetryPolicy
+) -> Transport:
     if address.scheme.startswith("grpc"):
         from liverseg_tf.serve.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(address, access, retry_policy)
+        return GrpcTransport(address, access, options, retry_policy)
     from liverseg_tf.serve.client.rest_transport import RestTransport
 
-    return RestTransport(address, access, retry_policy)
+    return RestTransport(address, access, options)

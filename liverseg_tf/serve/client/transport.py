@@ -1,4 +1,4 @@
-"""What a client asks a server, by whatever protocol."""
+"""Requests to a model server and responses, independent of the protocol."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,16 +7,33 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class ClientOptions:
+    """How requests are sent.
+
+    Args:
+        slices: Number of slices in one request.
+        concurrency: Number of requests at the same time.
+        connect_timeout_s: Time limit for the first contact, and for each connection.
+        request_timeout_s: Time limit for the response to one request.
+    """
+
+    slices: int = 4
+    concurrency: int = 4
+    connect_timeout_s: float = 10.0
+    request_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True)
 class Request:
     """A call of one signature of a model.
 
     Args:
-        signature: of the model.
-        name: of its input.
-        value: of its input: float32 or uint8 (sent as float32), or bytes as objects.
-        output: name of its output.
-        version: of the model; None for the newest.
-        most_values: that an answer may have; a longer one is not read.
+        signature: Name of the signature.
+        name: Name of its input.
+        value: Value of its input: float32, uint8 (sent as float32), or bytes in an object array.
+        output: Name of its output.
+        version: Version of the model. None selects the newest version.
+        max_values: Maximum number of values in the response. A longer one is not read.
     """
 
     signature: str
@@ -24,27 +41,33 @@ class Request:
     value: np.ndarray
     output: str
     version: int | None = None
-    most_values: int = 1 << 20
+    max_values: int = 1 << 20
 
 
 @dataclass(frozen=True)
 class Response:
-    """What a server sent: the output, and the version of the model that gave it."""
+    """The output of a signature.
+
+    Args:
+        value: Value of the output: float32, or bytes in an object array.
+        version: Version of the model that computed it.
+    """
 
     value: np.ndarray
     version: int
 
 
 class Transport(Protocol):
-    """A way to a server."""
+    """A connection to one model on a server."""
 
-    def ask(self, request: Request) -> Response:
-        """One attempt.
+    def call(self, request: Request) -> Response:
+        """Send a request once and return the response.
 
         Raises:
-            Unavailable: when the server is away.
-            LiverSegError: when it refuses, doesn't answer in time, or answers something else.
+            Unavailable: If the server cannot be reached or is starting or stopping.
+            LiverSegError: If the server rejects the request, does not respond in time, or sends
+                an invalid response.
         """
 
     def close(self) -> None:
-        """Hang up; questions that are under way fail."""
+        """Close the connection; requests in progress fail."""

@@ -1,4 +1,4 @@
-"""The network alone as LiteRT and ONNX: tiles to probabilities, for devices and other runtimes."""
+"""Conversion of the network to LiteRT and ONNX, from tiles to probabilities."""
 
 import tempfile
 import warnings
@@ -9,25 +9,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
 
-LITERT_KINDS = ("float16", "int8")
 _CALIBRATION_TILES = 64
 
 
 def to_litert(model: keras.Model, tiles: Iterator[np.ndarray] | None = None) -> bytes:
-    """A LiteRT file of any height and width: weights in float16, or all of it in int8.
+    """Convert a model to LiteRT, with float16 weights or with int8 weights and activations.
+
+    The file accepts tiles of any height and width. Its input and output are float32.
 
     Args:
-        model: of tiles.
-        tiles: (1, h, w, channels) float32 each, of which the range of each int8 layer is
-            learnt; None keeps float32 layers and stores float16 weights. Inputs and outputs
-            are float32 either way.
+        model: Model of the network.
+        tiles: Calibration tiles, (1, h, w, channels) float32 each, from which the value range of
+            each int8 layer is determined. None stores float16 weights and computes in float32.
+
+    Returns:
+        The contents of the file.
 
     Raises:
-        LiverSegError: when the converter fails.
+        LiverSegError: If the conversion fails.
     """
     spec = tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.float32, "tiles")
     archive = keras.export.ExportArchive()
@@ -44,66 +47,69 @@ def to_litert(model: keras.Model, tiles: Iterator[np.ndarray] | None = None) -> 
             converter.representative_dataset = lambda: ({"tiles": tile} for tile in tiles)
         try:
             return converter.convert()
-        except Exception as error:  # the converter's errors have no class in common
-            lines = str(error).strip().splitlines() or [type(error).__name__]
+        except Exception as error:  # the converter's errors have no common class
             raise LiverSegError(
-                f"Expected a network that LiteRT can hold. Received: {lines[0]}"
+                f"The network cannot be converted to LiteRT: {first_line(error)}"
             ) from error
 
 
-def calibration_tiles(store: Path, network: NetworkSpec) -> Iterator[np.ndarray]:
-    """Tiles with their neighbours from a store's training cases, evenly spread.
+def calibration_tiles(folder: Path, network: NetworkSpec) -> Iterator[np.ndarray]:
+    """Select tiles with their context, evenly spaced in the training cases of a store.
 
     Args:
-        store: of the network's tiles.
-        network: that sees them.
+        folder: Folder of a store with the network's tiles.
+        network: Input and output of the model.
 
     Yields:
-        (1, h, w, channels) float32, 0..255, padded to the stride.
+        (1, h, w, channels) float32, 0..255, padded to multiples of the stride.
 
     Raises:
-        LiverSegError: when the store has other tiles, or no training cases.
+        LiverSegError: If the store has different tiles, or no training cases.
     """
-    tiles = TileStore.open(store)
-    if tiles.spec != network.tiles:
+    store = TileStore.open(folder)
+    if store.spec != network.tiles:
+        expected, stored = network.tiles.describe(), store.spec.describe()
+        differences = [
+            f"{name} {stored[name]} instead of {expected[name]}"
+            for name in expected
+            if stored[name] != expected[name]
+        ]
         raise LiverSegError(
-            f"Expected a store of the network's tiles, {network.tiles}. "
-            f"Received {store} with {tiles.spec}."
+            f"Expected a store of the network's tiles at {folder}. "
+            f"Received tiles with {', '.join(differences)}."
         )
-    names = tiles.split["train"]
+    names = store.split["train"]
     if not names:
-        raise LiverSegError(f"Expected training cases in {store}. Received none.")
-    each = -(-_CALIBRATION_TILES // len(names))
+        raise LiverSegError(f"Expected training cases in {folder}, but the store has none.")
+    tiles_per_case = -(-_CALIBRATION_TILES // len(names))
     for name in names[:: -(-len(names) // _CALIBRATION_TILES)]:
-        image = tiles.read(name).image
-        for z in np.linspace(0, len(image) - 1, each).round().astype(int):
+        image = store.read(name).image
+        for z in np.linspace(0, len(image) - 1, tiles_per_case).round().astype(int):
             tile = network.stack(image, int(z)).astype(np.float32)
             missing = np.subtract(network.padded(tile.shape[:2]), tile.shape[:2])
             yield np.pad(tile, [(0, int(missing[0])), (0, int(missing[1])), (0, 0)])[None]
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
-    """Write an ONNX file of any height and width.
+    """Write an ONNX file that accepts tiles of any height and width.
 
     Args:
-        model: of tiles.
-        path: of the file.
+        model: Model of the network.
+        path: Path of the file.
 
     Raises:
-        LiverSegError: when tf2onnx is missing.
+        LiverSegError: If tf2onnx is not installed.
     """
     try:
         import onnx
         import tf2onnx  # noqa: F401
     except ImportError as error:
-        raise LiverSegError(
-            "Expected tf2onnx for --onnx (pip install liverseg_tf[onnx]). Received none."
-        ) from error
+        raise LiverSegError("--onnx needs tf2onnx: pip install 'liverseg_tf[onnx]'.") from error
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Keras about what it mends in tf2onnx
+        warnings.simplefilter("ignore")  # Keras warns about its own corrections of tf2onnx
         model.export(path, format="onnx", verbose=False)
     graph = onnx.load(path)
-    # Keras calls its output Identity:0
+    # Keras names the output Identity:0
     (output,) = graph.graph.output
     for node in graph.graph.node:
         node.output[:] = ["probabilities" if n == output.name else n for n in node.output]

@@ -1,40 +1,42 @@
-"""`OUT/NAME/VERSION/` of a run: a SavedModel as a model server wants it, whole or not at all."""
+"""Export of a run as `OUT/NAME/VERSION/`, a SavedModel for model servers, written atomically."""
 
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version as version_of
+from importlib.metadata import version as package_version
 from pathlib import Path
 
 import keras
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import read_json, replacing, write_json
+from liverseg_tf.choices import LITERT_TYPES
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model import export_record
 from liverseg_tf.predict.models.run import RunPredictor
-from liverseg_tf.serve.export.convert import LITERT_KINDS, calibration_tiles, to_litert, write_onnx
-from liverseg_tf.serve.export.quantize import with_weights
-from liverseg_tf.serve.export.server_files import docker_line, write_server_files
-from liverseg_tf.serve.export.signatures import signatures_of
+from liverseg_tf.serve.export.convert import calibration_tiles, to_litert, write_onnx
+from liverseg_tf.serve.export.quantize import quantize_weights
+from liverseg_tf.serve.export.server_files import docker_command, write_server_files
+from liverseg_tf.serve.export.signatures import build_signatures
 from liverseg_tf.serve.export.warmup import write_warmup
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What is exported.
+    """Settings of an export.
 
     Args:
-        name: of the model, part of addresses.
-        version: from 1; None takes the next one that is free.
-        weights: of the SavedModel, 'none' (as they are), 'float16' or 'int8'.
-        litert: 'float16', 'int8', both or none.
-        calibration: store whose tiles tell an int8 file its ranges.
-        onnx: whether an ONNX file is written.
+        name: Name of the model, which is part of its address.
+        version: Version number, at least 1. None takes the number after the latest version.
+        weights: Type of the weights in the SavedModel: 'none' (unchanged), 'float16' or 'int8'.
+        litert: Types of the LiteRT files to write: 'float16', 'int8', both, or none of them.
+        calibration: Folder of the store whose tiles determine the value ranges of an int8 file.
+        onnx: Whether an ONNX file is written.
 
     Raises:
-        SettingsError: on a name that is no part of an address, or int8 without a store.
+        SettingsError: If the name cannot be part of an address, or int8 is requested without a
+            store.
     """
 
     name: str
@@ -45,31 +47,31 @@ class ExportSettings:
     onnx: bool = False
 
     def __post_init__(self) -> None:
-        # a name of digits alone would be taken for a version
+        # a server would take a name of digits only for a version
         if not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z_][A-Za-z0-9_.-]*", self.name):
             raise SettingsError(
-                "Expected a name of letters, digits, '_', '-' and '.' for the model (--name). "
-                f"Received {self.name!r}."
+                "Expected a model name (--name) of letters, digits, '_', '-' and '.', with at "
+                f"least one letter or '_'. Received '{self.name}'."
             )
-        for kind in self.litert:
-            if kind not in LITERT_KINDS:
+        for weight_type in self.litert:
+            if weight_type not in LITERT_TYPES:
                 raise SettingsError(
-                    f"Expected LiteRT of {' or '.join(LITERT_KINDS)}. Received {kind!r}."
+                    f"Expected {' or '.join(LITERT_TYPES)} for LiteRT. Received {weight_type}."
                 )
         if "int8" in self.litert and self.calibration is None:
             raise SettingsError(
-                "Expected a store to calibrate int8 with (--calibrate STORE). Received none."
+                "Expected a store to calibrate the int8 file with (--calibrate STORE)."
             )
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """The files of an export.
 
     Args:
-        folder: of the version.
-        files: LiteRT and ONNX, each with its record beside it.
-        docker: a command that serves them.
+        folder: Folder of the version.
+        files: LiteRT and ONNX files. The record of each is beside it.
+        docker: Command that serves the model.
     """
 
     folder: Path
@@ -80,17 +82,17 @@ class ExportResult:
 def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     """Export a run.
 
-    `OUT/NAME/VERSION/` gets its name once it is whole, since servers look for new versions;
-    LiteRT and ONNX become `OUT/NAME-VERSION-….tflite` and `OUT/NAME-VERSION.onnx`.
+    `OUT/NAME/VERSION/` gets its name when it is complete, since servers watch for new versions.
+    LiteRT and ONNX files are named `OUT/NAME-VERSION-TYPE.tflite` and `OUT/NAME-VERSION.onnx`.
 
     Args:
-        run: its folder.
-        out: folder of the models, which a server gets.
-        settings: what.
+        run: Folder of the run.
+        out: Folder of the models, which a server will read.
+        settings: Settings of the export.
 
     Raises:
-        SettingsError: when the version is there.
-        LiverSegError: when the run can't be loaded, or files can't be written.
+        SettingsError: If the version already exists.
+        LiverSegError: If the run cannot be loaded or a file cannot be written.
     """
     predictor = RunPredictor(run, "float32")
     folder = _new_version(Path(out) / settings.name, settings.version)
@@ -98,8 +100,8 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     model, network = predictor.model, predictor.network
     thresholds = predictor.postprocessing.thresholds(network.regions)
 
-    def record(kind: str, weights: str = "none") -> dict:
-        return _record(run, predictor) | {
+    def make_record(kind: str, weights: str = "none") -> dict:
+        return _run_properties(run, predictor) | {
             "fingerprint": f"{predictor.fingerprint}-{kind}-{weights}",
             "export": {
                 "format": export_record.FORMAT,
@@ -108,70 +110,79 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
                 "version": version,
                 "weights": weights,
                 "liverseg_tf": __version__,
-                "tensorflow": version_of("tensorflow"),
+                "tensorflow": package_version("tensorflow"),
             },
         }
 
     files = []
     with replacing(folder) as partial:
-        own = record(export_record.SAVED_MODEL, settings.weights)
-        served = with_weights(model, settings.weights)
-        signatures = signatures_of(network, served, json.dumps(own), thresholds)
+        record = make_record(export_record.SAVED_MODEL, settings.weights)
+        quantized = quantize_weights(model, settings.weights)
+        signatures = build_signatures(network, quantized, json.dumps(record), thresholds)
         archive = keras.export.ExportArchive()
-        # the variables that endpoints use are saved; `track` would save those of a model twice
-        for each in signatures:
-            archive.add_endpoint(each.name, each.function, list(each.inputs))
+        # the variables of endpoints are saved; `track` would save those of a model twice
+        for signature in signatures:
+            archive.add_endpoint(signature.name, signature.function, list(signature.inputs))
         archive.write_out(partial, verbose=False)
         extra = partial / "assets.extra"
         extra.mkdir()
         write_warmup(extra, settings.name, signatures, network)
-        _write_record(extra / "run.json", own, partial)
-        for kind in settings.litert:
-            tiles = calibration_tiles(settings.calibration, network) if kind == "int8" else None
-            path = Path(out) / f"{settings.name}-{version}-{kind}.tflite"
+        _write_record(extra / "run.json", record, partial)
+        for weight_type in settings.litert:
+            tiles = None
+            if weight_type == "int8":
+                tiles = calibration_tiles(settings.calibration, network)
+            path = Path(out) / f"{settings.name}-{version}-{weight_type}.tflite"
             content = to_litert(model, tiles)
-            _write_file(
-                path, lambda p, c=content: p.write_bytes(c), record(export_record.LITERT, kind)
-            )
+            record = make_record(export_record.LITERT, weight_type)
+            _write_file(path, lambda p, c=content: p.write_bytes(c), record)
             files.append(path)
         if settings.onnx:
             path = Path(out) / f"{settings.name}-{version}.onnx"
-            _write_file(path, lambda p: write_onnx(model, p), record(export_record.ONNX))
+            _write_file(path, lambda p: write_onnx(model, p), make_record(export_record.ONNX))
             files.append(path)
     write_server_files(Path(out), settings.name)
-    return ExportResult(folder, tuple(files), docker_line(out))
+    return ExportResult(folder, tuple(files), docker_command(out))
 
 
 def _new_version(model: Path, version: int | None) -> Path:
-    """The folder of a version that isn't there; by default the one after the highest."""
+    """Return the folder of a version that does not exist, by default the one after the latest."""
     if version is None:
-        version = max((int(path.name) for path in export_record.versions_in(model)), default=0) + 1
+        versions = [int(path.name) for path in export_record.list_versions(model)]
+        version = max(versions, default=0) + 1
     folder = model / str(version)
     if folder.exists():
         raise SettingsError(
-            f"Expected a new version of the model. Received {folder}, which is there."
+            f"Expected a new version of the model, but {folder} already exists. Choose another "
+            "--version, or omit it for the next number."
         )
     return folder
 
 
-def _record(run: Path, predictor: RunPredictor) -> dict:
-    """The run's record without names of cases: they may be patients', and a server tells it all."""
+def _run_properties(run: Path, predictor: RunPredictor) -> dict:
+    """Return the record of the run without the names of its cases.
+
+    Names of cases may identify patients, and a server shows the record to every client.
+    """
     value = read_json(Path(run) / "run.json")
-    kept = ("format", "settings", "parameters", "versions")
+    names = ("format", "settings", "parameters", "versions")
     return {
-        **{key: value[key] for key in kept if key in value},
+        **{name: value[name] for name in names if name in value},
         "network": predictor.network.to_json(),
         "postprocessing": predictor.postprocessing.to_json(),
     }
 
 
 def _write_file(path: Path, write: Callable[[Path], object], record: dict) -> None:
-    """A file, then its record; between the two the old record doesn't match and is refused."""
+    """Write a file and then its record.
+
+    If the second step fails, an older record does not match the checksum of the new file.
+    """
     with replacing(path) as partial:
         write(partial)
     _write_record(export_record.record_path(path), record, path)
 
 
-def _write_record(path: Path, record: dict, of: Path) -> None:
-    export = record["export"] | {"digest": export_record.digest_of(of)}
+def _write_record(path: Path, record: dict, model: Path) -> None:
+    export = record["export"] | {"digest": export_record.compute_checksum(model)}
     write_json(path, record | {"export": export})

@@ -1,4 +1,4 @@
-"""The files that configure TensorFlow Serving, beside the models."""
+"""The configuration files of TensorFlow Serving, which are stored beside the models."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError
 
 MODELS, BATCHING, MONITORING = "models.config", "batching_parameters.txt", "monitoring.config"
-ROOT = "/models"  # where the container sees the folder
+ROOT = "/models"  # path of the folder in the container
 
 _MODEL = """\
   config {{
@@ -17,8 +17,8 @@ _MODEL = """\
     model_version_policy {{ latest {{ num_versions: 1 }} }}
   }}
 """
-# requests already hold some slices: a batch of 32 is filled by few clients, and 2 ms are little
-# beside the time of a slice
+# every request holds several slices, so that a few clients fill a batch of 32; a timeout of 2 ms
+# is short compared with the time per slice
 _BATCHING = """\
 max_batch_size { value: 32 }
 batch_timeout_micros { value: 2000 }
@@ -34,39 +34,42 @@ prometheus_config {
 
 
 def write_server_files(out: Path, name: str) -> None:
-    """Name a model in `models.config`, and write the other files where there are none.
+    """Add a model to `models.config`, and write the other files if they do not exist.
 
-    What stands there already is kept, so that a pinned version stays pinned.
+    Existing entries are kept, for example a version that a user has pinned.
 
     Args:
-        out: folder of the models.
-        name: of the model.
+        out: Folder of the models.
+        name: Name of the model.
 
     Raises:
-        LiverSegError: when a file can't be read or written.
+        LiverSegError: If a file cannot be read or written.
     """
     for file, text in ((BATCHING, _BATCHING), (MONITORING, _MONITORING)):
         if not (out / file).exists():
-            _write(out / file, text)
+            _write_text(out / file, text)
     path = out / MODELS
     entry = _MODEL.format(name=name, root=ROOT)
     if not path.exists():
-        _write(path, f"model_config_list {{\n{entry}}}\n")
+        _write_text(path, f"model_config_list {{\n{entry}}}\n")
         return
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise LiverSegError(f"Expected a text at {path}. Received: {error}.") from error
+        raise LiverSegError(f"Expected a text file at {path}. Received: {error}.") from error
     if re.search(rf'name\s*:\s*["\']{re.escape(name)}["\']', text):
         return
     before, brace, after = text.rpartition("}")
     if not brace:
-        raise LiverSegError(f"Expected a model_config_list in {path}. Received none.")
-    _write(path, f"{before.rstrip()}\n{entry}{brace}{after}")
+        raise LiverSegError(
+            f"Expected a model_config_list in {path}, but the file has none. Remove the file to "
+            "have it written again."
+        )
+    _write_text(path, f"{before.rstrip()}\n{entry}{brace}{after}")
 
 
-def docker_line(out: Path) -> str:
-    """A command that serves the folder, reachable from this machine alone."""
+def docker_command(out: Path) -> str:
+    """Return a command that serves the folder to clients on this machine only."""
     options = [
         "docker run --rm",
         "-p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501",
@@ -79,6 +82,6 @@ def docker_line(out: Path) -> str:
     return " \\\n  ".join(options)
 
 
-def _write(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -1,91 +1,97 @@
-"""Augmentation of whole batches, image and mask aligned, in TensorFlow ops."""
+"""Data augmentation of whole batches in TensorFlow operations; image and mask stay aligned."""
 
 import tensorflow as tf
 
 from liverseg_tf.train.data.random import BatchRandom
 from liverseg_tf.train.data.warp import warp_tiles
 
-CONTRASTS = (0.75, 1.25)
-MOST_BRIGHTNESS = 0.2  # of the range 0..1, of which contrast agent adds about 0.12 to a liver
-GAMMA, GAMMAS = 0.5, (0.7, 1.5)
-NOISE, MOST_NOISE = 0.3, 0.06  # chance of a tile, standard deviation in the range 0..1
-BLUR, SIGMAS = 0.15, (0.5, 1.2)  # pixels
-COARSE, FACTORS = 0.15, (0.5, 1.0)  # of the resolution
-_REACH = 3  # pixels of the blur
+# Ranges at strength 1. Intensities are scaled to 0..1. A probability is the fraction of the tiles
+# to which a transform is applied; transforms without a probability apply to all tiles.
+CONTRAST_RANGE = (0.75, 1.25)
+MAX_BRIGHTNESS = 0.2  # contrast agent raises the liver by about 0.12
+GAMMA_PROBABILITY, GAMMA_RANGE = 0.5, (0.7, 1.5)
+NOISE_PROBABILITY, MAX_NOISE_STD = 0.3, 0.06
+BLUR_PROBABILITY, BLUR_SIGMA_RANGE = 0.15, (0.5, 1.2)  # standard deviation in pixels
+LOW_RESOLUTION_PROBABILITY, LOW_RESOLUTION_RANGE = 0.15, (0.5, 1.0)  # fraction of the resolution
+_BLUR_RADIUS = 3  # pixels
 
 
-def augment_batch(image, mask, draws: BatchRandom, strength: float = 1.0, mirror: bool = False):
-    """Move, bend and mirror tiles, and change their values.
+def augment_batch(image, mask, random: BatchRandom, strength: float = 1.0, mirror: bool = False):
+    """Apply random spatial and intensity transforms to a batch.
 
-    That is contrast, brightness and gamma, blur, a coarser resolution and noise. Every tile has its
-    own draws. Those with a chance above meet some tiles only.
+    The spatial transforms are those of `warp_tiles`. The intensity transforms are blur, low
+    resolution, contrast, brightness, gamma and noise, in this order. Each tile has its own
+    random parameters; only the low resolution is the same for all tiles to which it is applied.
 
     Args:
         image: (tiles, h, w, channels) uint8.
-        mask: (tiles, h, w, 1) uint8.
-        draws: of the tiles; the same seed gives the same batch.
-        strength: 1 for the ranges above, 0 for none, between and beyond in proportion.
-        mirror: whether half of the tiles are mirrored left to right.
+        mask: (tiles, h, w, 1) uint8 labels.
+        random: Random numbers for the tiles. The same seed gives the same batch.
+        strength: Factor on the ranges above: 1 for these ranges, 0 for no change.
+        mirror: Whether to mirror half of the tiles left to right.
 
     Returns:
-        image (tiles, h, w, channels) float32 in 0..255 and mask uint8.
+        Image (tiles, h, w, channels) float32 in 0..255, and mask (tiles, h, w, 1) uint8.
     """
-    image, mask = warp_tiles(image, mask, draws, strength, mirror)
+    image, mask = warp_tiles(image, mask, random, strength, mirror)
     image = image / 255
 
-    def blur(draws, some):
-        return _blurred(some, tf.exp(draws.log_uniform(*SIGMAS)) * strength)
+    def blur(random, image):
+        return _blur(image, tf.exp(random.uniform_log(*BLUR_SIGMA_RANGE)) * strength)
 
-    def coarsen(draws, some):
-        return _coarse(some, 1 - (1 - draws.shared(*FACTORS)) * min(strength, 1.0))
+    def simulate_low_resolution(random, image):
+        factor = random.uniform_scalar(*LOW_RESOLUTION_RANGE)
+        return _simulate_low_resolution(image, 1 - (1 - factor) * min(strength, 1.0))
 
-    def add_noise(draws, some):
-        deviation = draws.uniform(0, 1) * (MOST_NOISE * strength)
-        return some + _wide(deviation) * draws.normal(tf.shape(some)[1:])
+    def add_noise(random, image):
+        std = random.uniform(0, 1) * (MAX_NOISE_STD * strength)
+        return image + _expand(std) * random.normal(tf.shape(image)[1:])
 
-    image = draws.sometimes(BLUR, blur, image)
-    image = draws.sometimes(COARSE, coarsen, image)
-    image = _change_values(image, draws, strength)
-    image = draws.sometimes(NOISE, add_noise, image)
+    image = random.apply_to_subset(BLUR_PROBABILITY, blur, image)
+    image = random.apply_to_subset(LOW_RESOLUTION_PROBABILITY, simulate_low_resolution, image)
+    image = _change_intensity(image, random, strength)
+    image = random.apply_to_subset(NOISE_PROBABILITY, add_noise, image)
     return tf.clip_by_value(image, 0, 1) * 255, mask
 
 
-def _change_values(image, draws: BatchRandom, strength: float):
-    contrast = 1 + (draws.uniform(*CONTRASTS) - 1) * strength
-    brightness = draws.uniform(-1, 1) * (MOST_BRIGHTNESS * strength)
-    image = (image - 0.5) * _wide(contrast) + 0.5 + _wide(brightness)
+def _change_intensity(image, random: BatchRandom, strength: float):
+    """Change contrast and brightness of all tiles, and gamma of a random subset."""
+    contrast = 1 + (random.uniform(*CONTRAST_RANGE) - 1) * strength
+    brightness = random.uniform(-1, 1) * (MAX_BRIGHTNESS * strength)
+    image = (image - 0.5) * _expand(contrast) + 0.5 + _expand(brightness)
 
-    def bend_values(draws, some):
-        gamma = tf.exp(draws.log_uniform(*GAMMAS) * strength)
-        return tf.clip_by_value(some, 1e-6, 1) ** _wide(gamma)
+    def change_gamma(random, image):
+        gamma = tf.exp(random.uniform_log(*GAMMA_RANGE) * strength)
+        return tf.clip_by_value(image, 1e-6, 1) ** _expand(gamma)
 
-    return draws.sometimes(GAMMA, bend_values, image)
+    return random.apply_to_subset(GAMMA_PROBABILITY, change_gamma, image)
 
 
-def _blurred(image, sigma):
-    """A Gaussian of `sigma` (tiles,) pixels, along rows, then along columns."""
-    offsets = tf.range(-_REACH, _REACH + 1, dtype=tf.float32)
+def _blur(image, sigma):
+    """Blur each tile with a Gaussian of standard deviation `sigma`, (tiles,) in pixels."""
+    offsets = tf.range(-_BLUR_RADIUS, _BLUR_RADIUS + 1, dtype=tf.float32)
     weights = tf.exp(-0.5 * (offsets / tf.maximum(sigma, 1e-3)[:, None]) ** 2)
-    weights = _wide(weights / tf.reduce_sum(weights, 1, keepdims=True))
+    weights = _expand(weights / tf.reduce_sum(weights, 1, keepdims=True))
+    # a Gaussian is separable: first along the rows' axis, then along the columns' axis
     for axis in (1, 2):
-        padded = tf.pad(
-            image, [[_REACH, _REACH] if a == axis else [0, 0] for a in range(4)], "SYMMETRIC"
-        )
+        padding = [[_BLUR_RADIUS, _BLUR_RADIUS] if a == axis else [0, 0] for a in range(4)]
+        padded = tf.pad(image, padding, "SYMMETRIC")
         length = tf.shape(image)[axis]
-        parts = [
+        terms = [
             weights[:, k] * tf.gather(padded, tf.range(k, k + length), axis=axis)
-            for k in range(2 * _REACH + 1)
+            for k in range(2 * _BLUR_RADIUS + 1)
         ]
-        image = tf.add_n(parts)
+        image = tf.add_n(terms)
     return image
 
 
-def _coarse(image, factor):
-    """Fewer pixels, and as many as before again."""
+def _simulate_low_resolution(image, factor):
+    """Resize by a factor of at most 1 and back to the original size."""
     shape = tf.shape(image)[1:3]
     smaller = tf.maximum(tf.cast(tf.cast(shape, tf.float32) * factor, tf.int32), 1)
     return tf.image.resize(tf.image.resize(image, smaller, antialias=True), shape)
 
 
-def _wide(per_tile):
+def _expand(per_tile):
+    """Append three axes of length 1: (tiles, ...) to (tiles, ..., 1, 1, 1)."""
     return per_tile[..., None, None, None]

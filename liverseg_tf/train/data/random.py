@@ -1,4 +1,4 @@
-"""Random numbers for the tiles of a batch: a function of the seed, the draw and the tile alone."""
+"""Random numbers for the tiles of a batch: a pure function of the seed, the call and the tile."""
 
 import math
 from collections.abc import Callable
@@ -9,94 +9,104 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class BatchSlice:
-    """The tiles of a batch that are here.
+    """The tiles of a batch that this host processes.
 
     Args:
-        first: of them.
-        count: how many.
-        batch: tiles of the whole batch.
+        first: Position in the batch of the first of these tiles.
+        count: Number of these tiles.
+        batch_size: Number of tiles in the whole batch.
     """
 
     first: int
     count: int
-    batch: int
+    batch_size: int
 
 
 class BatchRandom:
-    """Every call is a stream of its own, in which each tile has its place.
+    """Stateless random numbers for each tile of a batch.
 
-    Hosts that make parts of a batch hence draw for their tiles what one host would.
+    Every call is an independent stream, in which each tile has its fixed place. Hosts that
+    process different parts of a batch therefore draw the same numbers for a tile as a single
+    host would.
 
     Args:
         seed: (2,) int32.
-        rows: the tiles.
-        chosen: of `rows`, the tiles that are drawn for; None for all.
-        streams: numbers of streams, shared with the draws that this one was taken from.
+        batch_slice: Tiles for which numbers are drawn.
+        subset: (n,) int32 indices into these tiles. Numbers are drawn for this subset only;
+            None draws them for all tiles.
+        stream_count: One-element list with the number of streams so far. Objects for a subset
+            share it with the object for all tiles, so that no stream is used twice.
     """
 
-    def __init__(self, seed, rows: BatchSlice, chosen=None, streams: list[int] | None = None):
-        self._seed, self._rows, self._chosen = seed, rows, chosen
-        self._streams = [0] if streams is None else streams
+    def __init__(
+        self, seed, batch_slice: BatchSlice, subset=None, stream_count: list[int] | None = None
+    ):
+        self._seed, self._batch_slice, self._subset = seed, batch_slice, subset
+        self._stream_count = [0] if stream_count is None else stream_count
 
     def uniform(self, low: float, high: float):
-        """(tiles,) float32."""
-        drawn = tf.random.stateless_uniform([self._rows.batch], self._stream(), low, high)
-        return self._mine(drawn[self._rows.first : self._rows.first + self._rows.count])
+        """Draw one number per tile, (tiles,) float32, uniformly from [low, high)."""
+        part = self._batch_slice
+        numbers = tf.random.stateless_uniform([part.batch_size], self._next_stream(), low, high)
+        return self._take_subset(numbers[part.first : part.first + part.count])
 
-    def log_uniform(self, low: float, high: float):
-        """(tiles,) float32, the natural logarithm of factors."""
+    def uniform_log(self, low: float, high: float):
+        """Draw the logarithm of a factor per tile, (tiles,) float32, from [ln(low), ln(high))."""
         return self.uniform(math.log(low), math.log(high))
 
-    def coin(self, chance: float):
-        """(tiles,) float32: 1 with this chance, else 0."""
-        return tf.cast(self.uniform(0, 1) < chance, tf.float32)
+    def bernoulli(self, probability: float):
+        """Draw 1 with this probability, else 0, for each tile: (tiles,) float32."""
+        return tf.cast(self.uniform(0, 1) < probability, tf.float32)
 
-    def shared(self, low: float, high: float):
-        """() float32, the same for all tiles."""
-        return tf.random.stateless_uniform([], self._stream(), low, high)
+    def uniform_scalar(self, low: float, high: float):
+        """Draw one number, () float32, that all tiles share."""
+        return tf.random.stateless_uniform([], self._next_stream(), low, high)
 
     def normal(self, shape):
-        """(tiles, *shape) float32."""
-        stream = self._stream()
-        places = self._mine(self._rows.first + tf.range(self._rows.count))
+        """Draw standard normal numbers: (tiles, *shape) float32."""
+        stream = self._next_stream()
+        part = self._batch_slice
+        positions = self._take_subset(part.first + tf.range(part.count))
 
-        def field(place):
-            seed = tf.random.experimental.stateless_fold_in(stream, place)
+        def draw_tile(position):
+            seed = tf.random.experimental.stateless_fold_in(stream, position)
             return tf.random.stateless_normal(shape, seed)
 
-        return tf.map_fn(field, places, fn_output_signature=tf.float32)
+        return tf.map_fn(draw_tile, positions, fn_output_signature=tf.float32)
 
-    def sometimes(self, chance: float, change: Callable, value, *given):
-        """Change some of the tiles.
+    def apply_to_subset(self, probability: float, transform: Callable, value, *arguments):
+        """Apply a transform to a random subset of the tiles.
 
         Args:
-            chance: of each tile.
-            change: takes draws for the chosen tiles, their `value` and what is `given` of them;
-                returns what takes the place of `value`.
-            value: a tensor (tiles, ...), or several.
-            given: tensors (tiles, ...).
+            probability: Probability that a tile belongs to the subset.
+            transform: Function of a `BatchRandom` for the subset, `value` of the subset and
+                `arguments` of the subset. It returns the new value of the subset.
+            value: Tensor (tiles, ...), or a nested structure of such tensors.
+            arguments: Further tensors (tiles, ...) that the transform reads.
 
         Returns:
-            What `value` is, changed in the chosen tiles.
+            `value` with the tiles of the subset transformed and all others unchanged.
         """
-        chosen = tf.cast(tf.where(self.uniform(0, 1) < chance)[:, 0], tf.int32)
+        subset = tf.cast(tf.where(self.uniform(0, 1) < probability)[:, 0], tf.int32)
 
-        def take(tensor):
-            return tf.gather(tensor, chosen)
+        def gather(tensor):
+            return tf.gather(tensor, subset)
 
-        def put(tensor, part):
-            return tf.tensor_scatter_nd_update(tensor, chosen[:, None], part)
+        def scatter(tensor, transformed):
+            return tf.tensor_scatter_nd_update(tensor, subset[:, None], transformed)
 
-        def changed():
-            draws = BatchRandom(self._seed, self._rows, chosen, self._streams)
-            parts = change(draws, tf.nest.map_structure(take, value), *map(take, given))
-            return tf.nest.map_structure(put, value, parts)
+        def transform_subset():
+            random = BatchRandom(self._seed, self._batch_slice, subset, self._stream_count)
+            transformed = transform(
+                random, tf.nest.map_structure(gather, value), *map(gather, arguments)
+            )
+            return tf.nest.map_structure(scatter, value, transformed)
 
-        return tf.cond(tf.size(chosen) > 0, changed, lambda: value)
+        return tf.cond(tf.size(subset) > 0, transform_subset, lambda: value)
 
-    def _mine(self, values):
-        return values if self._chosen is None else tf.gather(values, self._chosen)
+    def _take_subset(self, values):
+        return values if self._subset is None else tf.gather(values, self._subset)
 
-    def _stream(self):
-        self._streams[0] += 1
-        return tf.random.experimental.stateless_fold_in(self._seed, self._streams[0])
+    def _next_stream(self):
+        self._stream_count[0] += 1
+        return tf.random.experimental.stateless_fold_in(self._seed, self._stream_count[0])

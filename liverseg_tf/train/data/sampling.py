@@ -1,4 +1,4 @@
-"""Which tiles a batch holds: a pure function of the seed and the step."""
+"""Sampling of training slices: a batch is a pure function of the seed and the step."""
 
 import numpy as np
 
@@ -8,100 +8,98 @@ from liverseg_tf.tiles.store import TileStore
 
 
 class BatchSampler:
-    """Draws batches from a store's cases.
+    """Draws training batches from the cases of a store.
 
     Args:
-        store: the tiles.
-        names: of the cases to draw from.
-        network: context, regions and stride.
-        batch_size: tiles a batch.
-        foreground: share of a batch drawn from slices that hold a region (rounded to whole
-            tiles, dealt to the regions in turn); the others from all slices.
+        store: Store with the tiles.
+        case_names: Names of the cases to draw from.
+        network: Context, regions and stride of the network.
+        batch_size: Number of tiles in a batch.
+        foreground_fraction: Fraction of a batch drawn from slices that contain a region. It is
+            rounded to whole tiles, which the regions get in turn. The other tiles are drawn from
+            all slices.
 
     Raises:
-        LiverSegError: when a case is missing, or none holds any region.
+        LiverSegError: If a case is missing, or if no case contains any region.
     """
 
     def __init__(
         self,
         store: TileStore,
-        names: list[str],
+        case_names: list[str],
         network: NetworkSpec,
         batch_size: int,
         foreground_fraction: float,
     ):
         self.network, self.batch_size = network, batch_size
-        self._cases = [store.read(name) for name in names]
-        self._paces = [network.slice_step(case.slice_mm) for case in self._cases]
-        lengths = [case.mask.shape[0] for case in self._cases]
-        self._all = _index(enumerate(range(length) for length in lengths))
-        self._regions = self._slices_by_region()
-        if not self._regions:
-            labels = sorted({label for name in names for label in store.cases[name]["labels"]})
+        self._cases = [store.read(name) for name in case_names]
+        self._slice_steps = [network.slice_step(case.slice_mm) for case in self._cases]
+        slice_counts = [case.mask.shape[0] for case in self._cases]
+        self._all_slices = _list_slices(enumerate(range(count) for count in slice_counts))
+        self._slices_by_region = self._find_slices_by_region()
+        if not self._slices_by_region:
+            labels = sorted({label for name in case_names for label in store.cases[name]["labels"]})
             raise LiverSegError(
-                f"Expected labels of {network.regions.to_json()} in the training cases. "
-                f"Received the labels {', '.join(labels) or '0 alone'}."
+                f"Expected training cases with labels of {network.regions}. "
+                f"Received cases with the labels {', '.join(labels) or '0 only'}."
             )
-        self._forced = round(batch_size * foreground_fraction)
+        self._foreground_count = round(batch_size * foreground_fraction)
         sizes = np.array([case.mask.shape[1:] for case in self._cases]).max(axis=0)
         self.shape = network.padded(tuple(int(size) for size in sizes))
 
     def absent_regions(self) -> list[str]:
-        """Regions that no training slice holds."""
-        return [name for name in self.network.regions.names if name not in self._regions]
+        """Return the names of the regions that no training slice contains."""
+        return [name for name in self.network.regions.names if name not in self._slices_by_region]
 
     def batch(
-        self, seed: int, step: int, rows: slice = slice(None)
+        self, seed: int, step: int, positions: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The batch of a step.
+        """Return the batch of a training step, or a part of it.
 
         Args:
-            seed: of the run.
-            step: from 0.
-            rows: of the batch that are wanted.
+            seed: Seed of the run.
+            step: Number of the step, counted from 0.
+            positions: Positions in the batch of the tiles to return.
 
         Returns:
-            image (rows, h, w, channels) uint8 and mask (rows, h, w, 1) uint8 labels. Tiles
-            smaller than the store's largest are padded with 0 at the end.
+            Image (tiles, h, w, channels) uint8 and mask (tiles, h, w, 1) uint8 labels. Tiles
+            that are smaller than the largest of the store are padded with 0 at the end.
         """
-        picks = self._picks(np.random.default_rng((seed, step)))[rows]
-        image = np.zeros((len(picks), *self.shape, self.network.channels), np.uint8)
-        mask = np.zeros((len(picks), *self.shape, 1), np.uint8)
-        for i, (case, z) in enumerate(picks):
+        chosen = self._draw_slices(np.random.default_rng((seed, step)))[positions]
+        image = np.zeros((len(chosen), *self.shape, self.network.channels), np.uint8)
+        mask = np.zeros((len(chosen), *self.shape, 1), np.uint8)
+        for i, (case, z) in enumerate(chosen):
             tiles = self._cases[case]
             h, w = tiles.mask.shape[1:]
-            image[i, :h, :w] = self.network.stack(tiles.image, z, self._paces[case])
+            image[i, :h, :w] = self.network.stack(tiles.image, z, self._slice_steps[case])
             mask[i, :h, :w, 0] = tiles.mask[int(z)]
         return image, mask
 
-    def _picks(self, rng: np.random.Generator) -> np.ndarray:
-        pools = list(self._regions.values())
-        start = rng.integers(len(pools))
-        forced = [pools[(start + i) % len(pools)] for i in range(self._forced)]
-        rest = [self._all] * (self.batch_size - self._forced)
-        return np.array([pool[rng.integers(len(pool))] for pool in forced + rest])
+    def _draw_slices(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw (tiles, 2) pairs of case index and slice index."""
+        regions = list(self._slices_by_region.values())
+        first = rng.integers(len(regions))
+        foreground = [regions[(first + i) % len(regions)] for i in range(self._foreground_count)]
+        rest = [self._all_slices] * (self.batch_size - self._foreground_count)
+        return np.array([slices[rng.integers(len(slices))] for slices in foreground + rest])
 
-    def _slices_by_region(self) -> dict[str, np.ndarray]:
-        by_region = {}
+    def _find_slices_by_region(self) -> dict[str, np.ndarray]:
+        """For each region that occurs, the (n, 2) pairs of case and slice that contain it."""
+        slices_by_region = {}
         for name, labels in self.network.regions.to_json().items():
             slices = [
-                (
-                    i,
-                    sorted(
-                        {
-                            z
-                            for label in labels
-                            for z in case.record["slices_with"].get(str(label), [])
-                        }
-                    ),
-                )
-                for i, case in enumerate(self._cases)
+                (index, _slices_with(case.record, labels)) for index, case in enumerate(self._cases)
             ]
-            if any(found for _, found in slices):
-                by_region[name] = _index(slices)
-        return by_region
+            if any(zs for _, zs in slices):
+                slices_by_region[name] = _list_slices(slices)
+        return slices_by_region
 
 
-def _index(slices) -> np.ndarray:
-    """(case, z) of every slice named, as rows."""
-    return np.array([(case, z) for case, found in slices for z in found])
+def _slices_with(record: dict, labels: list[int]) -> list[int]:
+    """Indices of the slices of a case that contain at least one of the labels."""
+    return sorted({z for label in labels for z in record["slices_with"].get(str(label), [])})
+
+
+def _list_slices(slices) -> np.ndarray:
+    """Pairs of case index and slice indices, as one (n, 2) array of (case, z)."""
+    return np.array([(case, z) for case, zs in slices for z in zs])

@@ -1,4 +1,4 @@
-"""Tiles turned, scaled, sheared, shifted, mirrored and bent; image and mask move together."""
+"""Spatial augmentation: affine transforms, mirroring and elastic deformation of image and mask."""
 
 import math
 
@@ -6,57 +6,65 @@ import tensorflow as tf
 
 from liverseg_tf.train.data.random import BatchRandom
 
-MOST_DEGREES = 15.0
-SCALES = (0.8, 1.25)
-MOST_SHEAR = 0.1  # columns by which a line moves for each row
-MOST_SHIFT = 0.08  # of the tile's length
-BENT, MOST_BEND = 0.2, 0.02  # chance of a tile, standard deviation as a share of its length
-_KNOTS = 5  # of the bend, along each side
+# ranges at strength 1
+MAX_ROTATION_DEGREES = 15.0
+SCALE_RANGE = (0.8, 1.25)
+MAX_SHEAR = 0.1  # shift in columns per row
+MAX_SHIFT = 0.08  # fraction of the tile's side
+# fraction of the tiles that are deformed, and the standard deviation of the displacement of a
+# control point as a fraction of the tile's shorter side
+ELASTIC_PROBABILITY, ELASTIC_STD = 0.2, 0.02
+_CONTROL_POINTS = 5  # of the elastic deformation, along each side
 
 
-def warp_tiles(image, mask, draws: BatchRandom, strength: float, mirror: bool):
-    """Move every tile by draws of its own.
+def warp_tiles(image, mask, random: BatchRandom, strength: float, mirror: bool):
+    """Move every tile by a random spatial transform; image and mask move together.
+
+    All tiles are rotated, scaled, sheared and shifted, and a random subset is also deformed
+    elastically.
 
     Args:
-        image: (tiles, h, w, channels) uint8 or float32; linear between pixels, 0 outside.
-        mask: (tiles, h, w, 1) uint8; nearest pixel, 0 outside.
-        draws: of the tiles.
-        strength: 1 for the ranges above, 0 for none, between and beyond in proportion.
-        mirror: whether half of the tiles are mirrored left to right.
+        image: (tiles, h, w, channels) uint8 or float32, interpolated linearly.
+        mask: (tiles, h, w, 1) uint8 labels, of which the nearest is taken.
+        random: Random numbers for the tiles.
+        strength: Factor on the ranges above: 1 for these ranges, 0 for no change.
+        mirror: Whether to mirror half of the tiles left to right.
 
     Returns:
-        image float32 and mask uint8.
+        Image float32 and mask uint8 of the same shapes; both are 0 outside the original tile.
     """
-    matrix = _matrices(draws, tf.shape(image)[1:3], strength, mirror)
-    source, image = (image, mask), tf.cast(image, tf.float32)
-    moved = (_affine(image, matrix, "BILINEAR"), _affine(mask, matrix, "NEAREST"))
+    matrix = _draw_matrices(random, tf.shape(image)[1:3], strength, mirror)
+    original, image = (image, mask), tf.cast(image, tf.float32)
+    warped = (_apply_affine(image, matrix, "BILINEAR"), _apply_affine(mask, matrix, "NEAREST"))
 
-    def bend(draws, moved, image, mask, matrix):
-        return _bent(image, mask, matrix, _displacements(draws, image, strength))
+    def deform(random, warped, image, mask, matrix):
+        # from the original tile, so that it is interpolated only once
+        return _apply_deformation(image, mask, matrix, _draw_displacements(random, image, strength))
 
-    return draws.sometimes(BENT, bend, moved, *source, matrix)
+    return random.apply_to_subset(ELASTIC_PROBABILITY, deform, warped, *original, matrix)
 
 
-def _matrices(draws: BatchRandom, shape, strength: float, mirror: bool):
-    """(tiles, 8) projective maps from an output pixel (x, y) to an input one."""
-    angle = draws.uniform(-1, 1) * (strength * math.radians(MOST_DEGREES))
-    scale = tf.exp(draws.log_uniform(*SCALES) * strength)
-    shear = draws.uniform(-1, 1) * (strength * MOST_SHEAR)
+def _draw_matrices(random: BatchRandom, shape, strength: float, mirror: bool):
+    """Draw (tiles, 8) projective matrices that map an output pixel (x, y) to an input pixel."""
+    angle = random.uniform(-1, 1) * (strength * math.radians(MAX_ROTATION_DEGREES))
+    scale = tf.exp(random.uniform_log(*SCALE_RANGE) * strength)
+    shear = random.uniform(-1, 1) * (strength * MAX_SHEAR)
     height, width = tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32)
-    shift_x = draws.uniform(-1, 1) * (strength * MOST_SHIFT) * width
-    shift_y = draws.uniform(-1, 1) * (strength * MOST_SHIFT) * height
-    flip = 1 - 2 * draws.coin(0.5 if mirror else 0.0)
+    shift_x = random.uniform(-1, 1) * (strength * MAX_SHIFT) * width
+    shift_y = random.uniform(-1, 1) * (strength * MAX_SHIFT) * height
+    flip = 1 - 2 * random.bernoulli(0.5 if mirror else 0.0)
     cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
     a, b = flip * cos, flip * (shear * cos - sin)
     c, d = sin, cos + shear * sin
-    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    x = middle_x + shift_x - a * middle_x - b * middle_y
-    y = middle_y + shift_y - c * middle_x - d * middle_y
+    # the tile's centre stays in place, apart from the shift
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    x = centre_x + shift_x - a * centre_x - b * centre_y
+    y = centre_y + shift_y - c * centre_x - d * centre_y
     zero = tf.zeros_like(a)
     return tf.stack([a, b, x, c, d, y, zero, zero], axis=1)
 
 
-def _affine(tiles, matrix, interpolation: str):
+def _apply_affine(tiles, matrix, interpolation: str):
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=tiles,
         transforms=matrix,
@@ -67,16 +75,16 @@ def _affine(tiles, matrix, interpolation: str):
     )
 
 
-def _displacements(draws: BatchRandom, image, strength: float):
-    """(tiles, h, w, 2) x and y in pixels: random at some knots, smooth between them."""
+def _draw_displacements(random: BatchRandom, image, strength: float):
+    """Draw (tiles, h, w, 2) displacements (x, y) in pixels: random control points, interpolated."""
     shape = tf.shape(image)[1:3]
-    length = tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)
-    knots = draws.normal((_KNOTS, _KNOTS, 2)) * (MOST_BEND * strength * length)
-    return tf.image.resize(knots, shape, "bicubic")
+    side = tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)
+    points = random.normal((_CONTROL_POINTS, _CONTROL_POINTS, 2)) * (ELASTIC_STD * strength * side)
+    return tf.image.resize(points, shape, "bicubic")
 
 
-def _bent(image, mask, matrix, displacements):
-    """Both sampled once, where the matrix and then the displacement lead."""
+def _apply_deformation(image, mask, matrix, displacements):
+    """Sample image and mask where the affine matrix plus the displacement points to."""
     shape = tf.shape(image)
     count, height, width = shape[0], shape[1], shape[2]
     ys = tf.range(height, dtype=tf.float32)[None, :, None]
@@ -84,24 +92,27 @@ def _bent(image, mask, matrix, displacements):
     a, b, x0, c, d, y0 = [matrix[:, n, None, None] for n in range(6)]
     x = a * xs + b * ys + x0 + displacements[..., 0]
     y = c * xs + d * ys + y0 + displacements[..., 1]
-    # a rim of zeros takes everything from outside
-    flat = [
+    # a border of zeros, one pixel wide, answers for every point outside the tile
+    image_pixels, mask_pixels = [
         tf.reshape(tf.pad(tiles, ((0, 0), (1, 1), (1, 1), (0, 0))), (-1, tf.shape(tiles)[-1]))
         for tiles in (tf.cast(image, tf.float32), mask)
     ]
-    first = tf.range(count)[:, None, None] * ((height + 2) * (width + 2))
+    tile_offset = tf.range(count)[:, None, None] * ((height + 2) * (width + 2))
 
-    def at(row, col, pixels):
+    def pixels_at(row, column, pixels):
         row = tf.clip_by_value(row + 1, 0, height + 1)
-        col = tf.clip_by_value(col + 1, 0, width + 1)
-        return tf.gather(pixels, first + row * (width + 2) + col)
+        column = tf.clip_by_value(column + 1, 0, width + 1)
+        return tf.gather(pixels, tile_offset + row * (width + 2) + column)
 
     left, top = tf.floor(x), tf.floor(y)
-    right_share, low_share = (x - left)[..., None], (y - top)[..., None]
-    col, row = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
-    upper = at(row, col, flat[0]) * (1 - right_share) + at(row, col + 1, flat[0]) * right_share
-    lower = (
-        at(row + 1, col, flat[0]) * (1 - right_share) + at(row + 1, col + 1, flat[0]) * right_share
-    )
-    nearest = at(tf.cast(tf.round(y), tf.int32), tf.cast(tf.round(x), tf.int32), flat[1])
-    return upper * (1 - low_share) + lower * low_share, nearest
+    right_weight, bottom_weight = (x - left)[..., None], (y - top)[..., None]
+    column, row = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
+
+    def interpolate_row(row):
+        left_pixels = pixels_at(row, column, image_pixels)
+        right_pixels = pixels_at(row, column + 1, image_pixels)
+        return left_pixels * (1 - right_weight) + right_pixels * right_weight
+
+    upper, lower = interpolate_row(row), interpolate_row(row + 1)
+    nearest = pixels_at(tf.cast(tf.round(y), tf.int32), tf.cast(tf.round(x), tf.int32), mask_pixels)
+    return upper * (1 - bottom_weight) + lower * bottom_weight, nearest

@@ -1,4 +1,4 @@
-"""The parts of a training step: network, loss and optimizer."""
+"""The components of a training step: network, loss and optimizer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from keras import layers, ops
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.hardware import Hardware
-from liverseg_tf.train.network.choose import unet_spec
-from liverseg_tf.train.network.losses import LOSSES, one_replica
+from liverseg_tf.train.network.from_settings import make_unet_spec
+from liverseg_tf.train.network.losses import LOSSES, sum_over_one_replica
 from liverseg_tf.train.network.pretrained import load_matching_weights
 from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
 from liverseg_tf.train.settings import TrainSettings
@@ -18,15 +18,15 @@ from liverseg_tf.train.settings import TrainSettings
 
 @dataclass(frozen=True, eq=False)
 class TrainingComponents:
-    """What a step is made of.
+    """The objects that a training step consists of.
 
     Args:
-        spec: of the network.
-        model: of `build_training_unet`, built for `hardware`.
-        optimizer: with the variables of the model.
-        settings: of the run.
-        hardware: what it is computed with.
-        unmatched_layers: layers that a run which was to start it has no weights for, a line each.
+        spec: Architecture of the network.
+        model: Network for training, made by `build_training_unet` for this hardware.
+        optimizer: Optimizer, built for the variables of the model.
+        settings: Settings of the run.
+        hardware: Precision and compilation.
+        unmatched_layers: Layers that got no weights from the run in `init_from`, a line each.
     """
 
     spec: UNetSpec
@@ -45,69 +45,93 @@ class TrainingComponents:
         replicas: int = 1,
         batch_normalisation: Callable = layers.BatchNormalization,
     ) -> "TrainingComponents":
-        """New ones; the weights follow from the seed.
+        """Make the components of a new run; the initial weights follow from the seed.
 
         Args:
-            network: channels and regions.
-            settings: of the run.
-            hardware: what it is computed with.
-            replicas: that share a batch.
-            batch_normalisation: see `build_training_unet`.
+            network: Input channels and regions.
+            settings: Settings of the run.
+            hardware: Precision and compilation.
+            replicas: Number of replicas that share a batch.
+            batch_normalisation: Keras' layer, or a faster layer that computes the same.
+
+        Raises:
+            SettingsError: If the encoder is unknown.
+            LiverSegError: If initial weights cannot be read or do not match the network.
         """
-        spec = unet_spec(network, settings)
+        spec = make_unet_spec(network, settings)
         keras.utils.set_random_seed(settings.seed)
-        with _policy(hardware.policy):
+        with _dtype_policy(hardware.policy):
             model = build_training_unet(spec, settings.deep_supervision, batch_normalisation)
         unmatched_layers = (
             ()
             if settings.init_from is None
             else tuple(load_matching_weights(model, settings.init_from))
         )
-        optimizer = _optimizer(settings, hardware, replicas)
-        # with its variables there, the step's graph is traced once instead of twice (6 s)
+        optimizer = _make_optimizer(settings, hardware, replicas)
+        # If the optimizer's variables exist before the first step, its graph is traced once
+        # instead of twice, which saves 6 seconds.
         optimizer.build(model.trainable_variables)
         return cls(spec, model, optimizer, settings, hardware, unmatched_layers)
 
-    def loss(self, truth, outputs, total: Callable = one_replica):
-        """The loss of a batch, over all heads: each counts half as much as the finer one.
+    def loss(self, truth, outputs, sum_over_replicas: Callable = sum_over_one_replica):
+        """Compute the loss of a batch: the weighted mean of the losses of all outputs.
+
+        With deep supervision, the weight of an output is half that of the next finer one.
 
         Args:
-            truth: (batch, h, w, regions) 0 or 1.
-            outputs: of the model.
-            total: adds sums up over the replicas that share the batch.
+            truth: Ground truth (batch, h, w, regions), 0 or 1.
+            outputs: Logits of the model: one tensor, or a list of tensors, the finest first.
+            sum_over_replicas: Function that adds up an array over the replicas that share the
+                batch.
+
+        Returns:
+            Scalar, float32.
         """
-        heads = outputs if isinstance(outputs, list | tuple) else [outputs]
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         loss, truth = LOSSES[self.settings.loss], ops.cast(truth, "float32")
-        weights = [0.5**level for level in range(len(heads))]
+        weights = [0.5**level for level in range(len(outputs))]
         return sum(
-            weight / sum(weights) * loss(self._at_level(truth, level), logits, total)
-            for level, (weight, logits) in enumerate(zip(weights, heads, strict=True))
+            weight / sum(weights) * loss(self._downsample(truth, level), logits, sum_over_replicas)
+            for level, (weight, logits) in enumerate(zip(weights, outputs, strict=True))
         )
 
-    def _at_level(self, truth, level: int):
-        """Shares of the coarser pixels, so that small regions stay."""
+    def _downsample(self, truth, level: int):
+        """Average the ground truth over the pixels of a coarser level.
+
+        An average, unlike the nearest value, preserves regions smaller than such a pixel.
+        """
         size = self.spec.patch * 2**level
         return ops.average_pool(truth, size, size) if level else truth
 
     def build_inference_model(self, policy: str) -> keras.Model:
-        """The network that predicts, computing by a dtype policy; its weights are of no use yet."""
-        with _policy(policy):
+        """Build the network for inference; its weights are random and have to be replaced.
+
+        Args:
+            policy: Keras dtype policy of its layers.
+        """
+        with _dtype_policy(policy):
             return build_unet(replace(self.spec, encoder_weights=None))
 
 
 def ema_rate(ema_decay: float, step):
-    """How far the running mean of the weights moves at a step, counted from 1.
+    """Return the update rate of the exponential moving average of the weights.
 
-    It begins as the mean of all weights so far, roughly: the first ones are soon forgotten.
+    average += rate * (weights - average), with rate = 1 - min(ema_decay, step / (step + 10)). The
+    decay starts small, so that the average forgets the initial weights within a few steps.
+
+    Args:
+        ema_decay: Final decay, 0 to 1.
+        step: Number of the step, counted from 1.
     """
     return 1 - ops.minimum(ema_decay, step / (step + 10.0))
 
 
-def _optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):
-    # clipped by each replica before their sum, which therefore reaches the norm that is meant
+def _make_optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):
     common = {
-        "learning_rate": settings.peak_rate,
+        "learning_rate": settings.max_learning_rate,
         "weight_decay": settings.weight_decay,
+        # Each replica clips its own gradient before the gradients are added up. The norm of the
+        # sum is then at most `clip_norm`.
         "global_clipnorm": settings.clip_norm / replicas,
     }
     if settings.optimizer == "sgd":
@@ -121,8 +145,8 @@ def _optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):
 
 
 @contextmanager
-def _policy(name: str) -> Iterator[None]:
-    """Layers that are made meanwhile compute by a dtype policy."""
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Give all layers that are made inside the block a dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

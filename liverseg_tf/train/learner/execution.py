@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -9,60 +10,75 @@ from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.settings import TrainSettings
 
+if TYPE_CHECKING:  # it imports TensorFlow, which the JAX backend does not need
+    from liverseg_tf.train.learner.hosts import Hosts
+
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a run is.
+    """Progress of a run.
 
     Args:
-        share: of the run that is over, 0..1.
-        epoch: from 1.
-        loss: mean over the epoch so far.
-        dice: best validation Dice so far, mean over the regions; NaN before the first.
+        fraction: Completed fraction of the run, 0 to 1.
+        epoch: Number of the current epoch, counted from 1.
+        loss: Mean training loss of this epoch so far; NaN before its first step.
+        best_dice: Best validation Dice so far, mean over the regions; NaN before the first
+            validation.
     """
 
-    share: float
+    fraction: float
     epoch: int
     loss: float
-    dice: float
+    best_dice: float
 
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """How a run goes, which doesn't change what is learnt, but for rounding.
+    """Execution options of a run. They affect results only through rounding.
 
     Args:
-        hardware: precision and compilation; what suits the machine if None.
-        hosts: whose devices learn together (`hosts.Hosts`); this one's if None.
-        report: called about every second.
-        started: `time.monotonic()` when the budget of `minutes` began; now if None.
-        tensorboard: whether the run holds files for it.
+        hardware: Precision and compilation. None chooses them for this machine.
+        hosts: Hosts whose devices train together. None uses the devices of this host.
+        report: Function that is called with the progress about once a second.
+        started: Value of `time.monotonic()` when the budget of `minutes` began. None means that
+            it begins with the call of `train`.
+        tensorboard: Whether to write files for TensorBoard.
     """
 
     hardware: Hardware | None = None
-    hosts: object = None
+    hosts: "Hosts | None" = None
     report: Callable[[TrainingProgress], None] = lambda progress: None
     started: float | None = None
     tensorboard: bool = False
 
 
-def with_hosts(settings: TrainSettings, way: ExecutionOptions) -> ExecutionOptions:
-    """The way with its hosts, checked: JAX has none, it learns on one device."""
+def resolve_hosts(settings: TrainSettings, execution: ExecutionOptions) -> ExecutionOptions:
+    """Fill in the hosts of a run and check that they can share its batches.
+
+    The JAX backend trains on a single device and has no hosts.
+
+    Args:
+        settings: Settings of the run.
+        execution: Execution options of the run.
+
+    Raises:
+        SettingsError: If the hosts cannot share a batch or a wall-clock budget.
+    """
     if keras.backend.backend() != "tensorflow":
-        return way
-    if way.hosts is None:
+        return execution
+    if execution.hosts is None:
         from liverseg_tf.train.learner.hosts import this_host
 
-        way = replace(way, hosts=this_host())
-    replicas = way.hosts.strategy.num_replicas_in_sync
+        execution = replace(execution, hosts=this_host())
+    replicas = execution.hosts.strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise SettingsError(
-            f"Expected a batch size that {replicas} devices can share. "
+            f"Expected a batch size that is a multiple of the {replicas} devices. "
             f"Received {settings.batch_size}."
         )
-    if settings.minutes is not None and way.hosts.count > 1:
+    if settings.minutes is not None and execution.hosts.count > 1:
         raise SettingsError(
-            "Expected epochs for several hosts, whose clocks differ. "
-            f"Received {settings.minutes:g} minutes."
+            "Expected --epochs instead of --minutes, since the clocks of several hosts differ. "
+            f"Received --minutes {settings.minutes:g}."
         )
-    return way
+    return execution

@@ -1,17 +1,31 @@
-"""Chooses the learner of the Keras backend in use."""
+"""Chooses the learner for the active Keras backend."""
 
 import keras
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.train.learner.execution import ExecutionOptions, with_hosts
+from liverseg_tf.train.learner.execution import ExecutionOptions, resolve_hosts
 from liverseg_tf.train.learner.hardware import choose_hardware
 from liverseg_tf.train.learner.learner import Learner
 from liverseg_tf.train.settings import TrainSettings
 
 
-def make_learner(network: NetworkSpec, settings: TrainSettings, way: ExecutionOptions) -> Learner:
-    hardware = way.hardware or choose_hardware()
+def make_learner(
+    network: NetworkSpec, settings: TrainSettings, execution: ExecutionOptions
+) -> Learner:
+    """Make a learner with new weights.
+
+    Args:
+        network: Input channels and regions.
+        settings: Settings of the run.
+        execution: Hardware and hosts.
+
+    Raises:
+        SettingsError: If the Keras backend is neither TensorFlow nor JAX, or settings and
+            hardware exclude each other.
+        LiverSegError: If initial weights cannot be read or do not match the network.
+    """
+    hardware = execution.hardware or choose_hardware()
     backend = keras.backend.backend()
     if backend == "jax":
         from liverseg_tf.train.learner.jax_learner import JaxLearner
@@ -21,4 +35,5 @@ def make_learner(network: NetworkSpec, settings: TrainSettings, way: ExecutionOp
         raise SettingsError(f"Expected the Keras backend tensorflow or jax. Received {backend}.")
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
-    return TensorFlowLearner(network, settings, hardware, with_hosts(settings, way).hosts)
+    hosts = resolve_hosts(settings, execution).hosts
+    return TensorFlowLearner(network, settings, hardware, hosts)

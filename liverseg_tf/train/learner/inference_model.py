@@ -1,4 +1,4 @@
-"""The network that predicts, with weights of the one that learns."""
+"""The network for inference, with the weights of the network that is being trained."""
 
 from collections.abc import Sequence
 
@@ -9,43 +9,44 @@ from liverseg_tf.train.learner.components import TrainingComponents
 
 
 class InferenceModel:
-    """Takes weights over from a learner, is validated with them, and saved.
+    """The model that is validated and saved.
 
-    It has one head, Keras' own layers and no state of random draws. It is validated in the
-    learner's precision, and saved in float32.
+    It has a single output and Keras' own layers only, and no state of random generators. It is
+    validated in the precision of the learner, and saved in float32.
 
     Args:
-        parts: of the learner.
+        components: Components of the learner.
     """
 
-    def __init__(self, parts: TrainingComponents):
-        self._parts = parts
-        self._judged = parts.build_inference_model(parts.hardware.policy)
-        same = parts.hardware.policy == "float32"
-        self._saved = self._judged if same else parts.build_inference_model("float32")
-        self._places = _places(parts.model)
+    def __init__(self, components: TrainingComponents):
+        policy = components.hardware.policy
+        self._validated = components.build_inference_model(policy)
+        self._saved = (
+            self._validated if policy == "float32" else components.build_inference_model("float32")
+        )
+        self._weight_ranges = _weight_ranges(components.model)
 
-    def take(self, weights: Sequence[np.ndarray]) -> None:
-        """Take over `Learner.inference_weights`."""
-        for model in {self._judged, self._saved}:
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Take over the result of `Learner.inference_weights`."""
+        for model in {self._validated, self._saved}:
             for layer in model.layers:
-                first, count = self._places.get(layer.name, (0, 0))
+                first, count = self._weight_ranges.get(layer.name, (0, 0))
                 layer.set_weights(weights[first : first + count])
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        """(batch, h, w, channels) uint8 to (batch, h, w, regions) float32."""
-        return np.asarray(self._judged.predict_on_batch(tiles))
+        """Predict (batch, h, w, regions) float32 from (batch, h, w, channels) uint8."""
+        return np.asarray(self._validated.predict_on_batch(tiles))
 
     @property
     def model(self) -> keras.Model:
-        """To be saved: tiles to probabilities, float32."""
+        """Float32 model from tiles to probabilities, for saving."""
         return self._saved
 
 
-def _places(model: keras.Model) -> dict[str, tuple[int, int]]:
-    """Layer to its first weight among the model's, and how many it has."""
-    places, number = {}, 0
+def _weight_ranges(model: keras.Model) -> dict[str, tuple[int, int]]:
+    """For each layer, the index of its first weight in `model.weights` and their number."""
+    ranges, first = {}, 0
     for layer in model.layers:
-        places[layer.name] = (number, len(layer.weights))
-        number += len(layer.weights)
-    return places
+        ranges[layer.name] = (first, len(layer.weights))
+        first += len(layer.weights)
+    return ranges

@@ -1,4 +1,4 @@
-"""Learning with JAX: one compiled step on one device. tf.data makes its batches."""
+"""Training with JAX: one compiled step on one device. The batches come from tf.data."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,47 +14,47 @@ from liverseg_tf.train.settings import TrainSettings
 
 
 class JaxLearner:
-    """A `Learner` whose state stays on the device; models and losses are those of TensorFlow's.
+    """A `Learner` whose state stays on the device; network and losses are shared with TensorFlow.
 
     Args:
-        network: channels and regions.
-        settings: of the run.
-        hardware: what it is computed with.
+        network: Input channels and regions.
+        settings: Settings of the run.
+        hardware: Precision; steps are always compiled.
     """
 
     def __init__(self, network: NetworkSpec, settings: TrainSettings, hardware: Hardware):
-        self.parts = parts = TrainingComponents.make(network, settings, hardware)
-        model, optimizer = parts.model, parts.optimizer
+        self.components = TrainingComponents.make(network, settings, hardware)
+        model, optimizer = self.components.model, self.components.optimizer
         weights = [variable.value for variable in model.weights]
         self._state = {
             "trainable": [variable.value for variable in model.trainable_variables],
-            "others": [variable.value for variable in model.non_trainable_variables],
+            "non_trainable": [variable.value for variable in model.non_trainable_variables],
             "optimizer": [variable.value for variable in optimizer.variables],
-            # copies, since a step gives away the memory of what it is given
-            "means": [weight.copy() for weight in weights] if settings.ema_decay else [],
-            "count": jax.numpy.zeros((), "int32"),
+            # copies, because a step donates the memory of its arguments to its results
+            "ema": [weight.copy() for weight in weights] if settings.ema_decay else [],
+            "step_count": jax.numpy.zeros((), "int32"),
         }
-        self._rate = next(
-            place
-            for place, variable in enumerate(optimizer.variables)
+        self._learning_rate_index = next(
+            index
+            for index, variable in enumerate(optimizer.variables)
             if variable.path.endswith("learning_rate")
         )
-        self._place = _places(model)
-        self._step = jax.jit(self._learn, donate_argnums=0)
+        self._weight_keys = _weight_keys(model)
+        self._compiled_step = jax.jit(self._step, donate_argnums=0)
 
-    def step(self, image, truth, rate: float) -> jax.Array:
+    def step(self, image, truth, learning_rate: float) -> jax.Array:
         """See `Learner`."""
-        self._state, loss = self._step(self._state, image, truth, rate)
+        self._state, loss = self._compiled_step(self._state, image, truth, learning_rate)
         return loss
-
-    def inference_weights(self) -> list[np.ndarray]:
-        """See `Learner`."""
-        kept = self._state["means"] or self._weights(self._state)
-        return [np.asarray(weight) for weight in kept]
 
     def batches(self, make: Callable[[Shards], object]) -> Iterator:
         """See `Learner`."""
         return make(Shards()).as_numpy_iterator()
+
+    def inference_weights(self) -> list[np.ndarray]:
+        """See `Learner`."""
+        weights = self._state["ema"] or self._weights(self._state)
+        return [np.asarray(weight) for weight in weights]
 
     def state(self) -> list[np.ndarray]:
         """See `Learner`."""
@@ -65,43 +65,50 @@ class JaxLearner:
         tree = jax.tree.structure(self._state)
         self._state = jax.tree.unflatten(tree, [jax.numpy.asarray(value) for value in state])
 
-    def total(self, counts: np.ndarray) -> np.ndarray:
-        """See `Learner`: there is one host."""
+    def sum_over_hosts(self, counts: np.ndarray) -> np.ndarray:
+        """See `Learner`: there is only one host."""
         return counts
 
-    def _learn(self, state: dict, image, truth, rate):
-        model, optimizer = self.parts.model, self.parts.optimizer
+    def _step(self, state: dict, image, truth, learning_rate):
+        """Return the state after a step and the loss before it; a pure function."""
+        model, optimizer = self.components.model, self.components.optimizer
         variables = list(state["optimizer"])
-        variables[self._rate] = jax.numpy.asarray(rate, variables[self._rate].dtype)
+        index = self._learning_rate_index
+        variables[index] = jax.numpy.asarray(learning_rate, variables[index].dtype)
 
-        def scaled_loss(trainable):
-            outputs, others = model.stateless_call(trainable, state["others"], image, training=True)
-            loss = self.parts.loss(truth, outputs)
-            return self._scaled(loss, variables), (loss, others)
+        def compute_loss(trainable):
+            outputs, non_trainable = model.stateless_call(
+                trainable, state["non_trainable"], image, training=True
+            )
+            loss = self.components.loss(truth, outputs)
+            return self._scale_loss(loss, variables), (loss, non_trainable)
 
-        gradients, (loss, others) = jax.grad(scaled_loss, has_aux=True)(state["trainable"])
+        gradients, (loss, non_trainable) = jax.grad(compute_loss, has_aux=True)(state["trainable"])
         trainable, variables = optimizer.stateless_apply(variables, gradients, state["trainable"])
-        new = {"trainable": trainable, "others": others, "optimizer": variables}
-        new["count"] = state["count"] + 1
-        rate = ema_rate(self.parts.settings.ema_decay, new["count"])
-        new["means"] = [
-            mean + rate * (weight - mean)
-            for mean, weight in zip(state["means"], self._weights(new), strict=False)
+        new = {"trainable": trainable, "non_trainable": non_trainable, "optimizer": variables}
+        new["step_count"] = state["step_count"] + 1
+        rate = ema_rate(self.components.settings.ema_decay, new["step_count"])
+        new["ema"] = [
+            average + rate * (weight - average)
+            # without a moving average, state["ema"] is empty, and so is the result
+            for average, weight in zip(state["ema"], self._weights(new), strict=False)
         ]
         return new, loss
 
-    def _scaled(self, loss, variables):
-        """As float16 needs it: the factor is one of the optimizer's variables."""
-        mapping = list(zip(self.parts.optimizer.variables, variables, strict=True))
+    def _scale_loss(self, loss, variables):
+        """Apply the loss scale of float16, which is one of the optimizer's variables."""
+        optimizer = self.components.optimizer
+        mapping = list(zip(optimizer.variables, variables, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            return self.parts.optimizer.scale_loss(loss)
+            return optimizer.scale_loss(loss)
 
     def _weights(self, state: dict) -> list:
-        """In the order of the model's `weights`."""
-        return [state[kind][place] for kind, place in self._place]
+        """Weights of a state in the order of the model's `weights`."""
+        return [state[key][index] for key, index in self._weight_keys]
 
 
-def _places(model) -> list[tuple[str, int]]:
-    trainable = {id(v): ("trainable", n) for n, v in enumerate(model.trainable_variables)}
-    others = {id(v): ("others", n) for n, v in enumerate(model.non_trainable_variables)}
-    return [(trainable | others)[id(weight)] for weight in model.weights]
+def _weight_keys(model) -> list[tuple[str, int]]:
+    """For each of the model's `weights`, its list in the state and its index in that list."""
+    keys = {id(v): ("trainable", n) for n, v in enumerate(model.trainable_variables)}
+    keys |= {id(v): ("non_trainable", n) for n, v in enumerate(model.non_trainable_variables)}
+    return [keys[id(weight)] for weight in model.weights]

@@ -1,4 +1,4 @@
-"""What learns: the network, its loss and its optimizer, and the weights that are kept."""
+"""The interface of a learner: it holds the network, its loss and optimizer, and trains it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -9,28 +9,50 @@ from liverseg_tf.train.learner.components import TrainingComponents
 
 
 class Learner(Protocol):
-    """A network that learns batch by batch, on TensorFlow or JAX.
+    """Trains a network batch by batch, with TensorFlow or JAX.
 
-    `step` returns before the loss is there, which `float` waits for. `state` holds every number
-    that the next step depends on, and `load_state` goes on from it.
+    Attributes:
+        components: Network, loss and optimizer.
     """
 
-    parts: TrainingComponents
+    components: TrainingComponents
 
-    def step(self, image, truth, rate: float) -> object:
-        """Learn from a batch at a learning rate; the loss before it."""
+    def step(self, image, truth, learning_rate: float) -> object:
+        """Train on one batch.
+
+        Args:
+            image: (batch, h, w, channels) float32, 0..255.
+            truth: (batch, h, w, regions) uint8, 0 or 1.
+            learning_rate: Learning rate of this step.
+
+        Returns:
+            Loss before the update, a scalar on the device. The call returns before the loss is
+            computed; `float` waits for it.
+        """
 
     def batches(self, make: Callable) -> Iterator:
-        """Pairs for `step`, of the tf.data.Dataset that `make` returns for some `Shards`."""
+        """Iterate over pairs of image and ground truth for `step`.
+
+        Args:
+            make: Function from `Shards` to the tf.data.Dataset of these shards.
+        """
 
     def inference_weights(self) -> list[np.ndarray]:
-        """The weights that are validated and kept: their running mean, if there is one."""
+        """Return the weights to validate and save, in the order of the model's `weights`.
+
+        They are the exponential moving average of the weights, or the latest weights if there is
+        no moving average.
+        """
 
     def state(self) -> list[np.ndarray]:
-        """Weights, states of random draws, the optimizer's, and the running mean."""
+        """Return every number that the next step depends on.
+
+        These are the weights, the states of random generators and of the optimizer, the moving
+        average of the weights and the number of steps.
+        """
 
     def load_state(self, state: Sequence[np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from the result of `state`."""
 
-    def total(self, counts: np.ndarray) -> np.ndarray:
-        """An array, added up over the hosts that learn together."""
+    def sum_over_hosts(self, counts: np.ndarray) -> np.ndarray:
+        """Add up an array over the hosts that train together."""

@@ -1,4 +1,4 @@
-"""Learning with TensorFlow: on a processor, a GPU, all GPUs of a host, or several hosts."""
+"""Training with TensorFlow: on a CPU, a GPU, all GPUs of a host, or several hosts."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,21 +11,22 @@ from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts
+from liverseg_tf.train.network.losses import sum_over_one_replica
 from liverseg_tf.train.settings import TrainSettings
 
 
 class TensorFlowLearner:
     """A `Learner` whose batches are shared by the replicas of one or several hosts.
 
-    The loss is that of the whole batch, whatever the number of replicas: sums of Dice and
-    gradients go through all of them, and so do the moments of batch normalisation. `model.fit`
-    can't do that across hosts (keras-team/keras#20585), a step of one's own can.
+    The loss is that of the whole batch for any number of replicas: the sums of the Dice loss, the
+    gradients and the statistics of batch normalisation cover all replicas. `model.fit` cannot do
+    this across hosts (keras-team/keras#20585); a custom training step can.
 
     Args:
-        network: channels and regions.
-        settings: of the run.
-        hardware: what it is computed with.
-        hosts: whose devices share the batches.
+        network: Input channels and regions.
+        settings: Settings of the run.
+        hardware: Precision and compilation.
+        hosts: Hosts whose devices share the batches.
     """
 
     def __init__(
@@ -37,39 +38,38 @@ class TensorFlowLearner:
     ):
         self.hosts = hosts
         replicas = hosts.strategy.num_replicas_in_sync
-        normalisation = _SharedBatchNormalization if replicas > 1 else FusedBatchNormalization
+        normalisation = SynchronizedBatchNormalization if replicas > 1 else FusedBatchNormalization
         with hosts.strategy.scope():
-            self.parts = TrainingComponents.make(
+            self.components = TrainingComponents.make(
                 network, settings, hardware, replicas, normalisation
             )
-            # XLA has no sums over replicas
+            # XLA cannot sum over replicas
             compiled = hardware.compiled and replicas == 1
-            self._learn = tf.function(self._learn, autograph=False, jit_compile=compiled)
-        self._means = []
+            self._replica_step = tf.function(
+                self._replica_step, autograph=False, jit_compile=compiled
+            )
+        self._ema = []
         if settings.ema_decay:
-            self._means = [tf.Variable(w, trainable=False) for w in self._weights()]
-        self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._ema = [tf.Variable(weight, trainable=False) for weight in self._weights()]
+        self._step_count = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._step = tf.function(self._step, autograph=False)
 
-    def step(self, image, truth, rate: float) -> tf.Tensor:
-        """See `Learner`; with several replicas image and truth are values of each."""
-        self.parts.optimizer.learning_rate = rate
+    def step(self, image, truth, learning_rate: float) -> tf.Tensor:
+        """See `Learner`; with several replicas, image and ground truth hold a value for each."""
+        self.components.optimizer.learning_rate = learning_rate
         return self._step(image, truth)
-
-    def inference_weights(self) -> list[np.ndarray]:
-        """See `Learner`."""
-        if self._means:
-            return [mean.numpy() for mean in self._means]
-        return self._weights()
 
     def batches(self, make: Callable[[Shards], tf.data.Dataset]) -> Iterator:
         """See `Learner`."""
-        hosts = self.hosts
-        if hosts.strategy.num_replicas_in_sync == 1:
+        strategy, local = self.hosts.strategy, self.hosts.local_replicas
+        if strategy.num_replicas_in_sync == 1:
             return iter(make(Shards()))
-        local = hosts.local_replicas
-        shards = Shards(hosts.index * local, local, hosts.strategy.num_replicas_in_sync)
-        return iter(hosts.strategy.distribute_datasets_from_function(lambda context: make(shards)))
+        shards = Shards(self.hosts.index * local, local, strategy.num_replicas_in_sync)
+        return iter(strategy.distribute_datasets_from_function(lambda context: make(shards)))
+
+    def inference_weights(self) -> list[np.ndarray]:
+        """See `Learner`."""
+        return [average.numpy() for average in self._ema] or self._weights()
 
     def state(self) -> list[np.ndarray]:
         """See `Learner`."""
@@ -80,62 +80,68 @@ class TensorFlowLearner:
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
 
-    def total(self, counts: np.ndarray) -> np.ndarray:
+    def sum_over_hosts(self, counts: np.ndarray) -> np.ndarray:
         """See `Learner`."""
         if self.hosts.count == 1:
             return counts
         local = self.hosts.local_replicas
 
-        def of(context):
-            # every replica of a host has the same counts; one of them is enough
-            mine = context.replica_id_in_sync_group % local == 0
-            return tf.constant(counts if mine else np.zeros_like(counts))
+        def value_of(context):
+            # all replicas of a host have the same counts, so only the first contributes them
+            is_first = context.replica_id_in_sync_group % local == 0
+            return tf.constant(counts if is_first else np.zeros_like(counts))
 
-        values = self.hosts.strategy.experimental_distribute_values_from_function(of)
-        return self._sum(values).numpy()
-
-    def _variables(self) -> list:
-        return [
-            *self.parts.model.variables,
-            *self.parts.optimizer.variables,
-            *self._means,
-            self._count,
-        ]
-
-    def _weights(self) -> list[np.ndarray]:
-        return [np.asarray(weight) for weight in self.parts.model.weights]
+        values = self.hosts.strategy.experimental_distribute_values_from_function(value_of)
+        return self._reduce_sum(values).numpy()
 
     def _step(self, image, truth):
-        losses = self.hosts.strategy.run(self._learn, args=(image, truth))
-        self._count.assign_add(1)
-        if self._means:
-            rate = ema_rate(self.parts.settings.ema_decay, tf.cast(self._count, tf.float32))
-            for mean, weight in zip(self._means, self.parts.model.weights, strict=True):
-                mean.assign_add(rate * (tf.convert_to_tensor(weight.value) - mean))
-        return self._sum(losses)
+        """Train on a batch, update the moving average and return the loss of the whole batch."""
+        losses = self.hosts.strategy.run(self._replica_step, args=(image, truth))
+        self._step_count.assign_add(1)
+        if self._ema:
+            step = tf.cast(self._step_count, tf.float32)
+            rate = ema_rate(self.components.settings.ema_decay, step)
+            for average, weight in zip(self._ema, self.components.model.weights, strict=True):
+                average.assign_add(rate * (tf.convert_to_tensor(weight.value) - average))
+        return self._reduce_sum(losses)
 
-    def _sum(self, values):
-        return self.hosts.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
-
-    def _learn(self, image, truth):
-        """One replica's share of a step."""
+    def _replica_step(self, image, truth):
+        """Train on one replica's part of a batch and return its share of the loss."""
         replicas = self.hosts.strategy.num_replicas_in_sync
-        model, optimizer = self.parts.model, self.parts.optimizer
+        model, optimizer = self.components.model, self.components.optimizer
+        sum_over_replicas = _sum_over_replicas if replicas > 1 else sum_over_one_replica
         with tf.GradientTape() as tape:
-            loss = self.parts.loss(truth, model(image, training=True), _total(replicas)) / replicas
-            scaled = optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, [v.value for v in model.trainable_variables])
+            outputs = model(image, training=True)
+            loss = self.components.loss(truth, outputs, sum_over_replicas) / replicas
+            scaled_loss = optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled_loss, [v.value for v in model.trainable_variables])
         if replicas > 1:
-            # the optimizer clips what it is given and then adds up
-            gradients = [g / replicas for g in _sum_over_replicas(gradients)]
+            # The optimizer clips these gradients on each replica and then adds them up. Each
+            # replica therefore gets an equal share of the gradient of the whole batch.
+            gradients = [gradient / replicas for gradient in _sum_over_replicas(gradients)]
         optimizer.apply(gradients, model.trainable_variables)
         return loss
 
+    def _reduce_sum(self, values):
+        return self.hosts.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+    def _variables(self) -> list:
+        return [
+            *self.components.model.variables,
+            *self.components.optimizer.variables,
+            *self._ema,
+            self._step_count,
+        ]
+
+    def _weights(self) -> list[np.ndarray]:
+        return [np.asarray(weight) for weight in self.components.model.weights]
+
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation by TensorFlow's fused kernel while it learns; Keras' own has a dozen.
+    """Batch normalisation that trains with TensorFlow's fused kernel instead of single operations.
 
-    The same but for rounding, and the unbiased variance in the moving one.
+    It equals Keras' layer except for rounding and for the moving variance, which is the unbiased
+    estimate.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -144,20 +150,16 @@ class FusedBatchNormalization(layers.BatchNormalization):
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
         )
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + current * (1 - self.momentum))
         return outputs
 
 
-class _SharedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation with the moments of the whole batch, over all replicas."""
+class SynchronizedBatchNormalization(layers.BatchNormalization):
+    """Batch normalisation with the mean and variance over all replicas."""
 
     def __init__(self, **options):
         super().__init__(**options, synchronized=True)
-
-
-def _total(replicas: int):
-    return _sum_over_replicas if replicas > 1 else lambda sums: sums
 
 
 def _sum_over_replicas(values):

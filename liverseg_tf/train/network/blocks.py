@@ -1,22 +1,22 @@
-"""The parts of the U-Net: two convolutions, with what belongs to them, and attention gates."""
+"""Building blocks of the U-Net: convolution blocks and attention gates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras import layers
 
-MOST_FILTERS = 512
+MAX_FILTERS = 512
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Makes the layers of a network by level; level 0 is the finest.
+class BlockBuilder:
+    """Builds the blocks of a network level by level; level 0 is the finest.
 
     Args:
-        base_filters: of level 0; doubled on each level, at most 512.
+        base_filters: Number of filters of level 0; doubled on each level, at most 512.
         normalisation: 'batch', 'instance' or 'none'.
-        residual: whether a block adds its input to its output (He et al. 2016).
-        batch_normalisation: the layer of that name, or one that computes the same faster.
+        residual: Whether a block adds its input to its output (He et al. 2016).
+        batch_normalisation: Keras' layer, or a faster layer that computes the same.
     """
 
     base_filters: int
@@ -25,51 +25,67 @@ class Blocks:
     batch_normalisation: Callable = layers.BatchNormalization
 
     def filters(self, level: int) -> int:
-        return min(self.base_filters * 2**level, MOST_FILTERS)
+        """Number of filters of a level."""
+        return min(self.base_filters * 2**level, MAX_FILTERS)
 
-    def block(self, x, level: int, name: str):
-        """Twice convolution, normalisation and ReLU, (batch, h, w, any) to (..., filters)."""
+    def convolution_block(self, x, level: int, name: str):
+        """Apply convolution, normalisation and ReLU, twice.
+
+        Args:
+            x: (batch, h, w, channels).
+            level: Level that determines the number of filters.
+            name: Prefix of the layer names.
+
+        Returns:
+            (batch, h, w, filters).
+        """
         filters = self.filters(level)
-        y = self._activated(self._convolved(x, filters, f"{name}_{{}}_a"), f"{name}_relu_a")
-        y = self._convolved(y, filters, f"{name}_{{}}_b")
+        y = self._convolve(x, filters, name, "a")
+        y = layers.Activation("relu", name=f"{name}_relu_a")(y)
+        y = self._convolve(y, filters, name, "b")
         if self.residual:
             if x.shape[-1] != filters:
                 x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv_shortcut")(x)
-            y = layers.Add(name=f"{name}_sum")([x, y])
-        return self._activated(y, f"{name}_relu_b")
+            y = layers.Add(name=f"{name}_add")([x, y])
+        return layers.Activation("relu", name=f"{name}_relu_b")(y)
 
-    def gate(self, skip, coarse, name: str):
-        """Weigh each pixel of `skip` by what the level below knows (Oktay et al. 2018).
+    def attention_gate(self, skip, coarse, name: str):
+        """Weight each pixel of a skip connection by an additive attention gate.
+
+        Source: Oktay et al. 2018, "Attention U-Net".
 
         Args:
-            skip: (batch, h, w, filters).
-            coarse: (batch, h, w, filters), grown to the same size.
-            name: of the layers.
+            skip: (batch, h, w, filters), features of the encoder path.
+            coarse: (batch, h, w, filters), features of the level below, upsampled.
+            name: Prefix of the layer names.
+
+        Returns:
+            `skip` times a weight from 0 to 1 per pixel: (batch, h, w, filters).
         """
         filters = max(1, skip.shape[-1] // 2)
-        parts = [
-            layers.Conv2D(filters, 1, use_bias=part == "coarse", name=f"{name}_gate_{part}")(x)
-            for part, x in (("skip", skip), ("coarse", coarse))
+        projections = [
+            layers.Conv2D(filters, 1, use_bias=kind == "coarse", name=f"{name}_gate_{kind}")(x)
+            for kind, x in (("skip", skip), ("coarse", coarse))
         ]
-        x = layers.ReLU(name=f"{name}_gate_relu")(layers.Add(name=f"{name}_gate_sum")(parts))
+        x = layers.Add(name=f"{name}_gate_add")(projections)
+        x = layers.ReLU(name=f"{name}_gate_relu")(x)
         weight = layers.Conv2D(1, 1, activation="sigmoid", name=f"{name}_gate_weight")(x)
         return layers.Multiply(name=f"{name}_gate")([skip, weight])
 
-    def _convolved(self, x, filters: int, name: str):
+    def _convolve(self, x, filters: int, name: str, suffix: str):
+        """Apply a 3x3 convolution and the normalisation layer."""
         x = layers.Conv2D(
             filters,
             3,
             padding="same",
             use_bias=self.normalisation == "none",
             kernel_initializer="he_normal",
-            name=name.format("conv"),
+            name=f"{name}_conv_{suffix}",
         )(x)
         if self.normalisation == "batch":
-            # runs are short: 0.99 would still average over the first, untrained batches
-            return self.batch_normalisation(momentum=0.9, name=name.format("norm"))(x)
+            # Runs are short. With Keras' default momentum of 0.99, the moving averages would
+            # still contain the first batches, from before the network had learnt anything.
+            return self.batch_normalisation(momentum=0.9, name=f"{name}_norm_{suffix}")(x)
         if self.normalisation == "instance":
-            return layers.GroupNormalization(groups=-1, name=name.format("norm"))(x)
+            return layers.GroupNormalization(groups=-1, name=f"{name}_norm_{suffix}")(x)
         return x
-
-    def _activated(self, x, name: str):
-        return layers.Activation("relu", name=name)(x)

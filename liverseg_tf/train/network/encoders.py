@@ -1,13 +1,13 @@
-"""Networks of keras.applications as encoders, which may have seen ImageNet."""
+"""Networks of keras.applications as encoders of the U-Net, optionally with ImageNet weights."""
 
 from pathlib import Path
 
 import keras
 from keras import layers
 
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError, first_line
 
-# those that scale their input themselves, from 0..255
+# networks that contain the scaling of their input from 0..255
 ENCODERS = (
     "EfficientNetB0",
     "EfficientNetB1",
@@ -18,61 +18,66 @@ ENCODERS = (
     "MobileNetV3Small",
     "MobileNetV3Large",
 )
-DEPTH = 5
-_PROBE = 64
+ENCODER_DEPTH = 5
+_PROBE_SIZE = 64  # pixels
 
 
-def encoder_features(name: str, tiles, weights: str | None = None) -> list:
-    """An encoder's last features of each size.
+def build_encoder(name: str, tiles, weights: str | None = None) -> list:
+    """Build an encoder and return its last feature map of each size.
 
     Args:
-        name: one of `ENCODERS`.
-        tiles: (batch, h, w, channels), 0..255; h and w multiples of 32. One channel is repeated,
-            three are taken as colours, others are mixed to three.
-        weights: None draws them, 'imagenet' lets Keras fetch them, else a file of them.
+        name: One of `ENCODERS`.
+        tiles: (batch, h, w, channels), 0..255; h and w are multiples of 32. A single channel is
+            repeated three times, three channels are used as they are, and any other number is
+            mapped to three by a 1x1 convolution.
+        weights: None for random weights, 'imagenet' to let Keras download them, or the path of
+            a file of weights.
 
     Returns:
-        Five tensors (batch, h / n, w / n, filters), n = 2, 4, 8, 16, 32.
+        Five tensors (batch, h / n, w / n, filters) for n = 2, 4, 8, 16, 32.
 
     Raises:
-        SettingsError: for another name.
+        SettingsError: If the name is not in `ENCODERS`.
+        LiverSegError: If the weights cannot be read or downloaded.
     """
     if name not in ENCODERS:
-        raise SettingsError(f"Expected an encoder of {', '.join(ENCODERS)}. Received {name!r}.")
-    make = getattr(keras.applications, name)
-    probe = make(include_top=False, weights=None, input_shape=(_PROBE, _PROBE, 3))
-    # counted from the end: what comes before the encoder may be more
-    last = {
-        layer.output.shape[1]: number - len(probe.layers)
-        for number, layer in enumerate(probe.layers)
-        if _is_map(layer)
+        raise SettingsError(f"Expected an encoder of {', '.join(ENCODERS)}. Received {name}.")
+    constructor = getattr(keras.applications, name)
+    # A small copy tells which layer is the last of each size. Its position is counted from the
+    # end, because the real encoder has more layers in front of it.
+    probe = constructor(include_top=False, weights=None, input_shape=(_PROBE_SIZE, _PROBE_SIZE, 3))
+    last_of_size = {
+        layer.output.shape[1]: position - len(probe.layers)
+        for position, layer in enumerate(probe.layers)
+        if _has_feature_map(layer)
     }
-    encoder = _with_weights(make, weights, _colours(tiles))
-    return [encoder.layers[last[_PROBE // 2**level]].output for level in range(1, DEPTH + 1)]
+    encoder = _build_with_weights(constructor, weights, _to_three_channels(tiles))
+    return [
+        encoder.layers[last_of_size[_PROBE_SIZE // 2**level]].output
+        for level in range(1, ENCODER_DEPTH + 1)
+    ]
 
 
-def _with_weights(make, weights: str | None, colours):
+def _build_with_weights(constructor, weights: str | None, tiles):
+    name = constructor.__name__
     if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise LiverSegError(
-            f"Expected weights of {make.__name__} at {weights}. Received: no such file."
-        )
+        raise LiverSegError(f"Expected weights of {name} at {weights}. Received: no such file.")
     try:
-        return make(include_top=False, weights=weights, input_tensor=colours)
-    except Exception as error:  # a download, or any file that is no file of weights
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return constructor(include_top=False, weights=weights, input_tensor=tiles)
+    except Exception as error:  # Keras raises many classes for failed downloads and broken files
         raise LiverSegError(
-            f"Expected weights of {make.__name__} at {weights}. Received: {lines[0]}"
+            f"Expected weights of {name} at {weights}. Received: {first_line(error)}"
         ) from error
 
 
-def _is_map(layer) -> bool:
+def _has_feature_map(layer) -> bool:
     return len(layer.output.shape) == 4
 
 
-def _colours(tiles):
+def _to_three_channels(tiles):
     channels = tiles.shape[-1]
     if channels == 3:
         return tiles
     if channels == 1:
-        return layers.Concatenate(name="colours")([tiles] * 3)
-    return layers.Conv2D(3, 1, name="colours")(tiles)
+        return layers.Concatenate(name="three_channels")([tiles] * 3)
+    return layers.Conv2D(3, 1, name="three_channels")(tiles)

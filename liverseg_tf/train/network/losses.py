@@ -1,92 +1,113 @@
-"""Losses over regions, on every Keras backend. All take logits, of which the sigmoid is stable."""
+"""Losses over regions, for every Keras backend. All take logits, for numerical stability."""
 
 from collections.abc import Callable
 
 from keras import ops
 
-SMOOTH = 1.0
-TOP_SHARE = 0.1
-# of a tumour that looks like liver yet, this leaves a probability of about a fifth in the liver:
-# under the threshold, and where the sigmoid is still steep
-OWN_WEIGHT = 0.03
-_MANY, _SAMPLED = 1 << 16, 17  # an odd step: lines of tiles have even lengths
-MISSED_WEIGHT, SPURIOUS_WEIGHT, FOCUS = 0.7, 0.3, 0.75
+DICE_SMOOTHING = 1.0
+TOP_FRACTION = 0.1
+# Weight of the mean cross-entropy over the voxels of a region. While the network cannot tell a
+# tumour from liver yet, this keeps the tumour's probability in the liver at about a fifth: below
+# the threshold, but where the sigmoid still has a steep slope.
+REGION_WEIGHT = 0.03
+# The threshold of the worst voxels is estimated from a sample if there are more voxels than this.
+# The sampling step is odd, because the rows of tiles have even lengths.
+_MAX_SORTED_VOXELS, _SAMPLING_STEP = 1 << 16, 17
+FALSE_NEGATIVE_WEIGHT, FALSE_POSITIVE_WEIGHT, FOCAL_EXPONENT = 0.7, 0.3, 0.75
 
 
-def one_replica(sums):
-    """The sums of one replica, which is all there are."""
+def sum_over_one_replica(sums):
+    """Return the sums unchanged: a single replica already has the sums over the whole batch."""
     return sums
 
 
-def batch_dice_loss(truth, logits, total: Callable = one_replica):
-    """Soft Dice loss, summed over the whole batch (Drozdzal et al. 2016, per region).
+def batch_dice_loss(truth, logits, sum_over_replicas: Callable = sum_over_one_replica):
+    """Soft Dice loss with sums over the whole batch (Drozdzal et al. 2016), per region.
 
-    The sums run over all slices at once: a loss per slice is 1 without gradient where a slice
-    holds nothing of the region. A region that the whole batch lacks costs little once its
-    probabilities are near 0.
+    loss = 1 - mean over the regions of (2 sum(t p) + 1) / (sum(t) + sum(p) + 1), with the ground
+    truth t and the probability p. The sums run over all slices of the batch, because a loss per
+    slice is 1 without a gradient for slices that contain nothing of the region. A region that is
+    absent from the whole batch costs little once its probabilities are near 0.
 
     Args:
-        truth: (batch, h, w, regions), 0 to 1.
-        logits: (batch, h, w, regions), whose sigmoid is the probability.
-        total: adds sums up over the replicas that share the batch.
+        truth: Ground truth (batch, h, w, regions), 0 to 1.
+        logits: Logits of the probabilities, (batch, h, w, regions).
+        sum_over_replicas: Function that adds up an array over the replicas that share the batch.
 
     Returns:
-        A scalar, 0 (equal) to 1: the mean over the regions.
+        Scalar from 0 (equal) to 1: the mean over the regions.
     """
-    return ops.mean(_dice_losses(truth, logits, total))
+    return ops.mean(_dice_losses(truth, logits, sum_over_replicas))
 
 
 def cross_entropy(truth, logits):
-    """Mean binary cross-entropy over voxels and regions, in nats; arguments as above."""
+    """Mean binary cross-entropy over all voxels and regions, in nats.
+
+    Args:
+        truth: Ground truth (batch, h, w, regions), 0 to 1.
+        logits: Logits of the probabilities, (batch, h, w, regions).
+    """
     return ops.mean(_cross_entropies(truth, logits))
 
 
-def top_cross_entropy(truth, logits):
-    """Mean binary cross-entropy of about the worst tenth of the voxels of each region.
+def dice_and_cross_entropy(truth, logits, sum_over_replicas: Callable = sum_over_one_replica):
+    """Sum of batch Dice loss and cross-entropy, as in nnU-Net (Isensee et al. 2021).
 
-    As TopK of SegLossOdyssey (Ma et al. 2021), by region: the many voxels that are easy add
-    nothing. Where the tenth begins is read off every 17th voxel, since sorting all of them takes
-    a sixth of a step. With several replicas each takes the worst of its own tiles.
+    Arguments and result as for `batch_dice_loss`, but without an upper bound.
     """
-    return ops.mean(_top_cross_entropies(_cross_entropies(truth, logits)))
+    return batch_dice_loss(truth, logits, sum_over_replicas) + cross_entropy(truth, logits)
 
 
-def dice_and_cross_entropy(truth, logits, total: Callable = one_replica):
-    """The sum of both, as in nnU-Net (Isensee et al. 2021)."""
-    return batch_dice_loss(truth, logits, total) + cross_entropy(truth, logits)
+def dice_and_top_cross_entropy(truth, logits, sum_over_replicas: Callable = sum_over_one_replica):
+    """Batch Dice loss plus a cross-entropy that shifts to the worst voxels as training proceeds.
 
+    For each region, with d the soft Dice of the region in this batch:
 
-def dice_and_top_cross_entropy(truth, logits, total: Callable = one_replica):
-    """Batch Dice, and of each region the cross-entropy that turns to the worst voxels in time.
+    loss = (1 - d) + (1 - d) (mean over all voxels + 0.03 mean over the region) + d (worst tenth)
 
-    Its weight is the region's soft Dice in this batch; the rest is that of the cross-entropy of
-    all voxels and some of the mean over the region's own. From the worst voxels alone, small
-    regions take several times as many steps to be found at all. From all voxels alone, tumours of
-    a thousandth of a tile are never found: the easiest answer is that there are none, and there
-    neither Dice nor cross-entropy has a slope worth mentioning. Once a region is found, the worst
-    voxels are what is left to be learnt.
+    where the last three terms are means of the binary cross-entropy, and d carries no gradient in
+    the weights. From the worst voxels alone, small regions take several times as many steps to be
+    found at all. From all voxels alone, tumours of a thousandth of a tile are never found: the
+    easiest solution is an empty prediction, where both Dice and cross-entropy have almost no
+    gradient. Once a region is found, only the worst voxels are left to be learnt.
+
+    The worst tenth follows TopK of SegLossOdyssey (Ma et al. 2021), but per region. Its threshold
+    is estimated from every 17th voxel, since sorting all of them takes a sixth of a step. With
+    several replicas, each replica takes the worst voxels of its own tiles.
+
+    Arguments and result as for `batch_dice_loss`, but without an upper bound.
     """
-    lost = _dice_losses(truth, logits, total)
-    found = ops.stop_gradient(1 - lost)
+    dice_losses = _dice_losses(truth, logits, sum_over_replicas)
+    dice = ops.stop_gradient(1 - dice_losses)
     truth = ops.cast(truth, logits.dtype)
     entropies, axes = _cross_entropies(truth, logits), (0, 1, 2)
-    own = ops.sum(entropies * truth, axis=axes) / ops.maximum(ops.sum(truth, axis=axes), 1)
-    every, worst = ops.mean(entropies, axis=axes), _top_cross_entropies(entropies)
-    return ops.mean(lost + (1 - found) * (every + OWN_WEIGHT * own) + found * worst)
+    over_region = ops.sum(entropies * truth, axis=axes) / ops.maximum(ops.sum(truth, axis=axes), 1)
+    over_all, worst = ops.mean(entropies, axis=axes), _top_cross_entropies(entropies)
+    return ops.mean(
+        dice_losses + (1 - dice) * (over_all + REGION_WEIGHT * over_region) + dice * worst
+    )
 
 
-def focal_tversky(truth, logits, total: Callable = one_replica):
-    """Focal Tversky loss (Abraham, Khan 2019), its index over the whole batch, per region.
+def focal_tversky(truth, logits, sum_over_replicas: Callable = sum_over_one_replica):
+    """Focal Tversky loss (Abraham, Khan 2019) with sums over the whole batch, plus cross-entropy.
 
-    Missed voxels weigh 0.7 and spurious ones 0.3; 1 - index is raised to 3/4, which turns to the
-    regions that are found badly. Cross-entropy is added, since the index alone hardly tells the
-    first steps where to go.
+    loss = mean over the regions of (1 - TI)^(3/4), with the Tversky index
+    TI = (TP + 1) / (TP + 0.7 FN + 0.3 FP + 1). False negatives weigh more than false positives,
+    and the exponent emphasises regions with a low index. The cross-entropy is added because the
+    gradient of the index alone is too weak in the first steps.
+
+    Arguments and result as for `batch_dice_loss`, but without an upper bound.
     """
-    both, true, found = _sums(truth, logits, total)
-    missed, spurious = true - both, found - both
-    index = (both + SMOOTH) / (both + MISSED_WEIGHT * missed + SPURIOUS_WEIGHT * spurious + SMOOTH)
+    overlap, true, predicted = _volumes(truth, logits, sum_over_replicas)
+    false_negative, false_positive = true - overlap, predicted - overlap
+    index = (overlap + DICE_SMOOTHING) / (
+        overlap
+        + FALSE_NEGATIVE_WEIGHT * false_negative
+        + FALSE_POSITIVE_WEIGHT * false_positive
+        + DICE_SMOOTHING
+    )
     # the slope of x ** 0.75 at 0 is infinite
-    focal = ops.mean(ops.maximum(1 - index, 1e-6) ** FOCUS)
+    focal = ops.mean(ops.maximum(1 - index, 1e-6) ** FOCAL_EXPONENT)
     return focal + cross_entropy(truth, logits)
 
 
@@ -97,30 +118,31 @@ LOSSES = {
 }
 
 
-def _dice_losses(truth, logits, total: Callable):
-    """(regions,), 0 to 1."""
-    both, true, found = _sums(truth, logits, total)
-    return 1 - (2 * both + SMOOTH) / (true + found + SMOOTH)
+def _dice_losses(truth, logits, sum_over_replicas: Callable):
+    """Soft Dice loss of each region: (regions,), 0 to 1."""
+    overlap, true, predicted = _volumes(truth, logits, sum_over_replicas)
+    return 1 - (2 * overlap + DICE_SMOOTHING) / (true + predicted + DICE_SMOOTHING)
 
 
 def _top_cross_entropies(entropies):
-    """(batch, h, w, regions) to (regions,)."""
+    """Mean over the worst tenth of the voxels: (batch, h, w, regions) to (regions,)."""
     entropies = ops.reshape(entropies, (-1, entropies.shape[-1]))
-    few = ops.transpose(entropies[::_SAMPLED] if entropies.shape[0] > _MANY else entropies)
-    count = max(1, round(few.shape[-1] * TOP_SHARE))
-    least = ops.stop_gradient(ops.top_k(few, count)[0][:, -1])
-    worst = ops.cast(entropies >= least, entropies.dtype)
-    return ops.sum(entropies * worst, axis=0) / ops.sum(worst, axis=0)
+    is_large = entropies.shape[0] > _MAX_SORTED_VOXELS
+    sample = ops.transpose(entropies[::_SAMPLING_STEP] if is_large else entropies)
+    count = max(1, round(sample.shape[-1] * TOP_FRACTION))
+    threshold = ops.stop_gradient(ops.top_k(sample, count)[0][:, -1])
+    is_worst = ops.cast(entropies >= threshold, entropies.dtype)
+    return ops.sum(entropies * is_worst, axis=0) / ops.sum(is_worst, axis=0)
 
 
-def _sums(truth, logits, total: Callable):
-    """Voxels of both, of the truth and found, (regions,) each and soft."""
+def _volumes(truth, logits, sum_over_replicas: Callable):
+    """Soft voxel counts of overlap, ground truth and prediction, each (regions,)."""
     truth = ops.cast(truth, logits.dtype)
     probabilities = ops.sigmoid(logits)
     axes = (0, 1, 2)
-    sums = [ops.sum(part, axis=axes) for part in (truth * probabilities, truth, probabilities)]
-    summed = total(ops.stack(sums))
-    return summed[0], summed[1], summed[2]
+    products = (truth * probabilities, truth, probabilities)
+    sums = sum_over_replicas(ops.stack([ops.sum(product, axis=axes) for product in products]))
+    return sums[0], sums[1], sums[2]
 
 
 def _cross_entropies(truth, logits):

@@ -1,32 +1,38 @@
 """The U-Net (Ronneberger, Fischer, Brox 2015) as a Keras functional model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import keras
 from keras import layers
 
-from liverseg_tf.train.network.blocks import Blocks
-from liverseg_tf.train.network.encoders import encoder_features
+from liverseg_tf.train.network.blocks import BlockBuilder
+from liverseg_tf.train.network.encoders import build_encoder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UNetSpec:
-    """Shape of the network.
+    """Architecture of the network.
 
     Args:
-        channels: of the input: slices of context times windows.
-        outputs: names of the regions, one channel each.
-        base_filters: of the first level; doubled on each level, at most 512.
-        depth: levels of pooling.
+        channels: Number of input channels: context slices times windows.
+        outputs: Names of the regions, one output channel each.
+        base_filters: Number of filters of the first level; doubled on each level, at most 512.
+        depth: Number of pooling levels.
         normalisation: 'batch', 'instance' or 'none'.
-        dropout: rate at the two lowest levels.
-        residual: whether a block adds its input to its output (He et al. 2016).
-        attention: whether skips are weighted by the level below (Oktay et al. 2018).
-        patch: pixels along each side that are one pixel of the first level: with 2 the network is
-            about four times as fast, and sees twice as far.
-        encoder: name of a network of keras.applications in place of the way down; its depth is 5.
-        encoder_weights: its first ones: None draws them, 'imagenet' fetches them, or a file.
+        dropout: Dropout rate at the two lowest levels.
+        residual: Whether a block adds its input to its output (He et al. 2016).
+        attention: Whether the skip connections have attention gates (Oktay et al. 2018).
+        patch: Side of the patches, in pixels, that become one pixel of the first level. With 2
+            the network is about four times as fast, and its receptive field is twice as wide.
+        encoder: Name of a network of keras.applications that replaces the encoder path. Its
+            depth is 5.
+        encoder_weights: Initial weights of this encoder: None for random weights, 'imagenet' to
+            let Keras download them, or the path of a file.
+
+    Example:
+        >>> UNetSpec(channels=3, residual=True)
+        UNetSpec(channels=3, outputs=('liver',), base_filters=16, depth=4, residual=True)
     """
 
     channels: int = 1
@@ -41,27 +47,39 @@ class UNetSpec:
     encoder: str | None = None
     encoder_weights: str | None = None
 
+    def __repr__(self) -> str:
+        size = ("channels", "outputs", "base_filters", "depth")
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        default = {field.name: field.default for field in fields(self)}
+        shown = [name for name in values if name in size or values[name] != default[name]]
+        return f"UNetSpec({', '.join(f'{name}={values[name]!r}' for name in shown)})"
+
     @property
     def stride(self) -> int:
-        """Input lengths must be multiples of it."""
+        """Height and width of the input must be multiples of this number of pixels."""
         return self.patch * 2**self.depth
 
 
 def build_unet(spec: UNetSpec) -> keras.Model:
-    """Build the network that predicts; it is fully convolutional and takes slices of any size.
+    """Build the network for inference. It is fully convolutional: slices may have any size.
 
     Args:
-        spec: its shape.
+        spec: Architecture of the network.
 
     Returns:
-        (batch, h, w, channels), values 0..255, to (batch, h, w, outputs) float32 probabilities.
-        Scaling to -1..1 is the first layer, so that nobody has to know of it.
+        Model from (batch, h, w, channels), 0..255, to probabilities (batch, h, w, outputs)
+        float32. It contains the scaling of the input to -1..1, so that callers need no
+        preprocessing of their own.
+
+    Raises:
+        SettingsError: If the encoder is unknown.
+        LiverSegError: If the weights of the encoder cannot be read.
     """
-    learning = build_training_unet(spec)
+    training_model = build_training_unet(spec)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(
-        learning.get_layer("logits").output
+        training_model.get_layer("logits").output
     )
-    return keras.Model(learning.input, outputs, name="unet")
+    return keras.Model(training_model.input, outputs, name="unet")
 
 
 def build_training_unet(
@@ -69,61 +87,81 @@ def build_training_unet(
     deep_supervision: int = 1,
     batch_normalisation: Callable = layers.BatchNormalization,
 ) -> keras.Model:
-    """Build the network that learns.
+    """Build the network for training.
 
     Args:
-        spec: its shape.
-        heads: outputs: the first is that of the network, further ones come from coarser and
-            coarser levels (deep supervision, Lee et al. 2015).
-        batch_normalisation: the layer of that name, or one that computes the same faster.
+        spec: Architecture of the network.
+        deep_supervision: Number of outputs. The first is the output of the network, the others
+            are outputs of coarser and coarser levels (deep supervision, Lee et al. 2015).
+        batch_normalisation: Keras' layer, or a faster layer that computes the same.
 
     Returns:
-        As `build_unet`, to float32 logits, or a list of several: number n is (batch, h / 2**n,
-        w / 2**n, outputs), and with patches those after the first are smaller by them.
+        Model from (batch, h, w, channels), 0..255, to float32 logits, or to a list of several.
+        Output n has the shape (batch, h / 2**n, w / 2**n, outputs). With patches, all outputs
+        but the first are smaller by the patch size as well.
+
+    Raises:
+        SettingsError: If the encoder is unknown.
+        LiverSegError: If the weights of the encoder cannot be read.
     """
-    blocks = Blocks(spec.base_filters, spec.normalisation, spec.residual, batch_normalisation)
+    blocks = BlockBuilder(spec.base_filters, spec.normalisation, spec.residual, batch_normalisation)
     inputs = keras.Input((None, None, spec.channels), name="tiles")
-    skips, x = (_encoder_path if spec.encoder is None else _encoder)(inputs, spec, blocks)
-    found = []
+    build_path = _encoder_path if spec.encoder is None else _pretrained_encoder_path
+    skips, x = build_path(inputs, spec, blocks)
+    outputs = []
     for level in reversed(range(spec.depth)):
-        filters = blocks.filters(level)
-        x = layers.Conv2DTranspose(filters, 2, strides=2, name=f"up{level}_grow")(x)
-        skip = blocks.gate(skips[level], x, f"up{level}") if spec.attention else skips[level]
-        x = blocks.block(layers.Concatenate(name=f"up{level}_join")([skip, x]), level, f"up{level}")
+        name = f"up{level}"
+        x = layers.Conv2DTranspose(blocks.filters(level), 2, strides=2, name=f"{name}_upsample")(x)
+        skip = skips[level]
+        if spec.attention:
+            skip = blocks.attention_gate(skip, x, name)
+        x = layers.Concatenate(name=f"{name}_concat")([skip, x])
+        x = blocks.convolution_block(x, level, name)
         if level < deep_supervision:
-            found.append(_logits(x, spec, level))
-    return keras.Model(inputs, found[::-1], name="unet")
+            outputs.append(_add_output(x, spec, level))
+    return keras.Model(inputs, outputs[::-1], name="unet")
 
 
-def _encoder_path(inputs, spec: UNetSpec, blocks: Blocks) -> tuple[list, object]:
-    """What each level hands over, and the bottom."""
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
+def _encoder_path(inputs, spec: UNetSpec, blocks: BlockBuilder) -> tuple[list, object]:
+    """Build the encoder path; return the skip connections by level, and the bottleneck."""
+    x = _rescale(inputs)
     if spec.patch > 1:
         x = layers.Conv2D(blocks.filters(0), spec.patch, strides=spec.patch, name="patch")(x)
     skips = []
     for level in range(spec.depth):
-        x = _dropped(blocks.block(x, level, f"down{level}"), spec, level)
+        x = _add_dropout(blocks.convolution_block(x, level, f"down{level}"), spec, level)
         skips.append(x)
         x = layers.MaxPooling2D(name=f"pool{level}")(x)
-    return skips, _dropped(blocks.block(x, spec.depth, "bottom"), spec, spec.depth)
+    x = blocks.convolution_block(x, spec.depth, "bottleneck")
+    return skips, _add_dropout(x, spec, spec.depth)
 
 
-def _encoder(inputs, spec: UNetSpec, blocks: Blocks) -> tuple[list, object]:
-    """As above; the encoder has no level of full size, hence a block of our own there."""
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
-    *coarse, bottom = encoder_features(spec.encoder, inputs, spec.encoder_weights)
-    return [blocks.block(x, 0, "down0"), *coarse], bottom
+def _pretrained_encoder_path(inputs, spec: UNetSpec, blocks: BlockBuilder) -> tuple[list, object]:
+    """Build the path with an encoder of keras.applications; see `_encoder_path`.
+
+    Such an encoder has no features at full resolution, so level 0 has a block of the U-Net.
+    """
+    x = _rescale(inputs)
+    *skips, bottleneck = build_encoder(spec.encoder, inputs, spec.encoder_weights)
+    return [blocks.convolution_block(x, 0, "down0"), *skips], bottleneck
 
 
-def _dropped(x, spec: UNetSpec, level: int):
+def _rescale(inputs):
+    """Scale 0..255 to -1..1."""
+    return layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
+
+
+def _add_dropout(x, spec: UNetSpec, level: int):
+    """Add dropout of whole channels, at the two lowest levels only."""
     if not spec.dropout or level < spec.depth - 1:
         return x
-    return layers.SpatialDropout2D(spec.dropout, name=f"drop{level}")(x)
+    return layers.SpatialDropout2D(spec.dropout, name=f"dropout{level}")(x)
 
 
-def _logits(x, spec: UNetSpec, level: int):
+def _add_output(x, spec: UNetSpec, level: int):
+    """Add the convolution that maps the features of a level to logits."""
     name = f"logits{level}" if level else "logits"
-    # float32 also under mixed precision: probabilities near 0 and 1 need its digits
+    # float32 under mixed precision, too: probabilities near 0 and 1 need its precision
     if level == 0 and spec.patch > 1:
         return layers.Conv2DTranspose(
             len(spec.outputs), spec.patch, strides=spec.patch, dtype="float32", name=name

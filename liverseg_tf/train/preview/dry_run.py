@@ -1,94 +1,107 @@
-"""What a run will take, told before it begins."""
+"""A description of a run before it begins: cases, memory, steps and time."""
 
 import time
 
 import keras
 import numpy as np
 
+from liverseg_tf.plural import count
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.learner.components import TrainingComponents
 from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.factory import make_learner
-from liverseg_tf.train.learner.hardware import Hardware
-from liverseg_tf.train.network.choose import network_spec
+from liverseg_tf.train.learner.learner import Learner
+from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.settings import TrainSettings
 
-_FIRST, _TIMED = 2, 5  # steps: the first ones are traced
-# weights, gradients and AdamW's two moments; the mean and the kept network; float32 each
-_COPIES = 6
-# times what the layers put out: a processor took 0.9 to 1.3 times that, cards need work space
-_ACTIVATIONS = 1.5
+_UNTIMED_STEPS, _TIMED_STEPS = 2, 5  # the first steps include tracing
+# float32 copies of the parameters: weights, gradients, the two moments of AdamW, the moving
+# average and the inference model
+_PARAMETER_COPIES = 6
+# Memory of a step divided by that of the layers' outputs. Measured on a CPU: 0.9 to 1.3. GPUs need
+# additional workspace.
+_ACTIVATION_FACTOR = 1.5
 
 
-def plan(store: TileStore, settings: TrainSettings, way: ExecutionOptions) -> list[str]:
-    """Lines that tell parameters, memory, steps and time.
+def describe_run(
+    store: TileStore, settings: TrainSettings, execution: ExecutionOptions
+) -> list[str]:
+    """Describe a run without writing anything.
 
-    The time is measured: some steps are made with real batches, and forgotten.
+    The time is measured on a few training steps with real batches, whose result is discarded.
 
     Args:
-        store: of the run.
-        settings: of the run.
-        way: how.
+        store: Store with the tiles and the split of the cases.
+        settings: Settings of the run.
+        execution: Hardware and hosts.
+
+    Returns:
+        Lines of text: cases, tiles, parameters, memory, steps and time.
 
     Raises:
-        LiverSegError: when no training case holds a region.
+        LiverSegError: If no training case contains a region.
     """
-    network = network_spec(store, settings)
+    network = make_network_spec(store, settings)
     sampler = BatchSampler(
         store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
-    learner = make_learner(network, settings, way)
-    seconds = _seconds_per_step(learner, sampler, settings)
-    parts = learner.parts
-    rows, cols = sampler.shape
+    learner = make_learner(network, settings, execution)
+    seconds_per_step = _measure_step(learner, sampler, settings)
+    components = learner.components
+    rows, columns = sampler.shape
     slices = sum(store.cases[name]["slices"] for name in store.split["train"])
     steps = settings.epochs * settings.steps_per_epoch
     if settings.minutes is not None:
-        steps = int(settings.minutes * 60 / seconds)
+        steps = int(settings.minutes * 60 / seconds_per_step)
     tiles = steps * settings.batch_size
-    sides = {side: len(names) for side, names in store.split.items()}
+    case_counts = {part: len(names) for part, names in store.split.items()}
+    memory_gb = estimate_memory(components, sampler.shape, settings.batch_size) / 1e9
     return [
-        f"cases: {sides['train']} to learn from, {sides['val']} to validate, {sides['test']} kept",
-        f"tiles: {rows} x {cols} x {network.channels}, {settings.batch_size} in a batch; "
-        f"{slices} slices to draw from",
-        f"parameters: {parts.model.count_params():,}",
-        f"memory: about {memory_bytes(parts, sampler.shape, settings.batch_size) / 1e9:.1f} GB of "
-        f"the device ({parts.hardware.precision}), TensorFlow's own not counted",
-        f"steps: {steps:,}, {tiles:,} tiles, each slice {tiles / slices:.0f} times",
-        f"time: about {_told(steps * seconds)}, {settings.batch_size / seconds:.1f} tiles/s "
-        "without validation",
+        f"cases: {case_counts['train']} for training, {case_counts['val']} for validation, "
+        f"{case_counts['test']} for testing",
+        f"tiles: {rows} x {columns} x {network.channels}, batches of {settings.batch_size}; "
+        f"{count(slices, 'training slice')}",
+        f"parameters: {components.model.count_params():,}",
+        f"memory: about {memory_gb:.1f} GB of the device ({components.hardware.precision}), "
+        "without TensorFlow's own memory",
+        f"steps: {steps:,} ({tiles:,} tiles, each slice {tiles / slices:.0f} times)",
+        f"time: about {_format_duration(steps * seconds_per_step)}, "
+        f"{settings.batch_size / seconds_per_step:.1f} tiles/s without validation",
     ]
 
 
-def memory_bytes(parts: TrainingComponents, shape: tuple[int, int], batch_size: int) -> int:
-    """Of a step, about: copies of the weights, and what the layers put out for a batch.
+def estimate_memory(components: TrainingComponents, shape: tuple[int, int], batch_size: int) -> int:
+    """Estimate the memory of a training step, in bytes.
+
+    It is the memory of the copies of the weights and of the outputs of all layers for a batch.
 
     Args:
-        parts: of the learner.
-        shape: (h, w) of the tiles.
-        batch_size: tiles.
+        components: Components of the learner.
+        shape: (h, w) of the tiles in pixels.
+        batch_size: Number of tiles in a batch.
     """
-    inputs = keras.Input((*shape, parts.spec.channels))
-    sized = keras.models.clone_model(parts.model, input_tensors=inputs)
-    bytes_each = 4 if parts.hardware == Hardware("float32", parts.hardware.compiled) else 2
-    numbers = sum(int(np.prod(layer.output.shape[1:])) for layer in sized.layers)
-    activations = numbers * batch_size * bytes_each * _ACTIVATIONS
-    return round(parts.model.count_params() * 4 * _COPIES + activations)
+    inputs = keras.Input((*shape, components.spec.channels))
+    sized_model = keras.models.clone_model(components.model, input_tensors=inputs)
+    bytes_per_value = 4 if components.hardware.precision == "float32" else 2
+    values = sum(int(np.prod(layer.output.shape[1:])) for layer in sized_model.layers)
+    activations = values * batch_size * bytes_per_value * _ACTIVATION_FACTOR
+    return round(components.model.count_params() * 4 * _PARAMETER_COPIES + activations)
 
 
-def _seconds_per_step(learner, sampler: BatchSampler, settings: TrainSettings) -> float:
+def _measure_step(learner: Learner, sampler: BatchSampler, settings: TrainSettings) -> float:
+    """Measure the mean duration of a training step in seconds."""
     batches = learner.batches(lambda shards: training_batches(sampler, settings, 0, shards))
-    for _ in range(_FIRST):
-        float(learner.step(*next(batches), settings.peak_rate))
+    for _ in range(_UNTIMED_STEPS):
+        float(learner.step(*next(batches), settings.max_learning_rate))
     started = time.monotonic()
-    for _ in range(_TIMED):
-        float(learner.step(*next(batches), settings.peak_rate))
-    return (time.monotonic() - started) / _TIMED
+    for _ in range(_TIMED_STEPS):
+        float(learner.step(*next(batches), settings.max_learning_rate))
+    return (time.monotonic() - started) / _TIMED_STEPS
 
 
-def _told(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

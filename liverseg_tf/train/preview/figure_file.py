@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""Writes Matplotlib figures to files."""
 
 from pathlib import Path
 
@@ -9,11 +9,15 @@ from liverseg_tf.atomic import replacing
 _DPI = 110
 
 
-def write_picture(figure: Figure, path: Path) -> None:
-    """Write a figure in the format that the path's suffix names; PNG where it has none.
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure atomically, in the format of the path's suffix; without a suffix, as PNG.
+
+    Args:
+        figure: Figure to write.
+        path: Path of the file.
 
     Raises:
-        LiverSegError: when the file can't be written.
+        LiverSegError: If the file cannot be written.
     """
     with replacing(path) as partial:
         figure.savefig(partial, dpi=_DPI, format=path.suffix.lstrip(".") or "png")

@@ -1,4 +1,4 @@
-"""The state of a run, written whole, from which it goes on after any end."""
+"""Checkpoints: the complete state of a run, from which it can be resumed."""
 
 import json
 import math
@@ -8,74 +8,89 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.atomic import replacing
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, first_line
 
-NAME = "checkpoint.npz"
-_TOLD = "told"
+CHECKPOINT_FILE = "checkpoint.npz"
+_METADATA = "metadata"
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a run stands.
+    """The state of a run between two steps.
 
     Args:
-        state: of the learner.
-        told: everything else, as JSON can say it.
+        learner_state: Result of `Learner.state`.
+        metadata: JSON values: `training_state`, `settings` and `store`.
     """
 
-    state: list[np.ndarray]
-    told: dict
+    learner_state: list[np.ndarray]
+    metadata: dict
 
     def write(self, folder: Path) -> None:
-        """Put it into the run's folder in place of the one before.
+        """Write the checkpoint into the run's folder, atomically, in place of the previous one.
 
         Raises:
-            LiverSegError: when it can't be written; the one before stays.
+            LiverSegError: If the file cannot be written. The previous checkpoint is kept.
         """
-        arrays = {f"{number:05}": array for number, array in enumerate(self.state)}
-        told = np.frombuffer(json.dumps(self.told).encode(), np.uint8)
-        with replacing(Path(folder) / NAME) as partial, open(partial, "wb") as file:
-            np.savez(file, **arrays, **{_TOLD: told})
+        arrays = {f"{number:05}": array for number, array in enumerate(self.learner_state)}
+        metadata = np.frombuffer(json.dumps(self.metadata).encode(), np.uint8)
+        with replacing(Path(folder) / CHECKPOINT_FILE) as partial, open(partial, "wb") as file:
+            np.savez(file, **arrays, **{_METADATA: metadata})
 
     @classmethod
     def read(cls, folder: Path) -> "Checkpoint | None":
-        """The one in the run's folder; None where there is none.
+        """Read the checkpoint in a run's folder; return None if there is none.
 
         Raises:
-            LiverSegError: when it can't be read.
+            LiverSegError: If the file cannot be read.
         """
-        path = Path(folder) / NAME
+        path = Path(folder) / CHECKPOINT_FILE
         if not path.exists():
             return None
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                state = [arrays[name] for name in sorted(arrays.files) if name != _TOLD]
-                return cls(state, json.loads(arrays[_TOLD].tobytes()))
-        except Exception as error:  # what a broken zip of arrays raises has no end
+                state = [arrays[name] for name in sorted(arrays.files) if name != _METADATA]
+                return cls(state, json.loads(arrays[_METADATA].tobytes()))
+        except Exception as error:  # a broken zip archive of arrays raises many classes
             raise LiverSegError(
-                f"Expected a checkpoint at {path}. Received a broken one: {error}."
+                f"The checkpoint {path} is damaged ({first_line(error)}): delete it to start the "
+                "run again."
             ) from error
 
     @staticmethod
     def remove(folder: Path) -> None:
-        """Once a run has ended there is nothing to go on from."""
-        (Path(folder) / NAME).unlink(missing_ok=True)
+        """Remove the checkpoint of a run that has finished, if there is one."""
+        (Path(folder) / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 @dataclass
 class TrainingState:
-    """Where a run stands; with the learner's state it is all that a checkpoint holds."""
+    """The part of a run's state that the training loop holds; the learner holds the rest.
+
+    Args:
+        step: Number of completed steps.
+        epoch: Number of completed epochs.
+        epoch_loss_sum: Sum of the losses over the steps of the current epoch.
+        best_mean_dice: Best validation Dice so far, mean over the regions.
+        best_dice: Dice of each region in the same validation.
+        validations_since_best: Number of validations since then.
+        elapsed_seconds: Wall-clock time of the run so far.
+        validation_seconds: Part of this time that was spent on validation.
+        log_rows: Rows of `log.csv`.
+        validation_rows: Rows of `validation.csv`.
+    """
 
     step: int = 0
-    epoch: int = 0  # whole ones
-    losses: float = 0.0  # sum over the epoch's steps
-    best: float = -math.inf
+    epoch: int = 0
+    epoch_loss_sum: float = 0.0
+    best_mean_dice: float = -math.inf
     best_dice: dict[str, float] = field(default_factory=dict)
-    waited: int = 0  # validations since the best one
-    elapsed: float = 0.0  # seconds
-    validating: float = 0.0  # of them
-    rows: list[dict] = field(default_factory=list)  # of the log
-    cases: list[dict] = field(default_factory=list)  # of the validations
+    validations_since_best: int = 0
+    elapsed_seconds: float = 0.0
+    validation_seconds: float = 0.0
+    log_rows: list[dict] = field(default_factory=list)
+    validation_rows: list[dict] = field(default_factory=list)
 
     def to_json(self) -> dict:
+        """Return the fields as a plain dictionary."""
         return asdict(self)

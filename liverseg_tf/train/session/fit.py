@@ -1,38 +1,36 @@
-"""Stage 2: a store's training cases become a run."""
+"""Stage 2 of the pipeline: trains a network on a store and writes a run."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
-from liverseg_tf.train.learner.execution import ExecutionOptions, with_hosts
+from liverseg_tf.train.learner.execution import ExecutionOptions, resolve_hosts
 from liverseg_tf.train.learner.factory import make_learner
-from liverseg_tf.train.learner.learner import Learner
-from liverseg_tf.train.network.choose import network_spec
+from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.session.budget import ClockBudget, StepBudget
 from liverseg_tf.train.session.checkpoint import Checkpoint, TrainingState
-from liverseg_tf.train.session.loop import Loop
+from liverseg_tf.train.session.loop import TrainingLoop
 from liverseg_tf.train.session.recorder import RunRecorder
-from liverseg_tf.train.session.resume import check_same
-from liverseg_tf.train.session.run_folder import Run
+from liverseg_tf.train.session.resume import check_same_run
+from liverseg_tf.train.session.run_folder import RunFolder
 from liverseg_tf.train.session.validation import Validator
 from liverseg_tf.train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The end of a run.
+    """The result of a finished run.
 
     Args:
-        dice: validation Dice of the kept model by region.
-        validated_on: names of the cases it was measured on.
-        steps: batches learnt from.
-        seconds: wall clock.
-        notes: what its user should know, a sentence each.
-        written: whether this host wrote the run.
+        dice: Validation Dice of the saved model by region, mean over the cases.
+        validated_on: Names of the cases on which it was measured.
+        steps: Number of training steps.
+        seconds: Wall-clock time of the run.
+        notes: Remarks for the user, one sentence each.
+        written: Whether this host wrote the run.
     """
 
     dice: dict[str, float]
@@ -47,106 +45,120 @@ def train(
     store: TileStore,
     folder: Path,
     settings: TrainSettings,
-    way: ExecutionOptions = ExecutionOptions(),
+    execution: ExecutionOptions = ExecutionOptions(),
 ) -> TrainingResult:
-    """Train a U-Net on a store, or go on with a run that was interrupted.
+    """Train a U-Net on a store and write it to a folder, or resume a run that was interrupted.
 
-    Cases of the validation side choose the best model; where the store has none, the training
-    cases do, which tells nothing about other patients.
+    The validation cases of the store's split choose the best model. If there are none, the
+    training cases do, and the reported Dice says nothing about other patients.
 
     Args:
-        store: its split says which cases are for training.
-        folder: of the run; it must not hold one that has ended.
-        settings: of the run.
-        way: how.
+        store: Store with the tiles and the split of the cases.
+        folder: Folder of the run. It must not hold a finished run.
+        settings: Settings of the run.
+        execution: Execution options; they affect results only through rounding.
 
     Raises:
-        SettingsError: when the folder holds a run that has ended, or one of other settings.
-        LiverSegError: when no training case holds a region, the loss is not finite, or the store
-            changes.
+        SettingsError: If the folder holds a finished run, or an interrupted run with other
+            settings, or if settings and hosts exclude each other.
+        LiverSegError: If no training case contains a region, the loss is not finite, the store
+            changes during the run, or a file cannot be read or written.
+        Interrupted: If the process received SIGINT or SIGTERM; a checkpoint is written first.
     """
-    way = with_hosts(settings, way)
-    started = time.monotonic() if way.started is None else way.started
-    network = network_spec(store, settings)
+    execution = resolve_hosts(settings, execution)
+    started = time.monotonic() if execution.started is None else execution.started
+    hosts = execution.hosts
+    host_index, host_count = (0, 1) if hosts is None else (hosts.index, hosts.count)
+
+    # the training data
+    network = make_network_spec(store, settings)
     sampler = BatchSampler(
         store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
-    run = Run.create(folder, writes=way.hosts is None or way.hosts.index == 0)
-    checkpoint = _checkpoint(run.folder, store, settings)
-    learner = make_learner(network, settings, way)
-    standing = TrainingState()
+
+    # the folder of the run, and the checkpoint if the run was interrupted
+    run = RunFolder.create(folder, writes=host_index == 0)
+    checkpoint = Checkpoint.read(run.folder)
     if checkpoint is not None:
-        learner.load_state(checkpoint.state)
-        standing = TrainingState(**checkpoint.told["standing"])
-    started -= standing.elapsed
-    parts = {
+        check_same_run(run.folder, store, settings, checkpoint.metadata)
+
+    # network, loss and optimizer: new ones, or in the state of the checkpoint
+    learner = make_learner(network, settings, execution)
+    state = TrainingState()
+    if checkpoint is not None:
+        learner.load_state(checkpoint.learner_state)
+        state = TrainingState(**checkpoint.metadata["training_state"])
+    started -= state.elapsed_seconds  # a resumed run has used a part of its time budget
+
+    sections = {
         "settings": settings.to_json(),
-        "parameters": learner.parts.model.count_params(),
-        "hardware": vars(learner.parts.hardware),
+        "parameters": learner.components.model.count_params(),
+        "hardware": vars(learner.components.hardware),
         "store": {"split": store.split, "checksums": store.checksums},
     }
     if checkpoint is None:
-        run.write_record(network, **parts)
-    judge = _judge(store, network, settings, way)
-    journal = RunRecorder(run, settings, store, _board(run, judge, way))
-    first = standing.step
-    batches = learner.batches(lambda shards: training_batches(sampler, settings, first, shards))
-    Loop(learner, _budget(settings, started), judge, journal, standing).run(batches, way.report)
-    trained = TrainingResult(
-        standing.best_dice,
-        list(judge.names),
-        standing.step,
+        run.write_record(network, **sections)
+
+    # validation, and the files of the run
+    validator = Validator(
+        store,
+        tuple(store.split["val"] or store.split["train"]),
+        network,
+        settings.batch_size,
+        host_index,
+        host_count,
+    )
+    tensorboard = None
+    if execution.tensorboard and run.writes:
+        from liverseg_tf.train.session.tensorboard import TensorBoardWriter
+
+        tensorboard = TensorBoardWriter(run.folder, validator)
+    recorder = RunRecorder(run, settings, store, tensorboard)
+
+    # training, from the first step or from that of the checkpoint
+    first_step = state.step
+    batches = learner.batches(
+        lambda shards: training_batches(sampler, settings, first_step, shards)
+    )
+    if settings.minutes is None:
+        budget = StepBudget(settings.epochs * settings.steps_per_epoch)
+    else:
+        budget = ClockBudget(settings.minutes * 60, started)
+    TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
+
+    # A `run.json` with a result marks a finished run. The checkpoint is removed after it, so that
+    # the run can be resumed at any time.
+    result = TrainingResult(
+        state.best_dice,
+        list(validator.case_names),
+        state.step,
         time.monotonic() - started,
-        _notes(store, sampler, learner),
+        _make_notes(store, sampler.absent_regions(), learner.components.unmatched_layers),
         run.writes,
     )
-    result = {
-        "dice": trained.dice,
-        "validated_on": trained.validated_on,
-        "steps": trained.steps,
-        "seconds": round(trained.seconds, 1),
-    }
-    run.write_record(network, **parts, result=result)
-    journal.end()
-    return trained
+    run.write_record(
+        network,
+        **sections,
+        result={
+            "dice": result.dice,
+            "validated_on": result.validated_on,
+            "steps": result.steps,
+            "seconds": round(result.seconds, 1),
+        },
+    )
+    recorder.remove_checkpoint()
+    return result
 
 
-def _judge(
-    store: TileStore, network: NetworkSpec, settings: TrainSettings, way: ExecutionOptions
-) -> Validator:
-    share = (0, 1) if way.hosts is None else (way.hosts.index, way.hosts.count)
-    names = store.split["val"] or store.split["train"]
-    return Validator(store, tuple(names), network, settings.batch_size, share)
-
-
-def _board(run: Run, judge: Validator, way: ExecutionOptions):
-    if not way.tensorboard or not run.writes:
-        return None
-    from liverseg_tf.train.session.tensorboard import TensorBoardWriter
-
-    return TensorBoardWriter(run.folder, judge)
-
-
-def _notes(store: TileStore, sampler: BatchSampler, learner: Learner) -> tuple[str, ...]:
+def _make_notes(
+    store: TileStore, absent_regions: list[str], unmatched_layers: tuple[str, ...]
+) -> tuple[str, ...]:
     notes = [
-        f"no training slice holds {name!r}; the model can't find it."
-        for name in sampler.absent_regions()
+        f"No training slice contains the region {name}; the model cannot find it."
+        for name in absent_regions
     ]
     if not store.split["val"]:
-        notes.append("no validation cases; Dice was measured on training cases.")
-    if learner.parts.unmatched_layers:
-        notes.append(f"layers that began at random: {'; '.join(learner.parts.unmatched_layers)}.")
+        notes.append("There are no validation cases; Dice was measured on training cases.")
+    if unmatched_layers:
+        notes.append(f"Layers that started with random weights: {'; '.join(unmatched_layers)}.")
     return tuple(notes)
-
-
-def _checkpoint(folder: Path, store: TileStore, settings: TrainSettings) -> Checkpoint | None:
-    checkpoint = Checkpoint.read(folder)
-    if checkpoint is not None:
-        check_same(folder, store, settings, checkpoint.told)
-    return checkpoint
-
-
-def _budget(settings: TrainSettings, started: float) -> StepBudget | ClockBudget:
-    if settings.minutes is None:
-        return StepBudget(settings.epochs * settings.steps_per_epoch)
-    return ClockBudget(settings.minutes * 60, started)

@@ -1,4 +1,4 @@
-"""Being told to end between two steps: by Ctrl-C, or by a cluster that needs the machine."""
+"""A request to stop between two steps: Ctrl-C, or SIGTERM from a cluster's scheduler."""
 
 import signal
 import threading
@@ -7,32 +7,37 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was told to end, and did so after a checkpoint."""
+    """A run was interrupted and has written a checkpoint."""
 
 
 class Interrupt:
-    """While it is open, the first SIGINT or SIGTERM is noted, and the second ends the process.
+    """Context in which the first SIGINT or SIGTERM is recorded and a second one ends the process.
 
-    In threads other than the main one, signals stay as they are.
+    In threads other than the main thread, signals are handled as before.
+
+    Attributes:
+        requested: Whether a signal was received.
     """
 
     def __init__(self):
-        self.asked = False
-        self._before: dict = {}
+        self.requested = False
+        self._previous_handlers: dict = {}
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            self._before = {one: signal.signal(one, self._note) for one in _SIGNALS}
+            self._previous_handlers = {
+                number: signal.signal(number, self._record) for number in _SIGNALS
+            }
         return self
 
     def __exit__(self, *exception) -> None:
         self._restore()
 
-    def _note(self, number, frame) -> None:
-        self.asked = True
+    def _record(self, number, frame) -> None:
+        self.requested = True
         self._restore()
 
     def _restore(self) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
-        self._before = {}
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._previous_handlers = {}

@@ -1,10 +1,8 @@
-"""From step to step: rate, validation, best model, log, checkpoint, and the end."""
+"""The training loop: learning rate, step, validation, log, checkpoint, and the end of a run."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
-
-import numpy as np
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.train.learner.execution import TrainingProgress
@@ -14,171 +12,178 @@ from liverseg_tf.train.session.budget import ClockBudget, StepBudget, learning_r
 from liverseg_tf.train.session.checkpoint import TrainingState
 from liverseg_tf.train.session.interrupt import Interrupt, Interrupted
 from liverseg_tf.train.session.recorder import RunRecorder
-from liverseg_tf.train.session.validation import Scores, Validator
+from liverseg_tf.train.session.step_timer import StepTimer
+from liverseg_tf.train.session.validation import ValidationScores, Validator
 
-_CLOSING_SECONDS = 6.0
+_CLOSING_SECONDS = 6.0  # to save the model and draw the curves at the end of a wall-clock budget
 
 
-class Loop:
-    """Lets a learner learn until its budget is spent.
+class TrainingLoop:
+    """Trains a learner until its budget is spent, or until validation stops improving.
 
     Args:
-        learner: of the batches.
-        budget: when the run is over.
-        judge: measures the validation Dice.
-        journal: where the best model, the log and the checkpoints go.
-        standing: where the run stands.
+        learner: Network, loss and optimizer.
+        budget: Number of steps, or wall-clock time.
+        validator: Computes the validation Dice.
+        recorder: Writes the best model, the log and the checkpoints.
+        state: State to start from; the loop updates it.
     """
 
     def __init__(
         self,
         learner: Learner,
         budget: StepBudget | ClockBudget,
-        judge: Validator,
-        journal: RunRecorder,
-        standing: TrainingState,
+        validator: Validator,
+        recorder: RunRecorder,
+        state: TrainingState,
     ):
-        self.learner, self.settings, self.budget = learner, learner.parts.settings, budget
-        self.judge, self.journal, self.standing = judge, journal, standing
-        self._kept = InferenceModel(learner.parts)
-        self._began = time.monotonic() - standing.elapsed
+        self.learner, self.settings, self.budget = learner, learner.components.settings, budget
+        self.validator, self.recorder, self.state = validator, recorder, state
+        self._inference_model = InferenceModel(learner.components)
+        self._timer = StepTimer()
+        self._started = time.monotonic() - state.elapsed_seconds
         self._reported = time.monotonic()
-        self._last_end: float | None = None
-        self._step_seconds = math.inf
-        self._pending: object = None  # the loss of the last step
-        self._rate = 0.0
+        self._pending_loss: object = None  # loss of the latest step, which may still be computed
+        self._learning_rate = 0.0
 
     def run(self, batches: Iterator, report: Callable[[TrainingProgress], None]) -> None:
-        """Learn from batches, the first of which is that of the standing's step.
+        """Train on batches until the end of the run.
+
+        Args:
+            batches: Pairs of image and ground truth, starting with the batch of `state.step`.
+            report: Function that is called with the progress about once a second.
 
         Raises:
-            LiverSegError: when the loss is not finite, or something can't be written.
-            Interrupted: after a checkpoint, when the process is told to end.
+            LiverSegError: If the loss is not finite, the store changes, or a file cannot be
+                written.
+            Interrupted: If the process received SIGINT or SIGTERM; a checkpoint is written first.
         """
-        now = self.standing
-        self.journal.begin(self._kept.model)
+        self.recorder.write_graph(self._inference_model.model)
         with Interrupt() as interrupt:
-            # one step at least: seconds that are too few for it still leave a run that predicts
-            while now.step == 0 or (self._share() < 1 and not self._waited_enough()):
-                if interrupt.asked:
-                    self._save()
+            # Even if the time budget is too short for one step, make one: the run can then predict.
+            while self.state.step == 0 or not self._is_finished():
+                if interrupt.requested:
+                    self._save_checkpoint()
                     raise Interrupted
-                self._step(*next(batches))
-                share = self._share()
-                if time.monotonic() - self._reported > 1 or share >= 1:
+                image, truth = next(batches)
+                self._train_step(image, truth)
+                completed = self._completed_fraction()
+                if time.monotonic() - self._reported > 1 or completed >= 1:
                     self._reported = time.monotonic()
-                    report(self._progress(share))
-                if now.step % self.settings.steps_per_epoch == 0 or share >= 1:
-                    self._end_epoch(last=share >= 1)
+                    report(self._progress(completed))
+                if self.state.step % self.settings.steps_per_epoch == 0 or completed >= 1:
+                    self._end_epoch(is_last=completed >= 1)
 
-    def _step(self, image, truth) -> None:
-        now = self.standing
-        self._rate = learning_rate(self.settings.peak_rate, self._share(), self.settings.decay)
-        loss = self.learner.step(image, truth, self._rate)
-        now.step += 1
-        # a GPU is at work on this step while the loss of the one before is looked at
-        self._take_loss()
-        self._pending = loss
-        self._time_step()
+    def _train_step(self, image, truth) -> None:
+        self._learning_rate = learning_rate(
+            self.settings.max_learning_rate, self._completed_fraction(), self.settings.decay
+        )
+        loss = self.learner.step(image, truth, self._learning_rate)
+        self.state.step += 1
+        # `step` returns early. While the device computes it, wait for the loss of the step before.
+        self._add_pending_loss()
+        self._pending_loss = loss
+        self._timer.record_step()
 
-    def _take_loss(self) -> None:
-        if self._pending is None:
+    def _add_pending_loss(self) -> None:
+        """Wait for the loss of the latest step and add it to the sum of the epoch."""
+        if self._pending_loss is None:
             return
-        loss, self._pending = float(self._pending), None
-        if not np.isfinite(loss):
+        loss, self._pending_loss = float(self._pending_loss), None
+        if not math.isfinite(loss):
             raise LiverSegError(
-                f"Expected a finite loss. Received {loss} before step {self.standing.step}: lower "
-                "the learning rate. The best model so far is kept."
+                f"Expected a finite loss. Received {loss} near step {self.state.step}: lower the "
+                "learning rate. The best model so far is kept."
             )
-        self.standing.losses += loss
+        self.state.epoch_loss_sum += loss
 
-    def _end_epoch(self, last: bool) -> None:
-        now = self.standing
-        self._take_loss()
+    def _end_epoch(self, is_last: bool) -> None:
+        """Validate if the budget allows it, and write the log and a checkpoint."""
+        state = self.state
+        self._add_pending_loss()
         row = {
-            "epoch": now.epoch + 1,
-            "step": now.step,
-            "seconds": round(self._elapsed(), 2),
-            "learning_rate": self._rate,
-            "loss": now.losses / self._steps_of_epoch(),
+            "epoch": state.epoch + 1,
+            "step": state.step,
+            "seconds": round(self._elapsed_seconds(), 2),
+            "learning_rate": self._learning_rate,
+            "loss": state.epoch_loss_sum / self._steps_in_epoch(),
         }
-        self.journal.check_store()
-        scores = None
-        if last or self.budget.may_validate(now.validating, self._cost()):
+        self.recorder.check_store()
+        cost_seconds = self._validation_seconds()
+        if is_last or self.budget.may_validate(state.validation_seconds, cost_seconds):
             scores = self._validate()
-            row |= {f"dice_{name}": dice for name, dice in scores.regions.items()}
-        now.epoch, now.losses = now.epoch + 1, 0.0
-        now.rows.append(row)
-        self.journal.log(now)
-        if not last:
-            self._save()
-        self._last_end = None
+            row |= {f"dice_{name}": dice for name, dice in scores.region_dice.items()}
+        state.epoch, state.epoch_loss_sum = state.epoch + 1, 0.0
+        state.log_rows.append(row)
+        self.recorder.write_log(state)
+        if not is_last:
+            self._save_checkpoint()
+        self._timer.restart()
 
-    def _validate(self) -> Scores:
-        """Score the model and keep it where it is the best so far."""
-        now, started = self.standing, time.monotonic()
-        self._kept.take(self.learner.inference_weights())
-        scores = self.judge.score(self._kept.probabilities, self._thinning(), self.learner.total)
-        self.journal.picture(now.step, self._kept.probabilities)
-        mean = 0.0 if math.isnan(scores.mean) else scores.mean
-        now.waited += 1
-        if mean > now.best:
-            now.best, now.best_dice, now.waited = mean, scores.regions, 0
-            self.journal.keep(self._kept.model)
-        now.cases += [
-            {"epoch": now.epoch + 1, "case": name, "region": region, "dice": dice}
-            for name, by_region in scores.cases.items()
+    def _validate(self) -> ValidationScores:
+        """Score the current weights and save the model if it is the best so far."""
+        state, started = self.state, time.monotonic()
+        model = self._inference_model
+        model.set_weights(self.learner.inference_weights())
+        scores = self.validator.score(
+            model.probabilities, self._validation_subsampling(), self.learner.sum_over_hosts
+        )
+        self.recorder.write_predictions(state.step, model.probabilities)
+        mean_dice = 0.0 if math.isnan(scores.mean_dice) else scores.mean_dice
+        state.validations_since_best += 1
+        if mean_dice > state.best_mean_dice:
+            state.best_mean_dice, state.best_dice = mean_dice, scores.region_dice
+            state.validations_since_best = 0
+            self.recorder.save_best_model(model.model)
+        state.validation_rows += [
+            {"epoch": state.epoch + 1, "case": name, "region": region, "dice": dice}
+            for name, by_region in scores.case_dice.items()
             for region, dice in by_region.items()
         ]
-        now.validating += time.monotonic() - started
+        state.validation_seconds += time.monotonic() - started
         return scores
 
-    def _progress(self, share: float) -> TrainingProgress:
-        now = self.standing
-        # the last loss may be under way
-        known = self._steps_of_epoch() - (self._pending is not None)
-        loss = now.losses / known if known else math.nan
-        best = now.best if math.isfinite(now.best) else math.nan
-        return TrainingProgress(share, now.epoch + 1, loss, best)
+    def _save_checkpoint(self) -> None:
+        self._add_pending_loss()
+        self.state.elapsed_seconds = self._elapsed_seconds()
+        self.recorder.save_checkpoint(self.learner.state(), self.state)
 
-    def _steps_of_epoch(self) -> int:
-        return self.standing.step - self.standing.epoch * self.settings.steps_per_epoch
+    def _progress(self, completed: float) -> TrainingProgress:
+        state = self.state
+        loss_count = self._steps_in_epoch() - (self._pending_loss is not None)
+        loss = state.epoch_loss_sum / loss_count if loss_count else math.nan
+        best_dice = state.best_mean_dice if math.isfinite(state.best_mean_dice) else math.nan
+        return TrainingProgress(completed, state.epoch + 1, loss, best_dice)
 
-    def _save(self) -> None:
-        self._take_loss()
-        self.standing.elapsed = self._elapsed()
-        self.journal.save(self.learner.state(), self.standing)
+    def _is_finished(self) -> bool:
+        patience = self.settings.patience
+        is_stalled = patience is not None and self.state.validations_since_best >= patience
+        return is_stalled or self._completed_fraction() >= 1
 
-    def _waited_enough(self) -> bool:
-        return self.settings.patience is not None and self.standing.waited >= self.settings.patience
+    def _completed_fraction(self) -> float:
+        # one more step, the last validation, and saving must still fit into a wall-clock budget
+        reserved = self._timer.mean_seconds + self._validation_seconds() + _CLOSING_SECONDS
+        return self.budget.completed_fraction(self.state.step, reserved)
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
+    def _steps_in_epoch(self) -> int:
+        return self.state.step - self.state.epoch * self.settings.steps_per_epoch
 
-    def _share(self) -> float:
-        # another step, the last validation, and some seconds to save and draw must still fit
-        step = self._step_seconds if math.isfinite(self._step_seconds) else 0.0
-        return self.budget.progress(self.standing.step, step + self._cost() + _CLOSING_SECONDS)
+    def _elapsed_seconds(self) -> float:
+        """Wall-clock time of the run, including the time before it was resumed."""
+        return time.monotonic() - self._started
 
-    def _cost(self) -> float:
-        """Seconds that a validation is expected to take."""
-        return self._full_cost() / self._thinning()
+    def _validation_seconds(self) -> float:
+        """Expected time of a validation."""
+        return self._full_validation_seconds() / self._validation_subsampling()
 
-    def _thinning(self) -> int:
-        return self.budget.thinning(self._full_cost())
+    def _validation_subsampling(self) -> int:
+        """The validation scores every n-th slice; this is n."""
+        return self.budget.validation_subsampling(self._full_validation_seconds())
 
-    def _full_cost(self) -> float:
-        """A slice forwards takes about a third of a slice forwards and backwards."""
-        if not math.isfinite(self._step_seconds):
-            return 0.0
-        return 0.5 * self._step_seconds * self.judge.slices / self.judge.batch_size
+    def _full_validation_seconds(self) -> float:
+        """Expected time of a validation on all slices.
 
-    def _time_step(self) -> None:
-        """A running mean, since other work on the machine comes and goes."""
-        now = time.monotonic()
-        if self._last_end is not None:
-            seconds = now - self._last_end
-            if math.isfinite(self._step_seconds):
-                seconds = 0.8 * self._step_seconds + 0.2 * seconds
-            self._step_seconds = seconds
-        self._last_end = now
+        Inference takes about a third of the time of a training step. A half leaves a margin.
+        """
+        batches = self.validator.slice_count / self.validator.batch_size
+        return 0.5 * self._timer.mean_seconds * batches

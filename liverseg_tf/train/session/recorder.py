@@ -1,4 +1,4 @@
-"""What a run leaves on the disk while it goes on."""
+"""Writes what a run leaves on disk while it is in progress."""
 
 import math
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import numpy as np
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.session.checkpoint import Checkpoint, TrainingState
-from liverseg_tf.train.session.run_folder import Run
+from liverseg_tf.train.session.run_folder import RunFolder
 from liverseg_tf.train.settings import TrainSettings
 
-if TYPE_CHECKING:  # it imports TensorFlow
+if TYPE_CHECKING:  # it imports TensorFlow, which the JAX backend does not need
     from liverseg_tf.train.session.tensorboard import TensorBoardWriter
 
 
@@ -23,65 +23,76 @@ class RunRecorder:
     """Writes the best model, the logs and the checkpoints of a run.
 
     Args:
-        run: the folder.
-        settings: of the run, which a checkpoint is good for.
-        store: of the run, which must stay as it is.
-        board: TensorBoard's files; None where nobody wants them.
+        run: Folder of the run.
+        settings: Settings of the run, written into its checkpoints.
+        store: Store of the run, which must not change during the run.
+        tensorboard: Writer of TensorBoard's files; None writes none.
     """
 
-    run: Run
+    run: RunFolder
     settings: TrainSettings
     store: TileStore
-    board: "TensorBoardWriter | None" = None
+    tensorboard: "TensorBoardWriter | None" = None
 
-    def begin(self, model: keras.Model) -> None:
-        """What the network looks like."""
-        if self.board is not None:
-            self.board.add_model(model)
+    def write_graph(self, model: keras.Model) -> None:
+        """Write the layers of the network for TensorBoard."""
+        if self.tensorboard is not None:
+            self.tensorboard.write_graph(model)
 
-    def picture(self, step: int, predict: Callable[[np.ndarray], np.ndarray]) -> None:
-        """What is found in validation cases."""
-        if self.board is not None:
-            self.board.add_pictures(step, predict)
+    def write_predictions(self, step: int, predict: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Write images of predictions in validation cases for TensorBoard.
 
-    def keep(self, model: keras.Model) -> None:
-        """The best model so far."""
+        Args:
+            step: Number of completed steps.
+            predict: Function from (batch, h, w, channels) uint8 to probabilities
+                (batch, h, w, regions).
+        """
+        if self.tensorboard is not None:
+            self.tensorboard.write_images(step, predict)
+
+    def save_best_model(self, model: keras.Model) -> None:
+        """Save the best model so far."""
         self.run.save_model(model)
 
-    def log(self, standing: TrainingState) -> None:
-        """The tables and curves, as they are after an epoch."""
-        names = [f"dice_{name}" for name in standing.best_dice]
-        rows = [row | {n: row.get(n, math.nan) for n in names} for row in standing.rows]
-        self.run.write_log(rows, standing.cases)
-        if self.board is not None:
-            self.board.add_row(rows[-1])
+    def write_log(self, state: TrainingState) -> None:
+        """Write the tables and curves after an epoch."""
+        # an epoch without validation gets NaN in the columns of the Dice scores
+        columns = [f"dice_{name}" for name in state.best_dice]
+        rows = [row | {name: row.get(name, math.nan) for name in columns} for row in state.log_rows]
+        self.run.write_log(rows, state.validation_rows)
+        if self.tensorboard is not None:
+            self.tensorboard.write_scalars(rows[-1])
 
-    def save(self, state: list[np.ndarray], standing: TrainingState) -> None:
-        """A checkpoint."""
+    def save_checkpoint(self, learner_state: list[np.ndarray], state: TrainingState) -> None:
+        """Write a checkpoint.
+
+        Args:
+            learner_state: Result of `Learner.state`.
+            state: State of the training loop.
+        """
         if self.run.writes:
-            told = {
-                "standing": standing.to_json(),
+            metadata = {
+                "training_state": state.to_json(),
                 "settings": self.settings.to_json(),
                 "store": {"split": self.store.split, "checksums": self.store.checksums},
             }
-            Checkpoint(state, told).write(self.run.folder)
+            Checkpoint(learner_state, metadata).write(self.run.folder)
 
-    def end(self) -> None:
-        """Nothing is to go on from."""
+    def remove_checkpoint(self) -> None:
+        """Remove the checkpoint of the finished run."""
         if self.run.writes:
             Checkpoint.remove(self.run.folder)
 
     def check_store(self) -> None:
-        """Whether the store still holds what the run began with.
+        """Check that the store has not changed since the run began.
 
         Raises:
-            LiverSegError: with the first case that is gone or another one.
+            LiverSegError: If a case was removed or replaced; the message names it.
         """
-        now = TileStore.open(self.store.folder)
-        now.check_unchanged(self.store.checksums)
+        TileStore.open(self.store.folder).check_unchanged(self.store.checksums)
         for name in self.store.split["train"]:
             if not self.store.path(name).exists():
                 raise LiverSegError(
-                    f"Expected the store {self.store.folder} to stay as it is while a run learns "
-                    f"from it. Received one without {self.store.path(name)}."
+                    f"The file {self.store.path(name)} was removed during training: leave the "
+                    f"store {self.store.folder} unchanged until the run has finished."
                 )

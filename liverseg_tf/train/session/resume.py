@@ -1,4 +1,4 @@
-"""Whether a run can be resumed: same store, same split, same settings."""
+"""Checks whether a run can be resumed: it needs the same store, split and settings."""
 
 from pathlib import Path
 
@@ -9,40 +9,41 @@ from liverseg_tf.train.settings import TrainSettings
 
 
 def is_finished(folder: Path, store: TileStore, settings: TrainSettings) -> bool:
-    """Whether a folder holds a run of this store and split and these settings that has ended.
+    """Return whether a folder holds a finished run of this store, this split and these settings.
 
     Raises:
-        SettingsError: when it holds one of others.
+        SettingsError: If it holds a finished run with another split or other settings.
+        LiverSegError: If a case of the store has changed since.
     """
     record = read_finished_run(folder)
     if record is None:
         return False
-    check_same(folder, store, settings, record)
+    check_same_run(folder, store, settings, record)
     return True
 
 
-def check_same(folder: Path, store: TileStore, settings: TrainSettings, record: dict) -> None:
-    """Whether a run was begun with this store, this split and these settings.
+def check_same_run(folder: Path, store: TileStore, settings: TrainSettings, record: dict) -> None:
+    """Check that a run was started with this store, this split and these settings.
 
     Args:
-        folder: of the run.
-        store: that it is to go on with.
-        settings: likewise.
-        record: `settings` and `store` of the run.
+        folder: Folder of the run.
+        store: Store to continue with.
+        settings: Settings to continue with.
+        record: `settings` and `store` of the run, from `run.json` or a checkpoint.
 
     Raises:
-        SettingsError: when settings or split are others.
-        LiverSegError: when a case has changed.
+        SettingsError: If the settings or the split differ.
+        LiverSegError: If a case of the store has changed since.
     """
-    before = TrainSettings.from_json(record["settings"])
-    for name in settings.differences(before):
+    earlier = TrainSettings.from_json(record["settings"])
+    for name in settings.differences(earlier):
         raise SettingsError(
-            f"Expected the settings of the run in {folder}, {name} {getattr(before, name)}. "
-            f"Received {getattr(settings, name)}: take another folder, or the same settings."
+            f"Expected the settings of the run in {folder}, {name} {getattr(earlier, name)}. "
+            f"Received {getattr(settings, name)}: use another folder or the same settings."
         )
     if record["store"]["split"] != store.split:
         raise SettingsError(
-            f"Expected the split of the run in {folder}. Received another one: take another "
-            "folder, or the same split and fold."
+            f"The run in {folder} was started with another split of the cases: use another folder, "
+            "or the same split and fold."
         )
     store.check_unchanged(record["store"]["checksums"])

@@ -1,49 +1,49 @@
-"""The run directory: everything that is needed to predict, and to know what was done."""
+"""The folder of a run: everything that is needed to predict and to know how the run was made."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
-from liverseg_tf.atomic import replacing
+from liverseg_tf.atomic import replacing, write_csv
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.run_record import MODEL_FILE, read_finished_run, write_run_record
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.preview.curves import draw_curves
-from liverseg_tf.train.preview.figure_file import write_picture
+from liverseg_tf.train.preview.figure_file import write_figure
 
 
 @dataclass(frozen=True)
-class Run:
-    """A folder with `model.keras` (best weights), `run.json`, the logs and `curves.png`.
+class RunFolder:
+    """A folder with `model.keras` (the best weights), `run.json`, the logs and `curves.png`.
 
     Args:
-        folder: of the run.
-        writes: False on hosts that take part in a run that another one writes.
+        folder: Path of the folder.
+        writes: Whether this host writes the run. Of several hosts, only the first does; on the
+            others, all methods that write do nothing.
     """
 
     folder: Path
     writes: bool = True
 
     @classmethod
-    def create(cls, folder: Path, writes: bool = True) -> "Run":
-        """A new run, or one that was interrupted.
+    def create(cls, folder: Path, writes: bool = True) -> "RunFolder":
+        """Create the folder of a new run, or open that of an interrupted run.
 
         Raises:
-            SettingsError: when the folder holds a run that has ended.
-            LiverSegError: when it can't be made.
+            SettingsError: If the folder holds a finished run.
+            LiverSegError: If the folder cannot be created.
         """
         folder = Path(folder)
         if read_finished_run(folder) is not None:
             raise SettingsError(
-                f"Expected a new folder for the run. Received {folder}, which holds one."
+                f"Expected a new folder for the run. Received {folder}, which holds a finished run."
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LiverSegError(
-                f"Expected to make the folder {folder}. Received: {error.strerror}."
+                f"The folder {folder} cannot be created: {error.strerror}."
             ) from error
         return cls(folder, writes)
 
@@ -53,22 +53,21 @@ class Run:
             write_run_record(self.folder, network, keras.backend.backend(), **sections)
 
     def save_model(self, model: keras.Model) -> None:
-        """Keep a model, in place of the one before."""
+        """Save a model as `model.keras`, in place of the previous one."""
         if self.writes:
             with replacing(self.folder / MODEL_FILE) as partial:
                 model.save(partial)
 
-    def write_log(self, rows: list[dict], cases: list[dict]) -> None:
-        """Write `log.csv` (a row an epoch), `validation.csv` (a row a case) and `curves.png`."""
+    def write_log(self, log_rows: list[dict], validation_rows: list[dict]) -> None:
+        """Write `log.csv`, `validation.csv` and `curves.png`.
+
+        Args:
+            log_rows: One row per epoch.
+            validation_rows: One row per validation, case and region.
+        """
         if not self.writes:
             return
-        self._write_table("log.csv", rows)
-        if cases:
-            self._write_table("validation.csv", cases)
-        write_picture(draw_curves(rows), self.folder / "curves.png")
-
-    def _write_table(self, name: str, rows: list[dict]) -> None:
-        with replacing(self.folder / name) as partial, open(partial, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(self.folder / "log.csv", list(log_rows[0]), log_rows)
+        if validation_rows:
+            write_csv(self.folder / "validation.csv", list(validation_rows[0]), validation_rows)
+        write_figure(draw_curves(log_rows), self.folder / "curves.png")

@@ -1,4 +1,4 @@
-"""Files for TensorBoard: the log's figures, pictures of validation cases, and the network."""
+"""Files for TensorBoard: scalars of the log, images of validation cases, and the graph."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,35 +11,36 @@ from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.preview.contours import draw_contours
 from liverseg_tf.train.session.validation import Validator
 
-_CASES = 4
+_MAX_CASES = 4
 
 
 class TensorBoardWriter:
     """Writes into the folder `tensorboard` of a run.
 
     Args:
-        folder: of the run.
-        judge: whose cases are drawn: of each of the first four the slice with most of the last
-            region that it holds.
+        folder: Folder of the run.
+        validator: Validator whose first four cases are drawn. Of each case, the slice with the
+            largest area of the last region that occurs in it is shown.
 
     Raises:
-        SettingsError: when TensorBoard isn't installed.
+        SettingsError: If TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, judge: Validator):
+    def __init__(self, folder: Path, validator: Validator):
         try:
-            import tensorboard  # noqa: F401 (TensorFlow's summaries are made of its parts)
+            import tensorboard  # noqa: F401 (tf.summary needs it)
         except ImportError:
             raise SettingsError(
-                "Expected TensorBoard for --tensorboard. Received none: "
+                "TensorBoard is not installed. --tensorboard needs it: "
                 "pip install 'liverseg_tf[tensorboard]'"
             ) from None
         self._writer = tf.summary.create_file_writer(str(Path(folder) / "tensorboard"))
-        self._network = judge.network
-        self._slices = [_fullest(judge, name) for name in judge.names[:_CASES]]
+        self._slices = [
+            _read_largest_slice(validator, name) for name in validator.case_names[:_MAX_CASES]
+        ]
 
-    def add_model(self, model: keras.Model) -> None:
-        """The network's layers, for the page "Graphs"."""
+    def write_graph(self, model: keras.Model) -> None:
+        """Write the layers of the network for the page "Graphs"."""
         metadata = tf.compat.v1.SummaryMetadata()
         metadata.plugin_data.plugin_name = "graph_keras_model"
         metadata.plugin_data.content = b"1"
@@ -47,46 +48,51 @@ class TensorBoardWriter:
             text = tf.constant(model.to_json(), tf.string)
             tf.summary.write("keras", text, step=0, metadata=metadata)
 
-    def add_row(self, row: dict) -> None:
-        """A row of the log: its figures at its step."""
+    def write_scalars(self, row: dict) -> None:
+        """Write the finite values of a row of `log.csv` at its step."""
         with self._writer.as_default(step=row["step"]):
             for name, value in row.items():
                 if name not in ("epoch", "step") and np.isfinite(value):
                     tf.summary.scalar(name.replace("dice_", "dice/"), value)
         self._writer.flush()
 
-    def add_pictures(self, step: int, predict: Callable[[np.ndarray], np.ndarray]) -> None:
-        """The chosen slices: the truth dotted, what is found solid.
+    def write_images(self, step: int, predict: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Write the chosen slices with contours: ground truth dotted, prediction solid.
 
         Args:
-            step: of the run.
-            predict: (batch, h, w, channels) uint8 to probabilities (batch, h, w, regions).
+            step: Number of completed steps.
+            predict: Function from (batch, h, w, channels) uint8 to probabilities
+                (batch, h, w, regions).
         """
         with self._writer.as_default(step=step):
             for name, tiles, truth in self._slices:
-                found = predict(tiles[None])[0] > 0.5
-                picture = _drawn(tiles[..., tiles.shape[-1] // 2], truth, found)
-                tf.summary.image(f"validation/{name}", picture[None])
+                prediction = predict(tiles[None])[0] > 0.5
+                image = _draw_slice(tiles[..., tiles.shape[-1] // 2], truth, prediction)
+                tf.summary.image(f"validation/{name}", image[None])
         self._writer.flush()
 
 
-def _fullest(judge: Validator, name: str) -> tuple[str, np.ndarray, np.ndarray]:
-    """Case, its slice as the network takes it, and the truth of the regions."""
-    case, network = judge.store.read(name), judge.network
+def _read_largest_slice(validator: Validator, name: str) -> tuple[str, np.ndarray, np.ndarray]:
+    """Choose a slice of a case.
+
+    Returns:
+        Name of the case, network input (h, w, channels) uint8, ground truth (h, w, regions) bool.
+    """
+    case, network = validator.store.read(name), validator.network
     masks = network.regions.masks(np.asarray(case.mask))
-    held = [region for region in range(masks.shape[-1]) if masks[..., region].any()]
-    z = int(masks[..., held[-1]].sum(axis=(1, 2)).argmax()) if held else len(masks) // 2
-    rows, cols = masks.shape[1:3]
-    shape = network.padded((rows, cols))
+    present = [region for region in range(masks.shape[-1]) if masks[..., region].any()]
+    z = int(masks[..., present[-1]].sum(axis=(1, 2)).argmax()) if present else len(masks) // 2
+    rows, columns = masks.shape[1:3]
+    shape = network.padded((rows, columns))
     tiles = np.zeros((*shape, network.channels), np.uint8)
-    tiles[:rows, :cols] = network.stack(case.image, z, network.slice_step(case.slice_mm))
+    tiles[:rows, :columns] = network.stack(case.image, z, network.slice_step(case.slice_mm))
     truth = np.zeros((*shape, len(network.regions)), bool)
-    truth[:rows, :cols] = masks[z]
+    truth[:rows, :columns] = masks[z]
     return name, tiles, truth
 
 
-def _drawn(tile: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8."""
+def _draw_slice(tile: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Draw a tile with contours: (h, w, 3) uint8 RGB."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,6 +102,6 @@ def _drawn(tile: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray
     axes.imshow(tile, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.axis("off")
     draw_contours(axes, truth, "dotted")
-    draw_contours(axes, found)
+    draw_contours(axes, prediction)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]

@@ -1,4 +1,4 @@
-"""Dice per case in 3D, on the tiles of whole cases."""
+"""Validation: Dice per case in 3D, on the tiles of whole cases."""
 
 import math
 from collections.abc import Callable
@@ -12,106 +12,119 @@ from liverseg_tf.tiles.store import TileStore
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What a validation found.
+class ValidationScores:
+    """The result of a validation.
 
     Args:
-        cases: case to region to Dice, on the tile grid; NaN where the case holds nothing of the
-            region, and nothing is found.
+        case_dice: Dice by case and region, on the tile grid. NaN if both the ground truth and
+            the prediction of the region are empty.
     """
 
-    cases: dict[str, dict[str, float]]
+    case_dice: dict[str, dict[str, float]]
 
     @property
-    def regions(self) -> dict[str, float]:
-        """Mean over the cases of each region; NaN where no case is left."""
-        names = next(iter(self.cases.values()))
-        return {name: _mean([dice[name] for dice in self.cases.values()]) for name in names}
+    def region_dice(self) -> dict[str, float]:
+        """Dice of each region, mean over the cases without NaN; NaN if there is no such case."""
+        names = next(iter(self.case_dice.values()))
+        return {name: _nanmean([dice[name] for dice in self.case_dice.values()]) for name in names}
 
     @property
-    def mean(self) -> float:
-        """Over the regions; NaN where none is left."""
-        return _mean(list(self.regions.values()))
+    def mean_dice(self) -> float:
+        """Mean over the regions without NaN; NaN if there is no such region."""
+        return _nanmean(list(self.region_dice.values()))
 
 
 @dataclass(frozen=True)
 class Validator:
-    """Cases that a model is measured on while it learns.
+    """Scores a model on validation cases during training.
 
-    It is measured on the tile grid; `liverseg evaluate` scores masks on the scanner's grid.
+    Scores are measured on the tile grid; `liverseg evaluate` scores masks on the scanner's grid.
 
     Args:
-        store: of the tiles.
-        names: of the cases.
-        network: context, regions and stride.
-        batch_size: tiles at a time.
-        share: (index, count): the slices are shared by so many hosts, of which this is one.
+        store: Store with the tiles.
+        case_names: Names of the validation cases.
+        network: Context, regions and stride of the network.
+        batch_size: Number of tiles in a batch.
+        host_index: Index of this host. The hosts share the slices of each case.
+        host_count: Number of hosts.
     """
 
     store: TileStore
-    names: tuple[str, ...]
+    case_names: tuple[str, ...]
     network: NetworkSpec
     batch_size: int
-    share: tuple[int, int] = (0, 1)
+    host_index: int = 0
+    host_count: int = 1
 
     @property
-    def slices(self) -> int:
-        """Of all cases together."""
-        return sum(self.store.cases[name]["slices"] for name in self.names)
+    def slice_count(self) -> int:
+        """Number of slices of all validation cases together."""
+        return sum(self.store.cases[name]["slices"] for name in self.case_names)
 
     def score(
         self,
         predict: Callable[[np.ndarray], np.ndarray],
-        every: int = 1,
-        total: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
-    ) -> Scores:
-        """Dice of each case and region, each over the case's slices.
+        subsampling: int = 1,
+        sum_over_hosts: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
+    ) -> ValidationScores:
+        """Compute the Dice of each case and region, over all slices of the case.
 
         Args:
-            predict: (batch, h, w, channels) uint8 to probabilities (batch, h, w, regions).
-            every: take each n-th slice only.
-            total: adds an array of counts up over the hosts.
+            predict: Function from (batch, h, w, channels) uint8 to probabilities
+                (batch, h, w, regions).
+            subsampling: Score every n-th slice only.
+            sum_over_hosts: Function that adds up an array of counts over the hosts.
         """
-        counts = total(
-            np.stack([self._counts(predict, self.store.read(n), every) for n in self.names])
+        counts = sum_over_hosts(
+            np.stack(
+                [
+                    self._count_voxels(predict, self.store.read(name), subsampling)
+                    for name in self.case_names
+                ]
+            )
         )
-        return Scores(
+        return ValidationScores(
             {
                 name: {
-                    region: _dice(both, sizes)
-                    for region, both, sizes in zip(self.network.regions.names, *case, strict=True)
+                    region: _dice(overlap, total)
+                    for region, overlap, total in zip(
+                        self.network.regions.names, *case_counts, strict=True
+                    )
                 }
-                for name, case in zip(self.names, counts, strict=True)
+                for name, case_counts in zip(self.case_names, counts, strict=True)
             }
         )
 
-    def _counts(self, predict: Callable, case: CaseTiles, every: int) -> np.ndarray:
-        """(2, regions) float64: voxels in both masks, and of both masks together."""
+    def _count_voxels(self, predict: Callable, case: CaseTiles, subsampling: int) -> np.ndarray:
+        """Count (2, regions) float64 voxels: of the overlap, and of both masks in total."""
         regions, slice_step = self.network.regions, self.network.slice_step(case.slice_mm)
         counts = np.zeros((2, len(regions)))
-        rows, cols = case.mask.shape[1:]
-        # a last, smaller batch is filled up: one shape for all calls, one compiled function
+        rows, columns = case.mask.shape[1:]
+        # The last batch is padded, so that all batches have one shape and the compiled function
+        # is not traced again.
         tiles = np.zeros(
-            (self.batch_size, *self.network.padded((rows, cols)), self.network.channels), np.uint8
+            (self.batch_size, *self.network.padded((rows, columns)), self.network.channels),
+            np.uint8,
         )
-        index, hosts = self.share
-        chosen = range(every // 2, case.mask.shape[0], every)[index::hosts]
-        for start in range(0, len(chosen), self.batch_size):
-            indices = chosen[start : start + self.batch_size]
-            for place, z in enumerate(indices):
-                tiles[place, :rows, :cols] = self.network.stack(case.image, z, slice_step)
-            found = predict(tiles)[: len(indices), :rows, :cols] > 0.5
+        scored = range(subsampling // 2, case.mask.shape[0], subsampling)
+        scored = scored[self.host_index :: self.host_count]
+        for start in range(0, len(scored), self.batch_size):
+            indices = scored[start : start + self.batch_size]
+            for position, z in enumerate(indices):
+                tiles[position, :rows, :columns] = self.network.stack(case.image, z, slice_step)
+            prediction = predict(tiles)[: len(indices), :rows, :columns] > 0.5
             truth = regions.masks(np.stack([case.mask[z] for z in indices]))
             axes = (0, 1, 2)
-            counts[0] += (found & truth).sum(axis=axes)
-            counts[1] += found.sum(axis=axes) + truth.sum(axis=axes)
+            counts[0] += (prediction & truth).sum(axis=axes)
+            counts[1] += prediction.sum(axis=axes) + truth.sum(axis=axes)
         return counts
 
 
-def _dice(both: float, sizes: float) -> float:
-    return 2 * float(both) / float(sizes) if sizes else math.nan
+def _dice(overlap: float, total: float) -> float:
+    return 2 * float(overlap) / float(total) if total else math.nan
 
 
-def _mean(values: list[float]) -> float:
+def _nanmean(values: list[float]) -> float:
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan

@@ -19,7 +19,7 @@ def dataset(tmp_path):
     return tmp_path / "set"
 
 
-def test_a_file_gives_defaults_and_the_command_line_wins(dataset, tmp_path):
+def test_a_file_sets_defaults_and_options_override_it(dataset, tmp_path):
     config = tmp_path / "my.toml"
     config.write_text(
         "[preprocess]\nspacing = 4\ntile = '64'\nwindow = [[40, 400], [60, 160]]\nval = 0.5\n"
@@ -40,7 +40,7 @@ def test_a_file_gives_defaults_and_the_command_line_wins(dataset, tmp_path):
     assert resolved["spec"]["spacing_mm"] is None
 
 
-def test_one_of_several_may_stand_alone(dataset, tmp_path):
+def test_a_single_value_of_a_repeatable_option_needs_no_list(dataset, tmp_path):
     config = tmp_path / "my.toml"
     config.write_text("[preprocess]\nwindow = [60, 160]\nsame-voxels = 'phantom_*'\ntile = 64\n")
     done = _run("--config", config, "preprocess", dataset, tmp_path / "store", "--workers", 1)
@@ -50,7 +50,7 @@ def test_one_of_several_may_stand_alone(dataset, tmp_path):
     assert store.cases["phantom_000"]["source"]["correction"]["same_voxels"]
 
 
-def test_what_is_said_of_train_holds_for_crossval(tmp_path):
+def test_the_train_section_applies_to_crossval(tmp_path):
     config = tmp_path / "my.toml"
     config.write_text("[train]\nepochs = 3\nfrom = 'RUN'\nmirror = true\n[crossval]\nepochs = 2\n")
     given = load_defaults(config, liverseg, click.Context(liverseg))
@@ -65,13 +65,14 @@ def test_what_is_said_of_train_holds_for_crossval(tmp_path):
     ("setting", "says"),
     [
         ("window = [60]", "a list of 2 values for 'window'"),
-        ("window = [[60, 160], 5]", "Received 5"),
+        ("window = [[60, 160], 5]", "Received 5."),
+        ("window = [60]", "Received a list of 1 value."),
         ("percentiles = 5", "a list of 2 values for 'percentiles'"),
         ("tile = [64, 64]", "one value for 'tile'"),
         ("orientation = [['a=LPS']]", "one value for 'orientation'"),
     ],
 )
-def test_a_list_of_another_form_is_told(tmp_path, setting, says):
+def test_a_list_of_the_wrong_length_is_an_error(tmp_path, setting, says):
     config = tmp_path / "my.toml"
     config.write_text(f"[preprocess]\n{setting}\n")
     done = _run("--config", config, "preprocess", tmp_path, tmp_path / "store")
@@ -91,7 +92,7 @@ def test_a_list_of_another_form_is_told(tmp_path, setting, says):
         ("[train]\nepochs = 0\n", "0 is not in the range"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(tmp_path, text, says):
+def test_errors_in_a_file(tmp_path, text, says):
     config = tmp_path / "my.toml"
     config.write_text(text)
     done = _run("--config", config, "train", tmp_path, tmp_path / "run")
@@ -100,7 +101,7 @@ def test_what_is_wrong_in_a_file_is_told(tmp_path, text, says):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     done = _run("--config", tmp_path / "none.toml", "train", tmp_path, tmp_path / "run")
     assert done.exit_code == 2
     assert "Expected a TOML file" in " ".join(done.output.split())

@@ -8,7 +8,7 @@ from liverseg_tf.cli.shared import progress as module
 from liverseg_tf.cli.shared.progress import progress
 
 
-def test_lines_elsewhere_than_on_a_terminal(capsys, monkeypatch):
+def test_lines_without_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(module, "_LINE_SECONDS", 0.0)
     with progress("work", 4) as show:
         show(1, "a")
@@ -35,7 +35,7 @@ def test_a_bar_on_a_terminal():
             while chunk := os.read(master, 1024):
                 seen.append(chunk)
         except OSError:
-            pass  # the other end was closed
+            pass  # the other end is closed
 
     reader = threading.Thread(target=read)
     reader.start()

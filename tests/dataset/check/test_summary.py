@@ -11,22 +11,22 @@ from rich.console import Console
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.check import checks
-from liverseg_tf.dataset.check.checks import check_cases
-from liverseg_tf.dataset.check.remarks import Remark, in_order, lines_of
-from liverseg_tf.dataset.check.rules import Expectation
-from liverseg_tf.dataset.check.summary import check_to_json, summarise, summary_table
-from liverseg_tf.workers import run_here
+from liverseg_tf.dataset.check import check_cases as check_module
+from liverseg_tf.dataset.check.check_cases import check_cases
+from liverseg_tf.dataset.check.issues import Issue, format_issues, sort_issues
+from liverseg_tf.dataset.check.rules import CheckSettings
+from liverseg_tf.dataset.check.summary import check_to_json, summarise_check, summary_table
+from liverseg_tf.workers import run_jobs_here
 
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     monkeypatch.setattr(
-        checks, "run_each", lambda function, jobs, workers: run_here(function, jobs)
+        check_module, "run_jobs", lambda function, jobs, workers: run_jobs_here(function, jobs)
     )
 
 
-def test_figures_by_hand(tmp_path):
+def test_summary_by_hand(tmp_path):
     for name, slices, liver_hu, tumour in (("a", 2, 50, 0), ("b", 4, 70, 3), ("c", 8, 90, 1)):
         image = np.full((slices, 10, 10), -1000, np.int16)
         labels = np.zeros(image.shape, np.uint8)
@@ -36,12 +36,12 @@ def test_figures_by_hand(tmp_path):
         affine = np.diag([-0.5, -1, 10, 1])
         write_volume(tmp_path / f"images/{name}.nii", Volume(image, affine))
         write_volume(tmp_path / f"masks/{name}.nii", Volume(labels, affine))
-    checked = check_cases(find_cases(tmp_path), Expectation())
-    rows = {figure.name: figure for figure in summarise(checked, Expectation())}
+    checked = check_cases(find_cases(tmp_path), CheckSettings())
+    rows = {row.name: row for row in summarise_check(checked, CheckSettings())}
 
     def row(name):
-        figure = rows[name]
-        return figure.cases, figure.lowest, figure.middle, figure.highest
+        found = rows[name]
+        return found.cases, found.minimum, found.median, found.maximum
 
     assert row("slices") == (3, 2, 4, 8)
     assert row("slice spacing, mm") == (3, 10, 10, 10)
@@ -56,23 +56,23 @@ def test_figures_by_hand(tmp_path):
     assert "liver, median HU" in console.export_text()
 
 
-def test_the_order_and_the_lines():
-    remarks = [
-        Remark("note", "padding", "c10", "padding"),
-        Remark("warning", "cut", "c2", "cut"),
-        Remark("note", "padding", "c2", "padding"),
-        Remark("note", "no tumour", "c2", "no tumour"),
-        Remark("error", "grid", "c10", "two\nlines"),
-        Remark("error", "grid", "c2", "grid"),
-        Remark("warning", "modality", None, "MR"),
+def test_order_and_format_of_issues():
+    issues = [
+        Issue("note", "padding", "c10", "padding"),
+        Issue("warning", "cut", "c2", "cut"),
+        Issue("note", "padding", "c2", "padding"),
+        Issue("note", "no tumour", "c2", "no tumour"),
+        Issue("error", "grid", "c10", "two\nlines"),
+        Issue("error", "grid", "c2", "grid"),
+        Issue("warning", "modality", None, "MR"),
     ]
-    assert [remark.case for remark in in_order(remarks)[:4]] == ["c2", "c10", None, "c2"]
-    assert lines_of(remarks) == [
+    assert [issue.case for issue in sort_issues(issues)[:4]] == ["c2", "c10", None, "c2"]
+    assert format_issues(issues) == [
         "error: c2: grid",
         "error: c10: two lines",
         "warning: data set: MR",
         "warning: c2: cut",
-        "note: 2 cases, from c2 on: padding",
+        "note: 2 cases, first c2: padding",
         "note: c2: no tumour",
     ]
 
@@ -83,12 +83,12 @@ def test_the_order_and_the_lines():
     hnp.array_shapes(min_dims=3, max_dims=3, max_side=5),
     st.sampled_from([np.int16, np.uint8, np.float32]),
 )
-def test_whatever_is_in_a_file_is_judged_and_told_as_json(tmp_path, data, shape, dtype):
+def test_any_file_is_checked_and_gives_valid_json(tmp_path, data, shape, dtype):
     image = data.draw(hnp.arrays(dtype, shape))
     labels = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 3)))
     for folder, array in (("images", image), ("masks", labels)):
         write_volume(tmp_path / folder / "a.nii", Volume(array, np.diag([-1.0, -1.0, 3.0, 1.0])))
-    checked = check_cases(find_cases(tmp_path), Expectation())
-    assert all("Unexpected" not in remark.text for remark in checked.remarks)
-    found = check_to_json(checked, summarise(checked, Expectation()))
+    checked = check_cases(find_cases(tmp_path), CheckSettings())
+    assert all("Unexpected" not in issue.text for issue in checked.issues)
+    found = check_to_json(checked, summarise_check(checked, CheckSettings()))
     json.dumps(found, allow_nan=False)

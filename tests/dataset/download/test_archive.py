@@ -52,7 +52,7 @@ def contents(folder):
 
 
 def check_refused(archive, *words):
-    """Nothing is left beside it, and nothing outside."""
+    """Check that extraction fails in one line and leaves no file behind."""
     folder = archive.path.parent
     before = sorted(folder.parent.rglob("*"))
     with pytest.raises(ArchiveError) as caught:
@@ -73,7 +73,7 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
-def test_a_tar_loses_its_root(path, format):
+def test_the_root_folder_of_a_tar_is_removed(path, format):
     seen = []
     folders = [member(name, b"", type=tarfile.DIRTYPE) for name in ("Task", "./Task/empty/")]
     files = [member(f"./{name}", content) for name, content in FILES.items()]
@@ -94,14 +94,14 @@ def test_a_zip_without_a_root(path):
     assert contents(path.parent / "set") == files
 
 
-def test_what_packers_add_is_left_away(path):
+def test_appledouble_files_are_left_out(path):
     names = ["Task/._a", "Task/._imagesTr/b", "Task/__MACOSX/c", "Task/a"]
     archive = make_tar(path, *map(member, names))
     assert extract(archive, path.parent / "set") == 1
     assert contents(path.parent / "set") == {"a": b"x"}
 
 
-def test_modes_and_owners_are_not_taken_over(path):
+def test_modes_and_owners_are_not_restored(path):
     archive = make_tar(path, member("Task/a", mode=0o6777, uid=1234, gid=1234, mtime=1))
     extract(archive, path.parent / "set")
     there = (path.parent / "set" / "a").stat()
@@ -129,13 +129,13 @@ ODD_NAMES = [
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_names_that_lead_outside_or_deceive(path, name):
+def test_unsafe_names_are_refused(path, name):
     check_refused(make_tar(path, member("Task/a"), member(name)), "Expected plain names")
     check_refused(make_zip(path, ("Task/a", b"x"), (name, b"x")), "Expected plain names")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\udcff"])
-def test_names_that_a_tar_or_a_zip_alone_can_hold(path, name):
+def test_unsafe_names_that_only_one_kind_of_archive_can_hold(path, name):
     if "\0" in name:
         archive = make_zip(path, ("a_b", b"x"))
         path.write_bytes(path.read_bytes().replace(b"a_b", b"a\0b"))
@@ -147,16 +147,16 @@ def test_names_that_a_tar_or_a_zip_alone_can_hold(path, name):
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        (tarfile.SYMTYPE, "symbolic link"),
-        (tarfile.LNKTYPE, "hard link"),
+        (tarfile.SYMTYPE, "a link"),
+        (tarfile.LNKTYPE, "a link"),
         (tarfile.CHRTYPE, "device"),
         (tarfile.BLKTYPE, "device"),
         (tarfile.FIFOTYPE, "pipe"),
-        (b"Z", "another kind"),
+        (b"Z", "unknown type"),
     ],
 )
 @pytest.mark.parametrize("target", ["a", "/etc/passwd"])
-def test_a_tar_with_what_is_no_file(path, kind, says, target):
+def test_links_and_special_files_in_a_tar_are_refused(path, kind, says, target):
     strange = member("Task/b", b"", type=kind, linkname=target)
     check_refused(make_tar(path, member("Task/a"), strange), says, "'Task/b'")
     hidden = member("Task/._b", b"", type=kind, linkname=target)
@@ -172,7 +172,7 @@ def test_a_tar_with_what_is_no_file(path, kind, says, target):
         (stat.S_IFSOCK, "pipe"),
     ],
 )
-def test_a_zip_with_what_is_no_file(path, mode, says):
+def test_links_and_special_files_in_a_zip_are_refused(path, mode, says):
     check_refused(make_zip(path, ("a", b"x"), zipped("b", mode)), says, "'b'")
 
 
@@ -188,42 +188,42 @@ def test_a_zip_with_what_is_no_file(path, mode, says):
         ["Task"],
     ],
 )
-def test_one_name_for_two(path, names):
+def test_duplicate_names_are_refused(path, names):
     check_refused(make_tar(path, *map(member, names)), "Expected each name once")
 
 
-def test_everything_lies_below_the_root(path):
+def test_files_outside_the_root_folder_are_refused(path):
     check_refused(make_tar(path, member("Task/a"), member("other/b")), "everything below Task/")
     check_refused(make_tar(path, member("Task/a"), member("Taskb")), "everything below Task/")
 
 
-def test_a_sparse_file_is_no_bomb(path):
-    """A header of 512 bytes that claims a terabyte of zeros."""
+def test_a_sparse_file_is_refused(path):
+    """A header of 512 bytes that states a terabyte of zeros."""
     bomb = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(10**12)}
     content = b"0\n".ljust(512, b"\0")
     strange = member("Task/bomb", content, pax_headers=bomb)
-    check_refused(make_tar(path, strange, format=tarfile.PAX_FORMAT), "another kind")
+    check_refused(make_tar(path, strange, format=tarfile.PAX_FORMAT), "sparse file")
 
 
-def test_a_zip_bomb(path):
+def test_a_zip_bomb_is_refused(path):
     archive = make_zip(path, ("a", bytes(20_000_000)))
     assert path.stat().st_size < 30_000
     check_refused(archive, "Expected at most")
 
 
-def test_a_zip_that_lies_about_a_size(path):
+def test_a_zip_that_states_a_wrong_size_is_refused(path):
     archive = make_zip(path, ("a", bytes(1_000_000)))
     data = path.read_bytes()
     path.write_bytes(data.replace((1_000_000).to_bytes(4, "little"), (999).to_bytes(4, "little")))
     check_refused(archive, "Received")
 
 
-def test_too_many_members(path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_MEMBERS", 3)
+def test_too_many_members_are_refused(path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_MEMBERS", 3)
     check_refused(make_tar(path, *(member(f"Task/{n}") for n in range(4))), "at most 3 members")
 
 
-def test_nothing_in_it(path):
+def test_an_archive_without_files_is_refused(path):
     check_refused(make_tar(path), "Expected files")
     check_refused(make_zip(path), "Expected files")
     check_refused(make_tar(path, member("Task", b"", type=tarfile.DIRTYPE)), "Expected files")
@@ -231,13 +231,13 @@ def test_nothing_in_it(path):
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 @pytest.mark.parametrize("content", [b"", b"x", b"<html>" * 1000, bytes(5000), b"\x1f\x8b" * 600])
-def test_what_is_no_archive(path, kind, content):
+def test_a_file_that_is_not_an_archive_is_refused(path, kind, content):
     path.write_bytes(content)
     check_refused(Archive(path, kind))
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.99])
-def test_archives_that_end_too_early(path, kept):
+def test_a_truncated_archive_is_refused(path, kept):
     files = [member(f"Task/{n}", bytes(range(256)) * 400) for n in range(10)]
     for archive in (
         make_tar(path, *files),
@@ -249,7 +249,7 @@ def test_archives_that_end_too_early(path, kept):
         check_refused(archive)
 
 
-def test_a_damaged_header_is_not_the_end(path):
+def test_a_damaged_header_is_not_mistaken_for_the_end(path):
     archive = make_tar(path, member("Task/a"), member("Task/b"))
     data = bytearray(path.read_bytes())
     data[1024 + 150] ^= 1  # in the checksum of the second header
@@ -259,7 +259,7 @@ def test_a_damaged_header_is_not_the_end(path):
 
 @pytest.mark.parametrize("kind", [b"0", b"x", b"L", b"S", b"5"])
 @pytest.mark.parametrize("exponent", [33, 62, 63, 70, 86])
-def test_a_header_that_claims_more_than_there_can_be(path, kind, exponent):
+def test_a_header_with_an_impossible_size_is_refused(path, kind, exponent):
     header = bytearray(member("Task/b")[0].tobuf(tarfile.GNU_FORMAT))
     header[124:136] = b"\x80" + (2**exponent).to_bytes(11, "big")
     header[156:157] = kind
@@ -268,13 +268,13 @@ def test_a_header_that_claims_more_than_there_can_be(path, kind, exponent):
     check_refused(Archive(path, "tar", "Task"))
 
 
-def test_damaged_content_of_a_zip(path):
+def test_damaged_contents_of_a_zip_are_refused(path):
     archive = make_zip(path, ("a", b"x" * 100), compression=zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"x" * 100, b"y" + b"x" * 99))
     check_refused(archive, "CRC")
 
 
-def test_an_encrypted_zip(path):
+def test_an_encrypted_zip_is_refused(path):
     archive = make_zip(path, ("a", b"x"))
     data = bytearray(path.read_bytes())
     for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -283,12 +283,12 @@ def test_an_encrypted_zip(path):
     check_refused(archive, "encrypted")
 
 
-def test_an_unusual_compression(path):
+def test_an_unsupported_compression_is_refused(path):
     archive = make_zip(path, ("a", b"x"), compression=zipfile.ZIP_BZIP2)
-    check_refused(archive, "unusual compression")
+    check_refused(archive, "unsupported compression")
 
 
-def test_random_damage_is_always_the_package_s_own_error(path):
+def test_random_damage_raises_only_the_package_s_own_errors(path):
     rng = random.Random(0)
     files = [member(f"Task/{n}", bytes(700)) for n in range(3)]
     for number in range(150):
@@ -305,7 +305,7 @@ def test_random_damage_is_always_the_package_s_own_error(path):
     assert not list(path.parent.glob(".partial-*"))
 
 
-def test_a_check_that_fails_undoes_all(path):
+def test_a_check_that_fails_removes_the_folder(path):
     def check(folder):
         assert (folder / "a").read_bytes() == b"x"
         raise LiverSegError("Expected b. Received a.")
@@ -316,7 +316,7 @@ def test_a_check_that_fails_undoes_all(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_disk_that_is_full_is_told(path):
+def test_a_full_disk_is_reported(path):
     resource = pytest.importorskip("resource")
     archive = make_tar(path, *(member(name, content) for name, content in FILES.items()))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

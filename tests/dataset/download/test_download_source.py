@@ -10,17 +10,18 @@ import pytest
 
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.download.download_source import DownloadProgress, download
-from liverseg_tf.dataset.download.http_download import RetryPolicy
-from liverseg_tf.dataset.download.sources import SOURCES, find_source, mirror
+from liverseg_tf.dataset.download.http_download import DOWNLOAD_RETRIES
+from liverseg_tf.dataset.download.sources import SOURCES, find_source, from_mirror
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.locks import exclusive_lock
 
-HASTY = RetryPolicy(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
+HASTY = replace(DOWNLOAD_RETRIES, max_retries=2, initial_backoff_s=0.001)
 SPLEEN = SOURCES["Task09_Spleen"]
 
 
 @pytest.fixture
 def task(tmp_path, make_dataset):
-    """A small Task09_Spleen as a tar."""
+    """Bytes of a tar archive with a small Task09_Spleen."""
     make_dataset(tmp_path / "made" / SPLEEN.name, "msd")
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as tar:
@@ -30,7 +31,7 @@ def task(tmp_path, make_dataset):
 
 @pytest.fixture
 def spleen(serve, task):
-    """A server and a source that it serves."""
+    """A server, and the source that it provides."""
     server = serve(task)
     source = replace(SPLEEN, url=server.url, md5=hashlib.md5(task).hexdigest())
     return server, source
@@ -62,7 +63,7 @@ def check_refused(source, folder, *words):
     return message
 
 
-def test_a_task_appears_and_a_second_run_does_nothing(spleen, tmp_path):
+def test_a_task_is_downloaded_and_a_second_run_does_nothing(spleen, tmp_path):
     server, source = spleen
     stages = {}
     progress = DownloadProgress(
@@ -79,7 +80,7 @@ def test_a_task_appears_and_a_second_run_does_nothing(spleen, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_it_is_resumed_and_the_same_in_the_end(spleen, tmp_path):
+def test_an_interrupted_download_is_resumed(spleen, tmp_path):
     server, source = spleen
     server.acts = [server.cut(5000), server.say(500), server.say(500)]
     check_refused(source, tmp_path / "raw", "kept for the next run")
@@ -92,10 +93,10 @@ def test_it_is_resumed_and_the_same_in_the_end(spleen, tmp_path):
     assert files(tmp_path / "raw" / SPLEEN.name) == files(tmp_path / "made" / SPLEEN.name)
 
 
-def test_wrong_bytes_are_removed_and_not_resumed(spleen, tmp_path):
+def test_an_archive_with_a_wrong_checksum_is_removed_and_not_resumed(spleen, tmp_path):
     server, source = spleen
     right, server.body = server.body, server.body[:-1] + b"x"
-    check_refused(source, tmp_path / "raw", "Expected MD5", "It was removed")
+    check_refused(source, tmp_path / "raw", "Expected MD5", "The archive was removed")
     assert files(tmp_path / "raw") == []
     server.body = right
     download(source, tmp_path / "raw", HASTY)
@@ -116,7 +117,7 @@ def test_the_archive_is_kept_on_request_and_used_again(spleen, tmp_path):
     assert archive.is_file()
 
 
-def test_a_wrong_archive_of_the_user_s_own_is_not_removed(spleen, tmp_path):
+def test_a_wrong_archive_of_the_user_is_not_removed(spleen, tmp_path):
     _, source = spleen
     archive = tmp_path / f"{SPLEEN.name}.tar"
     archive.write_bytes(b"mine")
@@ -125,7 +126,7 @@ def test_a_wrong_archive_of_the_user_s_own_is_not_removed(spleen, tmp_path):
 
 
 @pytest.mark.parametrize("checked", [True, False])
-def test_a_hostile_archive_leaves_nothing_outside(serve, tmp_path, checked):
+def test_a_hostile_archive_writes_nothing_outside_its_folder(serve, tmp_path, checked):
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as tar:
         tar.addfile(tarfile.TarInfo(f"{SPLEEN.name}/dataset.json"))
@@ -137,17 +138,17 @@ def test_a_hostile_archive_leaves_nothing_outside(serve, tmp_path, checked):
     assert files(tmp_path) == [f"raw/{name}" for name in kept]
 
 
-def test_an_archive_of_something_else(serve, tmp_path):
+def test_an_archive_with_another_layout_is_removed(serve, tmp_path):
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as tar:
         tar.addfile(tarfile.TarInfo(f"{SPLEEN.name}/readme.txt"))
     server = serve(memory.getvalue())
     source = replace(SPLEEN, url=server.url, md5=None)
-    check_refused(source, tmp_path / "raw", "layout msd", "none", "It was removed")
+    check_refused(source, tmp_path / "raw", "layout msd", "unknown", "was removed")
     assert files(tmp_path / "raw") == []
 
 
-def test_what_a_killed_run_extracted_is_swept_away(spleen, tmp_path):
+def test_leftovers_of_a_killed_run_are_removed(spleen, tmp_path):
     _, source = spleen
     leftover = tmp_path / "raw" / f".partial-0123abcd-{SPLEEN.name}"
     leftover.mkdir(parents=True)
@@ -156,16 +157,14 @@ def test_what_a_killed_run_extracted_is_swept_away(spleen, tmp_path):
     assert [path.name for path in (tmp_path / "raw").iterdir()] == [SPLEEN.name]
 
 
-def test_two_runs_at_once(spleen, tmp_path):
-    fcntl = pytest.importorskip("fcntl")
+def test_another_run_that_downloads_the_same_is_an_error(spleen, tmp_path):
     _, source = spleen
-    with open(tmp_path / f".{SPLEEN.name}.tar.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive_lock(tmp_path / f".{SPLEEN.name}.tar.lock", "the archive"):
         check_refused(source, tmp_path, "another run")
     assert download(source, tmp_path, HASTY) is not None
 
 
-def test_a_folder_that_cannot_be_written(spleen, tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(spleen, tmp_path):
     _, source = spleen
     (tmp_path / "raw").touch()
     check_refused(source, tmp_path / "raw", "Expected to write")
@@ -173,7 +172,7 @@ def test_a_folder_that_cannot_be_written(spleen, tmp_path):
 
 @pytest.fixture
 def kaggle(serve, tmp_path, make_dataset, monkeypatch):
-    """Both parts of LiTS, on a server that hands out redirects to another one."""
+    """Both parts of LiTS, on a server that redirects requests to another server."""
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KAGGLE_USERNAME", "me")
@@ -191,7 +190,7 @@ def kaggle(serve, tmp_path, make_dataset, monkeypatch):
     return parts
 
 
-def test_both_parts_of_lits_are_one_data_set(kaggle, tmp_path):
+def test_both_parts_of_lits_form_one_data_set(kaggle, tmp_path):
     for api, storage, source in kaggle:
         storage.acts = [storage.cut(3000)]
         download(source, tmp_path / "raw", HASTY)
@@ -206,7 +205,7 @@ def test_both_parts_of_lits_are_one_data_set(kaggle, tmp_path):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_kaggle_refuses(kaggle, tmp_path, status):
+def test_denied_access_is_reported_without_the_credentials(kaggle, tmp_path, status):
     api, _, source = kaggle[0]
     api.acts = [api.say(status)]
     message = check_refused(source, tmp_path / "raw", f"status {status}", "kaggle.com/settings")
@@ -214,7 +213,7 @@ def test_kaggle_refuses(kaggle, tmp_path, status):
     assert "bWU6" not in message
 
 
-def test_without_credentials_nothing_is_asked_for(kaggle, tmp_path, monkeypatch):
+def test_without_credentials_no_request_is_sent(kaggle, tmp_path, monkeypatch):
     api, _, source = kaggle[0]
     monkeypatch.delenv("KAGGLE_KEY")
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
@@ -222,7 +221,7 @@ def test_without_credentials_nothing_is_asked_for(kaggle, tmp_path, monkeypatch)
     assert api.requests == []
 
 
-def test_credentials_that_others_can_read_are_noted(kaggle, tmp_path, monkeypatch):
+def test_credentials_that_others_can_read_cause_a_note(kaggle, tmp_path, monkeypatch):
     monkeypatch.delenv("KAGGLE_KEY")
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     path = tmp_path / "home" / ".kaggle" / "access_token"
@@ -239,17 +238,17 @@ def test_credentials_that_others_can_read_are_noted(kaggle, tmp_path, monkeypatc
 def test_a_broken_zip_is_removed(kaggle, tmp_path):
     _, storage, source = kaggle[0]
     storage.body = storage.body[:-30] + bytes(30)
-    check_refused(source, tmp_path / "raw", "It was removed")
+    check_refused(source, tmp_path / "raw", "The archive was removed")
     assert files(tmp_path / "raw") == []
 
 
 def test_a_mirror_gets_no_credentials(kaggle, tmp_path):
     _, storage, source = kaggle[0]
-    download(mirror(source, storage.url), tmp_path / "raw", HASTY)
+    download(from_mirror(source, storage.url), tmp_path / "raw", HASTY)
     assert "Authorization" not in storage.requests[0][1]
 
 
-def test_sources():
+def test_all_sources_are_complete():
     assert len(SOURCES) == 12
     for name, source in SOURCES.items():
         assert source.name == name

@@ -6,31 +6,38 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
-from liverseg_tf.dataset.download.http_download import RetryPolicy, check_md5, fetch
-from liverseg_tf.dataset.download.http_request import Address, follow
-from liverseg_tf.dataset.download.partial_file import Partial
+from liverseg_tf.dataset.download import http_download as module
+from liverseg_tf.dataset.download.http_download import DOWNLOAD_RETRIES, check_md5, fetch
+from liverseg_tf.dataset.download.http_request import Address, resolve_redirect
+from liverseg_tf.dataset.download.partial_file import PartialFile
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 BODY = random.Random(0).randbytes(300_000)
-HASTY = RetryPolicy(retries=2, wait_s=0.001, silence_s=5, progress_bytes=1000)
+HASTY = replace(DOWNLOAD_RETRIES, max_retries=2, initial_backoff_s=0.001)
+
+
+@pytest.fixture(autouse=True)
+def few_bytes_are_progress(monkeypatch):
+    monkeypatch.setattr(module, "MIN_PROGRESS_BYTES", 1000)
 
 
 @pytest.fixture
 def partial(tmp_path):
-    return Partial(tmp_path / "new" / "data.tar.partial")
+    return PartialFile(tmp_path / "new" / "data.tar.partial")
 
 
-def get(server, partial, retry_policy=HASTY, **options):
-    fetch(Address(server.url), partial, retry_policy, **options)
+def get(server, partial, timeout_s=5, **options):
+    fetch(Address(server.url), partial, HASTY, timeout_s, **options)
     assert partial.path.read_bytes() == server.body
 
 
-def check_refused(server, partial, *words, retry_policy=HASTY):
+def check_refused(server, partial, *words, timeout_s=5):
     with pytest.raises(LiverSegError) as caught:
-        fetch(Address(server.url), partial, retry_policy)
+        fetch(Address(server.url), partial, HASTY, timeout_s)
     message = str(caught.value)
     assert message.startswith("Expected ")
     assert "Received" in message
@@ -39,18 +46,18 @@ def check_refused(server, partial, *words, retry_policy=HASTY):
         assert word in message
 
 
-def test_a_file_comes_whole(serve, partial):
+def test_a_file_is_downloaded_completely(serve, partial):
     seen = []
     server = serve(BODY)
     get(server, partial, on_bytes=lambda *numbers: seen.append(numbers))
     assert seen[-1] == (len(BODY), len(BODY))
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-    get(server, partial)  # a whole one is not asked for again
+    get(server, partial)  # a complete file is not requested again
     assert len(server.requests) == 1
     assert server.requests[0][1]["Accept-Encoding"] == "identity"
 
 
-def test_cut_connections_are_resumed_as_long_as_they_bring_something(serve, partial):
+def test_broken_connections_are_resumed_as_long_as_there_is_progress(serve, partial):
     server = serve(BODY)
     server.acts = [server.cut(20_000) for _ in range(10)]
     get(server, partial)
@@ -58,7 +65,7 @@ def test_cut_connections_are_resumed_as_long_as_they_bring_something(serve, part
     assert {headers.get("If-Range") for _, headers in server.requests[1:]} == {'"first"'}
 
 
-def test_connections_that_bring_nothing_end_it_and_the_next_run_resumes(serve, partial):
+def test_a_download_without_progress_fails_and_the_next_run_resumes_it(serve, partial):
     server = serve(BODY)
     server.acts = [server.cut(100_000), *[server.cut(10)] * 2]
     check_refused(server, partial, "connection", "after 2 retries", "kept for the next run")
@@ -68,7 +75,7 @@ def test_connections_that_bring_nothing_end_it_and_the_next_run_resumes(serve, p
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"', "without quotes"])
-def test_a_date_takes_the_place_of_a_strong_tag(serve, partial, etag):
+def test_a_date_replaces_a_missing_strong_etag(serve, partial, etag):
     server = serve(BODY)
     server.etag, server.date = etag, "Fri, 14 Aug 2020 10:00:00 GMT"
     server.acts = [server.cut(100_000), lambda handler: server.reply(
@@ -80,7 +87,7 @@ def test_a_date_takes_the_place_of_a_strong_tag(serve, partial, etag):
     assert server.requests[1][1]["If-Range"] == server.date
 
 
-def test_without_a_tag_or_a_date_it_begins_anew(serve, partial):
+def test_without_an_etag_or_a_date_the_download_starts_again(serve, partial):
     server = serve(BODY)
     server.etag = None
     server.acts = [server.cut(100_000)]
@@ -88,14 +95,14 @@ def test_without_a_tag_or_a_date_it_begins_anew(serve, partial):
     assert server.ranges() == [None, None]
 
 
-def test_a_server_without_ranges_begins_anew(serve, partial):
+def test_without_range_requests_the_download_starts_again(serve, partial):
     server = serve(BODY)
     server.acts = [server.cut(100_000), lambda handler: server.send(handler, ranges=False)]
     get(server, partial)
     assert server.ranges() == [None, "bytes=100000-"]
 
 
-def test_a_file_that_changed_begins_anew(serve, partial):
+def test_the_download_of_a_changed_file_starts_again(serve, partial):
     server = serve(BODY)
 
     def change(handler):
@@ -107,7 +114,7 @@ def test_a_file_that_changed_begins_anew(serve, partial):
     assert partial.state() == (250_000, 250_000, '"second"')
 
 
-def test_one_that_changes_each_time_is_given_up(serve, partial):
+def test_a_file_that_changes_every_time_is_an_error(serve, partial):
     server = serve(BODY)
 
     def change(handler):
@@ -135,7 +142,7 @@ def test_one_that_changes_each_time_is_given_up(serve, partial):
         {"Content_Range": "bytes 100000-299999/300000", "Content_Encoding": "gzip"},
     ],
 )
-def test_lies_about_the_range_are_not_believed(serve, partial, headers):
+def test_a_wrong_content_range_starts_the_download_again(serve, partial, headers):
     server = serve(BODY)
     server.acts = [
         server.cut(100_000),
@@ -145,7 +152,7 @@ def test_lies_about_the_range_are_not_believed(serve, partial, headers):
     assert server.ranges() == [None, "bytes=100000-", None]
 
 
-def test_a_shorter_part_than_asked_for_will_do(serve, partial):
+def test_a_shorter_range_than_requested_is_accepted(serve, partial):
     server = serve(BODY)
     part = {"Content_Length": 50_000, "Content_Range": "bytes 100000-149999/300000"}
     server.acts = [server.cut(100_000), server.say(206, BODY[100_000:150_000], **part)]
@@ -154,26 +161,26 @@ def test_a_shorter_part_than_asked_for_will_do(serve, partial):
 
 
 @pytest.mark.parametrize("length", [None, 500_000])
-def test_more_than_the_part_is_not_read(serve, partial, length):
+def test_bytes_beyond_the_range_are_not_read(serve, partial, length):
     server = serve(BODY)
     part = {"Content_Length": length, "Content_Range": "bytes 100000-299999/300000"}
     server.acts = [server.cut(100_000), server.say(206, BODY[100_000:] + bytes(300_000), **part)]
     get(server, partial)
 
 
-def test_a_part_that_was_not_asked_for(serve, partial):
+def test_a_range_that_was_not_requested_is_retried(serve, partial):
     server = serve(BODY)
     server.acts = [server.say(206, BODY, Content_Range="bytes 0-299999/300000"), server.say(416)]
     get(server, partial)
 
 
-def test_bytes_beyond_those_announced_are_not_read(serve, partial):
+def test_bytes_beyond_the_content_length_are_not_read(serve, partial):
     server = serve(BODY)
     server.acts = [server.say(200, BODY + bytes(100_000), Content_Length=len(BODY))]
     get(server, partial)
 
 
-def test_an_endless_answer_is_not_read(serve, partial):
+def test_an_endless_response_is_not_read(serve, partial):
     server = serve(BODY)
 
     def babble(handler):
@@ -187,12 +194,12 @@ def test_an_endless_answer_is_not_read(serve, partial):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_server_that_is_busy_is_asked_again(serve, partial, status):
+def test_a_busy_server_is_retried(serve, partial, status):
     server = serve(BODY)
     server.acts = [server.say(status)] * 2
     get(server, partial)
     server.acts = [server.say(status)] * 3
-    partial.drop()
+    partial.remove()
     check_refused(server, partial, f"status {status}", "after 2 retries")
 
 
@@ -213,10 +220,14 @@ def test_a_server_that_is_busy_is_asked_again(serve, partial, status):
             {"Content_Length": 6, "Content_Type": "text/html; charset=x"},
             "web page",
         ),
-        ((200, BODY), {"Content_Length": 300_000, "Content_Encoding": "gzip"}, "compressed (gzip)"),
+        (
+            (200, BODY),
+            {"Content_Length": 300_000, "Content_Encoding": "gzip"},
+            "without compression. Received it as gzip",
+        ),
     ],
 )
-def test_answers_that_are_refused_at_once(serve, partial, answer, headers, says):
+def test_invalid_responses_are_errors_without_a_retry(serve, partial, answer, headers, says):
     server = serve(BODY)
     server.acts = [server.say(*answer, **headers)]
     check_refused(server, partial, says)
@@ -224,7 +235,7 @@ def test_answers_that_are_refused_at_once(serve, partial, answer, headers, says)
     assert not partial.path.exists() or partial.path.stat().st_size == 0
 
 
-def test_silence_is_an_end(serve, partial):
+def test_a_connection_without_data_times_out(serve, partial):
     server = serve(BODY)
 
     def stall(handler):
@@ -233,22 +244,22 @@ def test_silence_is_an_end(serve, partial):
         time.sleep(1.5)
 
     server.acts = [stall]
-    get(server, partial, RetryPolicy(1, 0.001, silence_s=0.2))
+    get(server, partial, timeout_s=0.2)
     assert server.ranges() == [None, "bytes=100000-"]
-    partial.drop()
-    server.acts = [lambda handler: time.sleep(1.5)] * 2
-    check_refused(server, partial, "silence", retry_policy=RetryPolicy(1, 0.001, silence_s=0.2))
+    partial.remove()
+    server.acts = [lambda handler: time.sleep(1.5)] * 3
+    check_refused(server, partial, "timeout", timeout_s=0.2)
 
 
-def test_nobody_there(tmp_path, serve):
+def test_a_server_that_does_not_run_is_an_error(tmp_path, serve):
     server = serve(BODY)
     server.http.shutdown()
     server.http.server_close()
-    partial = Partial(tmp_path / "a.partial")
+    partial = PartialFile(tmp_path / "a.partial")
     check_refused(server, partial, "no answer from", "nothing to resume")
 
 
-def test_garbage_for_an_answer(serve, partial):
+def test_an_invalid_response_is_retried(serve, partial):
     server = serve(BODY)
     server.acts = [lambda handler: handler.wfile.write(b"SSH-2.0-x\r\n\r\n")]
     get(server, partial)
@@ -265,7 +276,7 @@ def test_garbage_for_an_answer(serve, partial):
         '{"bytes": 1, "validator": 2}',
     ],
 )
-def test_a_part_of_unknown_origin_is_not_resumed(serve, partial, record):
+def test_a_part_without_a_valid_record_is_not_resumed(serve, partial, record):
     partial.path.parent.mkdir()
     partial.path.write_bytes(b"x" * 1000)
     partial.record_path.write_text(record)
@@ -274,7 +285,7 @@ def test_a_part_of_unknown_origin_is_not_resumed(serve, partial, record):
     assert server.ranges() == [None]
 
 
-def test_a_disk_that_is_full_is_told_and_the_part_is_kept(serve, partial):
+def test_a_full_disk_is_reported_and_the_part_is_kept(serve, partial):
     resource = pytest.importorskip("resource")
     server = serve(BODY)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -290,7 +301,6 @@ def test_a_disk_that_is_full_is_told_and_the_part_is_kept(serve, partial):
 
 
 def test_a_killed_run_is_resumed(serve, partial):
-    """The process gets no chance to tidy up."""
     server = serve(BODY)
 
     def trickle(handler):
@@ -301,10 +311,10 @@ def test_a_killed_run_is_resumed(serve, partial):
     server.acts = [trickle]
     code = (
         "import sys; from pathlib import Path\n"
-        "from liverseg_tf.dataset.download.partial_file import Partial\n"
+        "from liverseg_tf.dataset.download.partial_file import PartialFile\n"
         "from liverseg_tf.dataset.download.http_request import Address\n"
-        "from liverseg_tf.dataset.download.http_download import RetryPolicy, fetch\n"
-        "fetch(Address(sys.argv[1]), Partial(Path(sys.argv[2])), RetryPolicy())"
+        "from liverseg_tf.dataset.download.http_download import fetch\n"
+        "fetch(Address(sys.argv[1]), PartialFile(Path(sys.argv[2])))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, server.url, str(partial.path)])
     deadline = time.monotonic() + 60
@@ -327,7 +337,7 @@ def test_redirects_are_followed_and_keep_the_range(serve, partial):
     assert far.ranges()[-1] == "bytes=80000-"
 
 
-def test_a_secret_goes_to_its_host_alone(serve, partial):
+def test_the_authorization_is_sent_to_its_own_host_only(serve, partial):
     far, near = serve(BODY), serve(b"")
     near.acts = [near.say(302, Location="/elsewhere"), near.say(302, Location=far.url + "?sign=1")]
     fetch(Address(near.url, "Basic c2VjcmV0"), partial, HASTY)
@@ -349,7 +359,7 @@ def test_a_secret_goes_to_its_host_alone(serve, partial):
         "http://a:b/",
     ],
 )
-def test_redirects_elsewhere_are_refused(serve, partial, location):
+def test_redirects_to_other_schemes_are_refused(serve, partial, location):
     server = serve(BODY)
     server.acts = [server.say(302, Location=location)] * 7
     with pytest.raises(
@@ -359,14 +369,14 @@ def test_redirects_elsewhere_are_refused(serve, partial, location):
     assert not partial.path.exists()
 
 
-def test_a_redirect_never_leaves_encryption():
-    assert follow("https://a/b?c", "/d") == "https://a/d"
-    assert follow("http://a/b", "https://a/b") == "https://a/b"
+def test_a_redirect_from_https_to_http_is_refused():
+    assert resolve_redirect("https://a/b?c", "/d") == "https://a/d"
+    assert resolve_redirect("http://a/b", "https://a/b") == "https://a/b"
     with pytest.raises(LiverSegError, match=r"^Expected a redirect .*https to http\. Received"):
-        follow("https://a/b", "http://a/b")
+        resolve_redirect("https://a/b", "http://a/b")
 
 
-def test_a_circle_of_redirects_and_its_bodies(serve, partial):
+def test_endless_redirects_are_refused_and_their_bodies_not_read(serve, partial):
     server = serve(BODY)
 
     def babble(handler):
@@ -391,13 +401,13 @@ def test_a_circle_of_redirects_and_its_bodies(serve, partial):
         "http://a:x/",
     ],
 )
-def test_addresses_that_are_none(url):
+def test_invalid_addresses_are_refused(url):
     with pytest.raises(SettingsError, match=r"^Expected an address.*Received") as caught:
         Address(url)
     assert "secret" not in str(caught.value)
 
 
-def test_what_a_signature_hides_is_not_shown(serve, partial):
+def test_the_query_of_an_address_is_not_shown(serve, partial):
     server = serve(BODY)
     server.acts = [server.say(404)]
     with pytest.raises(LiverSegError) as caught:
@@ -405,7 +415,7 @@ def test_what_a_signature_hides_is_not_shown(serve, partial):
     assert "secret" not in str(caught.value)
 
 
-def test_md5(tmp_path):
+def test_a_wrong_md5_is_an_error(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(BODY)
     check_md5(path, hashlib.md5(BODY).hexdigest())
@@ -413,7 +423,7 @@ def test_md5(tmp_path):
         check_md5(path, "0")
 
 
-def test_the_record_is_plain(serve, partial):
+def test_the_record_holds_size_and_validator(serve, partial):
     server = serve(BODY)
     get(server, partial)
     record = json.loads(partial.record_path.read_text())

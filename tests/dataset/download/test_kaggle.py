@@ -19,7 +19,7 @@ def basic(user, key):
     return "Basic " + base64.b64encode(f"{user}:{key}".encode()).decode()
 
 
-def test_the_environment_comes_first(tmp_path):
+def test_environment_variables_come_before_files(tmp_path):
     write(tmp_path / ".kaggle/kaggle.json", {"username": "file", "key": "k"})
     user = {"KAGGLE_USERNAME": "me", "KAGGLE_KEY": "key1"}
     assert read_credentials(user, tmp_path) == Credentials(basic("me", "key1"))
@@ -29,7 +29,7 @@ def test_the_environment_comes_first(tmp_path):
 
 
 @pytest.mark.parametrize("folder", [".kaggle", ".config/kaggle", "chosen"])
-def test_files(tmp_path, folder):
+def test_credentials_are_read_from_files(tmp_path, folder):
     chosen = {"KAGGLE_CONFIG_DIR": str(tmp_path / "chosen")} if folder == "chosen" else {}
     write(tmp_path / folder / "kaggle.json", {"username": "me", "key": "key1"})
     assert read_credentials(chosen, tmp_path) == Credentials(basic("me", "key1"))
@@ -39,20 +39,20 @@ def test_files(tmp_path, folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_a_file_that_others_can_read_is_named(tmp_path, mode):
+def test_a_file_that_others_can_read_is_reported(tmp_path, mode):
     path = write(tmp_path / ".kaggle/kaggle.json", {"username": "me", "key": "k"}, mode)
     assert read_credentials({}, tmp_path).exposed == path
 
 
-def test_without_any_the_error_says_where_to_get_them(tmp_path):
-    with pytest.raises(LiverSegError, match=r"^Expected Kaggle .*Received none .*/settings\)\.$"):
+def test_without_credentials_the_error_says_where_to_create_them(tmp_path):
+    with pytest.raises(LiverSegError, match=r"^Expected Kaggle .*Received no .*/settings\)\.$"):
         read_credentials({"KAGGLE_USERNAME": "me", "KAGGLE_KEY": ""}, tmp_path)
 
 
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", {"username": "me"}, {"username": 1, "key": "s3cret"}, '"s3cret']
 )
-def test_a_file_without_them(tmp_path, content):
+def test_a_file_without_credentials_is_an_error(tmp_path, content):
     write(tmp_path / ".kaggle/kaggle.json", content)
     with pytest.raises(LiverSegError, match=r"^Expected .*kaggle\.json.*Received") as caught:
         read_credentials({}, tmp_path)
@@ -60,7 +60,7 @@ def test_a_file_without_them(tmp_path, content):
 
 
 @pytest.mark.parametrize("token", ["s3cret\r\nX-Evil: 1", "s3crét", " ", "s3cret two"])
-def test_tokens_that_are_none_are_not_shown(tmp_path, token):
+def test_invalid_tokens_are_refused_and_not_shown(tmp_path, token):
     with pytest.raises(LiverSegError, match=r"^Expected a Kaggle token") as caught:
         read_credentials({"KAGGLE_API_TOKEN": token}, tmp_path)
     assert "s3cr" not in str(caught.value)

@@ -6,9 +6,9 @@ MedPy and MONAI come with the extra `peers` (MONAI needs PyTorch), surface-dista
 import numpy as np
 import pytest
 
-from liverseg_tf.evaluate.metrics import distances as views
+from liverseg_tf.evaluate.metrics import distances
 from liverseg_tf.evaluate.metrics.overlap import count_overlap
-from liverseg_tf.evaluate.metrics.surface_distances import measure_surfaces
+from liverseg_tf.evaluate.metrics.surface_distances import compute_surface_distances
 from liverseg_tf.evaluate.metrics.surfels import surfel_areas
 
 SPACING = (5.0, 0.7, 0.8)
@@ -17,53 +17,63 @@ TOLERANCES_MM = (0.5, 1.0, 3.0, 7.0)
 same = pytest.approx
 
 
+def assd_of_means(found):
+    """Mean of the two directed averages, as in MedPy before 0.5."""
+    return (
+        np.average(found.truth_to_prediction_mm, weights=found.truth_weights) / 2
+        + np.average(found.prediction_to_truth_mm, weights=found.prediction_weights) / 2
+    )
+
+
 def compare_with_medpy(truth, prediction, spacing):
     metric = pytest.importorskip("medpy.metric.binary", reason=REASON)
-    found = measure_surfaces(truth, prediction, spacing)
+    found = compute_surface_distances(truth, prediction, spacing)
     overlap = count_overlap(truth, prediction)
     assert overlap.dice == same(metric.dc(prediction, truth))
     assert overlap.jaccard == same(metric.jc(prediction, truth))
     assert overlap.difference_percent / 100 == same(metric.ravd(prediction, truth))
-    assert views.assd_mm(found) == same(metric.assd(prediction, truth, spacing), rel=1e-9)
+    assert distances.assd_mm(found) == same(metric.assd(prediction, truth, spacing), rel=1e-9)
     directed = (metric.asd(*pair, spacing) for pair in ((truth, prediction), (prediction, truth)))
-    assert views.assd_of_means_mm(found) == same(sum(directed) / 2, rel=1e-9)
-    assert views.hausdorff_mm(found) == same(metric.hd(prediction, truth, spacing), rel=1e-9)
-    assert views.hd95_pooled_mm(found) == same(metric.hd95(prediction, truth, spacing), rel=1e-9)
-    edges = measure_surfaces(truth, prediction, spacing, "edges")
+    assert assd_of_means(found) == same(sum(directed) / 2, rel=1e-9)
+    assert distances.hausdorff_mm(found) == same(metric.hd(prediction, truth, spacing), rel=1e-9)
+    assert distances.hd95_pooled_mm(found) == same(
+        metric.hd95(prediction, truth, spacing), rel=1e-9
+    )
+    edges = compute_surface_distances(truth, prediction, spacing, "edges")
     peer = metric.assd(prediction, truth, spacing, connectivity=2)
-    assert views.assd_mm(edges) == same(peer, rel=1e-9)
+    assert distances.assd_mm(edges) == same(peer, rel=1e-9)
 
 
 def compare_with_monai(truth, prediction, spacing):
     monai = pytest.importorskip("monai.metrics", reason=REASON)
     torch = pytest.importorskip("torch", reason=REASON)
     t, p = (torch.from_numpy(mask[None, None].copy()) for mask in (truth, prediction))
-    found = measure_surfaces(truth, prediction, spacing)
+    found = compute_surface_distances(truth, prediction, spacing)
     options = {"include_background": True, "spacing": spacing}
     # MONAI keeps distances as float32
     hd95 = monai.compute_hausdorff_distance(p, t, percentile=95, **options)
-    assert views.hd95_mm(found) == same(float(hd95), rel=1e-6)
+    assert distances.hd95_mm(found) == same(float(hd95), rel=1e-6)
     maximum = monai.compute_hausdorff_distance(p, t, **options)
-    assert views.hausdorff_mm(found) == same(float(maximum), rel=1e-6)
+    assert distances.hausdorff_mm(found) == same(float(maximum), rel=1e-6)
     assd = monai.compute_average_surface_distance(p, t, symmetric=True, **options)
-    assert views.assd_mm(found) == same(float(assd), rel=1e-6)
+    assert distances.assd_mm(found) == same(float(assd), rel=1e-6)
     for tolerance in TOLERANCES_MM:
         peer = monai.compute_surface_dice(p, t, [tolerance], **options)
-        assert views.nsd(found, tolerance) == same(float(peer), rel=1e-6)
+        assert distances.nsd(found, tolerance) == same(float(peer), rel=1e-6)
 
 
 def compare_with_surface_distance(truth, prediction, spacing):
     peer = pytest.importorskip("surface_distance.metrics", reason=REASON)
-    found = measure_surfaces(truth, prediction, spacing, "surfels")
+    found = compute_surface_distances(truth, prediction, spacing, "surfels")
     theirs = peer.compute_surface_distances(truth, prediction, spacing)
-    assert found.truth_sizes.sum() == same(theirs["surfel_areas_gt"].sum(), rel=1e-9)
+    assert found.truth_weights.sum() == same(theirs["surfel_areas_gt"].sum(), rel=1e-9)
     means = peer.compute_average_surface_distance(theirs)
-    assert views.assd_of_means_mm(found) == same(sum(means) / 2, rel=1e-9)
+    assert assd_of_means(found) == same(sum(means) / 2, rel=1e-9)
     hd95 = peer.compute_robust_hausdorff(theirs, 95)
-    assert views.hd95_by_area_mm(found) == same(hd95, rel=1e-9)
+    assert distances.hd95_by_area_mm(found) == same(hd95, rel=1e-9)
     for tolerance in TOLERANCES_MM:
         share = peer.compute_surface_dice_at_tolerance(theirs, tolerance)
-        assert views.nsd(found, tolerance) == same(share, rel=1e-9)
+        assert distances.nsd(found, tolerance) == same(share, rel=1e-9)
 
 
 COMPARISONS = (compare_with_medpy, compare_with_monai, compare_with_surface_distance)

@@ -9,9 +9,8 @@ from scipy import ndimage
 
 from liverseg_tf.ct.bounding_box import bounding_box
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.evaluate.metrics import distances as views
-from liverseg_tf.evaluate.metrics import surface_distances
-from liverseg_tf.evaluate.metrics.surface_distances import SURFACES, measure_surfaces
+from liverseg_tf.evaluate.metrics import distances, surface_distances
+from liverseg_tf.evaluate.metrics.surface_distances import SURFACES, compute_surface_distances
 from liverseg_tf.evaluate.metrics.surfels import surfel_areas
 
 SPACING = (5.0, 0.7, 0.8)
@@ -29,68 +28,76 @@ def by_definition(truth, prediction, connectivity):
 
 @pytest.mark.parametrize(("kind", "connectivity"), [("faces", 1), ("edges", 2)])
 def test_distances_are_those_of_the_whole_volume(mask_pair, kind, connectivity):
-    found = measure_surfaces(*mask_pair, SPACING, kind)
+    found = compute_surface_distances(*mask_pair, SPACING, kind)
     expected = by_definition(*mask_pair, connectivity)
     # 7 steps of 0.8 mm and 8 of 0.7 mm are equally near and differ in their last bit
-    np.testing.assert_allclose(found.from_truth_mm, expected[0], rtol=1e-15)
-    np.testing.assert_allclose(found.from_prediction_mm, expected[1], rtol=1e-15)
-    assert set(found.truth_sizes) == {1.0}
+    np.testing.assert_allclose(found.truth_to_prediction_mm, expected[0], rtol=1e-15)
+    np.testing.assert_allclose(found.prediction_to_truth_mm, expected[1], rtol=1e-15)
+    assert set(found.truth_weights) == {1.0}
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), hnp.array_shapes(min_dims=3, max_dims=3, max_side=5))
 def test_any_masks(data, shape):
     truth, prediction = (data.draw(hnp.arrays(bool, shape)) for _ in range(2))
-    found = measure_surfaces(truth, prediction, SPACING)
+    found = compute_surface_distances(truth, prediction, SPACING)
     if truth.any() and prediction.any():
         expected = by_definition(truth, prediction, 1)
-        np.testing.assert_allclose(found.from_truth_mm, expected[0], rtol=1e-15)
-        assert views.assd_mm(found) == pytest.approx(np.concatenate(expected).mean())
-        assert views.hd95_mm(found) == pytest.approx(
+        np.testing.assert_allclose(found.truth_to_prediction_mm, expected[0], rtol=1e-15)
+        assert distances.assd_mm(found) == pytest.approx(np.concatenate(expected).mean())
+        assert distances.hd95_mm(found) == pytest.approx(
             max(np.percentile(one, 95) for one in expected)
         )
-        assert views.hausdorff_mm(found) == pytest.approx(max(map(np.max, expected)))
-    swapped = measure_surfaces(prediction, truth, SPACING)
-    for view in (views.assd_mm, views.rmsd_mm, views.hd95_mm, views.hd95_pooled_mm):
-        assert view(found) == pytest.approx(view(swapped), nan_ok=True)
+        assert distances.hausdorff_mm(found) == pytest.approx(max(map(np.max, expected)))
+    swapped = compute_surface_distances(prediction, truth, SPACING)
+    for score in (
+        distances.assd_mm,
+        distances.rmsd_mm,
+        distances.hd95_mm,
+        distances.hd95_pooled_mm,
+    ):
+        assert score(found) == pytest.approx(score(swapped), nan_ok=True)
 
 
 def test_a_tree_and_a_transform_find_the_same(mask_pair, monkeypatch):
-    found = measure_surfaces(*mask_pair, SPACING)
-    monkeypatch.setattr(surface_distances, "_NEAR_MM", 1.0)
-    for visits in (0, 10**9):
-        monkeypatch.setattr(surface_distances, "_VISITS_PER_VOXEL", visits)
-        other = measure_surfaces(*mask_pair, SPACING)
-        np.testing.assert_allclose(other.from_truth_mm, found.from_truth_mm, rtol=1e-15)
-        np.testing.assert_allclose(other.from_prediction_mm, found.from_prediction_mm, rtol=1e-15)
+    found = compute_surface_distances(*mask_pair, SPACING)
+    monkeypatch.setattr(surface_distances, "_SEARCH_RADIUS_MM", 1.0)
+    for cost in (0, 10**9):
+        monkeypatch.setattr(surface_distances, "_TRANSFORM_COST", cost)
+        other = compute_surface_distances(*mask_pair, SPACING)
+        np.testing.assert_allclose(
+            other.truth_to_prediction_mm, found.truth_to_prediction_mm, rtol=1e-15
+        )
+        np.testing.assert_allclose(
+            other.prediction_to_truth_mm, found.prediction_to_truth_mm, rtol=1e-15
+        )
 
 
-def test_views_by_hand():
+def test_scores_by_hand():
     """Two rods of 1 and 3 voxels along a column axis of 2 mm: distances 0 | 0, 2 and 4 mm."""
     truth, prediction = np.zeros((2, 1, 1, 5), bool)
     truth[0, 0, 0] = prediction[0, 0, :3] = True
-    found = measure_surfaces(truth, prediction, (5.0, 1.0, 2.0))
-    assert found.from_truth_mm.tolist() == [0]
-    assert found.from_prediction_mm.tolist() == [0, 2, 4]
-    assert views.assd_mm(found) == (0 + 0 + 2 + 4) / (1 + 3)
-    assert views.assd_of_means_mm(found) == (0 + 6 / 3) / 2
-    assert views.rmsd_mm(found) == pytest.approx(math.sqrt((0 + 0 + 4 + 16) / 4))
-    assert views.hausdorff_mm(found) == 4
+    found = compute_surface_distances(truth, prediction, (5.0, 1.0, 2.0))
+    assert found.truth_to_prediction_mm.tolist() == [0]
+    assert found.prediction_to_truth_mm.tolist() == [0, 2, 4]
+    assert distances.assd_mm(found) == (0 + 0 + 2 + 4) / (1 + 3)
+    assert distances.rmsd_mm(found) == pytest.approx(math.sqrt((0 + 0 + 4 + 16) / 4))
+    assert distances.hausdorff_mm(found) == 4
     # 95 % of the way through 0, 2, 4 is index 1.9; through 0, 0, 2, 4 it is index 2.85
-    assert views.hd95_mm(found) == pytest.approx(3.8)
-    assert views.hd95_pooled_mm(found) == pytest.approx(3.7)
-    assert views.nsd(found, 1.9) == 2 / 4
-    assert views.nsd(found, 2.0) == 3 / 4
+    assert distances.hd95_mm(found) == pytest.approx(3.8)
+    assert distances.hd95_pooled_mm(found) == pytest.approx(3.7)
+    assert distances.nsd(found, 1.9) == 2 / 4
+    assert distances.nsd(found, 2.0) == 3 / 4
     # centroids at column 0 and column 1
-    assert views.centroid_shift_mm(truth, prediction, (5.0, 1.0, 2.0)) == 2
+    assert distances.centroid_shift_mm(truth, prediction, (5.0, 1.0, 2.0)) == 2
 
 
 def test_a_surfel_is_counted_by_its_area():
     """One voxel: eight corners, each cut by a triangle through three edge midpoints."""
     mask = np.ones((1, 1, 1), bool)
-    found = measure_surfaces(mask, mask, (1.0, 1.0, 1.0), "surfels")
+    found = compute_surface_distances(mask, mask, (1.0, 1.0, 1.0), "surfels")
     triangle = math.sqrt(3) / 4 * 0.5  # side sqrt(1/2): sqrt(3) / 4 * 1/2 mm²
-    assert found.truth_sizes == pytest.approx([triangle] * 8)
+    assert found.truth_weights == pytest.approx([triangle] * 8)
     # a wall between two half-spaces: one rectangle of row by column spacing
     assert surfel_areas((5.0, 0.7, 0.8))[0b00001111] == pytest.approx(0.7 * 0.8)
 
@@ -98,40 +105,40 @@ def test_a_surfel_is_counted_by_its_area():
 @pytest.mark.parametrize("kind", SURFACES)
 def test_empty_masks(kind):
     mask, empty = np.ones((2, 3, 4), bool), np.zeros((2, 3, 4), bool)
-    distance_views = (
-        views.assd_mm, views.assd_of_means_mm, views.rmsd_mm, views.hausdorff_mm,
-        views.hd95_mm, views.hd95_pooled_mm, views.hd95_by_area_mm,
+    scores = (
+        distances.assd_mm, distances.rmsd_mm, distances.hausdorff_mm,
+        distances.hd95_mm, distances.hd95_pooled_mm, distances.hd95_by_area_mm,
     )  # fmt: skip
     for pair, share in (((empty, empty), 1.0), ((mask, empty), 0.0), ((empty, mask), 0.0)):
-        found = measure_surfaces(*pair, SPACING, kind)
-        assert found.one_empty
-        assert all(math.isnan(view(found)) for view in distance_views)
-        assert views.nsd(found, 5.0) == share
-        assert math.isnan(views.centroid_shift_mm(*pair, SPACING))
+        found = compute_surface_distances(*pair, SPACING, kind)
+        assert found.any_empty
+        assert all(math.isnan(score(found)) for score in scores)
+        assert distances.nsd(found, 5.0) == share
+        assert math.isnan(distances.centroid_shift_mm(*pair, SPACING))
 
 
 def test_equal_masks_have_no_distance(mask_pair):
     for kind in SURFACES:
-        found = measure_surfaces(mask_pair[0], mask_pair[0], SPACING, kind)
-        assert views.hausdorff_mm(found) == 0
-        assert views.nsd(found, 0.0) == 1
+        found = compute_surface_distances(mask_pair[0], mask_pair[0], SPACING, kind)
+        assert distances.hausdorff_mm(found) == 0
+        assert distances.nsd(found, 0.0) == 1
 
 
 def test_what_is_no_pair_of_masks_is_refused():
     mask = np.zeros((2, 3, 4), bool)
     for other in (mask[:1], mask.astype(np.uint8), mask[0]):
         with pytest.raises(LiverSegError, match="two boolean masks"):
-            measure_surfaces(mask, other, SPACING)
+            compute_surface_distances(mask, other, SPACING)
     with pytest.raises(SettingsError, match="faces, edges, surfels"):
-        measure_surfaces(mask, mask, SPACING, "corners")
+        compute_surface_distances(mask, mask, SPACING, "corners")
 
 
 def test_a_real_liver_by_definition(real_masks):
     liver, other, spacing = real_masks
     box = bounding_box(liver, other)
-    found = measure_surfaces(liver, other, spacing)
+    found = compute_surface_distances(liver, other, spacing)
     edges = [
         mask ^ ndimage.binary_erosion(mask) for mask in (np.pad(m[box], 1) for m in (liver, other))
     ]
     expected = ndimage.distance_transform_edt(~edges[1], sampling=spacing)[edges[0]]
-    np.testing.assert_array_equal(found.from_truth_mm, expected)
+    np.testing.assert_array_equal(found.truth_to_prediction_mm, expected)

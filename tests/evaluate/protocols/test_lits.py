@@ -1,4 +1,4 @@
-"""The challenge's figures, worked by hand on rows of voxels.
+"""The challenge's scores, worked out by hand on rows of voxels.
 
 Every case is one row of voxels of 1 mm³: '.' background, 'l' liver (label 1), 't' tumour (label 2).
 """
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from liverseg_tf.evaluate.metrics.lesions import (
-    detect,
-    detect_as_scorer,
-    match_lesions,
+    detect_lesions,
+    detect_lesions_compat,
+    label_lesions,
     merge_lesions,
 )
-from liverseg_tf.evaluate.protocols.lits import LARGE, score_lits_case, summarise_lits
+from liverseg_tf.evaluate.protocols.lits import UNDEFINED_COMPAT, score_lits_case, summarise_lits
 
 SPACING = (1.0, 1.0, 1.0)
 
@@ -93,7 +93,7 @@ def test_lesions_that_are_missed_and_invented():
     assert math.isnan(figures["lesion_assd"])
     assert figures["lesion_precision"] == figures["lesion_recall"] == 0
     assert figures["lesion_precision_greater_zero"] == 1 / 2
-    assert summarise_lits([case], compat=True)["lesion_assd"] == LARGE
+    assert summarise_lits([case], compat=True)["lesion_assd"] == UNDEFINED_COMPAT
 
 
 def test_an_earlier_false_positive_changes_the_scorers_union():
@@ -137,8 +137,8 @@ def test_a_prediction_without_label_1_has_no_liver(prediction):
     assert figures["liver_dice_global"] == 2 * 5 / (5 + 10)
     assert figures["MAXERROR_Tumorburden"] == 0
     compat = summarise_lits([case, score("lltll", "lltll")], compat=True)
-    assert compat["liver_assd"] == LARGE / 2
-    assert compat["MAXERROR_Tumorburden"] == pytest.approx(LARGE - 2 / 5)
+    assert compat["liver_assd"] == UNDEFINED_COMPAT / 2
+    assert compat["MAXERROR_Tumorburden"] == pytest.approx(UNDEFINED_COMPAT - 2 / 5)
 
 
 def test_a_missing_prediction_scores_nothing():
@@ -158,12 +158,12 @@ def test_global_dice_pools_voxels():
 def test_lesions_touch_by_faces_only():
     truth = np.zeros((1, 2, 2), bool)
     truth[0, 0, 0] = truth[0, 1, 1] = True
-    assert match_lesions(truth, truth).overlaps.tolist() == [[1, 0], [0, 1]]
+    assert label_lesions(truth, truth).overlaps.tolist() == [[1, 0], [0, 1]]
 
 
 def test_a_lesion_under_two_predictions_goes_to_the_larger_share():
     """Truths of 2, 5 and 3 voxels; one prediction over the first two, one over the last two."""
-    lesions = match_lesions(row(".tt.ttttt.ttt.") == 2, row(".ttttt.tttttt.") == 2)
+    lesions = label_lesions(row(".tt.ttttt.ttt.") == 2, row(".ttttt.tttttt.") == 2)
     assert lesions.overlaps.tolist() == [[2, 2, 0], [0, 2, 3]]
     # truth 1 is a tie: it goes to the first prediction, which merges truths 0 and 1
     groups = merge_lesions(lesions.overlaps)
@@ -179,6 +179,6 @@ def test_both_countings_agree_where_nothing_is_merged_or_invented():
         truth = np.zeros((3, 20, 20), bool)
         for place in range(0, 20, 4):
             truth[1, place : place + 3, rng.integers(17)] = True
-        lesions = match_lesions(truth, truth)
-        for least in (0.0, 0.5):
-            assert detect(lesions, least) == detect_as_scorer(lesions, least)
+        lesions = label_lesions(truth, truth)
+        for iou in (0.0, 0.5):
+            assert detect_lesions(lesions, iou) == detect_lesions_compat(lesions, iou)

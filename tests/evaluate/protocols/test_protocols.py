@@ -171,7 +171,7 @@ def test_a_case_whose_worker_died_is_named(folders, monkeypatch):
         for number, job in enumerate(jobs):
             yield number, LiverSegError("it died") if job.case == "a" else function(job)
 
-    monkeypatch.setattr(cases, "run_each", died_once)
+    monkeypatch.setattr(cases, "run_jobs", died_once)
     truth, prediction, out = folders
     evaluation = cases.evaluate_pairs(find_pairs(truth, prediction), out, workers=Processes(2))
     messages = [failure.message for failure in evaluation.failures]
@@ -197,7 +197,7 @@ def test_workers_give_what_one_process_gives(folders):
         ({"protocol": "brats"}, "default, lits, msd, nnunet"),
         ({"protocol": "lits", "regions": Regions({"liver": (1,)})}, "fixes its regions"),
         ({"compat": True}, "compat with lits"),
-        ({"tolerance_mm": -1.0}, "from 0 mm"),
+        ({"tolerance_mm": -1.0}, "at least 0 mm"),
     ],
 )
 def test_settings_that_do_not_go_together(settings, message):
@@ -206,7 +206,7 @@ def test_settings_that_do_not_go_together(settings, message):
 
 
 def test_every_protocol_says_what_it_is():
-    assert all(protocol.text for protocol in PROTOCOLS.values())
+    assert all(protocol.description for protocol in PROTOCOLS.values())
 
 
 def test_the_interval_of_a_mean():

@@ -4,8 +4,7 @@ import pytest
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.evaluate.viewer.crop import (
     body_box,
-    cut,
-    joined,
+    crop,
     labels_box,
     shrink_image,
     shrink_labels,
@@ -28,6 +27,17 @@ def test_the_body_without_the_table():
     assert (col.start, col.stop) == (14, 74)
 
 
+def test_what_is_darker_than_the_body_threshold_is_cut_off():
+    array = np.full((6, 80, 80), -1000, np.int16)
+    array[1:6, 20:52, 24:64] = -299
+    array[1:6, 52:60, :] = -300  # foam of the table, which touches the body
+    _, row, col = body_box(Volume(array, AFFINE))
+    assert (row.start, row.stop) == (10, 62)
+    assert (col.start, col.stop) == (14, 74)
+    _, row, _ = body_box(Volume(array, AFFINE), threshold=-500)
+    assert (row.start, row.stop) == (10, 70)
+
+
 def test_no_body():
     air = Volume(np.full((2, 9, 9), -1000, np.int16), AFFINE)
     assert body_box(air) == (slice(0, 2), slice(0, 9), slice(0, 9))
@@ -41,12 +51,12 @@ def test_around_labels():
     masks = [Volume(each, AFFINE) for each in (array, other, np.zeros_like(array))]
     assert labels_box(masks, 5) == (slice(1, 5), slice(5, 26), slice(0, 36))
     assert labels_box(masks[2:]) is None
-    assert joined(None, labels_box(masks[:1], 0)) == (slice(3, 4), slice(20, 21), slice(30, 31))
+    assert labels_box(masks[:1], 0) == (slice(3, 4), slice(20, 21), slice(30, 31))
 
 
 def test_a_part_stays_in_its_place():
     volume = Volume(np.arange(6 * 7 * 8).reshape(6, 7, 8), AFFINE)
-    part = cut(volume, np.s_[2:5, 3:6, 1:7])
+    part = crop(volume, np.s_[2:5, 3:6, 1:7])
     assert part.array[1, 2, 3] == volume.array[3, 5, 4]
     assert place(part, 1, 2, 3) == place(volume, 3, 5, 4)
 

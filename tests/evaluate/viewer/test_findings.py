@@ -3,7 +3,7 @@ import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.evaluate.viewer.findings import MOST, find_differences, list_components
+from liverseg_tf.evaluate.viewer.findings import MAX_FINDINGS, find_differences, list_components
 
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, -2, 0, 20], [0, 0, 5, -30], [0, 0, 0, 1]])  # 0.02 ml
 
@@ -58,4 +58,4 @@ def test_nothing_to_find():
 def test_noise_is_not_listed_whole():
     array = np.zeros((2, 60, 60), np.uint8)
     array[0, ::2, ::2] = 1
-    assert len(list_components(Volume(array, AFFINE), Regions({"organ": (1,)}))) == MOST
+    assert len(list_components(Volume(array, AFFINE), Regions({"organ": (1,)}))) == MAX_FINDINGS

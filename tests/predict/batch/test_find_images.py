@@ -8,7 +8,8 @@ from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.batch.find_images import find_images
-from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
+from liverseg_tf.predict.batch.predict_cases import predict_cases
+from liverseg_tf.predict.batch.prediction_job import PredictionJob
 
 
 def _write(path, bright=100):
@@ -19,7 +20,7 @@ def _write(path, bright=100):
     return path
 
 
-def test_files_folders_and_data_sets_are_found_by_case_name(tmp_path):
+def test_files_folders_and_data_sets_are_found(tmp_path):
     single = _write(tmp_path / "single.nii.gz")
     _write(tmp_path / "flat" / "b.nii")
     _write(tmp_path / "flat" / "._b.nii.gz")
@@ -31,9 +32,9 @@ def test_files_folders_and_data_sets_are_found_by_case_name(tmp_path):
     assert found["volume-3"].name == "volume-3.nii"
 
 
-def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
+def test_duplicate_names_and_inputs_without_images_are_refused(tmp_path):
     one, two = _write(tmp_path / "x" / "a.nii"), _write(tmp_path / "y" / "a.nii.gz")
-    with pytest.raises(LiverSegError, match="Expected one image a case"):
+    with pytest.raises(LiverSegError, match="Expected one image per case name"):
         find_images([one, two])
     assert find_images([one, one]) == {"a": one}
     (tmp_path / "empty").mkdir()
@@ -47,7 +48,7 @@ def test_two_images_of_one_name_and_what_is_no_image_are_refused(tmp_path):
         find_images([tmp_path / "scan.png"])
 
 
-def test_a_table_names_images(tmp_path):
+def test_images_are_read_from_a_table(tmp_path):
     _write(tmp_path / "x" / "a.nii.gz")
     table = tmp_path / "list.csv"
     table.write_text("image,name\nx/a.nii.gz,first\n/abs/volume-7.nii,\n,\n\n")
@@ -58,17 +59,17 @@ def test_a_table_names_images(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
-        ("", "Expected rows"),
+        ("", "Expected at least one row"),
         ("file\na.nii\n", "Expected a path in the column image"),
-        ("image,name\na.nii,one\nb.nii,one\n", "each once. Received 'one'"),
+        ("image,name\na.nii,one\nb.nii,one\n", "once. Received 'one' more than once"),
         ("image,name\na.nii,../one\n", "Received '../one'"),
     ],
 )
-def test_what_is_no_table_of_images_is_refused(tmp_path, text, says):
+def test_invalid_tables_are_refused(tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(LiverSegError, match=says):
+    with pytest.raises(LiverSegError, match=message):
         find_images([tmp_path / "list.csv"])
 
 
@@ -82,7 +83,7 @@ def test_dicom_folders_and_trees_are_found_and_predicted(
     (tmp_path / "tree" / "p2" / "CT" / "0001.dcm").unlink()
     found = find_images([tmp_path / "tree" / "p1", tmp_path / "tree" / "p2"])
     assert list(found) == ["p1", "p2"]
-    failures = predict_cases(found, bright_is_liver(), Output(tmp_path / "out")).failures
+    failures = predict_cases(found, bright_is_liver(), PredictionJob(tmp_path / "out")).failures
     assert failures.keys() == {"p2"}
     assert "equal distances" in failures["p2"]
     assert nib.load(tmp_path / "out" / "p1.nii.gz").shape == (20, 20, 4)

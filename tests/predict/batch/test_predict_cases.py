@@ -10,8 +10,9 @@ from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
-from liverseg_tf.predict.outputs.case_outputs import Outputs
+from liverseg_tf.predict.batch.predict_cases import predict_cases
+from liverseg_tf.predict.batch.prediction_job import PredictionJob
+from liverseg_tf.predict.outputs.case_outputs import OutputFormats
 from liverseg_tf.predict.segment_volume import Inference
 
 
@@ -33,7 +34,7 @@ def images(tmp_path):
     return {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "b", "c")}
 
 
-def test_masks_lie_on_the_grid_of_their_images_and_a_broken_file_stops_nothing(
+def test_masks_are_on_the_grid_of_their_images_and_failures_do_not_stop_the_run(
     tmp_path, bright_is_liver
 ):
     images = {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "broken", "z")}
@@ -41,7 +42,7 @@ def test_masks_lie_on_the_grid_of_their_images_and_a_broken_file_stops_nothing(
     images["broken"].write_bytes(images["broken"].read_bytes()[:100])
     ended = []
     result = predict_cases(
-        images, bright_is_liver(), Output(tmp_path / "out"), lambda *case: ended.append(case)
+        images, bright_is_liver(), PredictionJob(tmp_path / "out"), lambda *case: ended.append(case)
     )
     assert [name for name, _ in ended] == ["a", "broken", "z", "missing"]
     assert result.written == ["a", "z"]
@@ -53,17 +54,18 @@ def test_masks_lie_on_the_grid_of_their_images_and_a_broken_file_stops_nothing(
     np.testing.assert_array_equal(np.asanyarray(mask.dataobj), np.asanyarray(image.dataobj) == 100)
 
 
-def test_a_second_run_keeps_what_is_up_to_date(tmp_path, images, bright_is_liver):
+def test_a_second_run_keeps_masks_that_are_up_to_date(tmp_path, images, bright_is_liver):
     out, model = tmp_path / "out", bright_is_liver()
 
     def run(predictor=model, **settings):
-        result = predict_cases(images, predictor, Output(out, **settings))
+        result = predict_cases(images, predictor, PredictionJob(out, **settings))
         assert not result.failures
         return result.written, result.kept
 
     assert run() == (["a", "b", "c"], [])
     assert run() == ([], ["a", "b", "c"])
-    assert run(inference=Inference(2)) == ([], ["a", "b", "c"])  # the batch changes no mask
+    # the batch size does not change the masks
+    assert run(inference=Inference(2)) == ([], ["a", "b", "c"])
     assert run(force=True) == (["a", "b", "c"], [])
     (out / "a.nii.gz").unlink()
     assert run() == (["a"], ["b", "c"])
@@ -73,35 +75,35 @@ def test_a_second_run_keeps_what_is_up_to_date(tmp_path, images, bright_is_liver
     other = bright_is_liver()
     other.fingerprint = "another"
     assert run(other) == (["a", "b", "c"], [])
-    steps = PostProcessing(largest=("liver",), smallest_ml=(("tumour", 0.1),))
+    steps = PostProcessing(largest=("liver",), min_volume_ml=(("tumour", 0.1),))
     assert run(other, postprocessing=steps) == (["a", "b", "c"], [])
     assert run(other, postprocessing=steps) == ([], ["a", "b", "c"])
     assert run(other, postprocessing=steps, probabilities=True) == (["a", "b", "c"], [])
-    shutil.rmtree(out / ".predictions")  # masks of unknown origin are no masks of this model
+    shutil.rmtree(out / ".predictions")  # without records, the origin of the masks is unknown
     assert run(other, postprocessing=steps) == (["a", "b", "c"], [])
 
 
-def test_files_of_other_settings_are_not_taken_for_up_to_date(tmp_path, images, bright_is_liver):
-    """They were written by the first run and passed over by the second."""
+def test_files_of_other_settings_are_outdated(tmp_path, images, bright_is_liver):
+    """Files that the first run wrote and the second run did not are outdated."""
     del images["b"], images["c"]
-    out, extras = tmp_path / "out", Outputs(("nifti", "stl"), measure=True)
+    out, extras = tmp_path / "out", OutputFormats(("nifti", "stl"), measure=True)
 
     def run(bright, **settings):
         model = bright_is_liver()
         model.fingerprint = bright
-        result = predict_cases(images, model, Output(out, **settings))
+        result = predict_cases(images, model, PredictionJob(out, **settings))
         return result.written
 
     assert run("old", outputs=extras, probabilities=True) == ["a"]
     assert run("new") == ["a"]
-    assert run("new", outputs=Outputs(measure=True)) == ["a"]
-    assert run("new", outputs=Outputs(("stl",))) == ["a"]
-    assert run("new", outputs=extras) == []  # each is there now, by the new model
+    assert run("new", outputs=OutputFormats(measure=True)) == ["a"]
+    assert run("new", outputs=OutputFormats(("stl",))) == ["a"]
+    assert run("new", outputs=extras) == []  # all files have been written by the new model
     assert run("new", probabilities=True) == ["a"]
     assert run("new", outputs=extras, probabilities=True) == []
 
 
-def test_leftovers_of_a_killed_run_go_with_the_next(tmp_path, images, bright_is_liver):
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path, images, bright_is_liver):
     out = tmp_path / "out"
     left = [out / ".partial-01234567-a.nii.gz", out / "probabilities" / "liver"]
     left[1] = left[1] / ".partial-01234567-b.nii.gz"
@@ -109,28 +111,34 @@ def test_leftovers_of_a_killed_run_go_with_the_next(tmp_path, images, bright_is_
     for file in (*left, other):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("half")
-    predict_cases(images, bright_is_liver(), Output(out, probabilities=True))
+    predict_cases(images, bright_is_liver(), PredictionJob(out, probabilities=True))
     assert not any(file.exists() for file in left)
     assert other.exists()
 
 
-def test_what_validation_chose_is_applied_by_default(tmp_path, images, bright_is_liver):
+def test_postprocessing_of_the_model_is_the_default(tmp_path, images, bright_is_liver):
     model = bright_is_liver()
     model.postprocessing = PostProcessing(largest=("liver",))
     for steps, voxels in ((None, 2 * 7 * 7), (PostProcessing(), 2 * 7 * 7 + 1)):
-        predict_cases(images, model, Output(tmp_path / "out", steps))
+        predict_cases(images, model, PredictionJob(tmp_path / "out", steps))
         assert np.asanyarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj).sum() == voxels
 
 
-def test_steps_that_name_no_region_are_refused_before_the_work(tmp_path, images, bright_is_liver):
+def test_steps_for_unknown_regions_are_refused_before_any_prediction(
+    tmp_path, images, bright_is_liver
+):
     with pytest.raises(SettingsError, match="Received 'lung'"):
         predict_cases(
-            images, bright_is_liver(), Output(tmp_path / "o", PostProcessing(largest=("lung",)))
+            images,
+            bright_is_liver(),
+            PredictionJob(tmp_path / "o", PostProcessing(largest=("lung",))),
         )
 
 
-def test_probabilities_are_volumes_of_0_to_1(tmp_path, images, bright_is_liver):
-    result = predict_cases(images, bright_is_liver(), Output(tmp_path / "out", probabilities=True))
+def test_probabilities_are_written_as_volumes_from_0_to_1(tmp_path, images, bright_is_liver):
+    result = predict_cases(
+        images, bright_is_liver(), PredictionJob(tmp_path / "out", probabilities=True)
+    )
     assert not result.failures
     image = nib.load(images["b"])
     for region in ("liver", "tumour"):
@@ -142,60 +150,63 @@ def test_probabilities_are_volumes_of_0_to_1(tmp_path, images, bright_is_liver):
     assert not list((tmp_path / "out").glob(".partial*"))
 
 
-def test_components_are_judged_by_their_probability(tmp_path, images, bright_is_liver):
+def test_components_with_low_probability_are_removed(tmp_path, images, bright_is_liver):
     model = bright_is_liver()
     sharp = model.probabilities
     model.probabilities = lambda tiles: 0.7 * sharp(tiles)
     for p, voxels in ((0.69, 2 * 7 * 7 + 1), (0.75, 0)):
         steps = PostProcessing(min_mean_probability=(("liver", p),))
-        predict_cases(images, model, Output(tmp_path / "out", steps))
+        predict_cases(images, model, PredictionJob(tmp_path / "out", steps))
         assert np.asanyarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj).sum() == voxels
     assert not (tmp_path / "out" / "probabilities").exists()
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
-        (np.arange(4).repeat(1000), "what looks like a mask: no values but 0, 1, 2, 3"),
-        (np.arange(3.0).repeat(1000), "no values but 0, 1, 2"),
-        (np.array([0, 255], np.uint8).repeat(1000), "no values but 0, 255"),
-        (np.array([0, 0.99999, 1.99998]).repeat(1000), "no values but 0, 1, 2"),
-        (np.zeros(2000, np.uint8), "no values but 0"),
-        (np.arange(100).repeat(20), "no values but 0, 1, 2, 3, ..."),  # a hundred organs
+        (
+            np.arange(4).repeat(1000),
+            "what looks like a mask: it contains only the values 0, 1, 2, 3",
+        ),
+        (np.arange(3.0).repeat(1000), "only the values 0, 1, 2"),
+        (np.array([0, 255], np.uint8).repeat(1000), "only the values 0, 255"),
+        (np.array([0, 0.99999, 1.99998]).repeat(1000), "only the values 0, 1, 2"),
+        (np.zeros(2000, np.uint8), "only the value 0"),
+        (np.arange(100).repeat(20), "values 0, 1, 2, 3, ..."),  # a label map of a hundred organs
         (np.full(2000, -1000), "Expected a body"),
         (np.full(2000, np.nan), "finite values"),
     ],
 )
-def test_masks_and_empty_images_are_refused(tmp_path, values, says, bright_is_liver):
+def test_masks_and_empty_images_are_refused(tmp_path, values, message, bright_is_liver):
     kind = {"i": np.int16, "f": np.float32, "u": np.uint8}[values.dtype.kind]
     volume = Volume(values.astype(kind).reshape(-1, 10, 10), np.diag([-1.0, -1.0, 1.0, 1.0]))
     write_volume(tmp_path / "x.nii.gz", volume)
     result = predict_cases(
-        {"x": tmp_path / "x.nii.gz"}, bright_is_liver(), Output(tmp_path / "out")
+        {"x": tmp_path / "x.nii.gz"}, bright_is_liver(), PredictionJob(tmp_path / "out")
     )
-    assert says in result.failures["x"]
+    assert message in result.failures["x"]
     assert _masks(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize(("most", "shape"), [(40, (3, 20, 20)), (255, (3, 3, 2))])
-def test_images_of_few_whole_numbers_are_no_masks(tmp_path, most, shape, bright_is_liver):
+def test_images_with_few_integer_values_are_accepted(tmp_path, most, shape, bright_is_liver):
     values = np.random.default_rng(0).integers(0, most, shape).astype(np.uint8)
     write_volume(tmp_path / "mr.nii.gz", Volume(values, np.diag([-1.0, -1.0, 1.0, 1.0])))
     result = predict_cases(
-        {"mr": tmp_path / "mr.nii.gz"}, bright_is_liver(), Output(tmp_path / "out")
+        {"mr": tmp_path / "mr.nii.gz"}, bright_is_liver(), PredictionJob(tmp_path / "out")
     )
     assert result.written == ["mr"]
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, images, bright_is_liver):
+def test_an_unwritable_folder_is_refused_before_any_prediction(tmp_path, images, bright_is_liver):
     (tmp_path / "out").write_text("a file")
     model = bright_is_liver()
     with pytest.raises(LiverSegError, match="Expected to write"):
-        predict_cases(images, model, Output(tmp_path / "out"))
+        predict_cases(images, model, PredictionJob(tmp_path / "out"))
     assert not model.shapes
 
 
-def test_no_mask_takes_the_place_of_an_image(tmp_path, images, bright_is_liver):
+def test_masks_never_overwrite_images(tmp_path, images, bright_is_liver):
     before = images["a"].read_bytes()
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a.nii.gz").symlink_to(images["a"])
@@ -206,12 +217,14 @@ def test_no_mask_takes_the_place_of_an_image(tmp_path, images, bright_is_liver):
         ({"a": tmp_path / "links" / "a.nii.gz"}, tmp_path / "links"),
     ):
         with pytest.raises(LiverSegError, match="Expected a folder for the masks that"):
-            predict_cases(given, bright_is_liver(), Output(out, force=True))
+            predict_cases(given, bright_is_liver(), PredictionJob(out, force=True))
     assert images["a"].read_bytes() == before
-    assert not predict_cases({"d": images["a"]}, bright_is_liver(), Output(tmp_path)).failures
+    assert not predict_cases(
+        {"d": images["a"]}, bright_is_liver(), PredictionJob(tmp_path)
+    ).failures
 
 
-def test_a_defect_costs_one_case(tmp_path, images, bright_is_liver):
+def test_unexpected_errors_affect_only_one_case(tmp_path, images, bright_is_liver):
     model, sharp = bright_is_liver(), bright_is_liver().probabilities
     calls = iter([ValueError("graph"), MemoryError(), None])
 
@@ -222,20 +235,22 @@ def test_a_defect_costs_one_case(tmp_path, images, bright_is_liver):
         return sharp(tiles)
 
     model.probabilities = fail
-    result = predict_cases(images, model, Output(tmp_path / "out"))
+    result = predict_cases(images, model, PredictionJob(tmp_path / "out"))
     assert result.failures["a"] == "Unexpected ValueError: graph (case a)"
-    assert "Expected enough memory" in result.failures["b"]
+    assert result.failures["b"].startswith(
+        "Not enough memory to segment case b (needs about 0.7 GB)."
+    )
     assert result.written == ["c"]
 
 
-def test_a_disk_that_fills_up_leaves_whole_masks_only(tmp_path, images, bright_is_liver):
-    """A limit on the size of files stands for the disk: the same error while writing."""
+def test_a_full_disk_leaves_no_partial_masks(tmp_path, images, bright_is_liver):
+    """A limit on the size of files simulates a full disk."""
     noise = np.random.default_rng(0).integers(-300, 300, (40, 60, 60)).astype(np.int16)
     write_volume(tmp_path / "b.nii.gz", Volume(noise, np.diag([-1.0, -1.0, 3.0, 1.0])))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        result = predict_cases(images, bright_is_liver(), Output(tmp_path / "out"))
+        result = predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.written == ["a", "c"]
@@ -244,7 +259,7 @@ def test_a_disk_that_fills_up_leaves_whole_masks_only(tmp_path, images, bright_i
     assert not list((tmp_path / "out").glob(".partial*"))
 
 
-def test_an_interrupt_between_cases_keeps_whole_masks(tmp_path, images, bright_is_liver):
+def test_finished_masks_are_kept_after_an_interrupt(tmp_path, images, bright_is_liver):
     model, sharp, calls = bright_is_liver(), bright_is_liver().probabilities, []
 
     def interrupted(tiles):
@@ -255,14 +270,14 @@ def test_an_interrupt_between_cases_keeps_whole_masks(tmp_path, images, bright_i
 
     model.probabilities = interrupted
     with pytest.raises(KeyboardInterrupt):
-        predict_cases(images, model, Output(tmp_path / "out"))
+        predict_cases(images, model, PredictionJob(tmp_path / "out"))
     assert _masks(tmp_path / "out") == ["a.nii.gz", "b.nii.gz"]
     assert not list((tmp_path / "out").glob(".partial*"))
-    result = predict_cases(images, bright_is_liver(), Output(tmp_path / "out"))
+    result = predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out"))
     assert (result.written, result.kept) == (["c"], ["a", "b"])
 
 
-def test_two_volumes_are_in_memory_at_most(tmp_path, bright_is_liver, monkeypatch):
+def test_at_most_two_volumes_are_in_memory(tmp_path, bright_is_liver, monkeypatch):
     images = {f"{n}": _write(tmp_path / f"{n}.nii.gz") for n in range(6)}
     alive, most, lock = set(), [], threading.Lock()
     import weakref
@@ -276,13 +291,13 @@ def test_two_volumes_are_in_memory_at_most(tmp_path, bright_is_liver, monkeypatc
         return volume
 
     monkeypatch.setattr("liverseg_tf.predict.input_image.read_image", counted)
-    result = predict_cases(images, bright_is_liver(), Output(tmp_path / "out"))
+    result = predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out"))
     assert len(result.written) == 6
     assert max(most) <= 2
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_slices(tmp_path, count, bright_is_liver):
+def test_volumes_of_few_slices_are_predicted(tmp_path, count, bright_is_liver):
     values = np.full((count, 20, 20), 100, np.int16)
     values[:, 0] = -1000
     write_volume(tmp_path / "few.nii.gz", Volume(values, np.diag([-1.0, -1.0, 5.0, 1.0])))
@@ -292,7 +307,7 @@ def test_few_slices(tmp_path, count, bright_is_liver):
     result = predict_cases(
         {"few": tmp_path / "few.nii.gz"},
         bright_is_liver(context=5),
-        Output(tmp_path / "out", steps),
+        PredictionJob(tmp_path / "out", steps),
     )
     assert not result.failures
     assert read_volume(tmp_path / "out" / "few.nii.gz").array.sum() == count * 19 * 20

@@ -6,56 +6,56 @@ import pytest
 from liverseg_tf.predict.batch.prefetch import prefetch_map
 
 
-def test_every_job_goes_through_its_steps_in_order():
+def test_results_are_in_the_order_of_the_items():
     assert list(prefetch_map(range(5), lambda n: n + 1, lambda n: n * 10, str)) == [
         "10", "20", "30", "40", "50",
     ]  # fmt: skip
     assert list(prefetch_map([], str, str, str)) == []
 
 
-def test_work_stays_here_and_the_other_steps_run_beside_it():
-    threads = {"before": set(), "work": set(), "after": set()}
+def test_only_processing_runs_in_the_calling_thread():
+    threads = {"prepare": set(), "process": set(), "finish": set()}
 
     def step(name):
         return lambda value: (threads[name].add(threading.get_ident()), value)[1]
 
     list(prefetch_map(range(4), *map(step, threads)))
-    assert threads["work"] == {threading.get_ident()}
-    assert threads["before"] == threads["after"] != threads["work"]
+    assert threads["process"] == {threading.get_ident()}
+    assert threads["prepare"] == threads["finish"] != threads["process"]
 
 
-def test_the_next_job_is_prepared_and_the_last_one_ended_while_work_goes_on():
-    prepared, ended = threading.Event(), threading.Event()
+def test_the_next_item_is_prepared_and_the_previous_one_finished_during_processing():
+    prepared, finished = threading.Event(), threading.Event()
 
-    def work(n):
-        if n == 1:  # both happen during this call, or never
+    def process(n):
+        if n == 1:  # both must happen during this call
             assert prepared.wait(10)
-            assert ended.wait(10)
+            assert finished.wait(10)
         return n
 
     list(
         prefetch_map(
             [0, 1, 2],
             lambda n: (prepared.set() if n == 2 else None, n)[1],
-            work,
-            lambda n: (ended.set() if n == 0 else None, n)[1],
+            process,
+            lambda n: (finished.set() if n == 0 else None, n)[1],
         )
     )
 
 
-def test_an_interrupt_loses_no_job_whose_work_is_done():
+def test_an_interrupt_still_finishes_processed_items():
     for _ in range(20):
-        ended = []
+        finished = []
 
-        def work(n):
+        def process(n):
             if n == 2:
                 raise KeyboardInterrupt
             return n
 
-        def after(n, ended=ended):
+        def finish(n, finished=finished):
             time.sleep(0.002)
-            ended.append(n)
+            finished.append(n)
 
         with pytest.raises(KeyboardInterrupt):
-            list(prefetch_map(range(4), int, work, after))
-        assert ended == [0, 1]
+            list(prefetch_map(range(4), int, process, finish))
+        assert finished == [0, 1]

@@ -6,40 +6,41 @@ import pytest
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.predict.models.ensemble import Ensemble, Mirrored
+from liverseg_tf.predict.models.ensemble import Ensemble, MirroredPredictor
 
 
-class LeftEdge:
-    """Answers that no mirroring leaves alone: the tile times its column and row numbers."""
+class ColumnNumbers:
+    """Output that changes under mirroring: the tile times its column and row numbers."""
 
     def __init__(self, bright):
         self.network, self.postprocessing = bright.network, bright.postprocessing
-        self.fingerprint, self.looks = "edge", 0
+        self.fingerprint, self.calls = "edge", 0
 
     def probabilities(self, tiles):
-        self.looks += 1
+        self.calls += 1
         rows, cols = np.indices(tiles.shape[1:3])
         return (tiles * (cols + 10 * rows)[..., None]).repeat(2, -1).astype(np.float32)
 
 
-def test_mirrored_looks_are_mirrored_back_and_averaged(bright_is_liver):
-    predictor = LeftEdge(bright_is_liver())
+def test_mirrored_predictions_are_mirrored_back_and_averaged(bright_is_liver):
+    predictor = ColumnNumbers(bright_is_liver())
     tiles = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), np.uint8)
-    found = Mirrored(predictor).probabilities(tiles)
-    assert predictor.looks == 2
+    averaged = MirroredPredictor(predictor)
+    probabilities = averaged.probabilities(tiles)
+    assert predictor.calls == 2
     rows = np.indices((4, 6))[0]
-    np.testing.assert_allclose(found[..., 1], tiles[..., 0] * (2.5 + 10 * rows), rtol=1e-6)
-    np.testing.assert_allclose(np.mean(Mirrored(predictor).passes(tiles), axis=0), found)
+    np.testing.assert_allclose(probabilities[..., 1], tiles[..., 0] * (2.5 + 10 * rows), rtol=1e-6)
+    np.testing.assert_allclose(np.mean(averaged.passes(tiles), axis=0), probabilities)
 
 
-def test_a_model_that_does_not_care_is_left_alone_by_mirrors(bright_is_liver):
+def test_mirroring_does_not_change_a_symmetric_model(bright_is_liver):
     tiles = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), np.uint8)
     plain = bright_is_liver().probabilities(tiles)
-    found = Mirrored(bright_is_liver()).probabilities(tiles)
-    np.testing.assert_array_equal(found, plain)
+    probabilities = MirroredPredictor(bright_is_liver()).probabilities(tiles)
+    np.testing.assert_array_equal(probabilities, plain)
 
 
-def test_an_ensemble_is_the_mean_and_takes_what_suits_all(bright_is_liver):
+def test_an_ensemble_is_the_mean_and_keeps_common_steps(bright_is_liver):
     one, two, edge = bright_is_liver(stride=16), bright_is_liver(stride=24), bright_is_liver()
     one.postprocessing = PostProcessing(largest=("liver",), fill_3d=("liver",))
     two.postprocessing = PostProcessing(largest=("liver",))
@@ -48,17 +49,17 @@ def test_an_ensemble_is_the_mean_and_takes_what_suits_all(bright_is_liver):
     assert together.postprocessing == two.postprocessing
     tiles = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), np.uint8)
     np.testing.assert_allclose(
-        Ensemble([one, LeftEdge(edge)]).probabilities(tiles),
-        (one.probabilities(tiles) + LeftEdge(edge).probabilities(tiles)) / 2,
+        Ensemble([one, ColumnNumbers(edge)]).probabilities(tiles),
+        (one.probabilities(tiles) + ColumnNumbers(edge).probabilities(tiles)) / 2,
     )
 
 
 @pytest.mark.parametrize(
-    ("what", "other"), [("context", 3), ("regions", Regions({"spleen": (1,)})), ("tiles", None)]
+    ("name", "other"), [("context", 3), ("regions", Regions({"spleen": (1,)})), ("tiles", None)]
 )
-def test_models_that_do_not_fit_together_are_refused(what, other, bright_is_liver):
+def test_models_with_different_specifications_are_refused(name, other, bright_is_liver):
     one, two = bright_is_liver(), bright_is_liver()
     other = other or replace(two.network.tiles, spacing_mm=2.0)
-    two.network = replace(two.network, **{what: other})
-    with pytest.raises(SettingsError, match=f"Expected models with the same {what}"):
+    two.network = replace(two.network, **{name: other})
+    with pytest.raises(SettingsError, match=f"Expected models with the same {name}"):
         Ensemble([one, two])

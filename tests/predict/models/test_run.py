@@ -22,14 +22,14 @@ def test_a_run_predicts_what_its_model_predicts(untrained_run):
     np.testing.assert_array_equal(predictor.probabilities(tiles), model.predict_on_batch(tiles))
 
 
-def test_its_record_tells_the_split(untrained_run):
+def test_the_record_holds_the_split(untrained_run):
     assert RunRecord.read(untrained_run).split["test"] == ["c"]
 
 
-def test_what_is_no_run_is_refused(tmp_path, untrained_run):
-    with pytest.raises(LiverSegError, match=r"Expected a run .* Received no such folder"):
+def test_folders_without_a_valid_run_are_refused(tmp_path, untrained_run):
+    with pytest.raises(LiverSegError, match=r"Expected a run .* does not exist"):
         RunPredictor(tmp_path / "nowhere")
-    with pytest.raises(LiverSegError, match="Received a folder without one"):
+    with pytest.raises(LiverSegError, match=r"Expected a run .* has no run\.json"):
         RunPredictor(tmp_path)
     record = untrained_run / "run.json"
     value = json.loads(record.read_text())
@@ -48,38 +48,38 @@ def test_what_is_no_run_is_refused(tmp_path, untrained_run):
 
 def test_a_missing_or_truncated_model_is_refused(untrained_run):
     model = untrained_run / "model.keras"
-    whole = model.read_bytes()
-    for cut in (whole[: len(whole) // 2], b"", b"not a model"):
+    content = model.read_bytes()
+    for cut in (content[: len(content) // 2], b"", b"not a model"):
         model.write_bytes(cut)
         with pytest.raises(LiverSegError, match="Expected a Keras model at") as caught:
             RunPredictor(untrained_run)
-        assert "Received: a truncated file, or another one" in str(caught.value)
+        assert "Received: a truncated file, or one of another format" in str(caught.value)
     model.unlink()
     with pytest.raises(LiverSegError, match="Received: no such file"):
         RunPredictor(untrained_run)
 
 
-def test_a_model_of_other_channels_is_refused(untrained_run):
+def test_a_model_with_other_channels_is_refused(untrained_run):
     build_unet(UNetSpec(1, ("liver",), 4, 3)).save(untrained_run / "model.keras")
-    with pytest.raises(LiverSegError, match=r"Expected a model of 3 input channels and 2 regions"):
+    with pytest.raises(LiverSegError, match="Expected a model with 3 input and 2 output channels"):
         RunPredictor(untrained_run)
 
 
-def test_what_takes_no_slices_is_refused(untrained_run):
-    whole, flat = keras.Input((None, None, 3)), keras.Input((3,))
-    half = keras.layers.Conv2D(2, 3, strides=2)(whole)
+def test_models_of_other_inputs_and_outputs_are_refused(untrained_run):
+    image, vector = keras.Input((None, None, 3)), keras.Input((3,))
+    strided = keras.layers.Conv2D(2, 3, strides=2)(image)
     for model in (
         keras.Sequential([keras.layers.Conv2D(2, 1)]),
-        keras.Model(flat, keras.layers.Dense(2)(flat)),
-        keras.Model(whole, keras.layers.GlobalAveragePooling2D()(half)),
-        keras.Model([whole, flat], half),
+        keras.Model(vector, keras.layers.Dense(2)(vector)),
+        keras.Model(image, keras.layers.GlobalAveragePooling2D()(strided)),
+        keras.Model([image, vector], strided),
     ):
         model.save(untrained_run / "model.keras")
-        with pytest.raises(LiverSegError, match="Expected a model of 3 input channels and 2 reg"):
+        with pytest.raises(LiverSegError, match="Expected a model with 3 input and 2 output"):
             RunPredictor(untrained_run)
 
 
-def test_weights_that_are_no_numbers_are_refused(untrained_run):
+def test_weights_that_are_not_finite_are_refused(untrained_run):
     model = keras.saving.load_model(untrained_run / "model.keras")
     weights = model.get_weights()
     weights[-1][0] = np.nan
@@ -99,7 +99,7 @@ def test_code_in_a_model_file_is_not_run(untrained_run, tmp_path):
         assert "config.json" in archive.namelist()
 
 
-def test_volumes_of_many_shapes_cost_one_trace(untrained_run, monkeypatch):
+def test_volumes_of_many_shapes_need_one_trace(untrained_run, monkeypatch):
     predictor = RunPredictor(untrained_run)
     traces = []
     call = type(predictor._model).call
@@ -107,8 +107,8 @@ def test_volumes_of_many_shapes_cost_one_trace(untrained_run, monkeypatch):
         type(predictor._model), "call", lambda *a, **k: (traces.append(1), call(*a, **k))[1]
     )
     for count, rows, cols in [(2, 16, 16), (2, 16, 24), (2, 32, 40), (1, 40, 16), (8, 48, 48)]:
-        found = predictor.probabilities(np.zeros((count, rows, cols, 3), np.uint8))
-        assert found.shape == (count, rows, cols, 2)
+        probabilities = predictor.probabilities(np.zeros((count, rows, cols, 3), np.uint8))
+        assert probabilities.shape == (count, rows, cols, 2)
     assert len(traces) == 1
 
 
@@ -126,20 +126,20 @@ def test_another_version_of_a_model_file_is_refused_in_one_line(untrained_run):
     assert "\n" not in str(caught.value)
 
 
-def test_mixed_precision_finds_about_the_same(untrained_run):
+def test_mixed_precision_predicts_about_the_same(untrained_run):
     tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
     full = RunPredictor(untrained_run, "float32").probabilities(tiles)
     mixed = RunPredictor(untrained_run, "mixed_float16")
     policies = {layer.name: layer.compute_dtype for layer in mixed._model.layers}
     assert policies["down0_conv_a"] == "float16"
     assert policies["logits"] == policies["probabilities"] == "float32"
-    found = mixed.probabilities(tiles)
-    assert found.dtype == np.float32
-    assert not np.array_equal(found, full)
-    np.testing.assert_allclose(found, full, atol=0.02)
+    probabilities = mixed.probabilities(tiles)
+    assert probabilities.dtype == np.float32
+    assert not np.array_equal(probabilities, full)
+    np.testing.assert_allclose(probabilities, full, atol=0.02)
 
 
-def test_a_run_knows_its_postprocessing(untrained_run):
+def test_a_run_has_the_postprocessing_of_its_record(untrained_run):
     assert RunRecord.read(untrained_run).postprocessing == PostProcessing()
     path = untrained_run / "run.json"
     record = json.loads(path.read_text())
@@ -150,10 +150,10 @@ def test_a_run_knows_its_postprocessing(untrained_run):
         RunRecord.read(untrained_run)
 
 
-def test_several_runs_are_averaged_and_have_a_fingerprint_of_their_own(untrained_run, tmp_path):
+def test_several_runs_are_averaged_and_have_distinct_fingerprints(untrained_run, tmp_path):
     other = shutil.copytree(untrained_run, tmp_path / "other")
-    build = build_unet(UNetSpec(3, ("liver", "tumour"), 2, 2))
-    build.save(other / "model.keras")
+    model = build_unet(UNetSpec(3, ("liver", "tumour"), 2, 2))
+    model.save(other / "model.keras")
     tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
     one, two = RunPredictor(untrained_run), RunPredictor(other)
     both = load_predictor([untrained_run, other])

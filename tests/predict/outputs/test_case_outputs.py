@@ -6,39 +6,39 @@ import pytest
 import trimesh
 
 from liverseg_tf.atomic import read_json
+from liverseg_tf.choices import FORMATS
 from liverseg_tf.ct.dicom.series import find_series, read_series
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.case_outputs import (
-    FORMATS,
-    Outputs,
+    OutputFormats,
     SegmentedCase,
-    escaped,
+    file_safe_name,
     write_outputs,
 )
 
 AFFINE = np.diag([-0.8, -0.8, 5.0, 1.0])
 
 
-def _of_nifti(folder, make_volumes, regions=LIVER_REGIONS):
+def _nifti_case(folder, make_volumes, regions=LIVER_REGIONS):
     image, labels = make_volumes(affine=AFFINE)
     write_volume(folder / "ct.nii.gz", image)
     image = read_volume(folder / "ct.nii.gz")
     return SegmentedCase(folder / "ct.nii.gz", image, image.with_array(labels.array), regions)
 
 
-def _of_dicom(folder, make_volumes, write_dicom):
+def _dicom_case(folder, make_volumes, write_dicom):
     image, labels = make_volumes(affine=AFFINE)
     (series,) = find_series(write_dicom(folder / "ct", image))
     image = read_series(series)
     return SegmentedCase(series, image, image.with_array(labels.array), LIVER_REGIONS)
 
 
-def test_every_format_of_a_dicom_series(make_volumes, write_dicom, tmp_path):
+def test_every_format_is_written_for_a_dicom_series(make_volumes, write_dicom, tmp_path):
     pytest.importorskip("highdicom")
-    case, out = _of_dicom(tmp_path, make_volumes, write_dicom), tmp_path / "out"
-    outputs = Outputs(FORMATS, measure=True)
+    case, out = _dicom_case(tmp_path, make_volumes, write_dicom), tmp_path / "out"
+    outputs = OutputFormats(FORMATS, measure=True)
     written = write_outputs(out, "a", case, outputs)
     assert written == outputs.paths(out, "a", LIVER_REGIONS)
     assert written[-1].name == "a.nii.gz"
@@ -54,60 +54,68 @@ def test_every_format_of_a_dicom_series(make_volumes, write_dicom, tmp_path):
     assert modalities == ["SEG", "RTSTRUCT"]
     volume_ml = read_json(out / "a.json")["regions"]["liver"]["volume_ml"]
     liver = trimesh.load_mesh(out / "a_liver.stl")
-    assert liver.volume / 1000 == pytest.approx(volume_ml, rel=0.15)  # a small block's corners
+    # marching cubes cut off the corners
+    assert liver.volume / 1000 == pytest.approx(volume_ml, rel=0.15)
     assert trimesh.load_mesh(out / "a_liver.obj").volume == pytest.approx(liver.volume)
 
 
-def test_what_was_not_asked_for_is_not_written(make_volumes, tmp_path):
-    case = _of_nifti(tmp_path, make_volumes)
-    assert write_outputs(tmp_path / "out", "a", case, Outputs()) == [tmp_path / "out" / "a.nii.gz"]
-    write_outputs(tmp_path / "stl", "a", case, Outputs(("stl", "stl")))
+def test_only_requested_formats_are_written(make_volumes, tmp_path):
+    case = _nifti_case(tmp_path, make_volumes)
+    assert write_outputs(tmp_path / "out", "a", case, OutputFormats()) == [
+        tmp_path / "out" / "a.nii.gz"
+    ]
+    write_outputs(tmp_path / "stl", "a", case, OutputFormats(("stl", "stl")))
     assert len(list((tmp_path / "stl").iterdir())) == 2
 
 
-def test_quality_stands_beside_the_measurements(make_volumes, tmp_path):
-    case = _of_nifti(tmp_path, make_volumes)
+def test_agreement_is_written_with_the_measurements(make_volumes, tmp_path):
+    case = _nifti_case(tmp_path, make_volumes)
     case = SegmentedCase(*(case.source, case.image, case.labels, case.regions), {"liver": 0.9})
-    write_outputs(tmp_path, "a", case, Outputs(measure=True))
+    write_outputs(tmp_path, "a", case, OutputFormats(measure=True))
     found = read_json(tmp_path / "a.json")["regions"]
     assert found["liver"]["agreement"] == 0.9
     assert "agreement" not in found["tumour"]
 
 
-def test_names_of_regions_are_made_fit_for_files(make_volumes, tmp_path):
+def test_region_names_are_escaped_in_file_names(make_volumes, tmp_path):
     regions = Regions({"a/b: 100%": (1,), "leber ü": (2,)})
-    case = _of_nifti(tmp_path, make_volumes, regions)
-    written = write_outputs(tmp_path / "out", "x.y", case, Outputs(("obj",)))
+    case = _nifti_case(tmp_path, make_volumes, regions)
+    written = write_outputs(tmp_path / "out", "x.y", case, OutputFormats(("obj",)))
     assert [path.name for path in written] == ["x.y_a%2Fb%3A 100%25.obj", "x.y_leber ü.obj"]
     assert all(path.parent == tmp_path / "out" and path.is_file() for path in written)
 
 
-def test_names_of_regions_stay_in_their_folder():
-    assert [escaped(name) for name in (".", "..", ".a", "b.c")] == ["%2E", "%2E.", "%2Ea", "b.c"]
+def test_region_names_cannot_leave_the_folder():
+    assert [file_safe_name(name) for name in (".", "..", ".a", "b.c")] == [
+        "%2E",
+        "%2E.",
+        "%2Ea",
+        "b.c",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["seg", "rtstruct"])
 def test_dicom_objects_need_a_dicom_series(kind, make_volumes, tmp_path):
-    case = _of_nifti(tmp_path, make_volumes)
+    case = _nifti_case(tmp_path, make_volumes)
     with pytest.raises(
         LiverSegError, match=f"Expected a DICOM series as input for --format {kind}"
     ):
-        write_outputs(tmp_path / "out", "a", case, Outputs((kind, "nifti"), measure=True))
+        write_outputs(tmp_path / "out", "a", case, OutputFormats((kind, "nifti"), measure=True))
     assert not (tmp_path / "out").exists()
 
 
 def test_unknown_formats_are_refused(monkeypatch):
-    with pytest.raises(SettingsError, match="Expected formats of nifti, seg"):
-        Outputs(("stl", "vtk"))
+    with pytest.raises(SettingsError, match="Expected formats among nifti, seg"):
+        OutputFormats(("stl", "vtk"))
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    Outputs(("nifti", "rtstruct"))
+    OutputFormats(("nifti", "rtstruct"))
     with pytest.raises(LiverSegError, match="Expected highdicom to write DICOM-SEG"):
-        Outputs(("nifti", "seg"))
+        OutputFormats(("nifti", "seg"))
 
 
-def test_a_folder_that_cannot_be_written_is_said(make_volumes, tmp_path):
+def test_an_unwritable_folder_is_reported(make_volumes, tmp_path):
     (tmp_path / "out").write_text("a file")
-    case = _of_nifti(tmp_path, make_volumes)
+    case = _nifti_case(tmp_path, make_volumes)
     for kind in ("nifti", "stl", "obj"):
         with pytest.raises(LiverSegError, match="Expected to write"):
-            write_outputs(tmp_path / "out", "a", case, Outputs((kind,)))
+            write_outputs(tmp_path / "out", "a", case, OutputFormats((kind,)))

@@ -19,7 +19,7 @@ AXIAL = np.diag([-0.75, -0.8, 2.5, 1.0])
 
 
 def _labels(hounsfield):
-    """Noise: no flip, turn or shift leaves it as it was. The outermost slices have none."""
+    """Label noise, so that every flip, rotation or shift changes the labels."""
     return (hounsfield > 0).astype(np.uint8) + (hounsfield > 60).astype(np.uint8)
 
 
@@ -29,16 +29,16 @@ def _noise(affine):
     return Volume(array, affine)
 
 
-def _written(folder, out, regions=LIVER_REGIONS):
+def _write_seg_of(folder, out, regions=LIVER_REGIONS):
     (series,) = find_series(folder)
     image = read_series(series)
     write_seg(out, series, image.with_array(_labels(image.array)), regions)
     return series
 
 
-def test_round_trip_through_the_files_it_refers_to(dicom_affine, write_dicom, tmp_path):
+def test_segments_match_the_referenced_files(dicom_affine, write_dicom, tmp_path):
     folder = write_dicom(tmp_path / "ct", _noise(dicom_affine))
-    series = _written(folder, tmp_path / "a.dcm")
+    series = _write_seg_of(folder, tmp_path / "a.dcm")
     files = {(one := pydicom.dcmread(file)).SOPInstanceUID: one for file in series.files}
     found = hd.seg.segread(tmp_path / "a.dcm")
     assert found.number_of_segments == 2
@@ -46,14 +46,14 @@ def test_round_trip_through_the_files_it_refers_to(dicom_affine, write_dicom, tm
     for mask, file in zip(masks, files.values(), strict=True):
         expected = LIVER_REGIONS.masks(_labels(file.pixel_array.astype(int) - 1024))
         np.testing.assert_array_equal(mask.astype(bool), expected)
-    assert len(found.pixel_array) == 2 * 5  # frames without a voxel are left out
+    assert len(found.pixel_array) == 2 * 5  # empty frames are left out
 
 
-def test_round_trip_through_positions_alone(dicom_affine, write_dicom, tmp_path):
-    """Frames are placed by what they say of themselves, in a volume that SimpleITK made."""
+def test_segments_match_by_position_alone(dicom_affine, write_dicom, tmp_path):
+    """Frames are placed by their own positions in a volume that SimpleITK reads."""
     sitk = pytest.importorskip("SimpleITK")
     folder = write_dicom(tmp_path / "ct", _noise(dicom_affine))
-    _written(folder, tmp_path / "a.dcm")
+    _write_seg_of(folder, tmp_path / "a.dcm")
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
     image = sitk.ReadImage(names)
     pixels = sitk.GetArrayFromImage(image)
@@ -75,10 +75,10 @@ def test_round_trip_through_positions_alone(dicom_affine, write_dicom, tmp_path)
     np.testing.assert_array_equal(np.moveaxis(masks, 0, -1), LIVER_REGIONS.masks(_labels(pixels)))
 
 
-def test_what_it_says_of_itself(write_dicom, tmp_path):
+def test_header_of_the_segmentation(write_dicom, tmp_path):
     folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     regions = Regions({"liver": (1, 2), "left kidney": (3,), "tumour": (2,), "Gewebe ü": (4,)})
-    series = _written(folder, tmp_path / "a.dcm", regions)
+    series = _write_seg_of(folder, tmp_path / "a.dcm", regions)
     source, seg = pydicom.dcmread(series.files[0]), pydicom.dcmread(tmp_path / "a.dcm")
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName"):
         assert seg[keyword].value == source[keyword].value
@@ -94,23 +94,23 @@ def test_what_it_says_of_itself(write_dicom, tmp_path):
     assert len(tumour.RecommendedDisplayCIELabValue) == 3
 
 
-def test_a_volume_without_any_voxel(write_dicom, tmp_path):
+def test_empty_labels_are_written(write_dicom, tmp_path):
     volume = _noise(AXIAL)
     folder = write_dicom(tmp_path / "ct", volume.with_array(np.full_like(volume.array, -200)))
-    _written(folder, tmp_path / "a.dcm")
+    _write_seg_of(folder, tmp_path / "a.dcm")
     seg = hd.seg.segread(tmp_path / "a.dcm")
     assert not seg.pixel_array.any()
     assert seg.number_of_segments == 2
 
 
-def test_anonymised_headers_are_enough(write_dicom, tmp_path):
+def test_anonymised_series_are_supported(write_dicom, tmp_path):
     folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     for file in folder.iterdir():
         dataset = pydicom.dcmread(file)
         del dataset.PatientID, dataset.PatientName, dataset.SeriesNumber
         del dataset.SliceThickness
         dataset.save_as(file)
-    _written(folder, tmp_path / "a.dcm")
+    _write_seg_of(folder, tmp_path / "a.dcm")
     assert hd.seg.segread(tmp_path / "a.dcm").PatientID == ""
 
 
@@ -119,13 +119,16 @@ def test_anonymised_headers_are_enough(write_dicom, tmp_path):
     [
         ({"FrameOfReferenceUID": ""}, r"Expected FrameOfReferenceUID in .*IMG"),
         ({"StudyInstanceUID": ""}, r"Expected StudyInstanceUID in .*IMG"),
-        ({"SOPInstanceUID": "1.2.3"}, r"Expected 7 files with a SOPInstanceUID each.*Received 1"),
+        (
+            {"SOPInstanceUID": "1.2.3"},
+            r"Expected 7 files with different SOPInstanceUIDs.*Received 1",
+        ),
     ],
 )
-def test_headers_that_cannot_be_referred_to_are_refused(values, message, write_dicom, tmp_path):
+def test_incomplete_headers_are_refused(values, message, write_dicom, tmp_path):
     folder = write_dicom(tmp_path / "ct", _noise(AXIAL), **values)
     with pytest.raises(LiverSegError, match=message):
-        _written(folder, tmp_path / "a.dcm")
+        _write_seg_of(folder, tmp_path / "a.dcm")
     assert not (tmp_path / "a.dcm").exists()
 
 
@@ -143,21 +146,21 @@ def test_labels_of_another_grid_are_refused(write_dicom, tmp_path):
         write_seg(tmp_path / "a.dcm", series, short, LIVER_REGIONS)
 
 
-def test_highdicom_is_asked_for(write_dicom, tmp_path, monkeypatch):
+def test_missing_highdicom_is_reported(write_dicom, tmp_path, monkeypatch):
     folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(LiverSegError, match=r"pip install 'liverseg_tf\[dicom\]'"):
-        _written(folder, tmp_path / "a.dcm")
+        _write_seg_of(folder, tmp_path / "a.dcm")
 
 
-def test_the_real_series(shared_data, tmp_path):
+def test_a_real_series(shared_data, tmp_path):
     (series,) = find_series(shared_data / "liver_0_dicom")
     truth = read_labels(shared_data / "Task03_Liver" / "labelsTr" / "liver_0.nii.gz")
     grid = read_series(series)
     write_seg(tmp_path / "a.dcm", series, grid.with_array(truth.array), LIVER_REGIONS)
     seg = hd.seg.segread(tmp_path / "a.dcm")
     volume = seg.get_volume(combine_segments=False, allow_missing_positions=True)
-    affine = np.diag([-1, -1, 1, 1]) @ volume.affine  # of (slice, row, col) to RAS
+    affine = np.diag([-1, -1, 1, 1]) @ volume.affine  # from (slice, row, col) to RAS
     masks = LIVER_REGIONS.masks(truth.array)
     expected = nib.affines.apply_affine(truth.affine, np.argwhere(masks)[:, 2::-1])
     found = nib.affines.apply_affine(affine, np.argwhere(volume.array)[:, :3])

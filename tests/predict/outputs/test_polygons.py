@@ -6,8 +6,8 @@ from liverseg_tf.predict.outputs.polygons import find_polygons
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_they_hold_the_pixels_and_no_others_for_both_kinds_of_readers(seed):
-    """Those that unite polygons, and those that leave out what lies in two of them."""
+def test_polygons_contain_exactly_the_pixels(seed):
+    """Both the union of the polygons and their symmetric difference are the mask."""
     rng = np.random.default_rng(seed)
     mask = rng.random((25, 31)) < rng.uniform(0.2, 0.98)
     drawn = [polygon2mask(mask.shape, polygon) for polygon in find_polygons(mask)]
@@ -15,7 +15,7 @@ def test_they_hold_the_pixels_and_no_others_for_both_kinds_of_readers(seed):
     np.testing.assert_array_equal(np.logical_xor.reduce(drawn), mask)
 
 
-def test_a_ring_with_holes_is_one_polygon_and_what_is_in_a_hole_another():
+def test_a_component_inside_a_hole_is_another_polygon():
     mask = np.zeros((20, 24), bool)
     mask[2:18, 2:22] = True
     mask[4:8, 4:8] = mask[10:16, 10:18] = False
@@ -29,7 +29,7 @@ def test_a_ring_with_holes_is_one_polygon_and_what_is_in_a_hole_another():
     assert area == pytest.approx(mask[2:18, 2:22].sum() - 4, abs=2)
 
 
-def test_one_pixel_is_a_diamond_and_nothing_is_nothing():
+def test_one_pixel_and_an_empty_mask():
     mask = np.zeros((3, 4), bool)
     assert list(find_polygons(mask)) == []
     mask[0, 3] = True
@@ -37,7 +37,7 @@ def test_one_pixel_is_a_diamond_and_nothing_is_nothing():
     assert {tuple(point) for point in diamond} == {(-0.5, 3), (0.5, 3), (0, 2.5), (0, 3.5)}
 
 
-def test_thousands_of_holes():
+def test_a_mask_with_thousands_of_holes():
     mask = np.ones((120, 130), bool)
     mask[1:-1:2, 1:-1:2] = False
     (polygon,) = find_polygons(mask)

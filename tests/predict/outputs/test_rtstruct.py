@@ -23,15 +23,15 @@ def _noise(affine):
     return Volume(array, affine)
 
 
-def _written(folder, out, regions=LIVER_REGIONS):
+def _write_rtstruct_of(folder, out, regions=LIVER_REGIONS):
     (series,) = find_series(folder)
     image = read_series(series)
     write_rtstruct(out, series, image.with_array(_labels(image.array)), regions)
     return series
 
 
-def _drawn(roi, source):
-    """(row, col) of the pixels of one file within one ROI."""
+def _pixels_inside(roi, source):
+    """Return the pixels of one file inside the contours of one ROI, (row, col) bool."""
     mask = np.zeros((source.Rows, source.Columns), bool)
     corner = np.array(source.ImagePositionPatient, float)
     across, down = np.reshape(source.ImageOrientationPatient, (2, 3)).astype(float)
@@ -46,22 +46,22 @@ def _drawn(roi, source):
     return mask
 
 
-def test_round_trip_through_the_files_it_refers_to(dicom_affine, write_dicom, tmp_path):
+def test_contours_match_the_referenced_files(dicom_affine, write_dicom, tmp_path):
     folder = write_dicom(tmp_path / "ct", _noise(dicom_affine))
-    series = _written(folder, tmp_path / "a.dcm")
+    series = _write_rtstruct_of(folder, tmp_path / "a.dcm")
     found = pydicom.dcmread(tmp_path / "a.dcm")
     for file in series.files:
         source = pydicom.dcmread(file)
         expected = LIVER_REGIONS.masks(_labels(source.pixel_array.astype(int) - 1024))
         for channel, roi in enumerate(found.ROIContourSequence):
-            np.testing.assert_array_equal(_drawn(roi, source), expected[..., channel])
+            np.testing.assert_array_equal(_pixels_inside(roi, source), expected[..., channel])
 
 
-def test_round_trip_through_positions_alone(dicom_affine, write_dicom, tmp_path):
-    """Contours lie where they say, in a volume that SimpleITK made."""
+def test_contours_match_by_position_alone(dicom_affine, write_dicom, tmp_path):
+    """Contours are placed by their coordinates in a volume that SimpleITK reads."""
     sitk = pytest.importorskip("SimpleITK")
     folder = write_dicom(tmp_path / "ct", _noise(dicom_affine))
-    _written(folder, tmp_path / "a.dcm")
+    _write_rtstruct_of(folder, tmp_path / "a.dcm")
     image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
     pixels = sitk.GetArrayFromImage(image)
     found = pydicom.dcmread(tmp_path / "a.dcm")
@@ -76,10 +76,10 @@ def test_round_trip_through_positions_alone(dicom_affine, write_dicom, tmp_path)
     np.testing.assert_array_equal(masks, LIVER_REGIONS.masks(_labels(pixels)))
 
 
-def test_what_it_says_of_itself(write_dicom, tmp_path):
+def test_header_of_the_structure_set(write_dicom, tmp_path):
     folder = write_dicom(tmp_path / "ct", _noise(AXIAL))
     regions = Regions({"liver": (1, 2), "tumour": (2,), "spleen": (3,)})
-    series = _written(folder, tmp_path / "a.dcm", regions)
+    series = _write_rtstruct_of(folder, tmp_path / "a.dcm", regions)
     source, found = pydicom.dcmread(series.files[0]), pydicom.dcmread(tmp_path / "a.dcm")
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName"):
         assert found[keyword].value == source[keyword].value
@@ -97,18 +97,20 @@ def test_what_it_says_of_itself(write_dicom, tmp_path):
     assert uids == {pydicom.dcmread(file).SOPInstanceUID for file in series.files}
 
 
-def test_long_contours_are_whole(write_dicom, tmp_path):
-    """One contour that takes more than 65,534 bytes, as much as explicit encodings hold."""
+def test_long_contours_are_complete(write_dicom, tmp_path):
+    """A contour of more than 65,534 bytes exceeds the limit of explicit transfer syntaxes."""
     array = np.full((2, 90, 90), -200, np.int16)
     array[0] = 0
-    array[0, 1:-1:2, 1:-1:2] = -200  # each hole is walked round
-    series = _written(write_dicom(tmp_path / "ct", Volume(array, AXIAL)), tmp_path / "a.dcm")
+    array[0, 1:-1:2, 1:-1:2] = -200  # the contour runs around every hole
+    series = _write_rtstruct_of(
+        write_dicom(tmp_path / "ct", Volume(array, AXIAL)), tmp_path / "a.dcm"
+    )
     roi = pydicom.dcmread(tmp_path / "a.dcm").ROIContourSequence[0]
     (contour,) = roi.ContourSequence
     assert sum(len(str(mm)) + 1 for mm in contour.ContourData) > 65534
     for file in series.files:
         source = pydicom.dcmread(file)
-        np.testing.assert_array_equal(_drawn(roi, source), source.pixel_array == 1024)
+        np.testing.assert_array_equal(_pixels_inside(roi, source), source.pixel_array == 1024)
 
 
 def test_labels_of_another_grid_are_refused(write_dicom, tmp_path):
@@ -120,7 +122,7 @@ def test_labels_of_another_grid_are_refused(write_dicom, tmp_path):
     assert not (tmp_path / "a.dcm").exists()
 
 
-def test_the_real_series(shared_data, tmp_path):
+def test_a_real_series(shared_data, tmp_path):
     (series,) = find_series(shared_data / "liver_0_dicom")
     truth = read_labels(shared_data / "Task03_Liver" / "labelsTr" / "liver_0.nii.gz")
     grid = read_series(series)
@@ -129,5 +131,5 @@ def test_the_real_series(shared_data, tmp_path):
     sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in series.files]
     sources.sort(key=lambda source: source.ImagePositionPatient[2])
     for name, roi in zip(LIVER_REGIONS.names, found.ROIContourSequence, strict=True):
-        drawn = np.stack([_drawn(roi, source) for source in sources])
+        drawn = np.stack([_pixels_inside(roi, source) for source in sources])
         np.testing.assert_array_equal(drawn, LIVER_REGIONS.mask(truth.array, name))

@@ -26,47 +26,47 @@ def _find(name):
         ("kidney_2", "64033007"),
     ],
 )
-def test_organs_have_their_codes(name, code):
+def test_codes_of_organs(name, code):
     found = _find(name)
-    assert found.kind[0] == code
+    assert found.property_type[0] == code
     assert found.category[1] == "Anatomical Structure"
-    assert found.site is None
+    assert found.anatomic_region is None
 
 
-def test_sides_are_told():
-    assert _find("left kidney").side == ("7771000", "Left")
-    assert _find("Kidneys-RIGHT").side == ("24028007", "Right")
-    assert _find("kidney").side is None
+def test_codes_of_the_left_and_right_side():
+    assert _find("left kidney").laterality == ("7771000", "Left")
+    assert _find("Kidneys-RIGHT").laterality == ("24028007", "Right")
+    assert _find("kidney").laterality is None
 
 
-def test_a_finding_lies_in_an_organ():
+def test_codes_of_lesions_and_their_organs():
     tumour = find_segment_code(LIVER_REGIONS, "tumour")
-    assert tumour.kind == ("108369006", "Neoplasm")
+    assert tumour.property_type == ("108369006", "Neoplasm")
     assert tumour.category[1] == "Morphologically Abnormal Structure"
-    assert tumour.site == ("10200004", "Liver")
-    assert _find("kidney tumor").site == ("64033007", "Kidney")
-    assert _find("cancer").site is None
-    assert _find("liver metastases").kind[1] == "Neoplasm, Secondary"
+    assert tumour.anatomic_region == ("10200004", "Liver")
+    assert _find("kidney tumor").anatomic_region == ("64033007", "Kidney")
+    assert _find("cancer").anatomic_region is None
+    assert _find("liver metastases").property_type[1] == "Neoplasm, Secondary"
 
 
 @pytest.mark.parametrize("name", ["portal vein", "liver vein", "liver spleen", "lung lobe", "7"])
-def test_a_name_is_an_organs_only_as_a_whole(name):
-    assert _find(name).kind == ("85756007", "Tissue")
+def test_names_with_unknown_words_are_tissue(name):
+    assert _find(name).property_type == ("85756007", "Tissue")
 
 
-def test_unknown_regions_are_tissue_in_different_colours():
+def test_unknown_regions_have_different_colours():
     regions = Regions({"PZ": (1,), "area 51": (2,)})
     one, other = (find_segment_code(regions, name) for name in regions.names)
-    assert one.kind == other.kind == ("85756007", "Tissue")
+    assert one.property_type == other.property_type == ("85756007", "Tissue")
     assert one.colour != other.colour
 
 
-def test_codes_are_those_of_pydicoms_dictionary():
+def test_codes_match_the_dictionary_of_pydicom():
     known = {
         (code.value, code.meaning.casefold())
         for code in map(codes.SCT.__getattr__, codes.SCT.dir())
     }
-    tables = [*snomed._ORGANS.values(), *snomed._FINDINGS.values(), *snomed.SIDES.values()]
-    tables += [snomed._STRUCTURE, snomed._ABNORMAL, snomed._TISSUE]
+    tables = [*snomed._ORGANS.values(), *snomed._LESIONS.values(), *snomed.LATERALITIES.values()]
+    tables += [snomed._ANATOMICAL_STRUCTURE, snomed._ABNORMAL_STRUCTURE, snomed._TISSUE]
     for code, meaning, *_ in tables:
         assert (code, meaning.casefold()) in known

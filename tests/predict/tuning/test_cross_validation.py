@@ -9,14 +9,14 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.predict.tuning import cross_validation
-from liverseg_tf.predict.tuning.cross_validation import cross_validate, runs_in
+from liverseg_tf.predict.tuning.cross_validation import cross_validate, list_runs
 from liverseg_tf.predict.tuning.tune import TuningResult
 from liverseg_tf.predict.tuning.validation_masks import ValidationMasks
 
 
 @pytest.fixture
 def folds(untrained_run, tmp_path):
-    """Two runs whose validation cases are a and b, and c."""
+    """Two runs with the validation cases a and b, and c."""
     runs = []
     for fold, names in ((1, ["a", "b"]), (2, ["c"])):
         run = shutil.copytree(untrained_run, tmp_path / "cv" / f"fold_{fold}")
@@ -28,29 +28,29 @@ def folds(untrained_run, tmp_path):
 
 
 @pytest.fixture
-def looked_at(monkeypatch):
-    """Cases that each run was asked for; what is chosen is known."""
+def validated(monkeypatch):
+    """Cases that each run predicts; the selection is replaced by a known result."""
     seen = {}
 
     def predict_validation_masks(predictor, store, names):
         seen[len(seen)] = (predictor.fingerprint, list(names))
         return [ValidationMasks(name, predictor.network.regions, None, (), ()) for name in names]
 
-    def choose(held, regions):
-        before = {case.name: {"liver": 0.5, "tumour": float("nan")} for case in held}
-        after = {case.name: {"liver": 0.75, "tumour": 0.25} for case in held}
+    def select_postprocessing(cases, regions):
+        before = {case.name: {"liver": 0.5, "tumour": float("nan")} for case in cases}
+        after = {case.name: {"liver": 0.75, "tumour": 0.25} for case in cases}
         return TuningResult(PostProcessing(threshold=(("liver", 0.4),)), before, after)
 
     monkeypatch.setattr(cross_validation, "predict_validation_masks", predict_validation_masks)
-    monkeypatch.setattr(cross_validation, "choose", choose)
+    monkeypatch.setattr(cross_validation, "select_postprocessing", select_postprocessing)
     return seen
 
 
-def test_each_run_is_asked_for_what_it_has_not_seen_and_all_get_the_same_steps(folds, looked_at):
+def test_runs_predict_their_own_folds_and_get_the_same_postprocessing(folds, validated):
     folder = folds[0].parent
-    found = cross_validate(folder, None, folds)
-    assert [names for _, names in looked_at.values()] == [["a", "b"], ["c"]]
-    assert found.fold_of == {"a": 1, "b": 1, "c": 2}
+    result = cross_validate(folder, None, folds)
+    assert [names for _, names in validated.values()] == [["a", "b"], ["c"]]
+    assert result.fold_by_case == {"a": 1, "b": 1, "c": 2}
     for run in folds:
         assert RunRecord.read(run).postprocessing.threshold == (("liver", 0.4),)
     with open(folder / "crossval.csv") as file:
@@ -67,10 +67,10 @@ def test_each_run_is_asked_for_what_it_has_not_seen_and_all_get_the_same_steps(f
         "fold": None, "region": "liver", "cases": 3, "dice": 0.5, "dice_tuned": 0.75
     }  # fmt: skip
     assert whole[1]["dice"] is None
-    assert runs_in(folder) == folds
+    assert list_runs(folder) == folds
 
 
-def test_a_case_is_validated_once(folds, looked_at):
+def test_repeated_or_missing_validation_cases_are_refused(folds, validated):
     record = read_json(folds[1] / "run.json")
     record["store"]["split"]["val"] = ["b"]
     write_json(folds[1] / "run.json", record)
@@ -78,13 +78,13 @@ def test_a_case_is_validated_once(folds, looked_at):
         cross_validate(folds[0].parent, None, folds)
     record["store"]["split"]["val"] = []
     write_json(folds[1] / "run.json", record)
-    with pytest.raises(LiverSegError, match=r"fold_2 with none"):
+    with pytest.raises(LiverSegError, match=r"fold_2 with no validation cases"):
         cross_validate(folds[0].parent, None, folds)
 
 
 @pytest.mark.parametrize("runs", [["../x"], ["a/b"], [3], "fold_1", ["."], None])
-def test_runs_are_names_inside_the_folder(tmp_path, runs):
+def test_invalid_records_are_refused(tmp_path, runs):
     write_json(tmp_path / "crossval.json", {"runs": runs})
-    with pytest.raises(LiverSegError, match="Expected names of runs"):
-        runs_in(tmp_path)
-    assert runs_in(tmp_path / "other") == []
+    with pytest.raises(LiverSegError, match="Expected a list of folder names"):
+        list_runs(tmp_path)
+    assert list_runs(tmp_path / "other") == []

@@ -17,7 +17,7 @@ SPEC = TileSpec(spacing_mm=None, tile_shape=None)
 
 
 def _store(folder, speck, bright):
-    """A case with a liver and two tumours in it; a speck elsewhere that is bright, but no liver."""
+    """Create a case with a liver, two tumours in it, and optionally a bright speck elsewhere."""
     labels = np.zeros((4, 32, 32), np.uint8)
     labels[:, 4:20, 4:20] = 1
     labels[1:3, 6:10, 6:10] = labels[1:3, 12:14, 14:16] = 2
@@ -39,29 +39,33 @@ def model(bright_is_liver):
     return bright_is_liver(tile=None)
 
 
-def test_the_largest_component_is_chosen_where_it_helps(tmp_path, model):
-    tuned = tune_postprocessing(model, _store(tmp_path / "s", True, 60), ["a"])
-    # of the tumours, the smaller one is real: it would be lost
-    assert tuned.chosen == PostProcessing(largest=("liver",))
+def test_the_largest_component_is_selected_if_it_raises_the_dice(tmp_path, model):
+    result = tune_postprocessing(model, _store(tmp_path / "s", True, 60), ["a"])
+    # the smaller tumour is real, so that keeping only the largest one would lose it
+    assert result.postprocessing == PostProcessing(largest=("liver",))
     liver, speck = 4 * 16 * 16, 2 * 4 * 4
-    assert tuned.before["a"]["liver"] == pytest.approx(2 * liver / (2 * liver + speck))
-    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
-    assert tuned.means() == {"liver": (tuned.before["a"]["liver"], 1), "tumour": (1, 1)}
+    assert result.dice_before["a"]["liver"] == pytest.approx(2 * liver / (2 * liver + speck))
+    assert result.dice_after == {"a": {"liver": 1, "tumour": 1}}
+    assert result.means() == {"liver": (result.dice_before["a"]["liver"], 1), "tumour": (1, 1)}
+    assert repr(result) == (
+        "TuningResult(cases: 1; mean Dice: liver 0.985 to 1.000, tumour 1.000 to 1.000; "
+        "post-processing: largest liver)"
+    )
 
 
-def test_a_tumour_outside_the_liver_is_left_out_where_that_helps(tmp_path, model):
-    # the speck is bright enough for a tumour; the liver loses it by its largest component first
+def test_a_false_tumour_outside_the_liver_is_removed(tmp_path, model):
+    # the speck is predicted as a tumour; it is removed with the smaller component of the liver
     store = _store(tmp_path / "s", True, 240)
-    tuned = tune_postprocessing(model, store, ["a"])
-    assert tuned.chosen.largest == ("liver",)
-    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+    result = tune_postprocessing(model, store, ["a"])
+    assert result.postprocessing.largest == ("liver",)
+    assert result.dice_after == {"a": {"liver": 1, "tumour": 1}}
 
 
-class _Faint:
-    """A liver of 0.45, and 0.35 beside it; a tumour of 0.65, and 0.55 in a corner of the liver."""
+class _LowProbabilityModel:
+    """Predicts 0.45 in the liver, 0.35 beside it, 0.65 in tumours and 0.55 in a liver corner."""
 
     def __init__(self, network):
-        self.network, self.postprocessing, self.fingerprint = network, PostProcessing(), "faint"
+        self.network, self.postprocessing, self.fingerprint = network, PostProcessing(), "low"
 
     def probabilities(self, tiles):
         grey = tiles[..., 0].astype(np.int64)
@@ -71,20 +75,20 @@ class _Faint:
         return np.stack([liver, tumour], axis=-1).astype(np.float32)
 
 
-def test_thresholds_are_chosen_for_each_region(tmp_path, model):
+def test_thresholds_are_selected_for_each_region(tmp_path, model):
     store = _store(tmp_path / "s", True, -100)
-    tuned = tune_postprocessing(_Faint(model.network), store, ["a"])
-    assert dict(tuned.chosen.threshold) == {"liver": 0.4, "tumour": 0.6}
-    assert tuned.before["a"]["liver"] < 1
-    assert tuned.after == {"a": {"liver": 1, "tumour": 1}}
+    result = tune_postprocessing(_LowProbabilityModel(model.network), store, ["a"])
+    assert dict(result.postprocessing.threshold) == {"liver": 0.4, "tumour": 0.6}
+    assert result.dice_before["a"]["liver"] < 1
+    assert result.dice_after == {"a": {"liver": 1, "tumour": 1}}
 
 
-def test_what_changes_nothing_is_not_chosen(tmp_path, model):
-    tuned = tune_postprocessing(model, _store(tmp_path / "s", False, 0), ["a"])
-    assert tuned.chosen == PostProcessing()
+def test_steps_without_effect_are_not_selected(tmp_path, model):
+    result = tune_postprocessing(model, _store(tmp_path / "s", False, 0), ["a"])
+    assert result.postprocessing == PostProcessing()
 
 
-def test_it_is_written_into_the_run_and_read_from_it(untrained_run):
+def test_postprocessing_is_written_into_the_run(untrained_run):
     from liverseg_tf.model.run_record import RunRecord
 
     before = json.loads((untrained_run / "run.json").read_text())
@@ -95,9 +99,12 @@ def test_it_is_written_into_the_run_and_read_from_it(untrained_run):
     assert after == before
 
 
-def test_other_tiles_and_no_validation_cases_are_refused(tmp_path, model, bright_is_liver):
+def test_other_tiles_and_missing_validation_cases_are_refused(tmp_path, model, bright_is_liver):
     store = _store(tmp_path / "s", False, 0)
-    with pytest.raises(LiverSegError, match="Expected the store of the run's tiles"):
+    with pytest.raises(
+        LiverSegError,
+        match=r"Expected a store of the run's tiles .* with spacing_mm native instead of 3, ",
+    ):
         tune_postprocessing(bright_is_liver(spacing_mm=3.0), store, ["a"])
     with pytest.raises(LiverSegError, match="Expected validation cases"):
         tune_postprocessing(model, store, [])

@@ -13,8 +13,8 @@ from liverseg_tf.tiles.store import TileStore
 SPEC = TileSpec(spacing_mm=None, tile_shape=None)
 
 
-class Grey:
-    """A tile's value is the probability of the liver, its square that of the tumour."""
+class GreyValueModel:
+    """Predicts the grey value as the probability of the liver, and its square for the tumour."""
 
     def __init__(self, context=1, context_spacing_mm=None):
         self.network = NetworkSpec(SPEC, LIVER_REGIONS, context, 4, context_spacing_mm)
@@ -38,30 +38,32 @@ def store(tmp_path):
     return store
 
 
-def test_masks_are_those_above_each_threshold(store):
-    (held,) = predict_validation_masks(Grey(), store, ["a"])
+def test_masks_are_thresholded_probabilities(store):
+    (validation,) = predict_validation_masks(GreyValueModel(), store, ["a"])
     case = store.read("a")
     values = np.asarray(case.image)[..., 0].astype(np.float32) / 255
     for threshold in THRESHOLDS:
-        found = held.found((threshold, 0.3))
-        np.testing.assert_array_equal(found.bits & 1 == 1, values > threshold)
-        np.testing.assert_array_equal(found.bits & 2 == 2, values**2 > 0.3)
-    assert found.grid.spacing_mm == (2.0, 1.0, 1.0)
+        masks = validation.masks_above((threshold, 0.3))
+        np.testing.assert_array_equal(masks.bits & 1 == 1, values > threshold)
+        np.testing.assert_array_equal(masks.bits & 2 == 2, values**2 > 0.3)
+    assert masks.grid.spacing_mm == (2.0, 1.0, 1.0)
 
 
-def test_dice_is_that_of_the_written_labels(store):
-    (held,) = predict_validation_masks(Grey(), store, ["a"])
+def test_dice_is_computed_from_the_label_map(store):
+    (validation,) = predict_validation_masks(GreyValueModel(), store, ["a"])
     case = store.read("a")
     truth = np.asarray(case.mask)
-    found = held.found((0.5, 0.5)).labels().array
+    labels = validation.masks_above((0.5, 0.5)).labels().array
     for region, least in enumerate((1, 2)):
-        a, b = found >= least, truth >= least
+        a, b = labels >= least, truth >= least
         expected = 2 * (a & b).sum() / (a.sum() + b.sum())
-        assert held.dice(held.found((0.5, 0.5)))[region] == pytest.approx(expected)
+        assert validation.dice(validation.masks_above((0.5, 0.5)))[region] == pytest.approx(
+            expected
+        )
 
 
-def test_neighbours_are_as_far_away_as_the_network_asks(store):
-    model = Grey(3, context_spacing_mm=4.0)
+def test_context_slices_have_the_spacing_of_the_network(store):
+    model = GreyValueModel(3, context_spacing_mm=4.0)
     list(predict_validation_masks(model, store, ["a"]))
     image = np.asarray(store.read("a").image)[..., 0]
     for z in range(5):

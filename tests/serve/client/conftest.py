@@ -1,4 +1,4 @@
-"""A model with two signatures of an export, there in no time, and servers that serve it."""
+"""A small model with two signatures of an export, and servers that provide it."""
 
 import importlib.util
 import json
@@ -13,10 +13,11 @@ from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.retry import RetryPolicy
+from liverseg_tf.serve.client.transport import ClientOptions
 from liverseg_tf.tiles.spec import TileSpec
 
 STRIDE = 4
-CONTEXTS = {"liver": 1, "wide": 5}  # the models' names, and their slices of context
+CONTEXTS = {"liver": 1, "wide": 5}  # name of the model: slices of context
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,7 @@ def servers():
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """NAME/VERSION/: liver with 1 slice of context, in two versions, and wide with 5."""
+    """A folder with NAME/VERSION/: liver with 1 slice of context in two versions, wide with 5."""
     folder = tmp_path_factory.mktemp("exported")
     for name, context in CONTEXTS.items():
         for version in (1, 2) if name == "liver" else (1,):
@@ -41,19 +42,19 @@ def exported(tmp_path_factory):
 
 @pytest.fixture
 def models(servers, exported):
-    """What a server of the test has; the newest version is 1."""
+    """Models of a server; the newest version is 1."""
     return servers.Models(exported, served={1})
 
 
 @pytest.fixture(params=["grpc", "rest"])
 def start(request, servers):
-    """A function: models and port to a server of one or the other protocol, to be entered."""
+    """A function that takes models and a port and returns a server, for each protocol."""
     return {"grpc": servers.GrpcServer, "rest": servers.RestServer}[request.param]
 
 
 @pytest.fixture
 def local_model(exported):
-    """A function: name to a predictor that calls version 1 of that model in this process."""
+    """A function that takes a name and returns version 1 of that model in this process."""
     return lambda name: LocalModel(exported / name / "1")
 
 
@@ -64,12 +65,15 @@ def local(local_model):
 
 @pytest.fixture
 def impatient():
-    """Half a second for a server that is away, for what is to fail."""
-    return RetryPolicy(connect_s=0.5, request_s=5, outage_s=0.5, wait_s=0.02, longest_wait_s=0.1)
+    """Options and retry policy that give up an unavailable server after half a second."""
+    return {
+        "options": ClientOptions(connect_timeout_s=0.5, request_timeout_s=5),
+        "retry_policy": RetryPolicy(deadline_s=0.5, initial_backoff_s=0.02, max_backoff_s=0.1),
+    }
 
 
 class LocalModel:
-    """Without a server between: the same graph."""
+    """The same graph without a server."""
 
     def __init__(self, folder):
         self._signatures = tf.saved_model.load(str(folder)).signatures
@@ -95,7 +99,7 @@ def _export(folder, context, seed):
 
 
 class _Model(tf.Module):
-    """One convolution: its masks are spots, and it is there in no time."""
+    """A single convolution, whose masks are small spots."""
 
     def __init__(self, kernel, record):
         super().__init__()

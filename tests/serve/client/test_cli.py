@@ -1,4 +1,4 @@
-"""`liverseg predict --model grpc://...`, as it is typed."""
+"""`liverseg predict --model grpc://...` on the command line."""
 
 import subprocess
 import sys
@@ -9,14 +9,17 @@ from click.testing import CliRunner
 
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_labels
-from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
+from liverseg_tf.predict.batch.predict_cases import predict_cases
+from liverseg_tf.predict.batch.prediction_job import PredictionJob
 
 
 def predict(*arguments):
     return CliRunner().invoke(liverseg, ["predict", *map(str, arguments)])
 
 
-def test_a_served_model_is_a_model(start, models, local, tmp_path, make_dataset):
+def test_a_served_model_makes_the_masks_of_a_local_one(
+    start, models, local, tmp_path, make_dataset
+):
     images = make_dataset(tmp_path / "data", count=2) / "images"
     with start(models) as server:
         scheme = "grpc" if "Grpc" in start.__name__ else "rest"
@@ -27,13 +30,13 @@ def test_a_served_model_is_a_model(start, models, local, tmp_path, make_dataset)
         assert "2 kept" in predict(images, "--model", address, "--out", tmp_path / "there").output
         two = predict(images, "--model", address, "--model", address, "--out", tmp_path / "o")
         assert two.exit_code == 2
-        assert "Expected one server as --model" in two.output
+        assert "Expected a single --model and no --mirror" in two.output
         assert (
             predict(images, "--model", address, "--side", "test", "--out", tmp_path / "o").exit_code
             == 2
         )
     paths = {path.name.removesuffix(".nii.gz"): path for path in images.iterdir()}
-    predict_cases(paths, local, Output(tmp_path / "here"))
+    predict_cases(paths, local, PredictionJob(tmp_path / "here"))
     for name in paths:
         here, there = (
             read_labels(tmp_path / where / f"{name}.nii.gz").array for where in ("here", "there")
@@ -41,7 +44,7 @@ def test_a_served_model_is_a_model(start, models, local, tmp_path, make_dataset)
         np.testing.assert_array_equal(here, there)
 
 
-def test_no_server_and_no_address_are_one_line(tmp_path, make_dataset, monkeypatch):
+def test_an_invalid_address_is_an_error_of_one_line(tmp_path, make_dataset, monkeypatch):
     images = make_dataset(tmp_path / "data", count=1) / "images"
     done = predict(images, "--model", "grpc://localhost/liver", "--out", tmp_path / "out")
     assert done.exit_code == 2
@@ -53,7 +56,7 @@ def test_no_server_and_no_address_are_one_line(tmp_path, make_dataset, monkeypat
 
 
 @pytest.mark.slow
-def test_tensorflow_stays_away(servers, models, tmp_path, make_dataset):
+def test_tensorflow_is_not_imported(servers, models, tmp_path, make_dataset):
     images = make_dataset(tmp_path / "data", count=1) / "images"
     with servers.GrpcServer(models) as server:
         code = (

@@ -1,4 +1,4 @@
-"""The client meets servers that answer, err, and answer what they shouldn't."""
+"""The client with servers that respond correctly, fail, or send invalid responses."""
 
 import sys
 import threading
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.predict.segment_volume import Inference, predict_volume
+from liverseg_tf.predict.segment_volume import Inference
 from liverseg_tf.retry import RetryPolicy
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.served_model import Sending, ServedModel
+from liverseg_tf.serve.client.served_model import ServedModel
+from liverseg_tf.serve.client.transport import ClientOptions
 
 TOKEN = "s3cr3t-t0ken"
 
@@ -27,7 +28,7 @@ def _tiles(batch=8, shape=(16, 20), channels=1, seed=0):
     return rng.integers(0, 256, (batch, *shape, channels), np.uint8)
 
 
-def test_probabilities_are_those_of_the_model(start, models, local):
+def test_probabilities_equal_those_of_the_local_model(start, models, local):
     with start(models) as server, _model(server) as model:
         assert model.network == local.network
         assert model.fingerprint == local.fingerprint
@@ -38,18 +39,18 @@ def test_probabilities_are_those_of_the_model(start, models, local):
 
 
 @pytest.mark.parametrize("name", ["liver", "wide"])
-def test_masks_of_a_server_and_of_this_process_are_one(
-    start, models, local_model, name, make_volumes
+def test_masks_equal_those_of_the_local_model(
+    start, models, local_model, name, make_volumes, predict_labels
 ):
     image, _ = make_volumes(0, (21, 40, 44))
     with start(models) as server, _model(server, name) as model:
-        served = predict_volume(image, model)
-    own = predict_volume(image, local_model(name))
+        served = predict_labels(image, model)
+    own = predict_labels(image, local_model(name))
     np.testing.assert_array_equal(served.array, own.array)
     assert set(np.unique(own.array)) == {0, 1, 2}
 
 
-def test_slices_go_out_in_several_requests_at_once(start, models):
+def test_slices_are_sent_in_concurrent_requests(start, models):
     lock, now, most, sizes = threading.Lock(), 0, 0, []
 
     def before(signature, inputs):
@@ -65,13 +66,15 @@ def test_slices_go_out_in_several_requests_at_once(start, models):
             now -= 1
 
     models.before = before
-    with start(models) as server, _model(server, sending=Sending(2, 3)) as model:
+    with start(models) as server, _model(server, options=ClientOptions(2, 3)) as model:
         model.probabilities(_tiles(13))
     assert sorted(sizes) == [1, 2, 2, 2, 2, 2, 2]
     assert most == 3
 
 
-def test_a_batch_is_sent_before_the_one_before_is_answered(servers, models, make_volumes):
+def test_a_batch_is_sent_before_the_previous_one_is_finished(
+    servers, models, make_volumes, predict_labels
+):
     open_batches, seen = set(), []
 
     class Watched(ServedModel):
@@ -81,15 +84,15 @@ def test_a_batch_is_sent_before_the_one_before_is_answered(servers, models, make
             seen.append(len(open_batches))
             return sent
 
-        def check_same(self):
-            super().check_same()
+        def check_fingerprint(self):
+            super().check_fingerprint()
             open_batches.pop()
 
     image, _ = make_volumes(0, (21, 40, 44))
     with servers.GrpcServer(models) as server:
         address = ServerAddress.parse(server.address())
         with Watched(address) as model:
-            predict_volume(image, model, Inference(4, crop=False))
+            predict_labels(image, model, Inference(4, crop=False))
     assert seen == [1, 2, 2, 2, 2, 2]
 
 
@@ -97,7 +100,7 @@ ERRORS = ["RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "INTERNAL"]
 
 
 @pytest.mark.parametrize("code", ERRORS)
-def test_a_refusal_is_one_line_that_names_server_and_reason_and_is_final(
+def test_a_rejected_request_is_one_line_with_server_and_reason_and_is_not_retried(
     servers, start, models, code, impatient
 ):
     asked = []
@@ -108,7 +111,7 @@ def test_a_refusal_is_one_line_that_names_server_and_reason_and_is_final(
             raise servers.Refusal(code, "there is\nno room")
 
     models.before = before
-    with start(models) as server, _model(server, retry_policy=impatient) as model:
+    with start(models) as server, _model(server, **impatient) as model:
         with pytest.raises(LiverSegError, match="there is no room") as error:
             model.probabilities(_tiles(1))
         assert f"127.0.0.1:{server.port}/liver" in str(error.value)
@@ -117,18 +120,18 @@ def test_a_refusal_is_one_line_that_names_server_and_reason_and_is_final(
         assert len(asked) == 1
 
 
-def test_a_slow_answer_is_told(start, models, impatient):
+def test_a_slow_response_times_out(start, models):
     models.before = lambda signature, inputs: signature == "describe" or time.sleep(1.5)
-    retry_policy = RetryPolicy(connect_s=1, request_s=0.3, outage_s=1)
-    with start(models) as server, _model(server, retry_policy=retry_policy) as model:
+    options = ClientOptions(connect_timeout_s=1, request_timeout_s=0.3)
+    with start(models) as server, _model(server, options=options) as model:
         started = time.monotonic()
         with pytest.raises(LiverSegError, match=r"DEADLINE_EXCEEDED: no answer within 0\.3 s"):
             model.probabilities(_tiles(1))
-        assert time.monotonic() - started < 1.4  # it didn't wait for the answer
+        assert time.monotonic() - started < 1.4  # it did not wait for the response
 
 
 def _refuses(servers, code, times):
-    """A server's `before` that refuses the first requests, and the number that it still will."""
+    """A server's `before` that rejects the first requests, and the number that are left."""
     left = {"count": times}
 
     def before(signature, inputs):
@@ -139,40 +142,40 @@ def _refuses(servers, code, times):
     return before, left
 
 
-def test_a_server_that_is_away_for_a_moment_is_asked_again(servers, start, models, local):
+def test_a_server_that_is_unavailable_for_a_moment_is_retried(servers, start, models, local):
     models.before, left = _refuses(servers, "UNAVAILABLE", 5)
-    retry_policy = RetryPolicy(wait_s=0.01)
+    retry_policy = RetryPolicy(initial_backoff_s=0.01)
     with start(models) as server, _model(server, retry_policy=retry_policy) as model:
         found = model.probabilities(_tiles())
         np.testing.assert_allclose(found, local.probabilities(_tiles()), atol=1e-6)
     assert left["count"] == 0
 
 
-def test_what_a_stopping_server_cancels_is_sent_again(servers, models, local):
-    # gRPC's own server says UNAVAILABLE or, when it is torn down faster, CANCELLED
+def test_requests_that_a_stopping_server_cancels_are_retried(servers, models, local):
+    # gRPC's own server sends UNAVAILABLE or, when it is stopped faster, CANCELLED
     models.before, left = _refuses(servers, "CANCELLED", 3)
-    retry_policy = RetryPolicy(wait_s=0.01)
+    retry_policy = RetryPolicy(initial_backoff_s=0.01)
     with servers.GrpcServer(models) as server, _model(server, retry_policy=retry_policy) as model:
         found = model.probabilities(_tiles())
         np.testing.assert_allclose(found, local.probabilities(_tiles()), atol=1e-6)
     assert left["count"] == 0
 
 
-def test_a_server_that_stays_away_is_given_up_once(start, models, impatient):
+def test_the_deadline_for_an_unavailable_server_is_waited_for_once(start, models, impatient):
     with start(models) as server:
-        model = _model(server, retry_policy=impatient)
+        model = _model(server, **impatient)
     with model:
-        with pytest.raises(LiverSegError, match=r"UNAVAILABLE.*attempts"):
+        with pytest.raises(LiverSegError, match=r"UNAVAILABLE.*, after \d+ retries$"):
             model.probabilities(_tiles(1))
         started = time.monotonic()
         for _ in range(20):
             with pytest.raises(LiverSegError, match="UNAVAILABLE"):
                 model.probabilities(_tiles(1))
-        assert time.monotonic() - started < 10  # not 20 times the patience
+        assert time.monotonic() - started < 10  # not 20 times the deadline
 
 
 def _restart(server, start, models, wait_s=0.2):
-    """Stop a server and start one on its port a moment later; returns a list with it."""
+    """Stop a server and soon start another one on its port, which is added to the list."""
     again = []
 
     def restart():
@@ -186,11 +189,13 @@ def _restart(server, start, models, wait_s=0.2):
 
 
 @pytest.mark.parametrize("change", ["none", "version", "model"])
-def test_a_restart_in_the_middle_of_a_volume(servers, start, models, change, make_volumes):
+def test_a_restart_in_the_middle_of_a_volume(
+    servers, start, models, change, make_volumes, predict_labels
+):
     image, _ = make_volumes(0, (41, 24, 28))
     inference = Inference(4, crop=False)
     after = replace(models, served={2} if change == "version" else {1})
-    if change == "model":  # another one under the same version
+    if change == "model":  # another model under the same version
         after.after = lambda signature, outputs: (
             {key: _renamed(value) for key, value in outputs.items()}
             if signature == "describe"
@@ -206,9 +211,13 @@ def test_a_restart_in_the_middle_of_a_volume(servers, start, models, change, mak
                 restarted.wait(5)
                 raise servers.Refusal("UNAVAILABLE", "shutting down")
 
-    retry_policy = RetryPolicy(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
-    with start(models) as server, _model(server, retry_policy=retry_policy) as model:
-        whole = predict_volume(image, model, inference)
+    options = ClientOptions(connect_timeout_s=2)
+    retry_policy = RetryPolicy(deadline_s=10, initial_backoff_s=0.05, max_backoff_s=0.2)
+    with (
+        start(models) as server,
+        _model(server, options=options, retry_policy=retry_policy) as model,
+    ):
+        whole = predict_labels(image, model, inference)
         models.before = before
         threads = []
 
@@ -221,12 +230,12 @@ def test_a_restart_in_the_middle_of_a_volume(servers, start, models, change, mak
         watcher.start()
         try:
             if change == "none":
-                found = predict_volume(image, model, inference)
+                found = predict_labels(image, model, inference)
                 np.testing.assert_array_equal(found.array, whole.array)
             else:
                 says = "NOT_FOUND" if change == "version" else "to stay the model model-1"
                 with pytest.raises(LiverSegError, match=says):
-                    predict_volume(image, model, inference)
+                    predict_labels(image, model, inference)
         finally:
             watcher.join()
             thread, again = threads[0]
@@ -234,7 +243,7 @@ def test_a_restart_in_the_middle_of_a_volume(servers, start, models, change, mak
             again[0].stop()
 
 
-def test_requests_under_way_when_a_server_stops_are_sent_again(start, models, local):
+def test_requests_in_progress_when_a_server_stops_are_retried(start, models, local):
     reached, stopped = threading.Barrier(4, timeout=10), threading.Event()
 
     def before(signature, inputs):
@@ -243,14 +252,14 @@ def test_requests_under_way_when_a_server_stops_are_sent_again(start, models, lo
             stopped.wait(10)
 
     models.before = before
-    retry_policy = RetryPolicy(connect_s=2, outage_s=10, wait_s=0.05, longest_wait_s=0.2)
-    sending = Sending(slices=2, in_flight=3)
+    options = ClientOptions(slices=2, concurrency=3, connect_timeout_s=2)
+    retry_policy = RetryPolicy(deadline_s=10, initial_backoff_s=0.05, max_backoff_s=0.2)
     with (
         start(models) as server,
-        _model(server, retry_policy=retry_policy, sending=sending) as model,
+        _model(server, retry_policy=retry_policy, options=options) as model,
     ):
         sent = model.submit(_tiles(6))
-        reached.wait()  # three requests are with the server
+        reached.wait()  # the server has received three requests
         thread, again = _restart(server, start, models)
         time.sleep(0.1)
         stopped.set()
@@ -265,8 +274,8 @@ def _renamed(record):
     return np.array([one.replace(b"model-1", b"model-9") for one in record], object)
 
 
-def test_a_model_that_changed_in_a_pause_is_noticed(start, models, monkeypatch):
-    monkeypatch.setattr("liverseg_tf.serve.client.served_model._PAUSE_S", 0.0)
+def test_a_model_that_is_replaced_during_a_pause_is_detected(start, models, monkeypatch):
+    monkeypatch.setattr("liverseg_tf.serve.client.served_model._MAX_PAUSE_S", 0.0)
     with start(models) as server, _model(server) as model:
         model.probabilities(_tiles(1))
         models.after = lambda signature, outputs: (
@@ -277,7 +286,7 @@ def test_a_model_that_changed_in_a_pause_is_noticed(start, models, monkeypatch):
 
 
 def _change(values):
-    """An answer whose probabilities are changed."""
+    """A function that changes the probabilities of a response."""
     return lambda signature, outputs: (
         {"probabilities": values(outputs["probabilities"])}
         if signature == "serving_default"
@@ -304,21 +313,21 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_answers_that_are_no_probabilities_are_refused(start, models, name, impatient):
+def test_responses_without_valid_probabilities_are_refused(start, models, name, impatient):
     values, says = ANSWERS[name]
     models.after = _change(values)
-    with start(models) as server, _model(server, retry_policy=impatient) as model:
+    with start(models) as server, _model(server, **impatient) as model:
         with pytest.raises(LiverSegError, match=says) as error:
             model.probabilities(_tiles(2))
         assert f"127.0.0.1:{server.port}" in str(error.value)
 
 
 @pytest.mark.parametrize("values", [np.int64, np.float16, np.str_])
-def test_answers_of_another_type_are_refused(servers, models, values, impatient):
+def test_responses_of_another_type_are_refused(servers, models, values, impatient):
     models.after = _change(lambda p: p.astype(values))
     with (
         servers.GrpcServer(models) as server,
-        _model(server, retry_policy=impatient) as model,
+        _model(server, **impatient) as model,
         pytest.raises(LiverSegError, match=r"Received (a tensor of type|object of shape)"),
     ):
         model.probabilities(_tiles(2))
@@ -339,8 +348,8 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_spoilt_bytes_are_refused(start, models, name, impatient):
-    with start(models) as server, _model(server, retry_policy=impatient) as model:
+def test_damaged_responses_are_refused(start, models, name, impatient):
+    with start(models) as server, _model(server, **impatient) as model:
         models.spoil = SPOILT[name]
         with pytest.raises(LiverSegError, match=f"127.0.0.1:{server.port}") as error:
             model.probabilities(_tiles(2))
@@ -348,7 +357,7 @@ def test_spoilt_bytes_are_refused(start, models, name, impatient):
         assert len(str(error.value)) < 600
 
 
-def test_a_connection_that_breaks_in_an_answer_is_made_again(servers, models, local):
+def test_a_connection_that_breaks_during_a_response_is_retried(servers, models, local):
     left = [3]
 
     def spoil(data):
@@ -365,24 +374,24 @@ RECORDS = [b"", b"{}", b"[]", b"\xff", b'{"network": {}, "fingerprint": "a"}', b
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_models_of_others_are_refused(start, models, record, impatient):
+def test_models_that_liverseg_did_not_export_are_refused(start, models, record, impatient):
     models.after = lambda signature, outputs: {"record": np.array([record], object)}
     with start(models) as server, pytest.raises(LiverSegError) as error:
-        _model(server, retry_policy=impatient)
+        _model(server, **impatient)
     assert f"127.0.0.1:{server.port}" in str(error.value)
     assert len(str(error.value)) < 600
 
 
-def test_what_is_not_there_is_told(start, models, impatient):
+def test_missing_models_versions_and_servers_are_reported(start, models, impatient):
     with start(models) as server:
         with pytest.raises(LiverSegError, match="NOT_FOUND"):
-            _model(server, "spleen", retry_policy=impatient)
+            _model(server, "spleen", **impatient)
         address = ServerAddress.parse(f"{server.address(scheme=_scheme(server))}/7")
         with pytest.raises(LiverSegError, match="NOT_FOUND"):
-            ServedModel(address, retry_policy=impatient)
+            ServedModel(address, **impatient)
     started = time.monotonic()
     with pytest.raises(LiverSegError, match="UNAVAILABLE"):
-        _model(server, retry_policy=impatient)
+        _model(server, **impatient)
     assert time.monotonic() - started < 5
 
 
@@ -390,7 +399,7 @@ def _scheme(server):
     return "rest" if type(server).__name__ == "RestServer" else "grpc"
 
 
-def test_a_version_in_the_address_is_the_one_that_answers(start, servers, exported):
+def test_a_version_in_the_address_is_used(start, servers, exported):
     models = servers.Models(exported, served={1, 2})
     with start(models) as server:
         with _model(server) as model:
@@ -401,27 +410,27 @@ def test_a_version_in_the_address_is_the_one_that_answers(start, servers, export
             model.probabilities(_tiles(1))
 
 
-def test_an_answer_of_another_version_is_refused(servers, models, monkeypatch, impatient):
-    with servers.GrpcServer(models) as server, _model(server, retry_policy=impatient) as model:
+def test_a_response_of_another_version_is_refused(servers, models, monkeypatch, impatient):
+    with servers.GrpcServer(models) as server, _model(server, **impatient) as model:
         models.served = {1, 2}
         monkeypatch.setattr(models, "choose", lambda name, version: 2)
         with pytest.raises(LiverSegError, match="Received an answer of version 2"):
             model.probabilities(_tiles(1))
 
 
-def test_a_token_reaches_the_server_and_nobody_else(start, models, impatient, capfd):
+def test_a_token_is_sent_to_the_server_and_never_shown(start, models, impatient, capfd):
     models.token = TOKEN
     with start(models) as server:
-        with _model(server, access=Access(TOKEN), retry_policy=impatient) as model:
+        with _model(server, access=Access(TOKEN), **impatient) as model:
             model.probabilities(_tiles(1))
         assert set(models.tokens) == {f"Bearer {TOKEN}"}
         models.tokens.clear()
         models.token = "another"
         with pytest.raises(LiverSegError, match=r"UNAUTHENTICATED.*Bearer \[token\]") as error:
-            _model(server, access=Access(TOKEN), retry_policy=impatient)
+            _model(server, access=Access(TOKEN), **impatient)
         assert TOKEN not in str(error.value)
         with pytest.raises(LiverSegError, match="UNAUTHENTICATED"):
-            _model(server, retry_policy=impatient)
+            _model(server, **impatient)
         assert models.tokens[-1] is None
     output = capfd.readouterr()
     assert TOKEN not in output.out + output.err
@@ -433,14 +442,14 @@ def test_a_client_without_grpc_says_what_to_install(monkeypatch):
         ServedModel(ServerAddress.parse("grpc://localhost:1/liver"))
 
 
-def test_answers_beyond_grpcs_usual_4_mib_are_read(servers, models, local):
+def test_responses_above_4_mib_are_read_by_grpc(servers, models, local):
     tiles = _tiles(4, (512, 512))  # 4 MiB of float32 there, 8 MiB back
     with servers.GrpcServer(models) as server, _model(server) as model:
         found = model.probabilities(tiles)
     np.testing.assert_allclose(found, local.probabilities(tiles), atol=1e-6)
 
 
-def test_a_closed_client_ends_what_is_under_way(start, models):
+def test_closing_the_client_ends_requests_in_progress(start, models):
     models.before = lambda signature, inputs: signature == "describe" or time.sleep(3)
     with start(models) as server:
         model = _model(server)

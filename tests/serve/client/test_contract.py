@@ -1,7 +1,7 @@
-"""What others ask: the official stubs and plain HTTP, answered from the same model.
+"""Requests by the official stubs and by plain HTTP, with the same model.
 
-This is the contract of TensorFlow Serving as its messages and its documentation state it; it is
-no run of the real server.
+The tests follow the contract of TensorFlow Serving in its messages and its documentation. The
+real server does not run.
 """
 
 import json
@@ -104,7 +104,7 @@ def test_status_tells_the_versions(channel):
 
 @pytest.fixture
 def http(servers, models):
-    """A function: path and JSON to a status and JSON."""
+    """A function that takes a path and JSON and returns the status and JSON."""
     with servers.RestServer(models) as server:
 
         def ask(path, value=None):

@@ -1,4 +1,4 @@
-"""Exports on a server: the masks of the run in this process, voxel for voxel."""
+"""Exports on a server make the same masks as the run in this process, voxel for voxel."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
 from liverseg_tf.predict.api import segment
-from liverseg_tf.predict.batch.predict_cases import Output, predict_cases
+from liverseg_tf.predict.batch.predict_cases import predict_cases
+from liverseg_tf.predict.batch.prediction_job import PredictionJob
 from liverseg_tf.serve.client.address import ServerAddress
 from liverseg_tf.serve.client.served_model import ServedModel
 
@@ -21,26 +22,28 @@ def remote(request, servers, served):
             yield model
 
 
-def test_a_server_tells_what_the_run_is(remote, served):
+def test_a_server_describes_the_run(remote, served):
     assert remote.network == served.local.network
     assert remote.postprocessing == served.local.postprocessing
-    assert remote.fingerprint.startswith(f"{served.local.fingerprint}-")  # and how it was exported
+    assert remote.fingerprint.startswith(
+        f"{served.local.fingerprint}-"
+    )  # and the options of the export
 
 
 @pytest.mark.slow
-def test_the_mask_of_a_phantom(remote, served, tmp_path):
+def test_the_mask_of_a_phantom_is_the_same(remote, served, tmp_path):
     image, _ = make_phantom(0, PhantomSpec((12, 96, 96), (5.0, 3.6, 3.6)))
     write_volume(tmp_path / "ct.nii.gz", image)
     for name, predictor in (("here", served.local), ("there", remote)):
-        output = Output(tmp_path / name)
-        assert predict_cases({"ct": tmp_path / "ct.nii.gz"}, predictor, output).failures == {}
+        job = PredictionJob(tmp_path / name)
+        assert predict_cases({"ct": tmp_path / "ct.nii.gz"}, predictor, job).failures == {}
     here, there = (read_volume(tmp_path / name / "ct.nii.gz") for name in ("here", "there"))
     np.testing.assert_array_equal(here.array, there.array)
     assert here.array.any()
 
 
 @pytest.mark.slow
-def test_the_mask_of_a_real_ct(remote, served_liver, served, shared_data):
+def test_the_mask_of_a_real_ct_is_the_same(remote, served_liver, served, shared_data):
     if served.folder != served_liver.folder:
         pytest.skip("one network is enough for 75 slices of 512 x 512")
     path = shared_data / "Task03_Liver" / "imagesTr" / "liver_0.nii.gz"

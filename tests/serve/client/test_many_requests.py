@@ -1,4 +1,4 @@
-"""A thousand requests, eight in flight: a ninth malformed, a seventh met by a full queue."""
+"""A thousand requests, eight at a time: a ninth is malformed, a seventh meets a full queue."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,8 @@ import pytest
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.retry import RetryPolicy
 from liverseg_tf.serve.client.address import ServerAddress
-from liverseg_tf.serve.client.served_model import Sending, ServedModel
+from liverseg_tf.serve.client.served_model import ServedModel
+from liverseg_tf.serve.client.transport import ClientOptions
 
 COUNT, IN_FLIGHT, SHAPE = 1000, 8, (8, 12)
 MALFORMED = {
@@ -22,7 +23,7 @@ def _tiles(number):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", pytest.param("rest", marks=pytest.mark.slow)])
-def test_no_answer_is_wrong_and_no_slice_is_lost(servers, models, local, protocol):
+def test_no_result_is_wrong_and_no_slice_is_lost(servers, models, local, protocol):
     count = [0]
 
     def before(signature, inputs):
@@ -51,9 +52,9 @@ def test_no_answer_is_wrong_and_no_slice_is_lost(servers, models, local, protoco
     start = {"grpc": servers.GrpcServer, "rest": servers.RestServer}[protocol]
     with start(models) as server:
         address = ServerAddress.parse(server.address(scheme=protocol))
-        sending, retry_policy = Sending(2, IN_FLIGHT), RetryPolicy(wait_s=0.005)
+        options, retry_policy = ClientOptions(2, IN_FLIGHT), RetryPolicy(initial_backoff_s=0.005)
         with (
-            ServedModel(address, retry_policy=retry_policy, sending=sending) as model,
+            ServedModel(address, options=options, retry_policy=retry_policy) as model,
             ThreadPoolExecutor(IN_FLIGHT) as users,
         ):
             found = list(users.map(ask, range(COUNT)))

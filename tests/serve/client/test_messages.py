@@ -1,15 +1,15 @@
-"""Our messages are those of TensorFlow Serving, byte for byte."""
+"""The messages equal those of TensorFlow Serving, byte for byte."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf.descriptor import FieldDescriptor
 from tensorflow.core.framework import tensor_pb2
-from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from liverseg_tf.serve.client import messages
 
-TYPES = {FieldDescriptor.TYPE_ENUM: FieldDescriptor.TYPE_INT32}  # the same bytes
+TYPES = {FieldDescriptor.TYPE_ENUM: FieldDescriptor.TYPE_INT32}  # encoded in the same way
 
 
 def _check_fields(ours, official, seen=()):
@@ -24,12 +24,19 @@ def _check_fields(ours, official, seen=()):
             _check_fields(field.message_type, other.message_type, nested)
 
 
-@pytest.mark.parametrize("name", ["PredictRequest", "PredictResponse"])
-def test_every_field_has_the_official_number_name_and_type(name):
-    _check_fields(getattr(messages, name).DESCRIPTOR, getattr(predict_pb2, name).DESCRIPTOR)
+@pytest.mark.parametrize(
+    ("name", "official"),
+    [
+        ("PredictRequest", predict_pb2),
+        ("PredictResponse", predict_pb2),
+        ("PredictionLog", prediction_log_pb2),
+    ],
+)
+def test_every_field_has_the_official_number_name_and_type(name, official):
+    _check_fields(getattr(messages, name).DESCRIPTOR, getattr(official, name).DESCRIPTOR)
 
 
-def test_a_request_is_the_official_one():
+def test_a_request_equals_the_official_message():
     tiles = np.random.default_rng(0).random((2, 3, 4, 1), np.float32)
     official, ours = predict_pb2.PredictRequest(), messages.PredictRequest()
     for request in (official, ours):
@@ -43,7 +50,7 @@ def test_a_request_is_the_official_one():
     assert messages.PredictRequest.FromString(data) == ours
 
 
-def test_text_is_written_as_the_official_message_does():
+def test_text_is_encoded_as_in_the_official_message():
     values = np.array([b"", b"\x00\xff", b"abc"], object)
     ours = messages.write_tensor(values)
     official = tf.make_tensor_proto(values, tf.string)
@@ -52,7 +59,7 @@ def test_text_is_written_as_the_official_message_does():
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 1), (1, 1), (0, 4), ()])
-def test_both_forms_of_an_official_answer_are_read(shape):
+def test_both_forms_of_an_official_response_are_read(shape):
     values = np.random.default_rng(1).random(shape, np.float32)
     content = tf.make_tensor_proto(values)
     listed = tensor_pb2.TensorProto(
@@ -64,7 +71,7 @@ def test_both_forms_of_an_official_answer_are_read(shape):
         ours = messages.read_message(messages.PredictResponse, response.SerializeToString())
         read = messages.read_tensor(ours.outputs["probabilities"])
         assert read.dtype == np.float32
-        if shape:  # make_tensor_proto of a scalar lists it
+        if shape:  # make_tensor_proto writes a scalar into the list
             np.testing.assert_array_equal(read, values)
 
 
@@ -85,12 +92,12 @@ def _official(**fields):
         (_official(dtype=1, shape=(None, 2)), "without a shape"),
     ],
 )
-def test_tensors_that_are_none_are_refused(tensor, says):
+def test_invalid_tensors_are_refused(tensor, says):
     ours = messages.TensorProto.FromString(tensor.SerializeToString())
     with pytest.raises(ValueError, match=says):
         messages.read_tensor(ours)
 
 
-def test_bytes_that_are_no_message_are_refused():
-    with pytest.raises(ValueError, match="9 bytes that are no PredictResponse"):
+def test_invalid_bytes_are_refused():
+    with pytest.raises(ValueError, match="9 bytes that are not a PredictResponse"):
         messages.read_message(messages.PredictResponse, b"\xff" * 9)

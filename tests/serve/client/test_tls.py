@@ -1,4 +1,4 @@
-"""TLS with an authority of the test's own."""
+"""TLS with a certificate authority that the test creates."""
 
 import ssl
 
@@ -39,7 +39,7 @@ def _address(secured, scheme=None, host="127.0.0.1"):
     return ServerAddress.parse(server.address(scheme=scheme or usual, host=host))
 
 
-def test_a_server_is_trusted_by_its_authority_and_gets_the_token(
+def test_a_server_with_a_trusted_certificate_receives_the_token(
     secured, authority, tmp_path, models
 ):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -50,25 +50,28 @@ def test_a_server_is_trusted_by_its_authority_and_gets_the_token(
     assert set(models.tokens) == {f"Bearer {TOKEN}"}
 
 
-def test_strangers_are_refused_before_they_see_the_token(
+def test_servers_without_a_trusted_certificate_never_receive_the_token(
     secured, authority, tmp_path, models, impatient
 ):
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     cases = [
         (_address(secured), Access(TOKEN, tmp_path / "other.pem")),
-        (_address(secured), Access(TOKEN)),  # the usual authorities don't know it
-        (_address(secured, host="localhost"), Access(TOKEN, tmp_path / "ca.pem")),  # another name
+        (_address(secured), Access(TOKEN)),  # the authorities of the system do not know it
+        (
+            _address(secured, host="localhost"),
+            Access(TOKEN, tmp_path / "ca.pem"),
+        ),  # another name than in the certificate
     ]
     for address, access in cases:
         with pytest.raises(LiverSegError, match=r"UNAVAILABLE|certificate") as error:
-            ServedModel(address, access, impatient)
+            ServedModel(address, access, **impatient)
         assert TOKEN not in str(error.value)
         assert str(address) in str(error.value)
     assert models.tokens == []
 
 
-def test_plain_and_secure_don_t_mix(secured, impatient):
+def test_a_connection_without_tls_to_a_server_with_tls_fails(secured, impatient):
     plain = {"grpcs": "grpc", "rests": "rest"}[secured[1]]
-    with pytest.raises(LiverSegError, match="Expected an answer of"):
-        ServedModel(_address(secured, plain), retry_policy=impatient)
+    with pytest.raises(LiverSegError, match="Expected an answer from"):
+        ServedModel(_address(secured, plain), **impatient)

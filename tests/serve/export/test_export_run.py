@@ -1,6 +1,6 @@
-"""The contract of an export: what loaders and a server's own definitions make of it.
+"""The contract of an export, checked with TensorFlow's loaders and the server's definitions.
 
-No model server runs here; its loaders, messages and configuration formats do.
+No model server runs here; its loaders, messages and configuration formats are used.
 """
 
 import json
@@ -21,7 +21,7 @@ from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 from liverseg_tf.serve.export.server_files import write_server_files
 
 SIGNATURES = {"serving_default", "hu_slices", "hu_mask", "png", "describe"}
-# ops of TensorFlow's core, which every tensorflow/serving is built with
+# core ops of TensorFlow, which every build of tensorflow/serving has
 CORE_OPS = {
     *("Abs", "AddV2", "All", "AssignVariableOp", "Assert", "BiasAdd", "Cast", "Ceil", "ConcatV2"),
     *("Const", "Conv2D", "Conv2DBackpropInput", "DecodePng", "DecodeRaw", "DisableCopyOnRead"),
@@ -43,7 +43,7 @@ CORE_OPS = {
 def test_signatures_name_their_inputs_and_outputs(served_liver):
     signatures = served_liver.loaded.signatures
     assert set(signatures) == SIGNATURES
-    found = {
+    actual = {
         name: (
             {key: (spec.dtype.name, spec.shape.as_list()) for key, spec in inputs.items()},
             {key: spec.dtype.name for key, spec in signatures[name].structured_outputs.items()},
@@ -53,7 +53,7 @@ def test_signatures_name_their_inputs_and_outputs(served_liver):
     }
     spacing = ("float64", [None, 2])
     slices = {"slices": ("int16", [None, None, None, 1]), "spacing_mm": spacing}
-    assert found == {
+    assert actual == {
         "serving_default": (
             {"tiles": ("float32", [None, None, None, 1])},
             {"probabilities": "float32"},
@@ -68,7 +68,7 @@ def test_signatures_name_their_inputs_and_outputs(served_liver):
     }
 
 
-def test_only_ops_of_a_plain_server_are_used(served):
+def test_only_core_ops_are_used(served):
     from tensorflow.core.protobuf import saved_model_pb2
 
     model = saved_model_pb2.SavedModel.FromString((served.folder / "saved_model.pb").read_bytes())
@@ -85,7 +85,7 @@ def test_only_ops_of_a_plain_server_are_used(served):
     assert not compiled
 
 
-def test_the_command_line_tool_shows_it(served_liver):
+def test_saved_model_cli_shows_the_signatures(served_liver):
     code = "from tensorflow.python.tools.saved_model_cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "show", "--dir", str(served_liver.folder), "--all"],
@@ -96,19 +96,19 @@ def test_the_command_line_tool_shows_it(served_liver):
     assert "tensorflow/serving/predict" in done.stdout
 
 
-def test_the_loader_of_tensorflow_1_gives_the_same_answers(served_liver):
+def test_the_loader_of_tensorflow_1_predicts_the_same(served_liver):
     tiles = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 1)).astype(np.float32)
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         model = tf.compat.v1.saved_model.load(session, ["serve"], str(served_liver.folder))
         signature = model.signature_def["serving_default"]
-        found = session.run(
+        actual = session.run(
             signature.outputs["probabilities"].name, {signature.inputs["tiles"].name: tiles}
         )
     expected = served_liver.local.probabilities(tiles)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
-def test_a_client_learns_the_model_from_the_server_alone(served):
+def test_describe_returns_the_record_without_case_names(served):
     (record, again) = served.call("describe", {"request": [b"", b"x"]})["record"]
     assert record == again
     record = json.loads(record)
@@ -120,10 +120,10 @@ def test_a_client_learns_the_model_from_the_server_alone(served):
     assert "patient_a" not in json.dumps(record)  # names of cases stay with the run
 
 
-def test_warm_up_requests_are_the_servers_messages_and_run(served):
+def test_warm_up_requests_are_official_messages_and_valid_inputs(served):
     prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     path = served.folder / "assets.extra" / "tf_serving_warmup_requests"
-    asked = []
+    requested = []
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         log = prediction_log_pb2.PredictionLog.FromString(record)
         assert log.WhichOneof("log_type") == "predict_log"
@@ -131,17 +131,17 @@ def test_warm_up_requests_are_the_servers_messages_and_run(served):
         assert request.model_spec.name in ("model", "liver")
         inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
         assert served.call(request.model_spec.signature_name, inputs)
-        asked.append(request.model_spec.signature_name)
-    assert set(asked) == SIGNATURES
+        requested.append(request.model_spec.signature_name)
+    assert set(requested) == SIGNATURES
 
 
-def test_the_servers_configuration_is_read_by_its_own_definitions(liver_copy):
+def test_the_server_configuration_is_valid_by_the_official_definitions(liver_copy):
     config = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
     write_server_files(liver_copy, "spleen")
     before = (liver_copy / "models.config").read_text()
     before = before.replace("latest { num_versions: 1 }", "specific { versions: 1 }", 1)
     (liver_copy / "models.config").write_text(before)
-    write_server_files(liver_copy, "liver")  # it stands there: what a user changed is kept
+    write_server_files(liver_copy, "liver")  # the entry exists: the change of a user is kept
     assert (liver_copy / "models.config").read_text() == before
     shutil.rmtree(liver_copy)
     for name in ("liver", "spleen", "liver"):
@@ -153,7 +153,7 @@ def test_the_servers_configuration_is_read_by_its_own_definitions(liver_copy):
 
 
 @pytest.mark.slow
-def test_versions_are_counted_and_none_is_replaced(liver_exports, tmp_path):
+def test_versions_are_numbered_and_never_replaced(liver_exports, tmp_path):
     run, _ = liver_exports
     (tmp_path / "liver" / "7").mkdir(parents=True)
     with pytest.raises(SettingsError, match="Expected a new version"):
@@ -171,7 +171,7 @@ def test_an_export_that_fails_leaves_no_version(liver_exports, tmp_path, monkeyp
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("liverseg_tf.serve.export.export_run.signatures_of", fail)
+    monkeypatch.setattr("liverseg_tf.serve.export.export_run.build_signatures", fail)
     done = CliRunner().invoke(liverseg, ["export", str(liver_exports[0]), str(tmp_path)])
     assert done.exit_code == 1
     assert "No space left on device" in done.output
@@ -182,12 +182,12 @@ def test_an_export_that_fails_leaves_no_version(liver_exports, tmp_path, monkeyp
     "settings",
     [{"name": "a/b"}, {"name": "12"}, {"name": ""}, {"name": "a", "litert": ("int8",)}],
 )
-def test_settings_that_cannot_be_used_are_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(SettingsError, match="Expected"):
         ExportSettings(**settings)
 
 
-def test_what_is_no_run_is_one_line(tmp_path):
+def test_a_folder_without_a_run_gives_one_line(tmp_path):
     done = CliRunner().invoke(liverseg, ["export", str(tmp_path), str(tmp_path / "out")])
     assert done.exit_code == 1
     assert "Expected a run" in done.output

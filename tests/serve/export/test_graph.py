@@ -1,4 +1,4 @@
-"""The graph's resampling is that of `ct/resample.py`, to the last bit."""
+"""Resampling in the graph is bitwise equal to that of `ct/resample.py`."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from liverseg_tf.serve.export import graph
     ]
 )
 def _there_and_back(slices, spacing_mm, target_mm):
-    plane = graph.PlaneGeometry.of(slices, spacing_mm, target_mm)
+    plane = graph.PlaneGeometry.from_slices(slices, spacing_mm, target_mm)
     there = graph.resample(slices, plane)
     return there, graph.resample(there, plane.inverse)
 
@@ -33,7 +33,7 @@ def _there_and_back(slices, spacing_mm, target_mm):
         ((77, 99), (float(np.float32(0.7)), 0.81), 4.0),
     ],
 )
-def test_both_ways_equal_the_matrices(shape, spacing, target):
+def test_both_directions_equal_the_resampling_matrices(shape, spacing, target):
     values = np.random.default_rng(0).integers(-1024, 3072, (3, *shape, 2)).astype(np.float32)
     there, back = _there_and_back(values, np.array(spacing), target)
     resampler = PlaneResampler.to_spacing(shape, spacing, (target, target))

@@ -1,4 +1,4 @@
-"""Exports predict what their run predicts, and what is no export is refused."""
+"""Exports predict the same as their run, and invalid exports are refused."""
 
 import json
 from dataclasses import replace
@@ -9,14 +9,14 @@ import pytest
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.export_record import digest_of, newest_version, record_path
+from liverseg_tf.model.export_record import compute_checksum, latest_version, record_path
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import read_record
 from liverseg_tf.predict.models.ensemble import Ensemble
 from liverseg_tf.predict.models.load import load_predictor
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.serve.export.convert import calibration_tiles, to_litert
-from liverseg_tf.serve.export.quantize import with_weights
+from liverseg_tf.serve.export.quantize import quantize_weights
 from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
 from liverseg_tf.tiles.store import TileStore
 
@@ -29,7 +29,7 @@ def _tiles(shape, seed=0):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_an_export_predicts_what_its_run_predicts(liver_exports, kind):
+def test_an_export_predicts_the_same_as_its_run(liver_exports, kind):
     run, exported = liver_exports
     path = exported.folder.parents[1] / FILES[kind]
     predictor, local = load_predictor([path]), RunPredictor(run, "float32")
@@ -37,12 +37,12 @@ def test_an_export_predicts_what_its_run_predicts(liver_exports, kind):
     assert predictor.postprocessing == PostProcessing(largest=("liver",))
     for shape in ((2, 16, 24, 1), (3, 32, 16, 1), (2, 16, 24, 1)):
         tiles = _tiles(shape, shape[0])
-        found = predictor.probabilities(tiles)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, local.probabilities(tiles), atol=TOLERANCES[kind])
+        probabilities = predictor.probabilities(tiles)
+        assert probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities, local.probabilities(tiles), atol=TOLERANCES[kind])
 
 
-def test_exports_and_runs_can_be_averaged_and_have_fingerprints_of_their_own(liver_exports):
+def test_exports_and_runs_can_be_averaged_and_have_distinct_fingerprints(liver_exports):
     run, exported = liver_exports
     out = exported.folder.parents[1]
     paths = [run, *(out / name for name in FILES.values())]
@@ -54,17 +54,17 @@ def test_exports_and_runs_can_be_averaged_and_have_fingerprints_of_their_own(liv
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_files_that_are_not_what_was_exported_are_refused(liver_copy, kind):
+def test_modified_files_are_refused(liver_copy, kind):
     path = liver_copy / FILES[kind]
     model = path / "1" / "variables" / "variables.data-00000-of-00001" if path.is_dir() else path
-    whole = model.read_bytes()
-    for broken in (whole[: len(whole) // 2], b"", whole[:-1] + b"?"):
+    content = model.read_bytes()
+    for broken in (content[: len(content) // 2], b"", content[:-1] + b"?"):
         model.write_bytes(broken)
         with pytest.raises(LiverSegError, match="as it was exported") as caught:
             load_predictor([path])
         assert "\n" not in str(caught.value)
-    model.write_bytes(whole)
-    record = record_path(newest_version(path))
+    model.write_bytes(content)
+    record = record_path(latest_version(path))
     value = json.loads(record.read_text())
     for other in (
         {"export": value["export"] | {"format": 99}},
@@ -80,17 +80,17 @@ def test_files_that_are_not_what_was_exported_are_refused(liver_copy, kind):
     with pytest.raises(LiverSegError, match="Expected a JSON file"):
         load_predictor([path])
     record.unlink()
-    with pytest.raises(LiverSegError, match="to tell how to use"):
+    with pytest.raises(LiverSegError, match="but there is no such file"):
         load_predictor([path])
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_foreign_model_is_refused_though_its_record_matches(liver_copy, kind):
-    path = newest_version(liver_copy / FILES[kind])
+def test_a_foreign_file_is_refused_even_if_its_checksum_matches(liver_copy, kind):
+    path = latest_version(liver_copy / FILES[kind])
     (path / "saved_model.pb" if path.is_dir() else path).write_bytes(b"another program's file")
     record = record_path(path)
     value = json.loads(record.read_text())
-    value["export"]["digest"] = digest_of(path)
+    value["export"]["digest"] = compute_checksum(path)
     record.write_text(json.dumps(value))
     with pytest.raises(LiverSegError, match="Expected a") as caught:
         load_predictor([path])
@@ -99,26 +99,26 @@ def test_a_foreign_model_is_refused_though_its_record_matches(liver_copy, kind):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_model_of_other_channels_is_refused(liver_copy, kind):
-    path = newest_version(liver_copy / FILES[kind])
+    path = latest_version(liver_copy / FILES[kind])
     record = record_path(path)
     value = json.loads(record.read_text())
     value["network"]["context"] = 3
     record.write_text(json.dumps(value))
-    with pytest.raises(LiverSegError, match="Expected a model of 3 input channels"):
+    with pytest.raises(LiverSegError, match="Expected a model with 3 input"):
         load_predictor([path])
 
 
 @pytest.mark.parametrize(("weights", "atol"), [("float16", 5e-3), ("int8", 0.1)])
-def test_rounded_weights_find_about_the_same(liver_exports, weights, atol):
+def test_quantized_weights_predict_about_the_same(liver_exports, weights, atol):
     local = RunPredictor(liver_exports[0], "float32")
     tiles = _tiles((2, 16, 16, 1))
-    found = np.asarray(with_weights(local.model, weights)(tiles.astype(np.float32)))
-    assert not np.array_equal(found, local.probabilities(tiles))
-    np.testing.assert_allclose(found, local.probabilities(tiles), atol=atol)
+    probabilities = np.asarray(quantize_weights(local.model, weights)(tiles.astype(np.float32)))
+    assert not np.array_equal(probabilities, local.probabilities(tiles))
+    np.testing.assert_allclose(probabilities, local.probabilities(tiles), atol=atol)
 
 
 @pytest.mark.slow
-def test_int8_learns_its_ranges_from_a_store(liver_exports, tmp_path, make_dataset):
+def test_int8_is_calibrated_with_the_tiles_of_a_store(liver_exports, tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "set", shape=(6, 40, 44)))
     local = RunPredictor(liver_exports[0], "float32")
     store = TileStore(tmp_path / "store", local.network.tiles)

@@ -1,4 +1,4 @@
-"""Served and local predictions are the same, for every kind of network, grid and request."""
+"""Predictions of an export equal local ones, for every kind of network, grid and request."""
 
 import io
 from dataclasses import replace
@@ -13,7 +13,7 @@ from liverseg_tf.ct.nifti import read_volume
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom
-from liverseg_tf.predict.segment_volume import Inference, find_regions, predict_volume
+from liverseg_tf.predict.segment_volume import Inference, find_regions
 from liverseg_tf.serve.export.png_images import OFFSET_HU
 
 WHOLE = Inference(batch_size=4, crop=False)
@@ -30,66 +30,66 @@ def _volume(shape, spacing, seed=0):
     array = rng.normal(20, 150, shape).astype(np.int16)
     array[:, :1, : shape[2] // 4] = -2048  # padding
     array[0, -1, -1] = 3071
-    axes = [[-1, 0, 0], [0, 1, 0], [0, 0, -1]]  # rows and slices are reversed
+    axes = [[-1, 0, 0], [0, 1, 0], [0, 0, -1]]  # rows and slices run backwards
     affine = np.eye(4)
     affine[:3, :3] = np.array(axes).T * spacing[::-1]
     return Volume(array, affine)
 
 
 def _local(predictor, image):
-    """Labels and probabilities of a local prediction, in canonical order."""
+    """Label map and probabilities (uint8) of a local prediction, in canonical order."""
     thresholds = predictor.postprocessing.thresholds(predictor.network.regions)
-    inference = replace(WHOLE, thresholds=thresholds)
-    labels = to_canonical(predict_volume(image, predictor, inference)).array
-    steps = np.zeros((len(predictor.network.regions), *image.array.shape), np.uint8)
-    found = find_regions(image, predictor, WHOLE, probabilities=steps)
-    maps = [found.canonical_probabilities(r) for r in range(len(steps))]
+    masks = find_regions(image, predictor, replace(WHOLE, thresholds=thresholds))
+    labels = to_canonical(masks.labels()).array
+    probabilities = np.zeros((len(predictor.network.regions), *image.array.shape), np.uint8)
+    masks = find_regions(image, predictor, WHOLE, probabilities=probabilities)
+    maps = [masks.canonical_probabilities(r) for r in range(len(probabilities))]
     return labels, np.stack(maps, axis=-1)
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_served_slices_equal_local_ones_voxel_for_voxel(served, grid, requests_of):
+def test_served_slices_equal_local_ones_voxel_for_voxel(served, grid, slice_inputs):
     image = _volume(*GRIDS[grid])
-    labels, steps = _local(served.local, image)
-    inputs = requests_of(image, served.local.network)
+    labels, expected = _local(served.local, image)
+    inputs = slice_inputs(image, served.local.network)
     mask = served.call("hu_mask", inputs)["mask"]
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, labels)
-    found = served.call("hu_slices", inputs)["probabilities"]
-    assert found.dtype == np.float32
-    # the local maps hold steps of 1/255
-    assert np.abs(found * 255 - steps).max() <= 0.5 + 255e-5
+    probabilities = served.call("hu_slices", inputs)["probabilities"]
+    assert probabilities.dtype == np.float32
+    # the local probabilities are rounded to multiples of 1/255
+    assert np.abs(probabilities * 255 - expected).max() <= 0.5 + 255e-5
 
 
-def test_masks_of_the_test_are_not_empty(served):
-    labels, steps = _local(served.local, _volume(*GRIDS["fine"]))
+def test_the_masks_of_these_tests_are_not_empty(served):
+    labels, probabilities = _local(served.local, _volume(*GRIDS["fine"]))
     assert set(served.local.network.regions.written_labels) <= set(np.unique(labels))
-    assert steps.min() < 100 < 150 < steps.max()
+    assert probabilities.min() < 100 < 150 < probabilities.max()
 
 
-def test_slices_of_other_spacings_in_one_batch_are_taken_one_by_one(served, requests_of):
+def test_slices_of_different_spacings_in_one_batch_are_predicted_one_by_one(served, slice_inputs):
     network = served.local.network
     images = [_volume((2, 40, 48), (5.0, mm, mm + 0.1), seed) for seed, mm in enumerate((1, 2.5))]
-    each = [requests_of(image, network) for image in images]
+    each = [slice_inputs(image, network) for image in images]
     merged = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
     mask = served.call("hu_mask", merged)["mask"]
     alone = [served.call("hu_mask", one)["mask"] for one in each]
     np.testing.assert_array_equal(mask, np.concatenate(alone))
 
 
-def test_a_phantom_is_served_as_it_is_predicted(served_liver, requests_of):
+def test_a_phantom_is_served_as_it_is_predicted(served_liver, slice_inputs):
     image, _ = make_phantom(3, PhantomSpec((6, 128, 128), (8.0, 2.9, 2.9)))
     labels, _ = _local(served_liver.local, image)
-    mask = served_liver.call("hu_mask", requests_of(image, served_liver.local.network))["mask"]
+    mask = served_liver.call("hu_mask", slice_inputs(image, served_liver.local.network))["mask"]
     np.testing.assert_array_equal(mask, labels)
 
 
 @pytest.mark.slow
-def test_a_real_ct_is_served_as_it_is_predicted(served, shared_data, requests_of):
+def test_a_real_ct_is_served_as_it_is_predicted(served, shared_data, slice_inputs):
     image = read_volume(shared_data / "Task03_Liver" / "imagesTr" / "liver_0.nii.gz")
     part = Volume(image.array[30:38], image.affine)
     labels, _ = _local(served.local, part)
-    mask = served.call("hu_mask", requests_of(part, served.local.network))["mask"]
+    mask = served.call("hu_mask", slice_inputs(part, served.local.network))["mask"]
     np.testing.assert_array_equal(mask, labels)
 
 
@@ -103,10 +103,10 @@ def _pixels(content):
     return np.array(Image.open(io.BytesIO(content)))
 
 
-def test_png_of_16_bits_holds_hu(served, requests_of):
+def test_png_of_16_bits_holds_hu(served, slice_inputs):
     network = served.local.network
     images = [_volume((1, 40 + 8 * n, 48), (5.0, 1.5 + n, 2.0), n) for n in range(2)]
-    each = [requests_of(image, network) for image in images]
+    each = [slice_inputs(image, network) for image in images]
     middle = [one["slices"][0, :, :, network.context // 2] for one in each]
     content = [_png((plane.astype(np.int32) + OFFSET_HU).astype(np.uint16)) for plane in middle]
     rest = {
@@ -118,10 +118,10 @@ def test_png_of_16_bits_holds_hu(served, requests_of):
         np.testing.assert_array_equal(_pixels(mask), expected)
 
 
-def test_png_of_8_bits_went_through_the_window(served_liver, requests_of):
+def test_png_of_8_bits_holds_values_after_the_window(served_liver, slice_inputs):
     image = _volume((1, 40, 48), (5.0, 3.0, 3.0))  # the network's own spacing: nothing is resampled
     network = served_liver.local.network
-    inputs = requests_of(image, network)
+    inputs = slice_inputs(image, network)
     tile = to_uint8(np.maximum(inputs["slices"][0, ..., 0], -1024), network.tiles.windows[0])
     given = {"image_bytes": [_png(tile)], "spacing_mm": inputs["spacing_mm"]}
     (mask,) = served_liver.call("png", given)["mask_bytes"]
@@ -129,7 +129,7 @@ def test_png_of_8_bits_went_through_the_window(served_liver, requests_of):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "says"),
+    ("inputs", "message"),
     [
         ({"image_bytes": [b"no image"]}, "Expected a PNG"),
         ({"image_bytes": [b""]}, "Expected a PNG"),
@@ -144,14 +144,14 @@ def test_png_of_8_bits_went_through_the_window(served_liver, requests_of):
         ({"slices": np.zeros((0, 8, 8, 1), np.int16)}, "at least one slice"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_by_the_graph(served_liver, inputs, says):
-    whole = {"spacing_mm": [[1.0, 1.0]]}
+def test_invalid_inputs_are_refused_by_the_graph(served_liver, inputs, message):
+    defaults = {"spacing_mm": [[1.0, 1.0]]}
     name = "png" if "image_bytes" in inputs else "hu_slices"
     if name == "hu_slices":
-        whole["slices"] = np.zeros((1, 8, 8, 1), np.int16)
-    given = whole | inputs
+        defaults["slices"] = np.zeros((1, 8, 8, 1), np.int16)
+    given = defaults | inputs
     given["spacing_mm"] = np.array(given["spacing_mm"], np.float64)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=says):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         served_liver.call(name, given)
 
 

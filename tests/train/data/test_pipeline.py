@@ -8,10 +8,10 @@ from liverseg_tf.train.data.pipeline import Shards, region_table, training_batch
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
 
-WHOLE = Shards()
+WHOLE_BATCH = Shards()
 
 
-def _batches(store, count, first_step=0, shards=WHOLE, **settings):
+def _batches(store, count, first_step=0, shards=WHOLE_BATCH, **settings):
     settings = TrainSettings(batch_size=4, **settings)
     sampler = BatchSampler(
         store,
@@ -24,7 +24,7 @@ def _batches(store, count, first_step=0, shards=WHOLE, **settings):
     return sampler, list(itertools.islice(stream, count))
 
 
-def test_without_augmentation_batches_are_the_tiles_and_their_regions(blob_store):
+def test_batches_without_augmentation_are_the_tiles_and_their_regions(blob_store):
     sampler, batches = _batches(blob_store, 3, augment=0.0, seed=3)
     for step, (image, truth) in enumerate(batches):
         tiles, mask = sampler.batch(3, step)
@@ -34,15 +34,15 @@ def test_without_augmentation_batches_are_the_tiles_and_their_regions(blob_store
         np.testing.assert_array_equal(truth[..., 1], mask[..., 0] == 2)
 
 
-def test_the_same_seed_gives_the_same_stream_and_it_can_go_on_anywhere(blob_store):
-    _, all_of_it = _batches(blob_store, 6, seed=1)
+def test_equal_seeds_give_equal_batches_and_the_stream_can_start_at_any_step(blob_store):
+    _, batches = _batches(blob_store, 6, seed=1)
     _, again = _batches(blob_store, 6, seed=1)
     _, later = _batches(blob_store, 3, first_step=3, seed=1)
-    for left, right in zip(all_of_it + all_of_it[3:], again + later, strict=True):
+    for left, right in zip(batches + batches[3:], again + later, strict=True):
         np.testing.assert_array_equal(left[0], right[0])
         np.testing.assert_array_equal(left[1], right[1])
     _, other = _batches(blob_store, 1, seed=2)
-    assert (other[0][0] != all_of_it[0][0]).any()
+    assert (other[0][0] != batches[0][0]).any()
 
 
 def test_the_region_table_maps_every_label():
@@ -51,14 +51,14 @@ def test_the_region_table_maps_every_label():
     assert table[[0, 1, 2, 3]].tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]]
 
 
-def test_parts_of_a_batch_are_what_one_host_would_make(blob_store):
-    _, whole = _batches(blob_store, 3, first_step=2, seed=1, augment=2.0)
+def test_the_shards_of_a_batch_equal_the_batch_of_a_single_host(blob_store):
+    _, batches = _batches(blob_store, 3, first_step=2, seed=1, augment=2.0)
     for shards in ([Shards(0, 1, 2), Shards(1, 1, 2)], [Shards(0, 2, 4), Shards(2, 2, 4)]):
         streams = [
             _batches(blob_store, 3 * part.count, first_step=2, shards=part, seed=1, augment=2.0)[1]
             for part in shards
         ]
-        for step, (image, truth) in enumerate(whole):
+        for step, (image, truth) in enumerate(batches):
             parts = [
                 pair
                 for part, stream in zip(shards, streams, strict=True)

@@ -17,14 +17,14 @@ def _sampler(store: TileStore, context=1, foreground_fraction=0.5, batch_size=8,
 
 def test_a_batch_is_a_pure_function_of_seed_and_step(blob_store):
     first, second = _sampler(blob_store), _sampler(blob_store)
-    second.batch(0, 1)  # a draw in between changes nothing
+    second.batch(0, 1)  # batches in between change nothing
     for left, right in zip(first.batch(7, 5), second.batch(7, 5), strict=True):
         np.testing.assert_array_equal(left, right)
     assert (first.batch(7, 5)[0] != first.batch(7, 6)[0]).any()
     assert (first.batch(7, 5)[0] != first.batch(8, 5)[0]).any()
 
 
-def test_tiles_and_masks_belong_together(blob_store):
+def test_each_tile_comes_with_its_own_mask(blob_store):
     image, mask = _sampler(blob_store).batch(0, 0)
     cases = [blob_store.read(name) for name in blob_store.split["train"]]
     pairs = {(case.image[z].tobytes(), case.mask[z].tobytes()) for case in cases for z in range(10)}
@@ -32,7 +32,7 @@ def test_tiles_and_masks_belong_together(blob_store):
         assert (tile.tobytes(), labels[..., 0].tobytes()) in pairs
 
 
-def test_the_forced_share_holds_regions_in_turn(blob_store):
+def test_the_foreground_fraction_contains_the_regions_in_turn(blob_store):
     sampler = _sampler(blob_store, foreground_fraction=0.5, batch_size=8)
     for step in range(20):
         _, mask = sampler.batch(0, step)
@@ -42,7 +42,7 @@ def test_the_forced_share_holds_regions_in_turn(blob_store):
     assert 0 < sum((tile > 0).any() for tile in mask) < 64
 
 
-def test_training_never_sees_other_sides_of_the_split(blob_store):
+def test_batches_contain_training_cases_only(blob_store):
     sampler = _sampler(blob_store, foreground_fraction=0, batch_size=32)
     others = {
         blob_store.read(name).image[z].tobytes() for name in ("case_2", "case_3") for z in range(10)
@@ -51,7 +51,7 @@ def test_training_never_sees_other_sides_of_the_split(blob_store):
         assert not {tile.tobytes() for tile in sampler.batch(0, step)[0]} & others
 
 
-def test_context_stacks_neighbours_and_repeats_the_ends(blob_store):
+def test_context_stacks_neighbours_and_repeats_the_first_and_last_slice(blob_store):
     tiles = blob_store.read("case_0").image
     network = NetworkSpec(blob_store.spec, LIVER_REGIONS, 3)
     stacked = network.stack(tiles, 0)
@@ -63,19 +63,21 @@ def test_context_stacks_neighbours_and_repeats_the_ends(blob_store):
     assert _sampler(blob_store, context=3).batch(0, 0)[0].shape == (8, 48, 48, 3)
 
 
-def test_tiles_are_padded_to_the_networks_stride(blob_store):
+def test_tiles_are_padded_to_the_stride_of_the_network(blob_store):
     image, mask = _sampler(blob_store, stride=32).batch(0, 0)
     assert image.shape[1:3] == mask.shape[1:3] == (64, 64)
     assert not image[:, 48:].any()
     assert not mask[:, :, 48:].any()
 
 
-def test_regions_that_no_case_holds_are_named(blob_store):
+def test_regions_that_no_case_contains_are_named(blob_store):
     regions = Regions({"liver": (1, 2), "spleen": (7,)})
     network = NetworkSpec(blob_store.spec, regions)
     sampler = BatchSampler(blob_store, ["case_0"], network, 4, 0.5)
     assert sampler.absent_regions() == ["spleen"]
     sampler.batch(0, 0)
     nothing = dataclasses.replace(network, regions=Regions({"spleen": (7,)}))
-    with pytest.raises(LiverSegError, match=r"Expected labels .*spleen.* Received the labels 1, 2"):
+    with pytest.raises(
+        LiverSegError, match=r"labels of spleen.* Received cases with the labels 1, 2"
+    ):
         BatchSampler(blob_store, ["case_0"], nothing, 4, 0.5)

@@ -8,7 +8,7 @@ from liverseg_tf.train.data.random import BatchRandom, BatchSlice
 SIZE = 64
 
 
-def _draws(count, seed=(1, 2)):
+def _random(count, seed=(1, 2)):
     return BatchRandom(np.array(seed, np.int32), BatchSlice(0, count, count))
 
 
@@ -23,82 +23,88 @@ def _picture(channels=1):
 
 
 @pytest.mark.parametrize("strength", [1.0, 2.0])
-def test_matrices_map_outputs_to_inputs_as_scipy_does(strength):
+def test_an_affine_transform_equals_that_of_scipy(strength):
     image = _picture()
-    matrix = np.asarray(warp._matrices(_draws(1), (SIZE, SIZE), strength, True))
-    found = np.asarray(warp._affine(image, matrix, "BILINEAR"))[0, ..., 0]
+    matrix = np.asarray(warp._draw_matrices(_random(1), (SIZE, SIZE), strength, True))
+    warped = np.asarray(warp._apply_affine(image, matrix, "BILINEAR"))[0, ..., 0]
     a, b, x, c, d, y = matrix[0, :6]
     expected = ndimage.affine_transform(
         image[0, ..., 0], [[d, c], [b, a]], (y, x), order=1, mode="constant"
     )
-    # along the source's rim the two fade to 0 in different ways
+    # at the border of the input, the two fade to 0 in different ways
     ones = np.ones((SIZE, SIZE))
     inside = ndimage.affine_transform(ones, [[d, c], [b, a]], (y, x), order=1, mode="constant") == 1
     assert inside.mean() > 0.5
-    np.testing.assert_allclose(found[inside], expected[inside], atol=0.02)
+    np.testing.assert_allclose(warped[inside], expected[inside], atol=0.02)
 
 
-def test_the_ranges_are_reached_and_kept():
-    draws = _draws(4000)
-    matrix = np.asarray(warp._matrices(draws, (SIZE, SIZE), 1.0, False))
+def test_random_matrices_cover_their_ranges_and_stay_inside():
+    random = _random(4000)
+    matrix = np.asarray(warp._draw_matrices(random, (SIZE, SIZE), 1.0, False))
     a, b, _, c, d = (matrix[:, n] for n in range(5))
     determinant = a * d - b * c
     scale = determinant**-0.5
-    assert scale.min() == pytest.approx(warp.SCALES[0], rel=0.01)
-    assert scale.max() == pytest.approx(warp.SCALES[1], rel=0.01)
+    assert scale.min() == pytest.approx(warp.SCALE_RANGE[0], rel=0.01)
+    assert scale.max() == pytest.approx(warp.SCALE_RANGE[1], rel=0.01)
     angle = np.degrees(np.arctan2(c, a))
-    assert np.abs(angle).max() == pytest.approx(warp.MOST_DEGREES, rel=0.01)
-    # columns against rows: (a, c) and (b, d) are at right angles without shear
+    assert np.abs(angle).max() == pytest.approx(warp.MAX_ROTATION_DEGREES, rel=0.01)
+    # without shear, the columns (a, c) and (b, d) are orthogonal
     shear = (a * b + c * d) / (a**2 + c**2)
-    assert np.abs(shear).max() == pytest.approx(warp.MOST_SHEAR, rel=0.02)
-    middle = (SIZE - 1) / 2
+    assert np.abs(shear).max() == pytest.approx(warp.MAX_SHEAR, rel=0.02)
+    centre = (SIZE - 1) / 2
     for row in (0, 1):
-        shift = matrix[:, 3 * row : 3 * row + 3] @ [middle, middle, 1] - middle
-        assert np.abs(shift).max() == pytest.approx(warp.MOST_SHIFT * SIZE, rel=0.02)
+        shift = matrix[:, 3 * row : 3 * row + 3] @ [centre, centre, 1] - centre
+        assert np.abs(shift).max() == pytest.approx(warp.MAX_SHIFT * SIZE, rel=0.02)
     assert (determinant > 0).all()
-    mirrored = np.asarray(warp._matrices(draws, (SIZE, SIZE), 1.0, True))
-    turned = mirrored[:, 0] * mirrored[:, 4] - mirrored[:, 1] * mirrored[:, 3] < 0
-    assert turned.mean() == pytest.approx(0.5, abs=0.05)
+    mirrored = np.asarray(warp._draw_matrices(random, (SIZE, SIZE), 1.0, True))
+    is_mirrored = mirrored[:, 0] * mirrored[:, 4] - mirrored[:, 1] * mirrored[:, 3] < 0
+    assert is_mirrored.mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_bending_by_nothing_is_the_matrix_alone():
+def test_a_deformation_of_zero_equals_the_affine_transform():
     image, mask = _picture(2), (_picture() > 128).astype(np.uint8)
-    matrix = np.asarray(warp._matrices(_draws(1), (SIZE, SIZE), 1.0, False))
-    bent, bent_mask = warp._bent(image, mask, matrix, np.zeros((1, SIZE, SIZE, 2), np.float32))
-    np.testing.assert_allclose(bent, warp._affine(image, matrix, "BILINEAR"), atol=0.02)
-    nearest = np.asarray(warp._affine(mask, matrix, "NEAREST"))
-    assert (np.asarray(bent_mask) != nearest).mean() < 0.002  # at ties
+    matrix = np.asarray(warp._draw_matrices(_random(1), (SIZE, SIZE), 1.0, False))
+    deformed, deformed_mask = warp._apply_deformation(
+        image, mask, matrix, np.zeros((1, SIZE, SIZE, 2), np.float32)
+    )
+    np.testing.assert_allclose(deformed, warp._apply_affine(image, matrix, "BILINEAR"), atol=0.02)
+    nearest = np.asarray(warp._apply_affine(mask, matrix, "NEAREST"))
+    assert (
+        np.asarray(deformed_mask) != nearest
+    ).mean() < 0.002  # where two pixels are equally near
 
 
-def test_bending_samples_where_it_says_as_scipy_does():
+def test_a_deformation_equals_that_of_scipy():
     image = _picture()
     rng = np.random.default_rng(1)
-    by = ndimage.gaussian_filter(rng.normal(0, 40, (1, SIZE, SIZE, 2)), (0, 8, 8, 0))
-    by = by.astype(np.float32)
-    bent, _ = warp._bent(image, image > 128, _matrix(1, 0, 0, 0, 1, 0), by)
+    displacements = ndimage.gaussian_filter(
+        rng.normal(0, 40, (1, SIZE, SIZE, 2)), (0, 8, 8, 0)
+    ).astype(np.float32)
+    identity = _matrix(1, 0, 0, 0, 1, 0)
+    deformed, _ = warp._apply_deformation(image, image > 128, identity, displacements)
     rows, cols = np.mgrid[:SIZE, :SIZE]
     expected = ndimage.map_coordinates(
         image[0, ..., 0],
-        [rows + by[0, ..., 1], cols + by[0, ..., 0]],
+        [rows + displacements[0, ..., 1], cols + displacements[0, ..., 0]],
         order=1,
         mode="grid-constant",
     )
-    np.testing.assert_allclose(np.asarray(bent)[0, ..., 0], expected, atol=0.01)
+    np.testing.assert_allclose(np.asarray(deformed)[0, ..., 0], expected, atol=0.01)
 
 
-def test_displacements_are_smooth_and_as_large_as_they_say():
+def test_displacements_are_smooth_and_have_the_stated_standard_deviation():
     image = np.zeros((200, SIZE, SIZE, 1), np.float32)
-    by = np.asarray(warp._displacements(_draws(200), image, 1.0))
-    assert by.shape == (200, SIZE, SIZE, 2)
-    assert by.std() == pytest.approx(warp.MOST_BEND * SIZE, rel=0.35)
-    assert np.abs(np.diff(by, axis=1)).max() < 1  # no folds
+    displacements = np.asarray(warp._draw_displacements(_random(200), image, 1.0))
+    assert displacements.shape == (200, SIZE, SIZE, 2)
+    assert displacements.std() == pytest.approx(warp.ELASTIC_STD * SIZE, rel=0.35)
+    assert np.abs(np.diff(displacements, axis=1)).max() < 1  # no folding
 
 
-def test_tiles_are_moved_one_by_one_and_outside_is_0():
+def test_tiles_are_moved_independently_and_outside_is_0():
     image = np.full((64, SIZE, SIZE, 1), 100, np.uint8)
     mask = np.ones((64, SIZE, SIZE, 1), np.uint8)
     mask[:, : SIZE // 2, : SIZE // 2] = 0
-    moved, labels = warp.warp_tiles(image, mask, _draws(64), 1.0, False)
+    moved, labels = warp.warp_tiles(image, mask, _random(64), 1.0, False)
     assert moved.dtype == np.float32
     assert labels.dtype == np.uint8
     assert set(np.unique(labels)) == {0, 1}

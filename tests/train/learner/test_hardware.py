@@ -14,7 +14,7 @@ from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
         (None, "float32"),
     ],
 )
-def test_a_processor_that_multiplies_bfloat16_does(tmp_path, monkeypatch, flags, precision):
+def test_a_cpu_with_bfloat16_instructions_uses_bfloat16(tmp_path, monkeypatch, flags, precision):
     path = tmp_path / "cpuinfo"
     if flags is not None:
         path.write_text(f"model name\t: x\nflags\t\t: fpu {flags} sse\n\nflags : other\n")
@@ -22,7 +22,7 @@ def test_a_processor_that_multiplies_bfloat16_does(tmp_path, monkeypatch, flags,
     assert choose_hardware() == Hardware(precision, False)
 
 
-def test_what_is_given_wins():
+def test_given_options_override_the_automatic_choice():
     assert choose_hardware("float16", True) == Hardware("float16", True)
     assert choose_hardware("float32").policy == "float32"
     assert Hardware("bfloat16").policy == "mixed_bfloat16"

@@ -1,4 +1,4 @@
-"""Two real processes on loopback that learn together."""
+"""Two processes on the loopback interface that train together."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from liverseg_tf.train.settings import TrainSettings
 ARGUMENTS = [
     *("--epochs", "2", "--steps-per-epoch", "4", "--base-filters", "4", "--depth", "2"),
     *("--batch-size", "4", "--deep-supervision", "2", "--precision", "float32", "--no-tune"),
-    *("--loss", "dice-ce"),  # of the worst tenth, each host takes its own
+    *("--loss", "dice-ce"),  # dice-topk takes the worst tenth on each host separately
 ]
 
 
@@ -34,7 +34,7 @@ def _free_ports(count):
 
 
 def _start(store, run, extra=(), **variables):
-    command = [sys.executable, "-m", "liverseg_tf.cli.main", "train", str(store.folder), str(run)]
+    command = [sys.executable, "-m", "liverseg_tf", "train", str(store.folder), str(run)]
     return subprocess.Popen(
         [*command, *ARGUMENTS, *extra],
         env=os.environ | variables,
@@ -50,10 +50,10 @@ def _log(run):
 
 
 @pytest.mark.slow
-def test_two_hosts_have_the_losses_of_one(blob_store, tmp_path):
-    one_replica = _start(blob_store, tmp_path / "one")
-    output, _ = one_replica.communicate(timeout=300)
-    assert one_replica.returncode == 0, output
+def test_two_hosts_have_the_same_losses_as_one(blob_store, tmp_path):
+    single = _start(blob_store, tmp_path / "one")
+    output, _ = single.communicate(timeout=300)
+    assert single.returncode == 0, output
 
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     both = [
@@ -72,27 +72,27 @@ def test_two_hosts_have_the_losses_of_one(blob_store, tmp_path):
         assert process.returncode == 0, output
     one, two = _log(tmp_path / "one"), _log(tmp_path / "two")
     assert len(one) == len(two) == 2
-    for one_replica, together in zip(one, two, strict=True):
-        assert float(together["loss"]) == pytest.approx(float(one_replica["loss"]), rel=1e-3)
+    for one_host, two_hosts in zip(one, two, strict=True):
+        assert float(two_hosts["loss"]) == pytest.approx(float(one_host["loss"]), rel=1e-3)
         np.testing.assert_allclose(
-            float(together["dice_liver"]), float(one_replica["dice_liver"]), atol=0.02
+            float(two_hosts["dice_liver"]), float(one_host["dice_liver"]), atol=0.02
         )
     names = {path.name for path in (tmp_path / "two").iterdir()}
     assert names == {"model.keras", "run.json", "log.csv", "validation.csv", "curves.png"}
 
 
-def test_hosts_that_nobody_names_are_refused(monkeypatch):
+def test_missing_addresses_of_hosts_are_reported(monkeypatch):
     for variable in ("TF_CONFIG", "SLURM_STEP_NODELIST"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(SettingsError, match="Expected the hosts in the variable TF_CONFIG"):
+    with pytest.raises(SettingsError, match="environment variable TF_CONFIG is not set"):
         join_hosts("tf-config")
-    with pytest.raises(SettingsError, match="Expected a step of a Slurm job"):
+    with pytest.raises(SettingsError, match="not a step of a Slurm job"):
         join_hosts("slurm")
 
 
 @pytest.mark.parametrize("settings", [{"minutes": 1.0}, {"batch_size": 3}])
-def test_what_hosts_cannot_share_is_refused(blob_store, tmp_path, settings):
-    class Two:
+def test_settings_that_hosts_cannot_share_are_refused(blob_store, tmp_path, settings):
+    class TwoReplicas:
         num_replicas_in_sync = 2
 
     with pytest.raises(SettingsError, match="Expected"):
@@ -100,6 +100,6 @@ def test_what_hosts_cannot_share_is_refused(blob_store, tmp_path, settings):
             blob_store,
             tmp_path / "run",
             TrainSettings(**settings),
-            ExecutionOptions(hosts=Hosts(Two(), 0, 2)),
+            ExecutionOptions(hosts=Hosts(TwoReplicas(), 0, 2)),
         )
     assert not (tmp_path / "run").exists()

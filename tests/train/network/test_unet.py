@@ -13,7 +13,7 @@ SPECS = {
     "residual": UNetSpec(3, ("liver", "tumour"), 4, 3, residual=True),
     "attention": UNetSpec(3, ("liver", "tumour"), 4, 3, attention=True),
     "patches": UNetSpec(3, ("liver", "tumour"), 4, 2, patch=2),
-    "all of it": UNetSpec(
+    "all options": UNetSpec(
         3, ("liver", "tumour"), 4, 2, "instance", 0.2, residual=True, attention=True, patch=2
     ),
 }
@@ -24,19 +24,19 @@ def _tiles(*shape, seed=0):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_probabilities_have_the_shape_of_the_tiles_for_any_size(name):
+def test_probabilities_have_the_size_of_the_tiles(name):
     model = build_unet(SPECS[name])
     for height, width in [(16, 16), (24, 40)]:
-        found = np.asarray(model(_tiles(2, height, width, 3)))
-        assert found.shape == (2, height, width, 2)
-        assert found.dtype == np.float32
-        assert ((found >= 0) & (found <= 1)).all()
+        probabilities = np.asarray(model(_tiles(2, height, width, 3)))
+        assert probabilities.shape == (2, height, width, 2)
+        assert probabilities.dtype == np.float32
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
     assert SPECS[name].stride == 8
 
 
-def test_the_default_network_has_the_parameters_that_its_layers_add_up_to():
-    # worked by hand: 3x3 convolutions without bias, 4 numbers a channel of batch normalisation,
-    # 2x2 transposed convolutions with bias, 1x1 convolution with bias
+def test_the_number_of_parameters_is_the_sum_over_the_layers():
+    # by hand: 3x3 convolutions without bias, batch normalisation with 4 numbers per channel, 2x2
+    # transposed convolutions with bias, one 1x1 convolution with bias
     filters = [16, 32, 64, 128, 256]
     pairs = [(1, 16), *itertools.pairwise(filters)]
     down = sum(9 * a * b + 9 * b * b + 8 * b for a, b in pairs)
@@ -44,14 +44,14 @@ def test_the_default_network_has_the_parameters_that_its_layers_add_up_to():
     assert build_unet(UNetSpec()).count_params() == down + up + 17
 
 
-def test_filters_stop_at_512():
+def test_the_number_of_filters_is_at_most_512():
     model = build_unet(UNetSpec(base_filters=128, depth=3))
     widths = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert max(widths) == 512
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_saved_model_loads_in_safe_mode_without_our_code_and_answers_the_same(tmp_path, name):
+def test_a_saved_model_loads_in_safe_mode_and_predicts_the_same(tmp_path, name):
     model = build_unet(SPECS[name])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
@@ -60,40 +60,44 @@ def test_a_saved_model_loads_in_safe_mode_without_our_code_and_answers_the_same(
     np.testing.assert_array_equal(model.predict_on_batch(tiles), loaded.predict_on_batch(tiles))
 
 
-def test_an_output_depends_on_its_surroundings_but_not_on_the_rest_of_the_batch():
+def test_a_prediction_depends_on_neighbouring_pixels_but_not_on_other_tiles():
     model = build_unet(UNetSpec(base_filters=4, depth=2))
     tiles = _tiles(2, 32, 32, 1, seed=2)
-    one_replica = model.predict_on_batch(tiles[:1])
-    np.testing.assert_allclose(model.predict_on_batch(tiles)[:1], one_replica, atol=1e-5)
+    single = model.predict_on_batch(tiles[:1])
+    np.testing.assert_allclose(model.predict_on_batch(tiles)[:1], single, atol=1e-5)
     changed = tiles[:1].copy()
     changed[0, 16, 16] = 255 - changed[0, 16, 16]
-    difference = np.abs(model.predict_on_batch(changed) - one_replica)[0, ..., 0]
+    difference = np.abs(model.predict_on_batch(changed) - single)[0, ..., 0]
     assert difference[16, 16] > 0
     assert (difference > 0).sum() > 9
 
 
-def test_heads_are_logits_of_coarser_and_coarser_levels():
+def test_outputs_of_deep_supervision_have_the_size_of_their_level():
     spec = SPECS["patches"]
-    found = build_training_unet(spec, deep_supervision=2)(_tiles(1, 32, 16, 3))
-    assert [tuple(one.shape) for one in found] == [(1, 32, 16, 2), (1, 8, 4, 2)]
-    found = build_training_unet(SPECS["plain"], deep_supervision=3)(_tiles(1, 32, 16, 3))
-    assert [tuple(one.shape) for one in found] == [(1, 32, 16, 2), (1, 16, 8, 2), (1, 8, 4, 2)]
+    outputs = build_training_unet(spec, deep_supervision=2)(_tiles(1, 32, 16, 3))
+    assert [tuple(output.shape) for output in outputs] == [(1, 32, 16, 2), (1, 8, 4, 2)]
+    outputs = build_training_unet(SPECS["plain"], deep_supervision=3)(_tiles(1, 32, 16, 3))
+    assert [tuple(output.shape) for output in outputs] == [
+        (1, 32, 16, 2),
+        (1, 16, 8, 2),
+        (1, 8, 4, 2),
+    ]
 
 
-def test_the_network_that_predicts_is_the_sigmoid_of_the_one_that_learns():
+def test_the_inference_network_is_the_sigmoid_of_the_training_network():
     spec = SPECS["residual"]
     keras.utils.set_random_seed(0)
-    learning = build_training_unet(spec)
-    predicting = build_unet(spec)
-    predicting.set_weights(learning.get_weights())
+    training_model = build_training_unet(spec)
+    inference_model = build_unet(spec)
+    inference_model.set_weights(training_model.get_weights())
     tiles = _tiles(1, 16, 16, 3)
-    logits = learning(tiles)
+    logits = training_model(tiles)
     np.testing.assert_allclose(
-        predicting(tiles), 1 / (1 + np.exp(-np.asarray(logits, np.float64))), atol=1e-6
+        inference_model(tiles), 1 / (1 + np.exp(-np.asarray(logits, np.float64))), atol=1e-6
     )
 
 
-def test_a_residual_block_without_weights_hands_its_input_on():
+def test_a_residual_block_with_zero_weights_returns_its_input():
     model = build_unet(UNetSpec(4, base_filters=4, depth=1, residual=True, normalisation="none"))
     block = keras.Model(model.input, model.get_layer("down0_relu_b").output)
     for layer in block.layers:
@@ -102,7 +106,7 @@ def test_a_residual_block_without_weights_hands_its_input_on():
     np.testing.assert_allclose(block(tiles), np.maximum(tiles / 127.5 - 1, 0), atol=1e-6)
 
 
-def test_gates_weigh_what_skips_the_lower_levels():
+def test_attention_gates_weight_the_skip_connections():
     model = build_unet(UNetSpec(1, base_filters=4, depth=1, attention=True))
     gate = model.get_layer("up0_gate_weight")
     kernel, bias = gate.get_weights()
@@ -110,7 +114,19 @@ def test_gates_weigh_what_skips_the_lower_levels():
         model.input, [model.get_layer("down0_relu_b").output, model.get_layer("up0_gate").output]
     )
     tiles = _tiles(1, 4, 4, 1)
-    for value, share in ((-100, 0), (0, 0.5), (100, 1)):
+    for value, weight in ((-100, 0), (0, 0.5), (100, 1)):
         gate.set_weights([np.zeros_like(kernel), np.full_like(bias, value)])
         before, after = skip(tiles)
-        np.testing.assert_allclose(after, np.asarray(before) * share, atol=1e-6)
+        np.testing.assert_allclose(after, np.asarray(before) * weight, atol=1e-6)
+
+
+def test_the_representation_shows_the_size_and_what_differs_from_the_defaults():
+    assert repr(UNetSpec()) == (
+        "UNetSpec(channels=1, outputs=('liver',), base_filters=16, depth=4)"
+    )
+    spec = UNetSpec(3, ("liver", "tumour"), 8, 5, residual=True, encoder="MobileNetV3Small")
+    assert repr(spec) == (
+        "UNetSpec(channels=3, outputs=('liver', 'tumour'), base_filters=8, depth=5, "
+        "residual=True, encoder='MobileNetV3Small')"
+    )
+    assert eval(repr(spec)) == spec

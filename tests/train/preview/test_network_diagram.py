@@ -4,7 +4,11 @@ import pytest
 from PIL import Image
 
 from liverseg_tf.train.network.unet import UNetSpec, build_training_unet
-from liverseg_tf.train.preview.network_diagram import draw_network, receptive_fields, show_network
+from liverseg_tf.train.preview.network_diagram import (
+    draw_network,
+    receptive_fields,
+    write_network_diagram,
+)
 from liverseg_tf.train.settings import TrainSettings
 
 SIZE = 96
@@ -16,53 +20,53 @@ SPECS = {
 }
 
 
-def _seen(model):
-    """The widest range of rows that changes one row of the output, by changing each of them."""
+def _measure_receptive_field(model):
+    """Change one input row after the other; the widest range of rows that affects an output row."""
     tiles = np.full((SIZE + 1, SIZE, 8, 1), 150.0, np.float32)
     for row in range(SIZE):
         tiles[row, row] = 250
-    found = np.asarray(model(tiles))[..., 0].mean(axis=2)
-    changes = np.abs(found[:-1] - found[-1]) > 0  # (input row, output row)
+    outputs = np.asarray(model(tiles))[..., 0].mean(axis=2)
+    changes = np.abs(outputs[:-1] - outputs[-1]) > 0  # (input row, output row)
     spans = [np.flatnonzero(column) for column in changes.T]
     return max(rows[-1] - rows[0] + 1 for rows in spans)
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_receptive_fields_are_what_changes_an_output(name):
+def test_receptive_fields_equal_measured_ones(name):
     model = build_training_unet(SPECS[name])
     rng = np.random.default_rng(0)
-    # all positive, so that no ReLU swallows a change
+    # all positive, so that no ReLU hides a change
     model.set_weights([rng.uniform(0.1, 0.2, w.shape) for w in model.get_weights()])
     fields = receptive_fields(model)
     assert fields["tiles"] == 1
-    assert fields["logits"] == _seen(model) < SIZE
+    assert fields["logits"] == _measure_receptive_field(model) < SIZE
 
 
-def test_the_first_levels_by_hand():
+def test_receptive_fields_of_the_first_levels_by_hand():
     fields = receptive_fields(build_training_unet(UNetSpec(depth=2, base_filters=2)))
-    assert fields["down0_relu_b"] == 5  # two kernels of 3
+    assert fields["down0_relu_b"] == 5  # two 3x3 convolutions
     assert fields["pool0"] == 6
-    assert fields["down1_relu_b"] == 14  # and two more, of pixels twice as far apart
-    assert fields["bottom_relu_b"] == 32
+    assert fields["down1_relu_b"] == 14  # two more, whose pixels are twice as far apart
+    assert fields["bottleneck_relu_b"] == 32
 
 
-def test_the_drawing_tells_every_level():
+def test_the_diagram_shows_the_shape_of_every_level():
     model = build_training_unet(UNetSpec(3, ("a", "b"), 4, 3, attention=True))
     figure = draw_network(model, (64, 96))
     (axes,) = figure.axes
     texts = [text.get_text().split("\n")[:2] for text in axes.texts]
     assert texts == [
-        *(["64 x 96", "3 deep"], ["64 x 96", "4 deep"], ["32 x 48", "8 deep"]),
-        *(["16 x 24", "16 deep"], ["8 x 12", "32 deep"], ["16 x 24", "16 deep"]),
-        *(["32 x 48", "8 deep"], ["64 x 96", "4 deep"], ["64 x 96", "2 deep"]),
+        *(["64 x 96", "3 channels"], ["64 x 96", "4 channels"], ["32 x 48", "8 channels"]),
+        *(["16 x 24", "16 channels"], ["8 x 12", "32 channels"], ["16 x 24", "16 channels"]),
+        *(["32 x 48", "8 channels"], ["64 x 96", "4 channels"], ["64 x 96", "2 channels"]),
     ]
     assert f"{model.count_params():,} parameters" in axes.get_title()
 
 
 @pytest.mark.parametrize("changes", [{}, {"encoder": "MobileNetV3Small"}], ids=str)
-def test_the_network_of_a_run_is_drawn(blob_store, tmp_path, changes):
+def test_the_network_of_the_settings_is_drawn(blob_store, tmp_path, changes):
     path = tmp_path / "network.png"
-    show_network(blob_store, TrainSettings(base_filters=4, **changes), path)
+    write_network_diagram(blob_store, TrainSettings(base_filters=4, **changes), path)
     with Image.open(path) as image:
         assert image.size[0] > image.size[1] > 300
     assert keras.config.floatx() == "float32"

@@ -3,27 +3,28 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from liverseg_tf.train.preview.contours import COLOURS
-from liverseg_tf.train.preview.preview_batch import draw_tiles, show_batch
+from liverseg_tf.train.preview.preview_batch import draw_tiles, write_batch_preview
 from liverseg_tf.train.settings import TrainSettings
 
 
-def _has(picture, colour, least=30):
-    wanted = np.round(np.array(to_rgb(colour)) * 255)
-    return (np.abs(picture[..., :3] - wanted).max(axis=-1) < 30).sum() > least
+def _contains(picture, colour, min_pixels=30):
+    rgb = np.round(np.array(to_rgb(colour)) * 255)
+    return (np.abs(picture[..., :3] - rgb).max(axis=-1) < 30).sum() > min_pixels
 
 
 def test_a_batch_is_drawn_with_the_contours_of_its_regions(blob_store, tmp_path):
     path = tmp_path / "batch.png"
-    show_batch(blob_store, TrainSettings(batch_size=6, context=3, foreground_fraction=1.0), path)
+    settings = TrainSettings(batch_size=6, context=3, foreground_fraction=1.0)
+    write_batch_preview(blob_store, settings, path)
     with Image.open(path) as image:
         picture = np.asarray(image.convert("RGB"), np.float32)
     assert picture.shape[1] == 4 * 275
-    assert _has(picture, COLOURS[0])
-    assert _has(picture, COLOURS[1])
-    assert not _has(picture, COLOURS[2])
+    assert _contains(picture, COLOURS[0])
+    assert _contains(picture, COLOURS[1])
+    assert not _contains(picture, COLOURS[2])
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["batch.png"]
 
 
-def test_tiles_without_a_region_and_one_alone_are_drawn():
+def test_a_single_tile_without_regions_is_drawn():
     figure = draw_tiles(np.zeros((1, 16, 24)), np.zeros((1, 16, 24, 3)), ("a", "b", "c"))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]

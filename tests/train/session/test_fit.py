@@ -29,33 +29,34 @@ from liverseg_tf.train.settings import TrainSettings
 TINY = TrainSettings(base_filters=4, depth=2, epochs=2, steps_per_epoch=5, batch_size=4, seed=3)
 
 
-def _weights(folder):
+def _read_weights(folder):
     model = keras.saving.load_model(folder / "model.keras", compile=False)
     return model.get_weights()
 
 
-def _rows(folder, name="log.csv"):
+def _read_rows(folder, name="log.csv"):
     with open(folder / name) as file:
         return list(csv.DictReader(file))
 
 
 def _assert_same_runs(left, right):
-    for a, b in zip(_weights(left), _weights(right), strict=True):
+    for a, b in zip(_read_weights(left), _read_weights(right), strict=True):
         np.testing.assert_array_equal(a, b)
-    for a, b in zip(_rows(left), _rows(right), strict=True):
+    for a, b in zip(_read_rows(left), _read_rows(right), strict=True):
         assert {k: v for k, v in a.items() if k != "seconds"} == {
             k: v for k, v in b.items() if k != "seconds"
         }
-    assert _rows(left, "validation.csv") == _rows(right, "validation.csv")
+    assert _read_rows(left, "validation.csv") == _read_rows(right, "validation.csv")
 
 
-def test_a_run_holds_all_that_is_needed_to_predict(blob_store, tmp_path):
-    seen = []
-    trained = train(blob_store, tmp_path / "run", TINY, ExecutionOptions(report=seen.append))
+def test_a_run_contains_everything_that_prediction_needs(blob_store, tmp_path):
+    reports = []
+    execution = ExecutionOptions(report=reports.append)
+    trained = train(blob_store, tmp_path / "run", TINY, execution)
     assert trained.steps == 10
     assert trained.validated_on == ["case_2"]
     assert trained.notes == ()
-    assert seen[-1].share == 1
+    assert reports[-1].fraction == 1
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"model.keras", "run.json", "log.csv", "validation.csv", "curves.png"}
 
@@ -65,18 +66,18 @@ def test_a_run_holds_all_that_is_needed_to_predict(blob_store, tmp_path):
     assert record["versions"].keys() >= {"tensorflow", "keras", "python", "backend"}
     assert record["store"]["checksums"]["case_1"] == blob_store.cases["case_1"]["checksum"]
     assert record["result"]["steps"] == 10
-    read = RunRecord.read(tmp_path / "run")
-    assert read.split == blob_store.split
-    assert read.network.tiles == blob_store.spec
-    assert read.network.stride == 4
+    run_record = RunRecord.read(tmp_path / "run")
+    assert run_record.split == blob_store.split
+    assert run_record.network.tiles == blob_store.spec
+    assert run_record.network.stride == 4
     tiles = np.zeros((1, 48, 48, 1), np.uint8)
     assert RunPredictor(tmp_path / "run").probabilities(tiles).shape == (1, 48, 48, 2)
 
-    rows = _rows(tmp_path / "run")
+    rows = _read_rows(tmp_path / "run")
     assert [row["step"] for row in rows] == ["5", "10"]
     best = max((float(row["dice_liver"]) + float(row["dice_tumour"])) / 2 for row in rows)
     assert np.mean(list(trained.dice.values())) == pytest.approx(best)
-    cases = _rows(tmp_path / "run", "validation.csv")
+    cases = _read_rows(tmp_path / "run", "validation.csv")
     assert [(row["epoch"], row["case"], row["region"]) for row in cases] == [
         (epoch, "case_2", region) for epoch in "12" for region in ("liver", "tumour")
     ]
@@ -91,7 +92,7 @@ def test_the_same_seed_gives_the_same_weights(blob_store, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_learns_blobs(blob_store, tmp_path):
+def test_training_segments_the_synthetic_cases(blob_store, tmp_path):
     settings = dataclasses.replace(TINY, base_filters=8, epochs=3, steps_per_epoch=60)
     trained = train(blob_store, tmp_path / "run", settings)
     assert trained.dice["liver"] > 0.9
@@ -102,18 +103,18 @@ def test_a_wall_clock_budget_ends_the_run(blob_store, tmp_path, minutes):
     settings = dataclasses.replace(TINY, minutes=minutes, steps_per_epoch=7)
     trained = train(blob_store, tmp_path / "run", settings)
     assert trained.steps == 1 if minutes < 0.1 else trained.steps >= 1
-    assert _rows(tmp_path / "run")[-1]["dice_liver"]  # the end is validated, whatever was before
+    assert _read_rows(tmp_path / "run")[-1]["dice_liver"]  # the last epoch is validated in any case
     assert (tmp_path / "run" / "model.keras").exists()
 
 
-def test_it_ends_early_where_validation_gets_no_better(blob_store, tmp_path, monkeypatch):
-    from liverseg_tf.train.session.validation import Scores, Validator
+def test_training_stops_early_without_improvement(blob_store, tmp_path, monkeypatch):
+    from liverseg_tf.train.session.validation import ValidationScores, Validator
 
     dice = iter([0.5, 0.6, 0.55, 0.6, 0.9])
     monkeypatch.setattr(
         Validator,
         "score",
-        lambda *args: Scores({"case_2": {"liver": next(dice), "tumour": np.nan}}),
+        lambda *args: ValidationScores({"case_2": {"liver": next(dice), "tumour": np.nan}}),
     )
     settings = dataclasses.replace(TINY, epochs=5, patience=2, steps_per_epoch=1)
     trained = train(blob_store, tmp_path / "run", settings)
@@ -122,14 +123,14 @@ def test_it_ends_early_where_validation_gets_no_better(blob_store, tmp_path, mon
     assert is_finished(tmp_path / "run", blob_store, settings)
 
 
-def test_without_validation_cases_the_training_cases_judge(blob_store, tmp_path):
+def test_without_validation_cases_the_training_cases_are_scored(blob_store, tmp_path):
     split = {"train": ["case_0"], "val": [], "test": []}
     trained = train(dataclasses.replace(blob_store, split=split), tmp_path / "run", TINY)
     assert trained.validated_on == ["case_0"]
     assert "measured on training cases" in trained.notes[0]
 
 
-def test_a_folder_with_a_run_is_left_alone(blob_store, tmp_path):
+def test_a_folder_with_a_finished_run_is_not_changed(blob_store, tmp_path):
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=1)
     train(blob_store, tmp_path / "run", settings)
     before = (tmp_path / "run" / "run.json").read_bytes()
@@ -142,15 +143,16 @@ def test_a_folder_with_a_run_is_left_alone(blob_store, tmp_path):
     assert not is_finished(tmp_path / "other", blob_store, settings)
 
 
-_TRAINED = """
+_TRAIN = """
 import sys, pathlib
 from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 import_tensorflow()
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.session.fit import ExecutionOptions, train
+from liverseg_tf.train.learner.execution import ExecutionOptions
+from liverseg_tf.train.session.fit import train
 from liverseg_tf.train.settings import TrainSettings
-def report(now):
-    print(now.share, flush=True)
+def report(progress):
+    print(progress.fraction, flush=True)
 store = TileStore.open(pathlib.Path(sys.argv[1]))
 settings = TrainSettings(
     base_filters=4, depth=2, epochs=6, steps_per_epoch=3, batch_size=4, dropout=0.1,
@@ -162,7 +164,7 @@ train(store, pathlib.Path(sys.argv[2]), settings, ExecutionOptions(report=report
 
 def _start(store, folder):
     return subprocess.Popen(
-        [sys.executable, "-c", _TRAINED, str(store.folder), str(folder)],
+        [sys.executable, "-c", _TRAIN, str(store.folder), str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -170,17 +172,17 @@ def _start(store, folder):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_to_the_same_weights(blob_store, tmp_path):
-    whole = _start(blob_store, tmp_path / "whole")
+def test_a_killed_run_is_resumed_to_the_same_weights(blob_store, tmp_path):
+    uninterrupted = _start(blob_store, tmp_path / "uninterrupted")
     killed, kills = tmp_path / "killed", 0
-    assert whole.communicate()[0]
-    assert whole.returncode == 0
-    for checkpoints in (1, 3):
+    assert uninterrupted.communicate()[0]
+    assert uninterrupted.returncode == 0
+    for epoch in (1, 3):
         process = _start(blob_store, killed)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            found = Checkpoint.read(killed)
-            if found is not None and found.told["standing"]["epoch"] >= checkpoints:
+            checkpoint = Checkpoint.read(killed)
+            if checkpoint and checkpoint.metadata["training_state"]["epoch"] >= epoch:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
                 break
@@ -190,38 +192,38 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(blob_store, tmp_path):
     last = _start(blob_store, killed)
     assert last.communicate()[0]
     assert last.returncode == 0
-    _assert_same_runs(tmp_path / "whole", killed)
+    _assert_same_runs(tmp_path / "uninterrupted", killed)
     assert not (killed / "checkpoint.npz").exists()
 
 
-def test_a_signal_ends_it_between_two_steps(blob_store, tmp_path, monkeypatch):
+def test_a_signal_ends_training_between_two_steps(blob_store, tmp_path, monkeypatch):
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=7)
-    train(blob_store, tmp_path / "whole", settings)
-    step = loop.Loop._step
+    train(blob_store, tmp_path / "uninterrupted", settings)
+    train_step = loop.TrainingLoop._train_step
 
     def stop_after_three(self, image, truth):
-        step(self, image, truth)
-        if self.standing.step == 3:
+        train_step(self, image, truth)
+        if self.state.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop.Loop, "_step", stop_after_three)
+    monkeypatch.setattr(loop.TrainingLoop, "_train_step", stop_after_three)
     with pytest.raises(Interrupted):
         train(blob_store, tmp_path / "run", settings)
     monkeypatch.undo()
-    assert Checkpoint.read(tmp_path / "run").told["standing"]["step"] == 3
+    assert Checkpoint.read(tmp_path / "run").metadata["training_state"]["step"] == 3
     trained = train(blob_store, tmp_path / "run", settings)
     assert trained.steps == 7
-    _assert_same_runs(tmp_path / "whole", tmp_path / "run")
+    _assert_same_runs(tmp_path / "uninterrupted", tmp_path / "run")
 
 
 @pytest.fixture
 def interrupted(blob_store, tmp_path, monkeypatch):
-    """A run that a full disk ended after its first epoch."""
-    write, saved = Checkpoint.write, []
+    """A run that was ended by a full disk after its first epoch."""
+    write, calls = Checkpoint.write, []
 
     def fail(self, folder):
-        saved.append(1)
-        if len(saved) == 2:
+        calls.append(1)
+        if len(calls) == 2:
             raise LiverSegError("Expected to write checkpoint.npz. Received: No space left.")
         write(self, folder)
 
@@ -232,12 +234,12 @@ def interrupted(blob_store, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-def test_only_the_same_settings_split_and_tiles_go_on(blob_store, interrupted):
+def test_resuming_needs_the_same_settings_split_and_tiles(blob_store, interrupted):
     three = dataclasses.replace(TINY, epochs=3)
     with pytest.raises(SettingsError, match=r"batch_size 4. Received 2"):
         train(blob_store, interrupted, dataclasses.replace(three, batch_size=2))
     other = dataclasses.replace(blob_store, split=blob_store.split | {"train": ["case_0"]})
-    with pytest.raises(SettingsError, match="Expected the split of the run"):
+    with pytest.raises(SettingsError, match="started with another split"):
         train(other, interrupted, three)
     cases = {name: dict(case) for name, case in blob_store.cases.items()}
     cases["case_1"]["checksum"] = "another"
@@ -246,71 +248,71 @@ def test_only_the_same_settings_split_and_tiles_go_on(blob_store, interrupted):
     assert train(blob_store, interrupted, three).steps == 15
 
 
-def test_a_broken_checkpoint_is_told(blob_store, interrupted):
+def test_a_damaged_checkpoint_is_reported(blob_store, interrupted):
     path = interrupted / "checkpoint.npz"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(LiverSegError, match=r"Expected a checkpoint at .*Received a broken one"):
+    with pytest.raises(LiverSegError, match=r"The checkpoint .* is damaged .*: delete it"):
         train(blob_store, interrupted, dataclasses.replace(TINY, epochs=3))
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("change", "message"),
     [
         ("recut", "Received other tiles of case case_1"),
-        ("removed", "Received one without"),
+        ("removed", r"case_0.* was removed during training"),
         ("store", "Expected a tile store"),
     ],
 )
-def test_a_store_that_changes_under_the_run_is_told(blob_store, tmp_path, spoil, says):
-    def change(progress):
-        if spoil == "recut":
+def test_a_change_of_the_store_during_training_is_reported(blob_store, tmp_path, change, message):
+    def change_store(progress):
+        if change == "recut":
             store = TileStore.open(blob_store.folder)
             store.cases["case_1"]["checksum"] = "another"
             store.save()
-        elif spoil == "removed":
+        elif change == "removed":
             blob_store.path("case_0").unlink(missing_ok=True)
         else:
             (blob_store.folder / "store.json").unlink(missing_ok=True)
 
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2)
-    with pytest.raises(LiverSegError, match=says):
-        train(blob_store, tmp_path / "run", settings, ExecutionOptions(report=change))
+    with pytest.raises(LiverSegError, match=message):
+        train(blob_store, tmp_path / "run", settings, ExecutionOptions(report=change_store))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(
+def test_a_loss_that_is_not_finite_ends_the_run_and_the_best_model_is_kept(
     blob_store, tmp_path, monkeypatch
 ):
-    real = loop.learning_rate
+    learning_rate = loop.learning_rate
 
-    def explode(peak, progress, decay):
-        return real(peak, progress, decay) if progress < 0.5 else 1e30
+    def diverge(maximum, completed, decay):
+        return learning_rate(maximum, completed, decay) if completed < 0.5 else 1e30
 
-    monkeypatch.setattr(loop, "learning_rate", explode)
+    monkeypatch.setattr(loop, "learning_rate", diverge)
     settings = dataclasses.replace(TINY, epochs=4, normalisation="none", ema_decay=0.0)
     with pytest.raises(LiverSegError, match=r"Expected a finite loss.*lower the learning rate"):
         train(blob_store, tmp_path / "run", settings, ExecutionOptions(Hardware()))
-    assert all(np.isfinite(weight).all() for weight in _weights(tmp_path / "run"))
+    assert all(np.isfinite(weight).all() for weight in _read_weights(tmp_path / "run"))
 
 
-def test_a_run_begins_with_the_weights_of_another(blob_store, tmp_path):
+def test_training_starts_from_the_weights_of_another_run(blob_store, tmp_path):
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2, ema_decay=0.0)
     train(blob_store, tmp_path / "first", settings)
-    further = dataclasses.replace(settings, init_from=tmp_path / "first", learning_rate=1e-9)
-    trained = train(blob_store, tmp_path / "second", further)
+    second = dataclasses.replace(settings, init_from=tmp_path / "first", learning_rate=1e-9)
+    trained = train(blob_store, tmp_path / "second", second)
     assert trained.notes == ()
     for before, after in zip(
-        _weights(tmp_path / "first"), _weights(tmp_path / "second"), strict=True
+        _read_weights(tmp_path / "first"), _read_weights(tmp_path / "second"), strict=True
     ):
         if before.ndim == 4:
             np.testing.assert_allclose(before, after, atol=1e-6)
-    wider = dataclasses.replace(further, context=3, regions=Regions({"tumour": (2,)}))
+    wider = dataclasses.replace(second, context=3, regions=Regions({"tumour": (2,)}))
     trained = train(blob_store, tmp_path / "third", wider)
     assert "down0_conv_a: 3x3x3x4 here, 3x3x1x4 in" in trained.notes[0]
     assert "logits: 1x1x4x1 1 here, 1x1x4x2 2 in" in trained.notes[0]
-    assert "bottom" not in trained.notes[0]
+    assert "bottleneck" not in trained.notes[0]
 
 
-def test_tensorboard_gets_figures_pictures_and_the_network(blob_store, tmp_path):
+def test_tensorboard_files_contain_scalars_images_and_the_graph(blob_store, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -323,41 +325,10 @@ def test_tensorboard_gets_figures_pictures_and_the_network(blob_store, tmp_path)
         *("seconds", "learning_rate", "loss", "dice/liver", "dice/tumour"),
         *("validation/case_2", "keras"),
     }
-    logged = [float(row["loss"]) for row in _rows(tmp_path / "run")]
-    points = [float(tf.make_ndarray(one.tensor_proto)) for one in events.Tensors("loss")]
+    logged = [float(row["loss"]) for row in _read_rows(tmp_path / "run")]
+    points = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("loss")]
     assert points == pytest.approx(logged, rel=1e-6)
-    assert [one.step for one in events.Tensors("loss")] == [2, 4]
-    picture = events.Tensors("validation/case_2")[-1].tensor_proto.string_val
-    assert picture[2].startswith(b"\x89PNG")
+    assert [event.step for event in events.Tensors("loss")] == [2, 4]
+    image = events.Tensors("validation/case_2")[-1].tensor_proto.string_val
+    assert image[2].startswith(b"\x89PNG")
     assert json.loads(events.Tensors("keras")[0].tensor_proto.string_val[0])["config"]["layers"]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("depth", 0),
-        ("patch", 3),
-        ("normalisation", "layer"),
-        ("dropout", 1.0),
-        ("batch_size", 0),
-        ("loss", "dice"),
-        ("deep_supervision", 5),
-        ("optimizer", "adam"),
-        ("learning_rate", 0.0),
-        ("decay", "step"),
-        ("average", 1.0),
-        ("patience", 0),
-        ("minutes", 0.0),
-        ("context_spacing_mm", 0.0),
-        ("foreground_fraction", 1.5),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused_by_name(name, value):
-    with pytest.raises(SettingsError, match=f"Expected {name} .* Received {value}"):
-        TrainSettings(**{name: value})
-
-
-def test_settings_come_back_from_json():
-    settings = TrainSettings(context=3, loss="dice-ce", minutes=2.5, init_from="run")
-    assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
-    assert settings.differences(TrainSettings()) == ["context", "start", "minutes", "loss"]

@@ -5,25 +5,25 @@ import pytest
 from PIL import Image
 
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.train.session.run_folder import Run
+from liverseg_tf.train.session.run_folder import RunFolder
 
 
-def test_a_run_is_made_once_and_where_folders_can_be(tmp_path):
-    run = Run.create(tmp_path / "runs" / "a")
+def test_a_folder_with_a_finished_run_is_refused(tmp_path):
+    run = RunFolder.create(tmp_path / "runs" / "a")
     assert run.folder.is_dir()
-    assert Run.create(run.folder) == run  # empty: nothing is lost
+    assert RunFolder.create(run.folder) == run  # empty
     (run.folder / "run.json").write_text("{}")
-    assert Run.create(run.folder) == run  # interrupted: it can go on
+    assert RunFolder.create(run.folder) == run  # interrupted, can be resumed
     (run.folder / "run.json").write_text('{"result": {}}')
     with pytest.raises(SettingsError, match="Expected a new folder"):
-        Run.create(run.folder)
+        RunFolder.create(run.folder)
     (tmp_path / "file").write_text("")
-    with pytest.raises(LiverSegError, match="Expected to make the folder"):
-        Run.create(tmp_path / "file" / "run")
+    with pytest.raises(LiverSegError, match="file/run cannot be created"):
+        RunFolder.create(tmp_path / "file" / "run")
 
 
-def test_log_and_curves_hold_every_epoch_also_those_without_validation(tmp_path):
-    run = Run.create(tmp_path / "run")
+def test_log_and_curves_contain_epochs_without_validation(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
     rows = [
         {"epoch": 1, "loss": 1.2, "learning_rate": 1e-3, "dice_liver": math.nan},
         {"epoch": 2, "loss": 0.8, "learning_rate": 5e-4, "dice_liver": 0.7},
@@ -41,7 +41,7 @@ def test_log_and_curves_hold_every_epoch_also_those_without_validation(tmp_path)
         "validation.csv",
         "curves.png",
     }
-    helper = Run(tmp_path / "other", writes=False)
-    helper.write_log(rows, [])
-    helper.save_model(None)
-    assert not helper.folder.exists()
+    other_host = RunFolder(tmp_path / "other", writes=False)
+    other_host.write_log(rows, [])
+    other_host.save_model(None)
+    assert not other_host.folder.exists()

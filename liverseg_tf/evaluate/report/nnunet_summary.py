@@ -1,4 +1,4 @@
-"""nnU-Net's summary.json, so that its tables and ours can be compared line by line.
+"""nnU-Net's summary.json, so that the results can be compared with those of nnU-Net.
 
 Source: MIC-DKFZ/nnUNet, nnunetv2/evaluation/evaluate_predictions.py.
 """
@@ -14,16 +14,16 @@ METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 
 
 def write_summary(path: Path, evaluation: Evaluation) -> None:
-    """Write summary.json; as nnU-Net does, with the word NaN for undefined scores."""
-    write_json(path, summary(evaluation))
+    """Write summary.json; undefined scores are written as NaN, as in nnU-Net."""
+    write_json(path, summarise_nnunet(evaluation), keep_nan=True)
 
 
-def summary(evaluation: Evaluation) -> dict:
-    """Cases, means over cases and the mean over regions, keyed by label as nnU-Net keys them.
+def summarise_nnunet(evaluation: Evaluation) -> dict:
+    """Return scores of the cases, means over cases and the mean over regions, as in nnU-Net.
 
-    A region that is empty in truth and prediction has Dice and IoU NaN, which the mean over
-    cases leaves out; where it is so in every case, its mean and the foreground mean are NaN.
-    Cases without a prediction are not in it.
+    If a region is empty in truth and prediction, its Dice and IoU are NaN, and the mean over
+    cases ignores them. If they are NaN in every case, the mean of the region and the foreground
+    mean are NaN, too. Cases without a prediction are not included.
     """
     cases = []
     for pair in evaluation.pairs:
@@ -31,7 +31,7 @@ def summary(evaluation: Evaluation) -> dict:
         cases.append(
             {
                 "metrics": {
-                    key: _metrics(rows[region]) for region, key in _keys(evaluation).items()
+                    key: _metrics(rows[region]) for region, key in _label_keys(evaluation).items()
                 },
                 "prediction_file": str(pair.prediction),
                 "reference_file": str(pair.truth),
@@ -39,7 +39,7 @@ def summary(evaluation: Evaluation) -> dict:
         )
     mean = {
         key: {name: _nanmean([case["metrics"][key][name] for case in cases]) for name in METRICS}
-        for key in _keys(evaluation).values()
+        for key in _label_keys(evaluation).values()
     }
     foreground = {
         name: statistics.fmean(metrics[name] for metrics in mean.values()) for name in METRICS
@@ -47,8 +47,8 @@ def summary(evaluation: Evaluation) -> dict:
     return {"foreground_mean": foreground, "mean": mean, "metric_per_case": cases}
 
 
-def _keys(evaluation: Evaluation) -> dict[str, str]:
-    """'1' for a region of one label, '(1, 2)' for one of two."""
+def _label_keys(evaluation: Evaluation) -> dict[str, str]:
+    """nnU-Net's key of each region: '1' for a region of one label, '(1, 2)' for two labels."""
     return {
         name: str(labels[0]) if len(labels) == 1 else str(tuple(labels))
         for name, labels in evaluation.regions.items

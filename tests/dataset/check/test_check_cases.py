@@ -1,4 +1,4 @@
-"""Each finding has a file that triggers it, and a clean data set triggers none."""
+"""Each kind of issue has a file that triggers it, and a clean data set triggers none."""
 
 import json
 import os
@@ -9,15 +9,15 @@ import pytest
 
 from liverseg_tf.ct.nifti import read_volume, write_labels, write_volume
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.dataset.case_corrections import Corrections
+from liverseg_tf.dataset.case_corrections import CaseCorrections
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.dataset.check import checks
-from liverseg_tf.dataset.check.checks import check_cases
-from liverseg_tf.dataset.check.rules import Expectation, expect
-from liverseg_tf.dataset.description import describe
+from liverseg_tf.dataset.check import check_cases as check_module
+from liverseg_tf.dataset.check.check_cases import check_cases
+from liverseg_tf.dataset.check.rules import CheckSettings, choose_check_settings
+from liverseg_tf.dataset.description import read_description
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom, write_phantoms
-from liverseg_tf.workers import run_here
+from liverseg_tf.workers import run_jobs_here
 
 CLEAN = PhantomSpec(shape=(12, 56, 56), spacing_mm=(22, 8, 8), axes="LPS", oblique=0, tumours=2)
 
@@ -29,15 +29,15 @@ def phantoms(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
-    """Spares the start of processes in each test."""
+    """Avoids starting processes in each test."""
     monkeypatch.setattr(
-        checks, "run_each", lambda function, jobs, workers: run_here(function, jobs)
+        check_module, "run_jobs", lambda function, jobs, workers: run_jobs_here(function, jobs)
     )
 
 
 @pytest.fixture
 def write(tmp_path, phantoms):
-    """A function: writes the clean cases a, b and c, of which c is changed, and checks them."""
+    """A function that writes the clean cases a, b and c, changes c, and checks them."""
 
     def written(change=lambda image, mask: (image, mask), expected=None, **corrections):
         for name, volumes in zip("abc", phantoms, strict=True):
@@ -45,14 +45,14 @@ def write(tmp_path, phantoms):
             write_volume(tmp_path / f"images/{name}.nii", image)
             if mask is not None:
                 write_volume(tmp_path / f"masks/{name}.nii", mask)
-        cases = Corrections(**corrections).apply(find_cases(tmp_path))
-        return check_cases(cases, expected or Expectation())
+        cases = CaseCorrections(**corrections).apply(find_cases(tmp_path))
+        return check_cases(cases, expected or CheckSettings())
 
     return written
 
 
 def values(function):
-    """A change of the image's values alone."""
+    """A change of only the values of the image."""
 
     def change(image, mask):
         return Volume(np.ascontiguousarray(function(image.array)), image.affine), mask
@@ -68,45 +68,45 @@ def labels(function):
 
 
 def only(checked, severity, kind, text):
-    """One remark beside notes on the padding, about case c."""
-    (remark,) = (remark for remark in checked.remarks if remark.kind != "padding")
-    assert (remark.severity, remark.kind, remark.case) == (severity, kind, "c")
-    assert text in remark.text
-    assert "\n" not in str(remark)
-    return remark
+    """Return the only issue, which is about case c; notes on the padding are ignored."""
+    (issue,) = (issue for issue in checked.issues if issue.kind != "padding")
+    assert (issue.severity, issue.kind, issue.case) == (severity, kind, "c")
+    assert text in issue.text
+    assert "\n" not in str(issue)
+    return issue
 
 
 def test_a_clean_data_set(write):
     checked = write()
-    assert {remark.kind for remark in checked.remarks} <= {"padding"}
-    assert list(checked.measures) == ["a", "b", "c"]
+    assert {issue.kind for issue in checked.issues} <= {"padding"}
+    assert list(checked.measurements) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("axes", ["RAS", "SPR", "LAI"])
 def test_any_file_order_is_clean(tmp_path, axes):
     spec = PhantomSpec(shape=CLEAN.shape, spacing_mm=CLEAN.spacing_mm, axes=axes, tumours=1)
     write_phantoms(tmp_path, 2, 10, spec)
-    checked = check_cases(find_cases(tmp_path), Expectation())
-    assert {remark.severity for remark in checked.remarks} <= {"note"}
+    checked = check_cases(find_cases(tmp_path), CheckSettings())
+    assert {issue.severity for issue in checked.issues} <= {"note"}
 
 
 def test_the_real_ct_is_clean(shared_data):
     folder = shared_data / "Task03_Liver"
-    expected, about = expect(describe(folder), None, False, None)
-    assert about == []
+    expected, issues = choose_check_settings(read_description(folder), None, False, None)
+    assert issues == []
     assert expected.regions.names == ("liver", "cancer")
     checked = check_cases(find_cases(folder), expected)
-    assert [remark.kind for remark in checked.remarks] == ["padding"]
-    (measures,) = checked.measures.values()
-    assert measures.shape == (75, 512, 512)
-    assert measures.labels[1] * measures.voxel_ml == pytest.approx(1360, rel=0.01)
+    assert [issue.kind for issue in checked.issues] == ["padding"]
+    (measurements,) = checked.measurements.values()
+    assert measurements.shape == (75, 512, 512)
+    assert measurements.labels[1] * measurements.voxel_ml == pytest.approx(1360, rel=0.01)
 
 
 def test_a_real_ct_whose_liver_is_cut(shared_data):
     folder = shared_data / "totalsegmentator_example"
     case = Case("c", folder / "ct.nii.gz", folder / "liver_auto.nii.gz")
-    checked = check_cases([case], Expectation(Expectation().regions))
-    kinds = {remark.kind: remark.text for remark in checked.remarks}
+    checked = check_cases([case], CheckSettings(CheckSettings().regions))
+    kinds = {issue.kind: issue.text for issue in checked.issues}
     assert kinds == {
         "cut liver": "liver cut off at the highest slice",
         "no tumour": "no tumour (label 2)",
@@ -123,23 +123,23 @@ def test_a_real_ct_that_is_mirrored(shared_data, tmp_path, flips):
         array = np.ascontiguousarray(np.flip(volume.array, 2 - axis)[:, ::4, ::4])
         coarse = Volume(array, volume.affine @ np.diag([4, 4, 1, 1]))
         write_volume(tmp_path / name / "c.nii", coarse)
-    (remark,) = (r for r in _check(tmp_path).remarks if r.kind == "orientation")
-    assert word in remark.text
-    axes = remark.text.rstrip("?").split()[-1]
-    cases = Corrections([f"c={axes}"]).apply(find_cases(tmp_path))
-    kinds = {remark.kind for remark in check_cases(cases, Expectation()).remarks}
-    assert "orientation" not in kinds, "the proposed orientation settles it"
+    (issue,) = (r for r in _check(tmp_path).issues if r.kind == "orientation")
+    assert word in issue.text
+    axes = issue.text.split()[-1]
+    cases = CaseCorrections([f"c={axes}"]).apply(find_cases(tmp_path))
+    kinds = {issue.kind for issue in check_cases(cases, CheckSettings()).issues}
+    assert "orientation" not in kinds, "the proposed orientation is correct"
 
 
 def _check(folder):
-    return check_cases(find_cases(folder), Expectation())
+    return check_cases(find_cases(folder), CheckSettings())
 
 
 @pytest.mark.parametrize(
     ("function", "severity", "text"),
     [
-        (lambda a: np.clip((a + 200) // 2, 0, 255).astype(np.uint8), "error", "8-bit picture"),
-        (lambda a: a.astype(np.int8), "error", "8-bit picture"),
+        (lambda a: np.clip((a + 200) // 2, 0, 255).astype(np.uint8), "error", "8-bit image"),
+        (lambda a: a.astype(np.int8), "error", "8-bit image"),
         (lambda a: np.clip(a, -200, 250), "error", "clipped to a window"),
         (lambda a: np.clip(a, -1024, 100), "warning", "clipped at 100 HU"),
         (lambda a: np.maximum(a, -1024) + 1024, "error", "intercept left out"),
@@ -150,15 +150,15 @@ def _check(folder):
             .astype(np.int16), "warning", "no air"),
     ],
 )  # fmt: skip
-def test_values_that_are_no_hu(write, function, severity, text):
+def test_values_that_are_not_hu(write, function, severity, text):
     checked = write(values(function))
     only(checked, severity, "values", text)
 
 
 @pytest.mark.parametrize("change", [lambda a: a * 0 + 7, lambda a: a * np.float32(np.nan)])
 def test_an_image_without_contrast(write, change):
-    kinds = {remark.kind: remark for remark in write(values(change)).remarks}
-    assert "one value everywhere" in kinds["contrast"].text
+    kinds = {issue.kind: issue for issue in write(values(change)).issues}
+    assert "all voxels have the same value" in kinds["contrast"].text
     assert "values" not in kinds
 
 
@@ -171,16 +171,16 @@ def test_a_few_nan(write):
     only(write(values(spoil)), "error", "not finite", "0.15 % of the voxels")
 
 
-def test_a_missing_intercept_behind_padding(write):
+def test_a_missing_intercept_with_padding(write):
     def shift(array):
         array = np.maximum(array, -1024) + 1024
         array[:, 0] = -2000
         return array
 
     checked = write(values(shift))
-    (remark,) = (remark for remark in checked.remarks if remark.severity != "note")
-    assert (remark.severity, remark.kind) == ("error", "values")
-    assert "HU: intercept left out?" in remark.text
+    (issue,) = (issue for issue in checked.issues if issue.severity != "note")
+    assert (issue.severity, issue.kind) == ("error", "values")
+    assert "HU: intercept left out?" in issue.text
 
 
 def test_padding_is_a_note(write):
@@ -190,19 +190,19 @@ def test_padding_is_a_note(write):
         return array
 
     checked = write(values(pad))
-    assert ("note", "c") in {(r.severity, r.case) for r in checked.remarks if r.kind == "padding"}
+    assert ("note", "c") in {(r.severity, r.case) for r in checked.issues if r.kind == "padding"}
 
 
 def test_mr_needs_no_hu(tmp_path):
     write_phantoms(tmp_path, 2, 0, PhantomSpec(shape=(8, 48, 48), modality="mr"))
-    description = describe(tmp_path)
+    description = read_description(tmp_path)
     assert not description.is_ct
-    expected, (remark,) = expect(description, None, False, None)
-    assert (remark.severity, remark.case) == ("warning", None)
-    assert "--percentiles" in remark.text
-    assert expect(description, None, True, None)[1] == []
+    expected, (issue,) = choose_check_settings(description, None, False, None)
+    assert (issue.severity, issue.case) == ("warning", None)
+    assert "--percentiles" in issue.text
+    assert choose_check_settings(description, None, True, None)[1] == []
     assert not expected.has_hu
-    kinds = {remark.kind for remark in check_cases(find_cases(tmp_path), expected).remarks}
+    kinds = {issue.kind for issue in check_cases(find_cases(tmp_path), expected).issues}
     assert not kinds & {"values", "orientation", "padding"}
 
 
@@ -210,14 +210,14 @@ def test_a_header_without_geometry(write):
     def drop(image, mask):
         return [Volume(volume.array, np.eye(4)) for volume in (image, mask)]
 
-    remarks = {remark.kind: remark for remark in write(drop).remarks}
-    assert remarks["geometry"].severity == "error"
-    assert "--spacing-of" in remarks["geometry"].text
-    # identity is RAS, the phantom is LPS: what the anatomy says is the right orientation
-    assert "its axes are LPS?" in remarks["orientation"].text
+    issues = {issue.kind: issue for issue in write(drop).issues}
+    assert issues["geometry"].severity == "error"
+    assert "--spacing-of" in issues["geometry"].text
+    # the identity is RAS and the phantom is LPS, which the anatomy shows
+    assert issues["orientation"].text.endswith("its axes are probably LPS")
     spacing = ",".join(map(str, CLEAN.spacing_mm[::-1]))
     checked = write(drop, orientations=["c=LPS"], spacings=[f"c={spacing}"])
-    assert {remark.kind for remark in checked.remarks} <= {"padding"}
+    assert {issue.kind for issue in checked.issues} <= {"padding"}
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_a_mirrored_case(write, axis, axes, reason):
             for volume in (image, mask)
         ]
 
-    remark = only(write(mirror), "warning", "orientation", reason)
-    assert remark.text.endswith(f"its axes are {axes}?")
-    assert remark.text.count(",") == 0
+    issue = only(write(mirror), "warning", "orientation", reason)
+    assert issue.text.endswith(f"its axes are probably {axes}")
+    assert issue.text.count(",") == 0
     checked = write(mirror, orientations=[f"c={axes}"])
-    assert {remark.kind for remark in checked.remarks} <= {"padding"}
+    assert {issue.kind for issue in checked.issues} <= {"padding"}
 
 
 @pytest.mark.parametrize(
@@ -247,12 +247,12 @@ def test_spacing_outliers(write, factors, text):
         affine = image.affine @ np.diag([*factors, 1])
         return [Volume(volume.array, affine) for volume in (image, mask)]
 
-    spacing = [r for r in write(rescale).remarks if r.kind == "spacing"]
+    spacing = [r for r in write(rescale).issues if r.kind == "spacing"]
     assert [(r.case, r.severity) for r in spacing] == [("c", "warning")]
     assert text in spacing[0].text
 
 
-def test_a_mask_of_another_grid(write):
+def test_a_mask_on_another_grid(write):
     def shift(image, mask):
         return image, Volume(mask.array, nib.affines.from_matvec(mask.affine[:3, :3], (90, 0, 0)))
 
@@ -282,7 +282,7 @@ def unknown(array):
 @pytest.mark.parametrize(
     ("function", "severity", "kind", "text"),
     [
-        (binary, "error", "labels", "label 255 alone, expected labels 1, 2 (a mask of 0 and 255?)"),
+        (binary, "error", "labels", "only label 255, expected labels 1, 2 (a mask of 0 and 255?)"),
         (unknown, "warning", "labels", "unknown label 9 (known: labels 1, 2)"),
         (lambda a: a * 0, "warning", "empty", "mask is empty"),
         (lambda a: np.minimum(a, 1), "note", "no tumour", "no tumour (label 2)"),
@@ -292,16 +292,16 @@ def test_labels(write, function, severity, kind, text):
     only(write(labels(function)), severity, kind, text)
 
 
-def test_labels_that_a_description_names_are_known(write):
-    expected = Expectation(labels=(1, 2, 9))
+def test_labels_of_the_description_are_known(write):
+    expected = CheckSettings(known_labels=(1, 2, 9))
     assert write(labels(unknown), expected).count("warning") == 0
 
 
-def test_the_first_region_is_missed_more_than_the_others(write):
+def test_a_missing_first_region_is_a_warning(write):
     from liverseg_tf.ct.regions import Regions
 
-    expected = Expectation(Regions({"spleen": (3,), "liver": (1, 2)}))
-    warnings = [r for r in write(expected=expected).remarks if r.severity == "warning"]
+    expected = CheckSettings(Regions({"spleen": (3,), "liver": (1, 2)}))
+    warnings = [r for r in write(expected=expected).issues if r.severity == "warning"]
     assert [(r.case, r.text) for r in warnings] == [(n, "no spleen (label 3)") for n in "abc"]
 
 
@@ -311,7 +311,7 @@ def test_labels_stored_as_floats(write, fraction):
     if fraction == 0.5:
         only(checked, "error", "unreadable", "whole numbers as labels")
     else:  # rounded: they are what is meant
-        assert {remark.kind for remark in checked.remarks} <= {"padding"}
+        assert {issue.kind for issue in checked.issues} <= {"padding"}
 
 
 @pytest.mark.parametrize(
@@ -334,22 +334,22 @@ def test_a_region_at_the_border(write, place, face):
 
 
 def test_one_image_under_two_names(write, phantoms):
-    remark = only(write(lambda *_: phantoms[0]), "error", "duplicate", "the very voxels of a")
-    assert remark.case == "c"
+    issue = only(write(lambda *_: phantoms[0]), "error", "duplicate", "the same voxels as a")
+    assert issue.case == "c"
 
 
 @pytest.mark.parametrize("broken", ["image", "mask"])
-def test_unreadable_files_and_the_order_of_the_findings(tmp_path, write, broken):
+def test_unreadable_files_and_the_order_of_the_issues(tmp_path, write, broken):
     write(labels(lambda a: np.minimum(a, 1)))
     path = tmp_path / f"{broken}s/b.nii"
     path.write_bytes(path.read_bytes()[:-100])
     checked = _check(tmp_path)
-    first = checked.remarks[0]
+    first = checked.issues[0]
     assert (first.severity, first.kind, first.case) == ("error", "unreadable", "b")
     assert "truncated" in first.text
     assert "b.nii" in first.text
-    assert list(checked.measures) == ["a", "c"]
-    order = [remark.severity for remark in checked.remarks]
+    assert list(checked.measurements) == ["a", "c"]
+    order = [issue.severity for issue in checked.issues]
     assert order == sorted(order, key=["error", "warning", "note"].index)
 
 
@@ -367,19 +367,19 @@ def test_a_sheared_grid(write):
 
 def test_a_worker_that_dies(write, monkeypatch):
     def died(function, jobs, workers):
-        died = LiverSegError("Expected a worker to end its work. Received none: it died")
+        died = LiverSegError("The worker died: use fewer workers.")
         yield from ((index, died if index == 2 else function(jobs[index])) for index in (2, 1, 0))
 
-    monkeypatch.setattr(checks, "run_each", died)
+    monkeypatch.setattr(check_module, "run_jobs", died)
     checked = write()
-    only(checked, "error", "unreadable", "it died")
-    assert list(checked.measures) == ["a", "b"]
+    only(checked, "error", "unreadable", "worker died")
+    assert list(checked.measurements) == ["a", "b"]
 
 
-def test_every_case_is_told_as_it_ends(tmp_path, phantoms):
+def test_progress_is_reported_for_every_case(tmp_path, phantoms):
     write_volume(tmp_path / "images/a.nii", phantoms[0][0])
     seen = []
-    check_cases(find_cases(tmp_path), Expectation(), on_case=seen.append)
+    check_cases(find_cases(tmp_path), CheckSettings(), on_case=seen.append)
     assert seen == ["a"]
 
 
@@ -389,14 +389,14 @@ def test_a_channel(tmp_path, phantoms):
     os.makedirs(tmp_path / "images")
     nib.save(nib.Nifti1Image(both, image.affine), tmp_path / "images/a.nii")
     write_labels(tmp_path / "masks/a.nii", mask)
-    assert "--channel" in _check(tmp_path).remarks[0].text
-    assert check_cases(find_cases(tmp_path), Expectation(channel=0)).count("error") == 0
+    assert "--channel" in _check(tmp_path).issues[0].text
+    assert check_cases(find_cases(tmp_path), CheckSettings(channel=0)).count("error") == 0
 
 
 @pytest.mark.parametrize(
     "content", [{"labels": {"liver": "1"}}, {"labels": ["liver"]}, {"modality": ["CT"]}]
 )
-def test_a_description_that_is_none(tmp_path, content):
+def test_an_invalid_description(tmp_path, content):
     (tmp_path / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(LiverSegError, match=r"^Expected labels and modality .* Received"):
-        describe(tmp_path)
+        read_description(tmp_path)

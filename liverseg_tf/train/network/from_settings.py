@@ -1,21 +1,26 @@
-"""The network that the settings of a run describe."""
+"""The specifications of the network that the settings of a run describe."""
 
 from dataclasses import replace
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.network.encoders import DEPTH
+from liverseg_tf.train.network.encoders import ENCODER_DEPTH
 from liverseg_tf.train.network.unet import UNetSpec
 from liverseg_tf.train.settings import TrainSettings
 
 
-def unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
-    """The network that settings ask for."""
+def make_unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
+    """Make the architecture of the U-Net.
+
+    Args:
+        network: Input channels and regions.
+        settings: Settings of the run.
+    """
     return UNetSpec(
         channels=network.channels,
         outputs=tuple(network.regions.names),
         base_filters=settings.base_filters,
-        depth=settings.depth if settings.encoder is None else DEPTH,
+        depth=settings.depth if settings.encoder is None else ENCODER_DEPTH,
         normalisation=settings.normalisation,
         dropout=settings.dropout,
         residual=settings.residual,
@@ -26,12 +31,17 @@ def unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
     )
 
 
-def network_spec(store: TileStore, settings: TrainSettings) -> NetworkSpec:
-    """What a network takes and gives that learns from a store."""
+def make_network_spec(store: TileStore, settings: TrainSettings) -> NetworkSpec:
+    """Make the specification of input and output of a network that is trained on a store.
+
+    Args:
+        store: Store with the tiles.
+        settings: Settings of the run.
+    """
     network = NetworkSpec(
         store.spec,
         settings.regions,
         settings.context,
         context_spacing_mm=settings.context_spacing_mm,
     )
-    return replace(network, stride=unet_spec(network, settings).stride)
+    return replace(network, stride=make_unet_spec(network, settings).stride)

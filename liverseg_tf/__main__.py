@@ -1,0 +1,6 @@
+"""The `liverseg` command as `python -m liverseg_tf`."""
+
+from liverseg_tf.cli.main import liverseg
+
+if __name__ == "__main__":
+    liverseg()

@@ -1,0 +1,52 @@
+"""Issues that a check finds in a data set."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from liverseg_tf.dataset.cases import natural_sort_key
+
+ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One issue of a case or of the whole data set.
+
+    Args:
+        severity: 'error' (the case cannot be used, or its results would be wrong), 'warning'
+            (the case should be inspected) or 'note' (common and harmless).
+        kind: Short name of the issue, the same for every case.
+        case: Name of the case. None for the whole data set.
+        text: What is wrong and what to do about it.
+    """
+
+    severity: str
+    kind: str
+    case: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.case or 'data set'}: {' '.join(self.text.split())}"
+
+
+def sort_issues(issues: Iterable[Issue]) -> list[Issue]:
+    """Sort issues by severity (errors first), then by case."""
+    return sorted(
+        issues,
+        key=lambda issue: (SEVERITIES.index(issue.severity), natural_sort_key(issue.case or "")),
+    )
+
+
+def format_issues(issues: Iterable[Issue]) -> list[str]:
+    """Format issues as lines; notes with the same text share a line."""
+    lines, notes = [], {}
+    for issue in sort_issues(issues):
+        if issue.severity == NOTE:
+            notes.setdefault((issue.kind, issue.text), []).append(issue)
+        else:
+            lines.append(str(issue))
+    for (_, text), same in notes.items():
+        first = same[0].case or "data set"
+        cases = f"{len(same)} cases, first {first}" if len(same) > 1 else first
+        lines.append(f"{NOTE}: {cases}: {text}")
+    return lines

@@ -1,0 +1,183 @@
+"""Scores of one case: its masks are read, checked and compared region by region."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from liverseg_tf.ct.bounding_box import bounding_box
+from liverseg_tf.ct.nifti import read_labels
+from liverseg_tf.ct.orientation import to_canonical
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.volume import Volume, check_same_grid
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.evaluate.metrics.overlap import Overlap
+from liverseg_tf.evaluate.pairs import Pair
+from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case
+from liverseg_tf.evaluate.protocols.scoring import Scoring, score_region
+
+_WORST_SCORES = {"dice": 0.0, "jaccard": 0.0, "nsd": 0.0}  # if the prediction is missing
+
+
+@dataclass(frozen=True)
+class RegionResult:
+    """Scores of one region in one case.
+
+    Args:
+        case: Name of the case.
+        region: Name of the region.
+        overlap: Voxel counts. Pooled over cases, they give global scores.
+        scores: Scores by the names in `overlap.DEFINITIONS` and, if surfaces were measured,
+            `distances.DEFINITIONS`; NaN if undefined.
+        grid_voxels: Number of voxels of the complete volume.
+    """
+
+    case: str
+    region: str
+    overlap: Overlap
+    scores: Mapping[str, float]
+    grid_voxels: int = 0
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """Scores of one case, or the reason why there are none.
+
+    Args:
+        case: Name of the case.
+        regions: Results of the regions, in order.
+        lits: Scores of the LiTS challenge; None under other protocols.
+        notes: Remarks for the user, one line each.
+        failure: Why the case or its prediction could not be used; None if all went well.
+    """
+
+    case: str
+    regions: tuple[RegionResult, ...] = ()
+    lits: LitsCase | None = None
+    notes: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+def score_case(pair: Pair, scoring: Scoring) -> CaseResult:
+    """Read the masks of a case and score them. An error is returned as `CaseResult.failure`."""
+    truth = prediction = failure = None
+    try:
+        truth = to_canonical(read_labels(pair.truth))
+        try:
+            prediction = _read_prediction(pair, truth)
+        except (LiverSegError, MemoryError) as error:
+            if not scoring.missing_as_empty:
+                raise
+            failure = _describe_error(error, pair.case, truth)
+        return _score_volumes(pair, truth, prediction, scoring, failure)
+    except (LiverSegError, MemoryError) as error:
+        failure = _describe_error(error, pair.case, truth, prediction)
+    return CaseResult(pair.case, failure=failure)
+
+
+def score_masks(
+    case: str, truth: Volume, prediction: Volume, regions: Regions, scoring: Scoring | None = None
+) -> list[RegionResult]:
+    """Score each region of two label maps.
+
+    The masks may have different axis orders, if their voxels are at the same positions.
+
+    Args:
+        case: Name of the case.
+        truth: Ground truth, array (z, row, col) uint8. Its spacing gives volumes and distances.
+        prediction: Prediction, array uint8 on the same grid.
+        regions: Regions that are compared.
+        scoring: Settings with the surface and the tolerance; None computes no distances.
+
+    Raises:
+        LiverSegError: If the masks are on different grids.
+    """
+    scoring = scoring or Scoring(distances=False)
+    truth, prediction = to_canonical(truth), to_canonical(prediction)
+    check_same_grid(truth, prediction)
+    box = bounding_box(truth.array, prediction.array)
+    results = []
+    for region in regions.names:
+        masks = (regions.mask(volume.array[box], region) for volume in (truth, prediction))
+        overlap, scores = score_region(*masks, truth.spacing_mm, scoring)
+        results.append(RegionResult(case, region, overlap, scores, truth.array.size))
+    return results
+
+
+def _read_prediction(pair: Pair, truth: Volume) -> Volume:
+    if pair.prediction is None:
+        raise LiverSegError(
+            f"No prediction found for {pair.truth}: predict it, or leave out such cases "
+            "(--predicted-only)."
+        )
+    prediction = to_canonical(read_labels(pair.prediction))
+    check_same_grid(truth, prediction)
+    return prediction
+
+
+def _score_volumes(
+    pair: Pair, truth: Volume, prediction: Volume | None, scoring: Scoring, failure: str | None
+) -> CaseResult:
+    """Score canonical volumes; a missing prediction (None) counts as an empty one."""
+    is_missing = prediction is None
+    if is_missing:
+        prediction = truth.with_array(np.zeros_like(truth.array))
+    results = score_masks(pair.case, truth, prediction, scoring.regions, scoring)
+    if is_missing:  # even a region that is empty in the ground truth gets the worst scores
+        results = [_with_worst_scores(result) for result in results]
+    lits = None
+    if scoring.protocol == "lits":
+        array = None if is_missing else prediction.array
+        lits = score_lits_case(pair.case, truth.array, array, truth.spacing_mm, scoring.compat)
+    masks = [(pair.truth, truth)] + ([] if is_missing else [(pair.prediction, prediction)])
+    notes = [_describe_unknown_labels(path, mask.array, scoring) for path, mask in masks]
+    return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), failure)
+
+
+def _with_worst_scores(result: RegionResult) -> RegionResult:
+    scores = {name: _WORST_SCORES.get(name, value) for name, value in result.scores.items()}
+    return replace(result, scores=scores)
+
+
+def _describe_unknown_labels(path: Path, array: np.ndarray, scoring: Scoring) -> str | None:
+    """Message about labels that belong to no region; None if there are none."""
+    is_present = np.zeros(256, bool)
+    is_present[array[bounding_box(array)]] = True
+    known = {label for _, labels in scoring.regions.items for label in labels}
+    unknown = sorted(set(np.flatnonzero(is_present).tolist()) - known - {0})
+    if not unknown:
+        return None
+    verb = "counts" if len(unknown) == 1 else "count"
+    counted_as = (
+        "as liver, but only in the scores of the challenge"  # there, every label from 1 is liver
+        if scoring.protocol == "lits"
+        else "as background"
+    )
+    names = ", ".join(map(str, unknown))
+    return f"Expected labels of the regions in {path}. Received {names}, which {verb} {counted_as}."
+
+
+def _describe_error(
+    error: Exception, case: str, truth: Volume | None, prediction: Volume | None = None
+) -> str:
+    """Message about an error; if memory is missing, with the need as far as it is known."""
+    if isinstance(error, LiverSegError):
+        return str(error.about(case))
+    if truth is None:
+        return f"Not enough memory to read the masks of case {case}: use fewer workers."
+    arrays = [mask.array for mask in (truth, prediction) if mask is not None]
+    needed_gb = _estimate_memory_gb(truth.array.size, truth.array[bounding_box(*arrays)].size)
+    return (
+        f"Not enough memory to score the masks of case {case} (needs up to about "
+        f"{needed_gb:.1f} GB): use fewer workers."
+    )
+
+
+def _estimate_memory_gb(voxels: int, box_voxels: int) -> float:
+    """Measured peak memory of a process that scores a case, if the two surfaces lie far apart.
+
+    A distance transform of the bounding box of both masks then takes 52 bytes per voxel. Masks
+    that nearly agree need less.
+    """
+    return 0.2 + (4 * voxels + 52 * box_voxels) / 1e9

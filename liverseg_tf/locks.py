@@ -1,0 +1,86 @@
+"""Lock files, which the operating system releases when the process that holds them ends."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from liverseg_tf.errors import LiverSegError
+
+
+@contextmanager
+def exclusive_lock(
+    path: Path, resource: str, wait: bool = False, remove: bool = False
+) -> Iterator[None]:
+    """Hold a lock file, which only one process can hold at a time.
+
+    Args:
+        path: Lock file. The file and its folder are created if they are missing.
+        resource: What the lock protects, for error messages.
+        wait: Whether to wait while another process holds the lock.
+        remove: Whether to delete the lock file at the end.
+
+    Raises:
+        LiverSegError: If another process holds the lock, the folder cannot be written, or its
+            file system does not support locks.
+    """
+    # filelock's alternative for file systems without locks would stay locked after a crash
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=wait)
+    except Timeout as error:
+        raise LiverSegError(
+            f"Expected exclusive access to {resource}. Received: another run is writing it "
+            "(wait until it ends, then try again)."
+        ) from error
+    except OSError as error:
+        raise LiverSegError(
+            f"Expected to write {resource} and lock it. Received: {error.strerror or error}."
+        ) from error
+    try:
+        yield
+    finally:
+        if remove:
+            # deleted while it is held, so that nobody can lock a file that is about to go;
+            # Windows refuses, and there filelock itself deletes the file after the release
+            with suppress(OSError):
+                path.unlink()
+        lock.release()
+
+
+@contextmanager
+def part_lock(path: Path, index: int, count: int, resource: str) -> Iterator[None]:
+    """Hold one part of a resource; parts that overlap cannot be held at the same time.
+
+    Part `index` of `count` covers the range from (index - 1) / count to index / count. Part 1 of 1
+    is the whole resource. Each part that is held has a lock file of its own beside `path`, and
+    `path` is locked while parts are added or removed.
+
+    Args:
+        path: Lock file of the resource.
+        index: Number of the part, from 1 to `count`.
+        count: Number of parts. Parts of different counts may be held at the same time.
+        resource: What the lock protects, for error messages.
+
+    Raises:
+        LiverSegError: If another process holds a part that overlaps this one, the folder cannot
+            be written, or its file system does not support locks.
+    """
+    own = path.with_name(f"{path.name}-{index}-{count}")
+    with ExitStack() as held:
+        with exclusive_lock(path, resource, wait=True):
+            for other in path.parent.glob(f"{path.name}-*-*"):
+                other_index, other_count = map(int, other.name.split("-")[-2:])
+                begins_before_its_end = (index - 1) * other_count < other_index * count
+                ends_after_its_begin = (other_index - 1) * count < index * other_count
+                if begins_before_its_end and ends_after_its_begin:
+                    with exclusive_lock(other, resource, remove=True):
+                        pass  # not held: the file was left by a process that was killed
+            held.enter_context(exclusive_lock(own, resource, remove=True))
+        try:
+            yield
+        finally:
+            with exclusive_lock(path, resource, wait=True):
+                held.close()

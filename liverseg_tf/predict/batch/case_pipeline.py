@@ -1,0 +1,192 @@
+"""The three steps that take a case from its image to its output files: read, segment, write."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from liverseg_tf.atomic import clear_partials
+from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.grid_correction import lacks_geometry
+from liverseg_tf.ct.nifti_stream import write_slabs
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.region_masks import RegionMasks
+from liverseg_tf.predict.batch.memmap import memmap_zeros
+from liverseg_tf.predict.batch.memory import estimate_memory
+from liverseg_tf.predict.batch.prediction_job import PredictionJob
+from liverseg_tf.predict.batch.provenance import ProvenanceRecords, describe_source
+from liverseg_tf.predict.input_image import read_input
+from liverseg_tf.predict.models.predictor import Predictor
+from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, file_safe_name, write_outputs
+from liverseg_tf.predict.segment_volume import find_regions
+
+PIPELINE_VERSION = 1  # increase it with every change of the code that changes masks
+_SLAB = 16  # slices at a time
+
+
+@dataclass(frozen=True, eq=False)
+class CaseState:
+    """A case between two steps of the pipeline.
+
+    Args:
+        name: Name of the case.
+        source: File, folder or series of the image.
+        provenance: Source, model and settings of the masks; see `ProvenanceRecords`.
+        image: Image, as long as a later step needs it.
+        masks: Predicted masks, from the second step until they are written.
+        guessed_geometry: Whether the header of the image gives neither spacing nor orientation.
+        failure: Error message, one line; None as long as no step has failed.
+    """
+
+    name: str
+    source: Path | DicomSeries
+    provenance: dict | None = None
+    image: Volume | None = None
+    masks: RegionMasks | None = None
+    guessed_geometry: bool = False
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class CasePipeline:
+    """The steps from an image to its output files, for one model and one prediction job.
+
+    Args:
+        predictor: Model that predicts the probabilities of tiles.
+        job: Settings of the run.
+        postprocessing: Post-processing of the masks, with the overrides of the job.
+        records: Provenance records of the output folder.
+    """
+
+    predictor: Predictor
+    job: PredictionJob
+    postprocessing: PostProcessing
+    records: ProvenanceRecords
+
+    @classmethod
+    def create(cls, predictor: Predictor, job: PredictionJob) -> "CasePipeline":
+        """Create the pipeline of a job.
+
+        Raises:
+            SettingsError: If the post-processing names a region that the model does not have.
+        """
+        postprocessing = job.postprocessing
+        if postprocessing is None:
+            postprocessing = predictor.postprocessing
+        postprocessing = postprocessing.updated(job.overrides)
+        postprocessing.check(predictor.network.regions)
+        thresholds = postprocessing.thresholds(predictor.network.regions)
+        job = replace(job, inference=replace(job.inference, thresholds=thresholds))
+        return cls(predictor, job, postprocessing, ProvenanceRecords(job.folder))
+
+    def is_up_to_date(self, name: str, source: Path | DicomSeries) -> bool:
+        """Return whether all output files exist, made from this image, model and settings."""
+        if self.job.force or not all(path.is_file() for path in self._output_paths(name)):
+            return False
+        try:
+            return self._output_names(name) <= self.records.files(name, self._provenance(source))
+        except LiverSegError:
+            return False  # reading the image will report the error
+
+    def attempt(self, step: Callable[[CaseState], CaseState], case: CaseState) -> CaseState:
+        """Run a step. If it fails, store the failure, so that the run continues with other cases.
+
+        Args:
+            step: `read`, `segment` or `write`.
+            case: State of the case; if an earlier step failed, it is returned unchanged.
+        """
+        if case.failure is not None:
+            return case
+        try:
+            return step(case)
+        except LiverSegError as error:
+            failure = str(error.about(case.name))
+        except MemoryError:
+            failure = self._out_of_memory(case)
+        except Exception as error:  # a bug or a device error must not stop the other cases
+            failure = f"Unexpected {type(error).__name__}: {error} (case {case.name})"
+        return replace(case, image=None, masks=None, failure=failure)
+
+    def read(self, case: CaseState) -> CaseState:
+        """Read and check the image."""
+        self.job.outputs.check_source(case.source)
+        provenance = self._provenance(case.source)
+        image = read_input(case.source, self.predictor.network.tiles.channel)
+        return replace(
+            case, provenance=provenance, image=image, guessed_geometry=lacks_geometry(image)
+        )
+
+    def segment(self, case: CaseState) -> CaseState:
+        """Predict the masks."""
+        image = case.image
+        probabilities = None
+        if self.job.probabilities or self.postprocessing.needs_probabilities:
+            shape = (len(self.predictor.network.regions), *image.array.shape)
+            probabilities = memmap_zeros(self.job.folder, shape)
+        masks = find_regions(image, self.predictor, self.job.inference, probabilities=probabilities)
+        # only measurements still need the voxels of the image: otherwise free their memory
+        return replace(case, image=image if self.job.outputs.measure else None, masks=masks)
+
+    def write(self, case: CaseState) -> CaseState:
+        """Post-process the masks and write all output files, the provenance record last."""
+        masks = case.masks
+        processed = self.postprocessing.apply(masks)
+        up_to_date = self.records.files(case.name, case.provenance)
+        self.records.remove(case.name)
+        for path in self._output_paths(case.name):  # temporary files of interrupted runs
+            clear_partials(path.parent, {path.name})
+        # probabilities may be there only for the post-processing, not as an output
+        paths = self._probability_paths(case.name)
+        for path, values in zip(paths, masks.probabilities if paths else (), strict=True):
+            slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
+            write_slabs(path, masks.grid, slabs, 1 / 255)
+        other_outputs = self.job.outputs.without_nifti
+        if other_outputs.formats or other_outputs.measure:
+            image = masks.grid if case.image is None else case.image
+            segmented = SegmentedCase(
+                case.source, image, processed.labels(), masks.regions, masks.agreement
+            )
+            write_outputs(self.job.folder, case.name, segmented, other_outputs)
+        if other_outputs != self.job.outputs:
+            path = self.job.folder / f"{case.name}.nii.gz"
+            write_slabs(path, masks.grid, processed.label_slabs())
+        names = up_to_date | self._output_names(case.name)
+        self.records.write(case.name, case.provenance, names)
+        return replace(case, image=None, masks=None)
+
+    def _output_paths(self, name: str) -> list[Path]:
+        """Return the paths of all output files of a case."""
+        regions = self.predictor.network.regions
+        return [
+            *self.job.outputs.paths(self.job.folder, name, regions),
+            *self._probability_paths(name),
+        ]
+
+    def _output_names(self, name: str) -> set[str]:
+        return {path.relative_to(self.job.folder).as_posix() for path in self._output_paths(name)}
+
+    def _probability_paths(self, name: str) -> list[Path]:
+        """Return the paths of the probabilities; an empty list if they are not an output."""
+        regions = self.predictor.network.regions.names if self.job.probabilities else ()
+        folder = self.job.folder / "probabilities"
+        return [folder / file_safe_name(region) / f"{name}.nii.gz" for region in regions]
+
+    def _provenance(self, source: Path | DicomSeries) -> dict:
+        return {
+            "source": describe_source(source),
+            "model": self.predictor.fingerprint,
+            "postprocessing": json.loads(json.dumps(self.postprocessing.to_json())),
+            "crop": self.job.inference.crop,
+            "version": PIPELINE_VERSION,
+        }
+
+    def _out_of_memory(self, case: CaseState) -> str:
+        batch_size = self.job.inference.batch_size
+        estimate = estimate_memory([case.source], self.predictor.network, batch_size)
+        needs = "" if estimate is None else f" (needs about {estimate.gigabytes:.1f} GB)"
+        return (
+            f"Not enough memory to segment case {case.name}{needs}. Close other programs, use "
+            "fewer worker processes or a smaller batch size."
+        )

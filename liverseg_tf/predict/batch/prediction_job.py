@@ -1,0 +1,32 @@
+"""The settings of a prediction run over many images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.predict.outputs.case_outputs import OutputFormats
+from liverseg_tf.predict.segment_volume import Inference
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """Settings that apply to every image of a prediction run.
+
+    Args:
+        folder: Folder for the masks, `NAME.nii.gz`, and all other files.
+        postprocessing: Post-processing of the masks. None applies the steps that were chosen on
+            the model's validation cases.
+        overrides: Post-processing steps that replace the steps of the same name.
+        probabilities: Whether `probabilities/REGION/NAME.nii.gz` is written for each region.
+        inference: Options of the inference.
+        force: Whether masks that are up to date are computed again.
+        outputs: File formats, and whether measurements are written.
+    """
+
+    folder: Path
+    postprocessing: PostProcessing | None = None
+    overrides: PostProcessing = PostProcessing()  # noqa: RUF009 (frozen)
+    probabilities: bool = False
+    inference: Inference = Inference()  # noqa: RUF009 (frozen)
+    force: bool = False
+    outputs: OutputFormats = OutputFormats()  # noqa: RUF009 (frozen)
