@@ -74,12 +74,12 @@ def make_pair(work: Path) -> None:
 def measure_ours(work: Path, repeats: int) -> dict[str, float]:
     from liverseg_tf.ct.nifti import read_labels
     from liverseg_tf.ct.regions import LIVER_REGIONS
-    from liverseg_tf.evaluate.cases import score_case, score_masks
     from liverseg_tf.evaluate.metrics import distances
     from liverseg_tf.evaluate.metrics.surface_distances import compute_surface_distances
     from liverseg_tf.evaluate.pairs import Pair
     from liverseg_tf.evaluate.protocols.lits import score_lits_case
     from liverseg_tf.evaluate.protocols.scoring import Scoring
+    from liverseg_tf.evaluate.score_case import score_case, score_masks
 
     files = [work / f"{name}.nii.gz" for name in ("truth", "prediction")]
     truth, prediction = map(read_labels, files)
@@ -87,9 +87,9 @@ def measure_ours(work: Path, repeats: int) -> dict[str, float]:
     print(f"label maps {truth.array.shape}, {truth.spacing_mm} mm; cropped to {livers[0].shape}")
 
     def hd95_assd():
-        found = compute_surface_distances(*livers, SPACING)
+        surfaces = compute_surface_distances(*livers, SPACING)
         scores = (distances.hd95_mm, distances.hd95_pooled_mm, distances.assd_mm)
-        return tuple(score(found) for score in scores)
+        return tuple(score(surfaces) for score in scores)
 
     jobs = {
         "HD95 + ASSD of the liver": hd95_assd,

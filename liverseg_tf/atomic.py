@@ -47,6 +47,19 @@ def replacing(target: Path) -> Iterator[Path]:
         _remove(partial)
 
 
+def create_folder(folder: Path) -> None:
+    """Create a folder and its parents, if they are missing.
+
+    Raises:
+        LiverSegError: If the folder cannot be created.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LiverSegError(f"The folder {folder} cannot be created: {reason}.") from error
+
+
 def clear_partials(folder: Path, names: set[str] | None = None) -> None:
     """Remove temporary files that interrupted runs left in a folder.
 

@@ -187,7 +187,7 @@ def test_modules_stay_short(path):
         "tiles.preprocess cli.preprocess",
         "tiles.estimate dataset.check.summary cli.check",
         "dataset.download.download_source cli.download",
-        "evaluate.cases evaluate.report.write_report cli.evaluate",
+        "evaluate.evaluate_folder evaluate.report.write_report cli.evaluate",
         "evaluate.viewer.write_viewer cli.view",
         "phantom.phantoms cli.phantom cli.demo",
         "serve.client.served_model serve.client.grpc_transport serve.client.rest_transport",

@@ -115,9 +115,9 @@ def evaluate(
     """
     from rich.console import Console
 
-    from liverseg_tf.evaluate.protocols.lits_tables import lits_table
     from liverseg_tf.evaluate.protocols.scoring import Scoring
-    from liverseg_tf.evaluate.report.comparison import versus_table, write_versus
+    from liverseg_tf.evaluate.report.comparison import comparison_table, write_comparison
+    from liverseg_tf.evaluate.report.lits_tables import lits_table
     from liverseg_tf.evaluate.report.tables import score_table
 
     by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
@@ -129,7 +129,7 @@ def evaluate(
         second = _evaluate(truth, versus, out / "versus", scoring, predicted_only, workers)
         failures += [f"{versus}: {failure.message}" for failure in second.failures]
         notes += [f"{versus}: {note}" for note in second.notes]
-        comparisons = write_versus(out, evaluation, second)
+        comparisons = write_comparison(out, evaluation, second)
     if report:
         not_drawn = _write_report(evaluation, out, pictures, viewers, mr, channel)
         failures += [failure.message for failure in not_drawn]
@@ -142,15 +142,17 @@ def evaluate(
     if evaluation.lits:
         console.print(lits_table(evaluation))
     if comparisons is not None:
-        console.print(versus_table(comparisons))
+        console.print(comparison_table(comparisons))
     for path in _existing_files(out):
         click.echo(f"written: {path}")
     exit_if_failed(len(failures))
 
 
 def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
-    from liverseg_tf.evaluate.cases import evaluate_pairs
+    from liverseg_tf.atomic import create_folder
+    from liverseg_tf.evaluate.evaluate_folder import evaluate_pairs
     from liverseg_tf.evaluate.pairs import find_pairs
+    from liverseg_tf.evaluate.report.tables import write_tables
 
     pairs = find_pairs(truth, prediction)
     if predicted_only:
@@ -158,10 +160,13 @@ def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
         left_out = count(len(pairs) - len(predicted), "case")
         click.echo(f"Note: {left_out} without a prediction left out.", err=True)
         pairs = predicted
+    create_folder(out)  # fails before the work rather than after it
     with progress("evaluate", 1) as show:
-        return evaluate_pairs(
-            pairs, out, scoring, lambda case, done, total: show(done / total, case), workers
+        evaluation = evaluate_pairs(
+            pairs, scoring, lambda case, done, total: show(done / total, case), workers
         )
+    write_tables(evaluation, out)
+    return evaluation
 
 
 def _existing_files(out):

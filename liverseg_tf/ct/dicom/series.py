@@ -234,14 +234,7 @@ def _is_truncated(dataset: Dataset) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, except hidden ones and DICOMDIR, and unreadable folders.
-
-    Args:
-        folder: Root of the tree.
-
-    Yields:
-        Paths of files; then paths of the folders that could not be read.
-    """
+    """Yield the files below a folder, except hidden ones and DICOMDIR, then unreadable folders."""
     unreadable: list[OSError] = []
     for root, _, names in walk(folder, unreadable.append):
         for name in names:

@@ -1,4 +1,4 @@
-"""Two sets of predictions for the same cases: differences case by case, and their test."""
+"""Comparison of two sets of predictions: differences case by case, and a paired test."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -14,14 +14,15 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation
 from liverseg_tf.evaluate.metrics.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
+from liverseg_tf.evaluate.report.score_text import UNDEFINED
 
 COMPARED = ("dice", "jaccard", "assd", "rmsd", "msd", "hd95", "hd95_area", "nsd")
 DEFINITIONS = {
-    "difference": "second minus first, over the cases in which both are defined",
+    "difference": "second minus first, in the cases in which both are defined",
     "interval": INTERVAL,
     "p": (
         "two-sided Wilcoxon signed-rank test of the differences (scipy.stats.wilcoxon; zeros are "
-        "dropped); 1 where all are zero, undefined (null) without a case; not corrected for the "
+        "dropped); 1 if all are zero, undefined (null) if there is no case; not corrected for the "
         "number of comparisons"
     ),
 }
@@ -29,14 +30,18 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One score of one region in both sets.
+    """Comparison of one score of one region.
 
     Args:
-        region, score: what is compared.
-        n: cases in which both have the score.
-        first, second: means over these.
-        difference: of the means, second minus first; low and high are its 95 % interval.
-        p: of the Wilcoxon signed-rank test.
+        region: Name of the region.
+        score: Name of the score.
+        n: Number of cases in which the score is defined in both sets.
+        first: Mean of the first set over these cases.
+        second: Mean of the second set over these cases.
+        difference: Difference of the means, second minus first.
+        low: Lower end of the 95 % interval of the difference.
+        high: Upper end of the 95 % interval of the difference.
+        p: p-value of the Wilcoxon signed-rank test.
     """
 
     region: str
@@ -51,22 +56,27 @@ class Comparison:
 
 
 def compare_evaluations(first: Evaluation, second: Evaluation, seed: int = 0) -> list[Comparison]:
-    """Compare what two evaluations have in common.
+    """Compare the scores that two evaluations have in common.
+
+    Args:
+        first: Evaluation of the first set of predictions.
+        second: Evaluation of the second set.
+        seed: Seed of the bootstrap intervals.
 
     Raises:
-        LiverSegError: when they share no case.
+        LiverSegError: If the evaluations have no case in common.
     """
-    pairs = paired_values(first, second)
+    pairs = paired_scores(first, second)
     if not pairs:
         raise LiverSegError(
-            "Expected two sets of predictions that share cases. Received none in both."
+            "The two sets of predictions have no case in common: score the same cases in both."
         )
     comparisons = []
     for region, score in dict.fromkeys((region, score) for _, region, score, *_ in pairs):
         values = np.array([pair[3:] for pair in pairs if pair[1:3] == (region, score)])
         values = values[~np.isnan(values).any(axis=1)]
         differences = values[:, 1] - values[:, 0]
-        means = [float(one) if len(values) else math.nan for one in _means(values)]
+        means = [float(mean) for mean in _means(values)]
         comparisons.append(
             Comparison(
                 region,
@@ -81,54 +91,76 @@ def compare_evaluations(first: Evaluation, second: Evaluation, seed: int = 0) ->
     return comparisons
 
 
-def paired_values(first: Evaluation, second: Evaluation) -> list[tuple]:
-    """(case, region, score, first, second) of every case that both scored."""
-    others = {(row.case, row.region): row.scores for row in second.rows}
+def paired_scores(first: Evaluation, second: Evaluation) -> list[tuple]:
+    """List (case, region, score, first value, second value) of all cases scored in both."""
+    second_scores = {(result.case, result.region): result.scores for result in second.results}
     return [
-        (row.case, row.region, score, row.scores[score], others[row.case, row.region][score])
-        for row in first.rows
-        if (row.case, row.region) in others
+        (result.case, result.region, score, result.scores[score], others[score])
+        for result in first.results
+        if (others := second_scores.get((result.case, result.region))) is not None
         for score in COMPARED
-        if score in row.scores and score in others[row.case, row.region]
+        if score in result.scores and score in others
     ]
 
 
 def wilcoxon_p(differences: np.ndarray) -> float:
-    """p of the two-sided signed-rank test; 1 where all differences are 0, NaN without any."""
+    """Compute the two-sided p-value of the Wilcoxon signed-rank test.
+
+    Args:
+        differences: (n,) differences of paired values.
+
+    Returns:
+        The p-value; 1 if all differences are 0, NaN if there are none.
+    """
     if not len(differences):
         return math.nan
     if not np.any(differences):
         return 1.0
-    from scipy.stats import wilcoxon  # its import takes a second
+    from scipy.stats import wilcoxon  # the import takes a second
 
     return float(wilcoxon(differences).pvalue)
 
 
-def write_versus(out: Path, first: Evaluation, second: Evaluation) -> list[Comparison]:
-    """Write versus.csv (a row for each case, region and score) and versus.json."""
+def write_comparison(out: Path, first: Evaluation, second: Evaluation) -> list[Comparison]:
+    """Compare two evaluations; write versus.csv (one row per case, region, score) and versus.json.
+
+    Args:
+        out: Folder of the two files.
+        first: Evaluation of the first set of predictions.
+        second: Evaluation of the second set.
+
+    Raises:
+        LiverSegError: If the evaluations have no case in common, or a file cannot be written.
+    """
     comparisons = compare_evaluations(first, second)
     columns = ("case", "region", "score", "first", "second", "difference")
-    pairs = (
+    rows = (
         dict(zip(columns, (*pair, pair[-1] - pair[-2]), strict=True))
-        for pair in paired_values(first, second)
+        for pair in paired_scores(first, second)
     )
-    write_csv(Path(out) / "versus.csv", columns, pairs)
-    rows = [asdict(comparison) for comparison in comparisons]
-    write_json(Path(out) / "versus.json", {"definitions": DEFINITIONS, "comparisons": rows})
+    write_csv(Path(out) / "versus.csv", columns, rows)
+    values = [asdict(comparison) for comparison in comparisons]
+    write_json(Path(out) / "versus.json", {"definitions": DEFINITIONS, "comparisons": values})
     return comparisons
 
 
-def versus_table(comparisons: list[Comparison]) -> Table:
-    """The comparisons for a terminal of 80 columns."""
+def comparison_table(comparisons: list[Comparison]) -> Table:
+    """Return a table of the comparisons for a terminal of 80 columns."""
     table = Table(title="Second minus first", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Region", overflow="fold")
     for heading in ("Score", "n", "First", "Second", "Diff.", "95 % from", "to", "p"):
         table.add_column(heading, justify="left" if heading == "Score" else "right")
-    for one in comparisons:
-        numbers = (one.first, one.second, one.difference, one.low, one.high)
+    for row in comparisons:
+        values = (row.first, row.second, row.difference, row.low, row.high)
         table.add_row(
-            Text(one.region), one.score, str(one.n), *map(_text, numbers), _text(one.p, ".2g")
+            Text(row.region), row.score, str(row.n), *map(_format, values), _format(row.p, ".2g")
         )
+    table.caption = (
+        "First, Second: means over the n cases with both scores\n"
+        "95 % from, to: 95 % confidence interval of the mean difference\n"
+        "p: Wilcoxon signed-rank test"
+    )
+    table.caption_justify = "left"
     return table
 
 
@@ -136,5 +168,5 @@ def _means(values: np.ndarray) -> tuple[float, float]:
     return tuple(values.mean(axis=0)) if len(values) else (math.nan, math.nan)
 
 
-def _text(value: float, form: str = ".3f") -> str:
-    return "–" if math.isnan(value) else format(value, form)  # noqa: RUF001
+def _format(value: float, form: str = ".3f") -> str:
+    return UNDEFINED if math.isnan(value) else format(value, form)

@@ -1,4 +1,4 @@
-"""The tables of a report, each in a box of its own that scrolls."""
+"""Tables of a report as HTML. Each can be scrolled by itself."""
 
 import math
 from collections.abc import Mapping
@@ -8,14 +8,16 @@ from urllib.parse import quote
 from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation, Statistics
 from liverseg_tf.evaluate.metrics import distances, overlap
 from liverseg_tf.evaluate.protocols.lits import summarise_lits
-from liverseg_tf.evaluate.report.tables import COLUMNS, UNDEFINED
+from liverseg_tf.evaluate.report.score_text import UNDEFINED, format_score, heading
 
 _DEFINITIONS = overlap.DEFINITIONS | distances.DEFINITIONS
-_FORMATS = {"_ml": "{:.1f}", "_percent": "{:+.1f}"}  # by the end of a score's name
 
 
 def summary_table(evaluation: Evaluation) -> str:
-    """Statistics and intervals of each region and score."""
+    """Return the statistics and intervals of each region and score.
+
+    A score has a second row without empty cases, if that changes the number of cases.
+    """
     first, *others = CONVENTIONS
     summaries = {name: evaluation.summary(name) for name in CONVENTIONS}
     intervals = {name: evaluation.intervals(name) for name in CONVENTIONS}
@@ -25,21 +27,22 @@ def summary_table(evaluation: Evaluation) -> str:
             for convention in (first, *others):
                 values = summaries[convention][region][score]
                 if convention == first or values.n != summaries[first][region][score].n:
-                    mark = "" if convention == first else f" ({convention})"
-                    interval = _interval(score, intervals[convention][region][score])
-                    texts = _statistics(score, values)
-                    rows.append([region, heading(score) + mark, *texts, interval])
+                    suffix = "" if convention == first else " (not empty)"
+                    interval = _format_interval(score, intervals[convention][region][score])
+                    texts = _format_statistics(score, values)
+                    rows.append([region, heading(score) + suffix, *texts, interval])
     titles = ["Region", "Score", "Cases", "Mean", "SD", "Median", "Lowest", "Highest"]
-    titles.append("95 % interval of the mean")
-    notes = "; ".join(f"{name}: {text}" for name, text in CONVENTIONS.items())
+    titles.append("95 % confidence interval of the mean")
     return (
-        f"<h2>Summary</h2>\n{_table(titles, _names_once(rows))}"
-        f'<p class="small">Empty cases are counted as in {escape(notes)}.</p>\n'
+        f"<h2>Summary</h2>\n{_table(titles, _without_repeated_names(rows))}"
+        '<p class="small">If a region is empty in both the ground truth and the prediction of a '
+        "case, its Dice, Jaccard and NSD count as 1 (as in LiTS). Rows marked (not empty) leave "
+        "out these cases (as in nnU-Net).</p>\n"
     )
 
 
-def lits_figures(evaluation: Evaluation) -> str:
-    """The challenge's figures over all cases; nothing under another protocol."""
+def lits_table(evaluation: Evaluation) -> str:
+    """Return the scores of the LiTS challenge over all cases; no text under other protocols."""
     if not evaluation.lits:
         return ""
     compat = evaluation.scoring.compat
@@ -47,97 +50,86 @@ def lits_figures(evaluation: Evaluation) -> str:
         [name, UNDEFINED if math.isnan(value) else f"{value:.4g}"]
         for name, value in summarise_lits(evaluation.lits, compat).items()
     ]
-    mark = ", as its public scorer counts" if compat else ""
-    return f"<h2>Figures of the LiTS challenge{mark}</h2>\n{_table(['Figure', 'Value'], rows)}"
-
-
-def _statistics(score: str, values: Statistics) -> list[str]:
-    numbers = (values.mean, values.std, values.median, values.min, values.max)
-    texts = [_number(score, value) for value in numbers]
-    texts[1] = texts[1].lstrip("+")  # a deviation has no sign
-    return [str(values.n), *texts]
-
-
-def _interval(score: str, ends: tuple[float, float]) -> str:
-    if any(map(math.isnan, ends)):
-        return UNDEFINED
-    return " to ".join(_number(score, end) for end in ends)
+    suffix = ", as computed by the public scorer" if compat else ""
+    return f"<h2>Scores of the LiTS challenge{suffix}</h2>\n{_table(['Score', 'Value'], rows)}"
 
 
 def case_table(
     evaluation: Evaluation, pictures: Mapping[str, str], viewers: Mapping[str, str]
 ) -> str:
-    """Every score of every case.
+    """Return every score of every case.
 
     Args:
-        evaluation: whose rows are shown.
-        pictures: address of the picture by case.
-        viewers: address of the viewer page by case.
+        evaluation: Evaluation with the scores.
+        pictures: Address of the picture by case.
+        viewers: Address of the viewer page by case.
     """
     names = evaluation.score_names
     rows = [
-        [row.case, row.region, *(_number(name, row.scores.get(name, math.nan)) for name in names)]
-        for row in evaluation.rows
+        [
+            result.case,
+            result.region,
+            *(format_score(name, result.scores.get(name, math.nan)) for name in names),
+        ]
+        for result in evaluation.results
     ]
     links = {}
-    for case in {row.case for row in evaluation.rows}:
+    for case in {result.case for result in evaluation.results}:
         links[case] = link(pictures[case], case) if case in pictures else escape(case)
         if case in viewers:
             links[case] += f" · {link(viewers[case], 'viewer')}"
-    table = _table(["Case", "Region", *map(heading, names)], _names_once(rows), links)
-    return f"<h2>Cases</h2>\n{table}"
+    table = _table(["Case", "Region", *map(heading, names)], _without_repeated_names(rows), links)
+    return f"<h2>Scores of each case</h2>\n{table}"
 
 
 def definitions(evaluation: Evaluation) -> str:
-    """What each score means."""
+    """Return the definitions of all scores."""
     items = "".join(
         f"<dt>{escape(heading(name))}</dt><dd>{escape(_DEFINITIONS.get(name, name))}</dd>\n"
         for name in evaluation.score_names
     )
     scoring = evaluation.scoring
     tolerance = (
-        f", tolerance {scoring.tolerance_mm:g} mm" if "nsd" in evaluation.score_names else ""
+        f", tolerance of the surface Dice (NSD): {scoring.tolerance_mm:g} mm"
+        if "nsd" in evaluation.score_names
+        else ""
     )
     return (
-        f"<h2>Definitions</h2>\n<p>Protocol {escape(scoring.protocol)}{tolerance}. T and P are the "
-        f"voxels of a region in the truth and in the prediction.</p>\n<dl>{items}</dl>\n"
+        f"<h2>Definitions of the scores</h2>\n<p>Protocol: {escape(scoring.protocol)}{tolerance}. "
+        "T and P are the voxels of a region in the ground truth (truth) and in the prediction."
+        f"</p>\n<dl>{items}</dl>\n"
     )
 
 
-def heading(score: str) -> str:
-    """A score's name and unit."""
-    if score in COLUMNS:
-        return COLUMNS[score][0]
-    first, *others = score.split("_")
-    first = first.upper() if score in distances.DEFINITIONS and len(first) < 5 else first.title()
-    unit = ["mm"] if _is_distance(score) else []
-    return " ".join([first, *others, *unit]).replace("percent", "%")
+def link(address: str, text: str) -> str:
+    """Return a link to a file beside the report, or to a place in the report."""
+    return f'<a href="{escape(quote(address, safe="/#"))}">{escape(text)}</a>'
 
 
-def _number(score: str, value: float) -> str:
-    if math.isnan(value):
+def _format_statistics(score: str, values: Statistics) -> list[str]:
+    numbers = (values.mean, values.std, values.median, values.min, values.max)
+    texts = [format_score(score, value) for value in numbers]
+    texts[1] = texts[1].lstrip("+")  # a standard deviation has no sign
+    return [str(values.n), *texts]
+
+
+def _format_interval(score: str, ends: tuple[float, float]) -> str:
+    if any(map(math.isnan, ends)):
         return UNDEFINED
-    if score in COLUMNS:
-        return COLUMNS[score][1].format(value)
-    formats = (form for end, form in _FORMATS.items() if score.endswith(end))
-    return next(formats, "{:.2f}" if _is_distance(score) else "{:.3f}").format(value)
+    return " to ".join(format_score(score, end) for end in ends)
 
 
-def _is_distance(score: str) -> bool:
-    return score in distances.DEFINITIONS and score != "nsd"
-
-
-def _names_once(rows: list[list[str]]) -> list[list[str]]:
-    """Rows of which the first cell is empty where it repeats the row above."""
-    shown, once = None, []
+def _without_repeated_names(rows: list[list[str]]) -> list[list[str]]:
+    """Rows with an empty first cell if it repeats that of the row above."""
+    previous, result = None, []
     for name, *others in rows:
-        once.append(["" if name == shown else name, *others])
-        shown = name
-    return once
+        result.append(["" if name == previous else name, *others])
+        previous = name
+    return result
 
 
 def _table(titles: list[str], rows: list[list[str]], links: Mapping[str, str] | None = None) -> str:
-    """A table in a box of its own that scrolls; `links` is HTML for texts of the first column."""
+    """A table in a box that can be scrolled; `links` is HTML by the text of the first column."""
     links = links or {}
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = "\n".join(
@@ -151,8 +143,3 @@ def _table(titles: list[str], rows: list[list[str]], links: Mapping[str, str] | 
         f'<div class="box" tabindex="0"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>\n"
     )
-
-
-def link(address: str, text: str) -> str:
-    """A link to a file beside the report or a place in it."""
-    return f'<a href="{escape(quote(address, safe="/#"))}">{escape(text)}</a>'

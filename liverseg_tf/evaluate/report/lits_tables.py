@@ -14,6 +14,7 @@ from liverseg_tf.evaluate.protocols.lits import (
     LitsCase,
     summarise_lits,
 )
+from liverseg_tf.evaluate.report.score_text import UNDEFINED
 
 SOURCE = "PatrickChrist/lits-challenge-scoring"
 
@@ -81,5 +82,5 @@ def _case_values(case: LitsCase) -> dict:
 
 def _text(value: float) -> str:
     if math.isnan(value):
-        return "–"  # noqa: RUF001
+        return UNDEFINED
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"

@@ -8,7 +8,8 @@ import statistics
 from pathlib import Path
 
 from liverseg_tf.atomic import write_json
-from liverseg_tf.evaluate.evaluation import Evaluation, Row
+from liverseg_tf.evaluate.evaluation import Evaluation
+from liverseg_tf.evaluate.score_case import RegionResult
 
 METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 
@@ -27,11 +28,12 @@ def summarise_nnunet(evaluation: Evaluation) -> dict:
     """
     cases = []
     for pair in evaluation.pairs:
-        rows = {row.region: row for row in evaluation.rows_of(case=pair.case)}
+        results = {result.region: result for result in evaluation.select(case=pair.case)}
         cases.append(
             {
                 "metrics": {
-                    key: _metrics(rows[region]) for region, key in _label_keys(evaluation).items()
+                    key: _metrics(results[region])
+                    for region, key in _label_keys(evaluation).items()
                 },
                 "prediction_file": str(pair.prediction),
                 "reference_file": str(pair.truth),
@@ -55,8 +57,8 @@ def _label_keys(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def _metrics(row: Row) -> dict[str, float]:
-    overlap = row.overlap
+def _metrics(result: RegionResult) -> dict[str, float]:
+    overlap = result.overlap
     union = overlap.truth_voxels + overlap.prediction_voxels - overlap.both_voxels
     empty = overlap.both_empty
     return {
@@ -64,7 +66,7 @@ def _metrics(row: Row) -> dict[str, float]:
         "FN": overlap.truth_voxels - overlap.both_voxels,
         "FP": overlap.prediction_voxels - overlap.both_voxels,
         "IoU": math.nan if empty else overlap.jaccard,
-        "TN": row.grid_voxels - union,
+        "TN": result.grid_voxels - union,
         "TP": overlap.both_voxels,
         "n_pred": overlap.prediction_voxels,
         "n_ref": overlap.truth_voxels,

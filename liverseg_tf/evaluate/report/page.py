@@ -1,4 +1,4 @@
-"""The HTML of a report: tables, plots, pictures and links."""
+"""HTML of a report: tables, plots, pictures and links."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,8 @@ from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.report.html_tables import (
     case_table,
     definitions,
-    heading,
     link,
-    lits_figures,
+    lits_table,
     summary_table,
 )
 from liverseg_tf.evaluate.report.plots import (
@@ -20,20 +19,22 @@ from liverseg_tf.evaluate.report.plots import (
     plot_dice_by_volume,
     plot_volumes,
 )
-from liverseg_tf.evaluate.viewer.html import picture
+from liverseg_tf.evaluate.report.score_text import heading
+from liverseg_tf.evaluate.viewer.html import embed_picture
 from liverseg_tf.plural import count
 
-_BOXES = ("dice", "nsd", "assd", "hd95")
+TITLE = "Segmentation report"
+_BOX_PLOT_SCORES = ("dice", "nsd", "assd", "hd95")
 
 
 @dataclass(frozen=True)
 class ReportPictures:
-    """What was drawn of the cases.
+    """Pictures and viewer pages of the cases.
 
     Args:
         pictures: PNG files by case, in the order in which they are shown.
-        viewers: address of the viewer page by case, seen from the report.
-        failures: cases of which a picture or viewer is missing.
+        viewers: Address of the viewer page by case, relative to the report.
+        failures: Cases whose picture or viewer page is missing.
     """
 
     pictures: Mapping[str, bytes] = field(default_factory=dict)
@@ -41,78 +42,89 @@ class ReportPictures:
     failures: tuple[Failure, ...] = ()
 
 
-def report_body(evaluation: Evaluation, drawn: ReportPictures) -> Iterator[str]:
-    """The page in pieces; all text is escaped.
+def report_body(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[str]:
+    """Yield the body of the page in pieces; all text is escaped.
 
     Args:
-        evaluation: whose scores are shown, also those that this module doesn't know.
-        drawn: pictures and viewer pages.
+        evaluation: Evaluation whose scores are shown.
+        pictures: Pictures and viewer pages of its cases.
     """
-    cases = list(dict.fromkeys(row.case for row in evaluation.rows))
+    cases = {result.case for result in evaluation.results}
     yield (
-        "<main>\n<h1>Segmentation report</h1>\n"
-        f"<p>{count(len(cases), 'case')} scored, {len(evaluation.failures)} failed; "
-        f"regions: {escape(', '.join(evaluation.regions.names))}. "
-        f"Made with liverseg_tf {__version__}.</p>\n"
+        f"<main>\n<h1>{TITLE}</h1>\n"
+        f"<p>{count(len(cases), 'case')} scored, {count(len(evaluation.failures), 'failure')}. "
+        f"Regions: {escape(', '.join(evaluation.regions.names))}. "
+        f"Created with liverseg_tf {__version__}.</p>\n"
     )
     yield _list("Failures", [failure.message for failure in evaluation.failures])
-    yield _list("Not drawn", [failure.message for failure in drawn.failures])
+    yield _list("Images that could not be shown", [each.message for each in pictures.failures])
     yield _list("Notes", evaluation.notes)
     yield summary_table(evaluation)
-    yield lits_figures(evaluation)
+    yield lits_table(evaluation)
     yield from _plots(evaluation)
-    yield from _pictures(drawn, len(cases))
-    places = {case: f"#case-{place}" for place, case in enumerate(drawn.pictures)}
-    yield case_table(evaluation, places, drawn.viewers)
+    yield from _pictures(pictures, len(cases))
+    anchors = {case: f"#case-{index}" for index, case in enumerate(pictures.pictures)}
+    yield case_table(evaluation, anchors, pictures.viewers)
     yield definitions(evaluation)
     yield "</main>\n"
 
 
 def _plots(evaluation: Evaluation) -> Iterator[str]:
-    if not evaluation.rows:
+    if not evaluation.results:
         return
-    boxes = [name for name in _BOXES if name in evaluation.score_names]
     plots = [
-        (plot_boxes(evaluation, name, heading(name)), f"{heading(name)} of the cases, by region")
-        for name in boxes
+        (plot_boxes(evaluation, name, heading(name)), f"{heading(name)} of all cases, by region")
+        for name in _BOX_PLOT_SCORES
+        if name in evaluation.score_names
     ]
-    plots.append((plot_dice_by_volume(evaluation), "Dice over the volume in the truth"))
-    yield f"<h2>Scores</h2>\n{_figures(plots)}"
+    plots.append((plot_dice_by_volume(evaluation), "Dice against the true volume"))
+    yield f"<h2>Scores by region</h2>\n{_figures(plots)}"
     plots = []
     for region in evaluation.regions.names:
-        text = f"Volume of {region}: prediction over truth"
-        plots.append((plot_volumes(evaluation, region), text))
-        text = f"Bland-Altman plot of the volume of {region}"
-        plots.append((plot_agreement(evaluation, region), text))
+        caption = f"Predicted against true volume of {region}; the line marks equal volumes"
+        plots.append((plot_volumes(evaluation, region), caption))
+        caption = (
+            f"Bland-Altman plot of the volume of {region}: mean difference and limits of agreement"
+        )
+        plots.append((plot_agreement(evaluation, region), caption))
     yield f"<h2>Volumes</h2>\n{_figures(plots)}"
 
 
 def _figures(plots: Iterable[tuple[bytes | None, str]]) -> str:
     figures = "".join(
-        f"<figure>{picture(svg, 'svg+xml', text)}<figcaption>{escape(text)}</figcaption></figure>\n"
-        for svg, text in plots
+        f"<figure>{embed_picture(svg, 'svg+xml', caption)}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>\n"
+        for svg, caption in plots
         if svg is not None
     )
     return f'<div class="plots">\n{figures}</div>\n'
 
 
-def _pictures(drawn: ReportPictures, cases: int) -> Iterator[str]:
-    yield "<h2>Pictures, worst case first</h2>\n"
-    if not drawn.pictures:
-        yield "<p>None: they need a data set with images as the truth.</p>\n"
-        return
-    if len(drawn.pictures) < cases:
-        yield f"<p>The {len(drawn.pictures)} worst of {cases} cases.</p>\n"
-    yield (
-        "<p>Each slice is the one in which truth (green) and prediction (magenta) differ most. "
-        "The patient's right is on the left.</p>\n"
-    )
-    for place, (case, png) in enumerate(drawn.pictures.items()):
-        text = f"Axial, coronal and sagittal slice of {case} with contours of truth and prediction"
-        viewer = f" · {link(drawn.viewers[case], 'viewer')}" if case in drawn.viewers else ""
+def _pictures(pictures: ReportPictures, n_cases: int) -> Iterator[str]:
+    yield "<h2>Images of the cases, lowest Dice first</h2>\n"
+    if not pictures.pictures:
         yield (
-            f'<figure class="case" id="case-{place}"><figcaption>{escape(case)}{viewer}'
-            f'</figcaption><div class="box">{picture(png, "png", text)}</div></figure>\n'
+            "<p>There are no images. To show them, evaluate with a data set that contains images "
+            "as the ground truth.</p>\n"
+        )
+        return
+    n_shown = len(pictures.pictures)
+    if n_shown < n_cases:
+        yield f"<p>Shown: {n_shown} of {count(n_cases, 'case')}, those with the lowest Dice.</p>\n"
+    yield (
+        "<p>Each picture shows the axial, coronal and sagittal slice in which ground truth (green) "
+        "and prediction (magenta) differ most. Axial and coronal slices show the patient's right "
+        "on the left.</p>\n"
+    )
+    for index, (case, png) in enumerate(pictures.pictures.items()):
+        text = (
+            f"Axial, coronal and sagittal slice of {case} with contours of ground truth and "
+            "prediction"
+        )
+        viewer = f" · {link(pictures.viewers[case], 'viewer')}" if case in pictures.viewers else ""
+        yield (
+            f'<figure class="case" id="case-{index}"><figcaption>{escape(case)}{viewer}'
+            f'</figcaption><div class="box">{embed_picture(png, "png", text)}</div></figure>\n'
         )
 
 

@@ -1,4 +1,4 @@
-"""The three planes of a volume as radiologists look at them."""
+"""Axial, coronal and sagittal planes, shown as radiologists are used to seeing them."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from liverseg_tf.ct.regions import Regions
 
 @dataclass(frozen=True)
 class ViewPlane:
-    """A direction in which a canonical volume is cut.
+    """Direction of the slices that are cut from a canonical volume.
 
     Args:
         name: axial, coronal or sagittal.
-        axis: array axis of (z, row, col) that the plane is perpendicular to.
-        letters: sides of the patient at the picture's left, right, top and bottom.
+        axis: Axis of an array (z, row, col) that is perpendicular to the plane.
+        letters: Sides of the patient at the left, right, top and bottom of a picture.
     """
 
     name: str
@@ -22,21 +22,25 @@ class ViewPlane:
     letters: str
 
     def cut(self, array: np.ndarray, index: int) -> np.ndarray:
-        """One slice as it is drawn, first row at the top.
+        """Cut a slice in the orientation in which it is shown; the first row is at the top.
 
         Args:
             array: (z, row, col) in canonical order (see `ct.orientation`).
-            index: of the slice along `axis`.
+            index: Index of the slice along `axis`.
 
         Returns:
-            A view (rows, cols): anterior or superior at the top; the patient's right (sagittal:
-            anterior) on the left.
+            A view (rows, cols). Its top is anterior (axial) or superior (coronal, sagittal), its
+            left is the patient's right (axial, coronal) or anterior (sagittal).
         """
-        plane = array[(slice(None),) * self.axis + (index,)]
-        return plane if self.axis == 0 else plane[::-1]  # z runs up, rows of a picture down
+        pixels = array[(slice(None),) * self.axis + (index,)]
+        return pixels if self.axis == 0 else pixels[::-1]  # z increases upwards, rows downwards
 
     def spacing_mm(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:
-        """Spacing along the picture's rows and columns, from (z, row, col)."""
+        """Return the spacing along the rows and columns of a picture.
+
+        Args:
+            spacing_mm: Spacing of the volume along (z, row, col).
+        """
         row, col = (mm for axis, mm in enumerate(spacing_mm) if axis != self.axis)
         return row, col
 
@@ -48,37 +52,37 @@ PLANES = (
 )
 
 
-def informative_slices(
+def select_slices(
     truth: np.ndarray, prediction: np.ndarray, regions: Regions
 ) -> tuple[int, int, int]:
-    """The slice along each axis in which truth and prediction differ most.
+    """Select the slice along each axis in which ground truth and prediction differ most.
 
     Args:
         truth: (z, row, col) uint8 labels.
-        prediction: the same.
-        regions: a voxel counts once for each of them in which it differs.
+        prediction: (z, row, col) uint8 labels.
+        regions: Regions that are compared. A voxel counts once for each region in which it differs.
 
     Returns:
-        Index along z, row and col. Masks that agree: the slice with most truth; empty ones:
-        the middle.
+        Index along z, row and col. If the masks are equal, the slices with the largest area of the
+        ground truth; if they are empty, the middle slices.
     """
     different = [np.zeros(size, int) for size in truth.shape]
     present = [np.zeros(size, int) for size in truth.shape]
     for region in regions.names:
         mask = regions.mask(truth, region)
-        _count_along_axes(mask, present)
+        _add_counts(mask, present)
         mask ^= regions.mask(prediction, region)
-        _count_along_axes(mask, different)
+        _add_counts(mask, different)
     for counts in (different, present):
         if counts[0].any():
-            return tuple(int(np.argmax(along)) for along in counts)
+            return tuple(int(np.argmax(axis_counts)) for axis_counts in counts)
     return tuple(size // 2 for size in truth.shape)
 
 
-def _count_along_axes(mask: np.ndarray, counts: list[np.ndarray]) -> None:
-    """Add the voxels of each slice along z, row and col; one slice at a time saves memory."""
-    for z, plane in enumerate(mask):
-        if plane.any():
-            counts[0][z] += np.count_nonzero(plane)
-            counts[1] += np.count_nonzero(plane, axis=1)
-            counts[2] += np.count_nonzero(plane, axis=0)
+def _add_counts(mask: np.ndarray, counts: list[np.ndarray]) -> None:
+    """Add the number of voxels in each slice along z, row and col; slice by slice saves memory."""
+    for z, pixels in enumerate(mask):
+        if pixels.any():
+            counts[0][z] += np.count_nonzero(pixels)
+            counts[1] += np.count_nonzero(pixels, axis=1)
+            counts[2] += np.count_nonzero(pixels, axis=0)

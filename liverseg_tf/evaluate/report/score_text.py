@@ -1,4 +1,4 @@
-"""Headings and values of scores as text, for tables and plots."""
+"""Text in tables and plots: headings and values of scores."""
 
 import math
 from collections.abc import Mapping
@@ -40,6 +40,11 @@ def format_score(score: str, value: float) -> str:
         return MAIN_SCORES[score][1].format(value)
     formats = (form for suffix, form in _FORMATS.items() if score.endswith(suffix))
     return next(formats, "{:.2f}" if _is_distance(score) else "{:.3f}").format(value)
+
+
+def escape_mathtext(text: str) -> str:
+    """Escape dollar signs, which begin a formula in matplotlib."""
+    return text.replace("$", r"\$")
 
 
 def _is_distance(score: str) -> bool:

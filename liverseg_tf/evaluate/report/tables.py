@@ -107,11 +107,16 @@ def score_table(evaluation: Evaluation) -> Table:
     for case, region, *texts in _case_rows(evaluation):
         table.add_row(Text(case), Text(region), *texts)  # Text: names are not markup
     table.add_section()
-    for name, region, *texts in _mean_rows(evaluation):
+    means, intervals = _mean_rows(evaluation), _interval_rows(evaluation)
+    for name, region, *texts in means:
         table.add_row(name, Text(region), *texts, style="bold")
     table.add_section()
-    for name, region, *texts in _interval_rows(evaluation):
+    for name, region, *texts in intervals:
         table.add_row(name, Text(region), *texts)
+    notes = ["95 % from, to: 95 % confidence interval of the mean"] if intervals else []
+    if len(means) > len(evaluation.regions.names):
+        notes.append("not empty: without cases in which both masks of the region are empty")
+    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
     return table
 
 

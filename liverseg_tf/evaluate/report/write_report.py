@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page, and on demand a viewer page for each case."""
+"""Report of an evaluation: one page and, on request, a viewer page for each case."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.report.overlay import ABDOMEN, CaseVolumes, overlay_case
-from liverseg_tf.evaluate.report.page import ReportPictures, report_body
-from liverseg_tf.evaluate.viewer.html import Page, asset, write_page
+from liverseg_tf.evaluate.report.page import TITLE, ReportPictures, report_body
+from liverseg_tf.evaluate.viewer.html import Page, read_asset, write_page
 from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, write_viewer
 
 REPORT, VIEWERS = "report.html", "viewer"
@@ -20,14 +20,14 @@ REPORT, VIEWERS = "report.html", "viewer"
 
 @dataclass(frozen=True)
 class ReportSpec:
-    """What a report shows besides the scores.
+    """Contents of a report besides the scores.
 
     Args:
-        window: of the pictures' grey values; None takes the 1st to the 99th percentile (MR).
-        pictures: number of cases of which a picture is embedded, the worst ones.
-        viewers: whether each case gets a viewer page.
-        limit_mb: largest size of the volumes in a viewer page.
-        channel: of 4D images, the volume that is shown.
+        window: Window of the grey values; None uses the 1st to the 99th percentile (MR).
+        pictures: Number of cases with a picture: those with the lowest Dice.
+        viewers: Whether a viewer page is written for each case.
+        limit_mb: Maximum size of the volumes in a viewer page, in MB.
+        channel: Index of the volume that is shown of 4D images.
     """
 
     window: Window | None = ABDOMEN
@@ -43,34 +43,35 @@ def write_report(
     spec: ReportSpec | None = None,
     on_case: Callable[[str, int, int], None] | None = None,
 ) -> list[Failure]:
-    """Write report.html and, where wanted, viewer/CASE.html.
+    """Write report.html and, on request, viewer/CASE.html.
 
-    Pictures and viewers need the images of the cases (`Pair.image`); the tables and plots
-    don't.
+    Pictures and viewer pages require the images of the cases (`Pair.image`); tables and plots do
+    not.
 
     Args:
-        evaluation: with the files of its cases.
-        out: folder.
-        spec: what is shown.
-        on_case: called with (case, number of cases done, number of cases) after each case that
-            is drawn.
+        evaluation: Evaluation with the files of its cases.
+        out: Folder, created if it is missing.
+        spec: Contents of the report.
+        on_case: Function called with (case, number of cases done, number of cases) after each case
+            with a picture or a viewer page.
 
     Returns:
-        Cases that could not be drawn.
+        Cases whose picture or viewer page could not be made.
 
     Raises:
-        LiverSegError: when a file can't be written.
+        LiverSegError: If a file cannot be written.
     """
     spec, out = spec or ReportSpec(), Path(out)
     with_image = {pair.case: pair for pair in evaluation.pairs if pair.image is not None}
-    worst = [case for case in worst_first(evaluation) if case in with_image]
-    pictured = worst[: spec.pictures]
+    cases = [case for case in sort_by_dice(evaluation) if case in with_image]
+    with_picture = cases[: spec.pictures]
+    if not spec.viewers:
+        cases = with_picture
     pictures, viewers, failures = {}, {}, []
-    todo = worst if spec.viewers else pictured
-    for done, case in enumerate(todo, start=1):
+    for done, case in enumerate(cases, start=1):
         try:
-            volumes = _read(with_image[case], spec.channel)
-            if case in pictured:
+            volumes = _read_volumes(with_image[case], spec.channel)
+            if case in with_picture:
                 pictures[case] = overlay_case(volumes, evaluation.regions, spec.window)
             if spec.viewers:
                 viewers[case] = f"{VIEWERS}/{case}.html"
@@ -79,22 +80,21 @@ def write_report(
             viewers.pop(case, None)
             failures.append(Failure(case, str(error.about(case))))
         if on_case is not None:
-            on_case(case, done, len(todo))
-    drawn = ReportPictures(pictures, viewers, tuple(failures))
-    body = report_body(evaluation, drawn)
-    write_page(out / REPORT, Page("Segmentation report", asset("report.css"), body))
+            on_case(case, done, len(cases))
+    body = report_body(evaluation, ReportPictures(pictures, viewers, tuple(failures)))
+    write_page(out / REPORT, Page(TITLE, read_asset("report.css"), body))
     return failures
 
 
-def worst_first(evaluation: Evaluation) -> list[str]:
-    """The scored cases by their mean Dice over regions, the lowest first."""
+def sort_by_dice(evaluation: Evaluation) -> list[str]:
+    """Return the names of the scored cases by their Dice, summed over regions; lowest first."""
     dice: dict[str, float] = {}
-    for row in evaluation.rows:
-        dice[row.case] = dice.get(row.case, 0) + row.scores["dice"]
+    for result in evaluation.results:
+        dice[result.case] = dice.get(result.case, 0) + result.scores["dice"]
     return sorted(dice, key=dice.get)
 
 
-def _read(pair: Pair, channel: int | None) -> CaseVolumes:
+def _read_volumes(pair: Pair, channel: int | None) -> CaseVolumes:
     truth, prediction = read_labels(pair.truth), read_labels(pair.prediction)
     return CaseVolumes(pair.case, read_image(pair.image, channel), truth, prediction)
 
@@ -102,7 +102,7 @@ def _read(pair: Pair, channel: int | None) -> CaseVolumes:
 def _write_viewer(
     path: Path, volumes: CaseVolumes, evaluation: Evaluation, spec: ReportSpec
 ) -> None:
-    masks = {"truth": volumes.truth, "prediction": volumes.prediction}
+    masks = {"ground truth": volumes.truth, "prediction": volumes.prediction}
     viewer = ViewerSpec(
         volumes.case, evaluation.regions, is_ct=spec.window is not None, limit_mb=spec.limit_mb
     )

@@ -1,4 +1,4 @@
-"""Smaller volumes for a page: cropped to the relevant part, then with larger pixels."""
+"""Smaller volumes for a page: cropped to the relevant part, then downsampled."""
 
 import math
 from dataclasses import replace
@@ -55,35 +55,35 @@ def crop(volume: Volume, box: Box) -> Volume:
     return replace(volume, array=volume.array[box], affine=affine)
 
 
-def shrink_image(image: Volume, factor: int) -> Volume:
-    """Average blocks of `factor` x `factor` pixels in each slice.
+def downsample_image(image: Volume, factor: int) -> Volume:
+    """Downsample an image: blocks of `factor` x `factor` pixels in each slice are averaged.
 
     Rows and columns at the end that do not fill a block are dropped.
     """
     blocks = _blocks(image.array, factor).astype(np.float32, copy=False)
-    return Volume(blocks.mean(axis=(2, 4)), _shrink_affine(image.affine, factor))
+    return Volume(blocks.mean(axis=(2, 4)), _downsample_affine(image.affine, factor))
 
 
-def shrink_labels(labels: Volume, factor: int) -> Volume:
-    """Shrink a label map: a block gets the label that fills at least half of it."""
+def downsample_labels(labels: Volume, factor: int) -> Volume:
+    """Downsample a label map: a block gets the label that fills at least half of it."""
     blocks = _blocks(labels.array, factor)
-    shrunk = np.zeros((blocks.shape[0], blocks.shape[1], blocks.shape[3]), np.uint8)
+    downsampled = np.zeros((blocks.shape[0], blocks.shape[1], blocks.shape[3]), np.uint8)
     for label in np.unique(labels.array):
         if label:
             fraction = (blocks == label).mean(axis=(2, 4), dtype=np.float32)
-            shrunk[fraction >= 0.5] = label
-    return Volume(shrunk, _shrink_affine(labels.affine, factor))
+            downsampled[fraction >= 0.5] = label
+    return Volume(downsampled, _downsample_affine(labels.affine, factor))
 
 
 def _blocks(array: np.ndarray, factor: int) -> np.ndarray:
     """(z, rows, factor, cols, factor): a view if the array is contiguous."""
     z, rows, cols = array.shape[0], array.shape[1] // factor, array.shape[2] // factor
-    whole = array[:, : rows * factor, : cols * factor]
-    return whole.reshape(z, rows, factor, cols, factor)
+    cropped = array[:, : rows * factor, : cols * factor]
+    return cropped.reshape(z, rows, factor, cols, factor)
 
 
-def _shrink_affine(affine: np.ndarray, factor: int) -> np.ndarray:
-    """Affine of the shrunk grid, whose voxel centres are the centres of the blocks."""
+def _downsample_affine(affine: np.ndarray, factor: int) -> np.ndarray:
+    """Affine of the downsampled grid, whose voxel centres are the centres of the blocks."""
     steps = np.diag([factor, factor, 1.0, 1.0])
     steps[:2, 3] = (factor - 1) / 2
     return affine @ steps

@@ -9,7 +9,7 @@ from liverseg_tf.ct.components import label_components
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 
-MAX_FINDINGS = 200  # of a kind; noise in a mask can have thousands of components
+MAX_FINDINGS = 200  # in each list; noise in a mask can have thousands of components
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def find_differences(
     """
     findings = []
     for region in regions.names:
-        one, other = (regions.mask(labels.array, region) for labels in (first, second))
-        findings += _findings(one & ~other, first, f"{region} only in {names[0]}")
-        findings += _findings(other & ~one, first, f"{region} only in {names[1]}")
+        first_mask, second_mask = (regions.mask(labels.array, region) for labels in (first, second))
+        findings += _findings(first_mask & ~second_mask, first, f"{region} only in {names[0]}")
+        findings += _findings(second_mask & ~first_mask, first, f"{region} only in {names[1]}")
     return sorted(findings, key=lambda finding: -finding.volume_ml)[:MAX_FINDINGS]
 
 

@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else and asks no network for anything."""
+"""Self-contained HTML pages, which need no other file and no network."""
 
 import base64
 import hashlib
@@ -14,13 +14,13 @@ from liverseg_tf.atomic import replacing
 
 @dataclass(frozen=True)
 class Page:
-    """What a page consists of.
+    """Contents of a page.
 
     Args:
-        title: text of any kind.
-        style: a style sheet.
-        body: HTML in pieces; the caller escapes what is text.
-        scripts: run after the body, in order; nothing else may run.
+        title: Title as plain text.
+        style: Style sheet.
+        body: HTML in pieces, in which all text has been escaped.
+        scripts: Scripts that run after the body, in order. No other script can run.
     """
 
     title: str
@@ -30,17 +30,17 @@ class Page:
 
 
 def write_page(path: Path, page: Page) -> None:
-    """Write a page, whole or not at all.
+    """Write a page, atomically.
 
-    Its Content-Security-Policy allows its own scripts and style by their hashes, pictures
-    that are embedded, and nothing from a network.
+    The Content-Security-Policy of the page allows its own scripts and style sheet (by their
+    hashes) and embedded pictures, and forbids all access to a network.
 
     Args:
-        path: .html file.
-        page: what is written.
+        path: Path of the .html file.
+        page: Contents of the page.
 
     Raises:
-        LiverSegError: when the file can't be written.
+        LiverSegError: If the file cannot be written.
     """
     with (
         replacing(path) as partial,
@@ -57,32 +57,42 @@ def write_page(path: Path, page: Page) -> None:
         stream.write("</body></html>\n")
 
 
-def asset(name: str) -> str:
-    """A text file of the package: a script, a style sheet or a piece of HTML."""
+def read_asset(name: str) -> str:
+    """Read a script, a style sheet or a piece of HTML from the package."""
     return files("liverseg_tf").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def data_script(name: str, value: object) -> str:
-    """A value as JSON that a script of the page finds by its id; no text in it can end it."""
+def embed_json(element_id: str, value: object) -> str:
+    """Return an element with a value as JSON, in which markup characters are escaped.
+
+    Args:
+        element_id: Identifier by which a script finds the element.
+        value: Value that can be written as JSON.
+    """
     text = json.dumps(value, allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return f'<script type="application/json" id="{escape(name)}">{text}</script>\n'
+    return f'<script type="application/json" id="{escape(element_id)}">{text}</script>\n'
 
 
-def bytes_script(name: str, data: bytes) -> str:
-    """Bytes as base64 that a script of the page finds by its id."""
-    text = base64.b64encode(data).decode("ascii")
-    return f'<script type="text/plain" id="{escape(name)}">{text}</script>\n'
-
-
-def picture(data: bytes, kind: str, text: str) -> str:
-    """An embedded picture.
+def embed_bytes(element_id: str, data: bytes) -> str:
+    """Return an element with bytes as base64.
 
     Args:
-        data: its file.
+        element_id: Identifier by which a script finds the element.
+        data: Bytes of any kind.
+    """
+    text = base64.b64encode(data).decode("ascii")
+    return f'<script type="text/plain" id="{escape(element_id)}">{text}</script>\n'
+
+
+def embed_picture(data: bytes, kind: str, text: str) -> str:
+    """Return an element with a picture.
+
+    Args:
+        data: Contents of the picture file.
         kind: "png" or "svg+xml".
-        text: what it shows, for those who don't see it.
+        text: Description for screen readers.
     """
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return f'<img alt="{escape(text)}" src="{source}">'

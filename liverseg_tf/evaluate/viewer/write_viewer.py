@@ -1,4 +1,4 @@
-"""A page with a CT (or MR), masks over it, and an interactive viewer."""
+"""Viewer page: an interactive view of a CT or MR with its masks."""
 
 import dataclasses
 import math
@@ -18,13 +18,13 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.viewer.crop import (
     body_box,
     crop,
+    downsample_image,
+    downsample_labels,
     labels_box,
-    shrink_image,
-    shrink_labels,
 )
 from liverseg_tf.evaluate.viewer.findings import find_differences, list_components
-from liverseg_tf.evaluate.viewer.html import Page, asset, bytes_script, data_script, write_page
-from liverseg_tf.evaluate.viewer.view_file import pack_image, pack_labels
+from liverseg_tf.evaluate.viewer.html import Page, embed_bytes, embed_json, read_asset, write_page
+from liverseg_tf.evaluate.viewer.packed_nifti import pack_image, pack_labels
 
 WINDOWS = {  # name: level and width in HU
     "abdomen": (40, 400),
@@ -33,7 +33,7 @@ WINDOWS = {  # name: level and width in HU
     "lung": (-600, 1500),
     "bone": (400, 1800),
 }
-# of the masks one after another, and of their regions from the outside in
+# a row for each mask, with a colour for each of its regions from the outermost inwards
 COLOURS = (
     ("#4dff88", "#ffe14d", "#b0ff3d", "#2fb8a0"),
     ("#ff5cf4", "#6f9dff", "#c08bff", "#ff8fb0"),
@@ -41,19 +41,19 @@ COLOURS = (
     ("#3de8ff", "#f2f2f2", "#8ad0ff", "#2c8fc9"),
 )
 _MARGIN_MM = 20.0
-_LARGEST_FACTOR = 8
+_MAX_FACTOR = 8
 _MR_RANGE = PercentileRange(1, 99)
 
 
 @dataclass(frozen=True)
 class ViewerSpec:
-    """How a viewer page is made.
+    """Settings of a viewer page.
 
     Args:
-        title: shown above the image.
-        regions: of the masks; the last one is that of the lesions.
-        is_ct: whether the image has HU; otherwise the window is its 1st to 99th percentile.
-        limit_mb: largest size of the volumes in the page, in 10^6 bytes, > 0.
+        title: Title of the page.
+        regions: Regions of the masks. The components of the last one are listed as lesions.
+        is_ct: Whether the image is in HU. Otherwise the window is its 1st to 99th percentile.
+        limit_mb: Maximum size of the volumes in the page in MB (10^6 bytes), > 0.
     """
 
     title: str = "Viewer"
@@ -65,20 +65,20 @@ class ViewerSpec:
 def write_viewer(
     path: Path, image: Volume, masks: dict[str, Volume], spec: ViewerSpec | None = None
 ) -> None:
-    """Write one self-contained page: slices, 3D rendering, masks, volumes and findings.
+    """Write a self-contained page with slices, a 3D rendering, volumes and lists of findings.
 
-    The image is cut to the body. Where the page would still be larger than its limit, it is cut
-    to the masks, then shown with larger pixels; the page says so. Volumes in ml and findings
-    are those of the whole masks.
+    The image is cropped to the body. If the volumes would still exceed the limit, they are cropped
+    to the masks, and then downsampled; the page says so. Volumes in ml and findings are always
+    those of the complete masks.
 
     Args:
-        path: .html file, written whole or not at all.
+        path: Path of the .html file, which is written atomically.
         image: CT in HU, or MR.
-        masks: label maps (uint8) on the image's grid by name; none is fine.
-        spec: how; the defaults are for a liver CT.
+        masks: Label maps (uint8) on the grid of the image, by name; may be empty.
+        spec: Settings; None for those of a liver CT.
 
     Raises:
-        LiverSegError: when a mask is on another grid, or the limit can't be kept.
+        LiverSegError: If a mask is on another grid, or the limit is too small for the volumes.
 
     Example:
         >>> ct, liver = read_volume("ct.nii.gz"), read_labels("mask.nii.gz")  # doctest: +SKIP
@@ -102,8 +102,8 @@ def write_viewer(
         "windows": WINDOWS if spec.is_ct else {},
         "notes": notes,
         "masks": [
-            _describe(name, mask, spec.regions, COLOURS[place % len(COLOURS)])
-            for place, (name, mask) in enumerate(canonical.items())
+            _describe_mask(name, mask, spec.regions, COLOURS[index % len(COLOURS)])
+            for index, (name, mask) in enumerate(canonical.items())
         ],
         "lesions": _lesions(canonical, spec.regions),
         "differences": _differences(canonical, spec.regions),
@@ -112,7 +112,7 @@ def write_viewer(
 
 
 def name_masks(paths: Sequence[Path]) -> list[str]:
-    """Short names of masks: the file names, with as much of the folders as tells them apart.
+    """Return short, different names of masks: file names, with folders only where needed.
 
     Example:
         >>> name_masks([Path("data/labelsTr/case_1.nii.gz"), Path("masks/case_1.nii.gz")])
@@ -123,75 +123,80 @@ def name_masks(paths: Sequence[Path]) -> list[str]:
         names = ["/".join(part[-length:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    return [f"{'/'.join(part)} ({place})" for place, part in enumerate(parts, start=1)]
+    return [f"{'/'.join(part)} ({number})" for number, part in enumerate(parts, start=1)]
 
 
 def _page(title: str, scene: dict, packed: list[bytes]) -> Page:
-    data = [data_script("scene", scene)]
-    data += [bytes_script(f"volume-{place}", part) for place, part in enumerate(packed)]
+    data = [embed_json("scene", scene)]
+    data += [embed_bytes(f"volume-{index}", volume) for index, volume in enumerate(packed)]
     return Page(
         title,
-        asset("viewer.css"),
-        [asset("viewer.html"), *data],
-        tuple(map(asset, ("niivue.umd.js", "viewer_volumes.js", "viewer.js"))),
+        read_asset("viewer.css"),
+        [read_asset("viewer.html"), *data],
+        tuple(map(read_asset, ("niivue.umd.js", "viewer_volumes.js", "viewer.js"))),
     )
 
 
 def _pack(
     image: Volume, masks: list[Volume], window: Window, spec: ViewerSpec
 ) -> tuple[list[bytes], list[str]]:
-    """The volumes as files that keep the limit together, and what was done to that end."""
-    around = labels_box(masks, _MARGIN_MM) if masks else None
+    """Pack the image and the masks so that they keep the limit.
+
+    Returns:
+        The packed volumes, and notes that say how they were reduced.
+    """
+    labels = labels_box(masks, _MARGIN_MM) if masks else None
     threshold = BODY_HU if spec.is_ct else window.lower_hu + 0.1 * window.width_hu
-    boxes = {"the body": union([body_box(image, threshold), around])}
-    if around is not None:
-        boxes[f"the masks and {_MARGIN_MM:g} mm around them"] = around
-    for what, box in boxes.items():
-        parts = [crop(volume, box) for volume in (image, *masks)]
-        packed = _pack_parts(parts, spec)
-        notes = [f"Cut to {what}."] if parts[0].array.size < image.array.size else []
+    boxes = {"the body": union([body_box(image, threshold), labels])}
+    if labels is not None:
+        boxes[f"the masks with a margin of {_MARGIN_MM:g} mm"] = labels
+    for name, box in boxes.items():
+        volumes = [crop(volume, box) for volume in (image, *masks)]
+        packed = _pack_volumes(volumes, spec)
+        is_cropped = volumes[0].array.size < image.array.size
+        notes = [f"Cropped to {name}."] if is_cropped else []
         if _size_mb(packed) <= spec.limit_mb:
             return packed, notes
     factor = max(2, math.floor(math.sqrt(_size_mb(packed) / spec.limit_mb)))
-    while factor <= min(_LARGEST_FACTOR, *parts[0].array.shape[1:]):
-        smaller = [shrink_image(parts[0], factor)]
-        smaller += [shrink_labels(part, factor) for part in parts[1:]]
-        packed = _pack_parts(smaller, spec)
+    while factor <= min(_MAX_FACTOR, *volumes[0].array.shape[1:]):
+        smaller = [downsample_image(volumes[0], factor)]
+        smaller += [downsample_labels(mask, factor) for mask in volumes[1:]]
+        packed = _pack_volumes(smaller, spec)
         if _size_mb(packed) <= spec.limit_mb:
-            return packed, [*notes, f"Shown with pixels {factor} times as wide and high."]
+            return packed, [*notes, f"Downsampled: pixels are {factor} times as wide and high."]
         factor += 1
     raise LiverSegError(
-        f"Expected volumes that fit into {spec.limit_mb:g} MB. Received {_size_mb(packed):.2g} MB "
-        f"with the largest pixels that are tried."
+        f"The volumes do not fit into {spec.limit_mb:g} MB, even with pixels {_MAX_FACTOR} times "
+        "as wide and high: allow a larger page (--limit-mb)."
     )
 
 
-def _pack_parts(parts: list[Volume], spec: ViewerSpec) -> list[bytes]:
-    return [pack_image(parts[0], spec.is_ct), *map(pack_labels, parts[1:])]
+def _pack_volumes(volumes: list[Volume], spec: ViewerSpec) -> list[bytes]:
+    return [pack_image(volumes[0], spec.is_ct), *map(pack_labels, volumes[1:])]
 
 
 def _size_mb(packed: list[bytes]) -> float:
     return sum(map(len, packed)) * 4 / 3 / 1e6  # as base64
 
 
-def _describe(name: str, mask: Volume, regions: Regions, colours: tuple[str, ...]) -> dict:
-    """A mask as the legend shows it: its regions, and labels that are in none of them."""
+def _describe_mask(name: str, mask: Volume, regions: Regions, colours: tuple[str, ...]) -> dict:
+    """Contents of the legend for a mask: its regions, and labels that belong to no region."""
     counts = np.bincount(mask.array.reshape(-1), minlength=256)
     named = dict(regions.items)
     known = {label for labels in named.values() for label in labels}
     others = [int(label) for label in np.flatnonzero(counts) if label and label not in known]
     named |= {f"label {label}": (label,) for label in others}
-    innermost = {label: place for place, labels in enumerate(named.values()) for label in labels}
+    innermost = {label: index for index, labels in enumerate(named.values()) for label in labels}
     return {
         "name": name,
         "labels": sorted(innermost.items()),
         "regions": [
             {
                 "name": region,
-                "colour": colours[place % len(colours)],
+                "colour": colours[index % len(colours)],
                 "ml": float(counts[list(labels)].sum() * mask.voxel_volume_ml),
             }
-            for place, (region, labels) in enumerate(named.items())
+            for index, (region, labels) in enumerate(named.items())
         ],
     }
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import keras
 
-from liverseg_tf.atomic import replacing, write_csv
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.atomic import create_folder, replacing, write_csv
+from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.run_record import MODEL_FILE, read_finished_run, write_run_record
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.preview.curves import draw_curves
@@ -39,12 +39,7 @@ class RunFolder:
             raise SettingsError(
                 f"Expected a new folder for the run. Received {folder}, which holds a finished run."
             )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LiverSegError(
-                f"The folder {folder} cannot be created: {error.strerror}."
-            ) from error
+        create_folder(folder)
         return cls(folder, writes)
 
     def write_record(self, network: NetworkSpec, **sections: object) -> None:

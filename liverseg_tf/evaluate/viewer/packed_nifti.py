@@ -1,4 +1,4 @@
-"""Volumes as the viewer reads them: NIfTI files, packed for a page."""
+"""Compressed NIfTI files that the viewer page reads."""
 
 import math
 
@@ -8,22 +8,23 @@ from isal import igzip
 
 from liverseg_tf.ct.volume import Volume
 
-_LOWEST, _HIGHEST = -1024, 32767  # HU; below air there is padding only
+_LOWEST, _HIGHEST = -1024, 32767  # HU; lower values are padding
 _STEPS = 32000
 _GZIP_LEVEL = 2
 
 
 def pack_image(image: Volume, is_ct: bool) -> bytes:
-    """An image as int16 NIfTI, compressed.
+    """Pack an image as a compressed int16 NIfTI file.
 
     Args:
-        image: array (z, row, col). HU are rounded and padding becomes air; MR units keep
-            32,000 steps between their lowest and highest value. NaN becomes the lowest value.
-        is_ct: whether its units are HU.
+        image: Image, array (z, row, col). HU are rounded, and values below -1024 become -1024; MR
+            units are stored in 32,000 steps between their lowest and highest value. NaN becomes
+            the lowest value.
+        is_ct: Whether the image is in HU.
 
     Returns:
-        gzip of the 352 bytes of header, all low bytes of the voxels, then all high bytes: the
-        page puts them together. That is 13 % smaller than gzip of the pairs.
+        gzip of the header (352 bytes), the low bytes of all voxels, and then their high bytes,
+        which the page combines. This is 13 % smaller than gzip of the original order.
     """
     array = image.array
     if array.dtype.kind == "f":
@@ -35,14 +36,14 @@ def pack_image(image: Volume, is_ct: bool) -> bytes:
         slope, intercept = max(high - low, 1e-6) / _STEPS, low
         array = (np.clip(array, low, high) - intercept) / slope
     lowest = _LOWEST if is_ct else -(2**15)
-    whole = np.clip(np.rint(array) if array.dtype.kind == "f" else array, lowest, _HIGHEST)
-    voxels = np.ascontiguousarray(whole, "<i2")
-    planes = voxels.reshape(-1).view(np.uint8).reshape(-1, 2).T
-    return _gzip(_header(image, np.int16, slope, intercept) + planes.tobytes())
+    rounded = np.clip(np.rint(array) if array.dtype.kind == "f" else array, lowest, _HIGHEST)
+    voxels = np.ascontiguousarray(rounded, "<i2")
+    byte_planes = voxels.reshape(-1).view(np.uint8).reshape(-1, 2).T
+    return _gzip(_header(image, np.int16, slope, intercept) + byte_planes.tobytes())
 
 
 def pack_labels(labels: Volume) -> bytes:
-    """A label map as uint8 NIfTI, compressed."""
+    """Pack a label map as a compressed uint8 NIfTI file."""
     return _gzip(_header(labels, np.uint8) + np.ascontiguousarray(labels.array).tobytes())
 
 
