@@ -88,6 +88,9 @@ def write_json(target: Path, value: object, keep_nan: bool = False) -> None:
         target: Path of the file.
         value: Mappings, sequences, text, numbers, booleans and None, nested in any way.
         keep_nan: Write the word NaN, which strict JSON does not allow, instead of null.
+
+    Raises:
+        ValueError: If a number is infinite, which strict JSON does not allow either.
     """
     text = json.dumps(value if keep_nan else nan_to_none(value), indent=2, allow_nan=keep_nan)
     with replacing(target) as partial:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import count
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ class Retries:
                 if retries >= self._policy.max_retries or left_s <= 0 or cancelled.is_set():
                     if not retries:
                         raise
-                    times = "1 retry" if retries == 1 else f"{retries} retries"
+                    times = count(retries, "retry", "retries")
                     raise Unavailable(f"{error}, after {times}") from error
                 cancelled.wait(min(self._policy.backoff_s(retries), left_s))
                 retries += 1

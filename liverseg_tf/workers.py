@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
@@ -14,19 +14,20 @@ from concurrent.futures import (
 )
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from liverseg_tf.errors import LiverSegError
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
 
 class Workers(Protocol):
-    """Where jobs run: processes on this machine, or a cluster (`cluster.DaskCluster`).
+    """Where jobs run: processes on this machine, or a cluster (`cluster.DaskCluster`)."""
 
-    Args:
-        count: Number of jobs that run at the same time, as far as it is known.
-    """
-
-    count: int
+    @property
+    def count(self) -> int:
+        """Number of jobs that run at the same time, as far as it is known."""
 
     def open(self) -> AbstractContextManager[Executor]:
         """Open a new executor, which is closed at the end of the block."""
@@ -49,12 +50,16 @@ class Processes:
         return ProcessPoolExecutor(self.count, mp_context=context, initializer=_exit_with_parent)
 
 
-def run_jobs_here(function: Callable, jobs: list) -> Iterator[tuple[int, object]]:
+def run_jobs_here(
+    function: Callable[[Job], Result], jobs: Sequence[Job]
+) -> Iterator[tuple[int, Result]]:
     """Call a function with each job in this process and yield the job's index and the result."""
     yield from ((index, function(job)) for index, job in enumerate(jobs))
 
 
-def run_jobs(function: Callable, jobs: list, workers: Workers) -> Iterator[tuple[int, object]]:
+def run_jobs(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: Workers
+) -> Iterator[tuple[int, Result | LiverSegError]]:
     """Call a function with each job in parallel.
 
     Args:
@@ -87,10 +92,10 @@ _WORKER_DIED = "The worker died (killed, or out of memory): use fewer workers."
 
 
 def _run_batch(
-    function: Callable, jobs: list, indices: list[int], workers: Workers
-) -> Iterator[tuple[int, object]]:
+    function: Callable[[Job], Result], jobs: Sequence[Job], indices: list[int], workers: Workers
+) -> Iterator[tuple[int, Result | LiverSegError]]:
     """Yield index and outcome of each job that ended; jobs whose worker died are left out."""
-    ended = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
     with workers.open() as executor:
         futures = {}
         try:
@@ -102,7 +107,8 @@ def _run_batch(
                 future = ended.get()
                 error = None if future.cancelled() else future.exception()
                 if not _is_worker_death(error):
-                    yield futures[future], _outcome(future)
+                    outcome = _outcome(future)
+                    yield futures[future], outcome
         except BrokenExecutor:
             return  # a worker died while jobs were submitted
         finally:
@@ -115,7 +121,7 @@ def _is_worker_death(error: BaseException | None) -> bool:
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
-def _outcome(future: Future) -> object:
+def _outcome(future: Future[Result]) -> Result | LiverSegError:
     try:
         return future.result()
     except CancelledError:
@@ -126,9 +132,11 @@ def _outcome(future: Future) -> object:
 
 def _exit_with_parent() -> None:
     """Make a worker process exit when its parent is killed; otherwise it would wait forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker process has a parent"
 
     def wait() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

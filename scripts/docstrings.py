@@ -1,4 +1,4 @@
-"""For the site: what docstrings call 'Example:' is a section that griffe knows as 'Examples:'."""
+"""Extension of griffe for the site: rename the docstring section 'Example:' to 'Examples:'."""
 
 import re
 
@@ -6,7 +6,7 @@ import griffe
 
 
 class Examples(griffe.Extension):
-    """Names the section as griffe expects it."""
+    """Gives the section the name that griffe expects."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:

@@ -1,9 +1,10 @@
-# Sourced by demo.sh and test.sh: makes or updates .venv, and puts its programs first.
-# usage: prepare_environment EXTRA   (an extra of setup.cfg, or nothing)
-#        prepare_browser             (for the tests of report, viewer and site)
+# Functions for demo.sh and test.sh, which source this file.
+# prepare_environment [EXTRA]   creates or updates .venv, with an extra of setup.cfg if one is given,
+#                               and puts its programs first on the PATH
+# prepare_browser               installs Chromium for the tests of the report, the viewer and the site
 
 prepare_environment() {
-    local extra="${1:-}" python="" candidate stamp wanted
+    local extra="${1:-}" python="" candidate stamp checksum
     for candidate in "${PYTHON:-}" python3.12 python3.13 python3.11 python3 python; do
         if [ -n "$candidate" ] && "$candidate" -c \
             'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
@@ -12,40 +13,43 @@ prepare_environment() {
         fi
     done
     if [ -z "$python" ]; then
-        echo "Expected Python 3.11, 3.12 or 3.13 on the PATH (or in PYTHON). Found none." >&2
+        echo "Python 3.11, 3.12 or 3.13 was not found on the PATH." \
+            "Install it, or set the variable PYTHON to its path." >&2
         return 1
     fi
     if ! .venv/bin/python -c '' 2>/dev/null; then
         rm -rf .venv
-        echo "Making .venv with $("$python" --version)"
+        echo "Creating .venv with $("$python" --version)"
         "$python" -m venv .venv
     fi
-    # what was installed for which metadata; another extra or an edited setup.cfg installs anew
-    wanted="$(cat setup.cfg setup.py pyproject.toml | .venv/bin/python -c \
+    # the stamp contains a checksum of the metadata that was installed: another extra or a changed
+    # setup.cfg starts a new installation
+    checksum="$(cat setup.cfg setup.py pyproject.toml | .venv/bin/python -c \
         'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')"
     stamp=".venv/installed${extra:+-$extra}"
-    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-        echo "Installing liverseg_tf${extra:+[$extra]} into .venv (once, some minutes)"
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$checksum" ]; then
+        echo "Installing liverseg_tf${extra:+[$extra]} into .venv (once; this takes some minutes)"
         .venv/bin/python -m pip install --quiet --disable-pip-version-check \
             --editable ".${extra:+[$extra]}"
-        echo "$wanted" >"$stamp"
+        echo "$checksum" >"$stamp"
     fi
     export PATH="$PWD/.venv/bin:$PATH"
 }
 
-# Debian's chromium and its driver, where they can be installed; the tests run without them.
+# Install Debian's chromium and its driver if this is possible; the other tests run without them.
 prepare_browser() {
     if command -v chromedriver >/dev/null &&
         { command -v chromium || command -v google-chrome; } >/dev/null; then
         return
     fi
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing chromium and chromium-driver (once, some minutes)"
+        echo "Installing chromium and chromium-driver (once; this takes some minutes)"
         if { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes \
             --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1; then
             return
         fi
     fi
-    echo "No browser: the tests of report, viewer and site in Chromium are skipped." \
-        "Install chromium and chromedriver (Debian: apt install chromium chromium-driver)." >&2
+    echo "Chromium was not found: the browser tests of the report, the viewer and the site are" \
+        "skipped. To run them, install chromium and chromedriver" \
+        "(Debian: apt install chromium chromium-driver)." >&2
 }

@@ -1,4 +1,4 @@
-"""The same as `liverseg evaluate`."""
+"""Run the command `liverseg evaluate`."""
 
 from liverseg_tf.cli.evaluate import evaluate
 

@@ -1,4 +1,4 @@
-"""The same as `liverseg export`."""
+"""Run the command `liverseg export`."""
 
 from liverseg_tf.cli.export import export
 

@@ -1,14 +1,17 @@
-"""Runs the lessons of the course, and renews the output in them.
+"""Run the lessons of the course, and compare or update the output that they show.
 
-    python scripts/lessons.py docs/course/[1-8]*.md            # runs and compares, in this folder
-    python scripts/lessons.py docs/course/[1-8]*.md --write    # runs and renews
+    python scripts/lessons.py docs/course/[1-8]*.md            # compare
+    python scripts/lessons.py docs/course/[1-8]*.md --write    # update
 
-What a page shows: blocks of commands (`bash`) and of Python, run in their order in one folder, and
-after some of them what they print. A command with the comment `# exit code 1` has to end so. `text`
-is what every machine prints; in `console` the numbers are those of the machine on which the page
-was renewed, as after a training. A line `...` in either stands for lines that are left out.
-Commands on other folders of data_cache than `data_cache/course` are for real data: they are passed
-over where there is no `data_cache/raw`. Blocks of `sh` and `toml` are not run.
+The commands run in the current folder. A page consists of text and of these blocks:
+
+- `bash` (commands of liverseg) and `python`: run in their order, in one folder. A command with the
+  comment `# exit code 1` must end with this exit code. Commands that use a folder of data_cache
+  other than `data_cache/course` are for real data; they are skipped if `data_cache/raw` is missing.
+- `text` or `console`, after such a block: its output. A `text` block is the same on every machine.
+  The numbers in a `console` block, for example scores after a training, are those of the machine
+  on which the page was updated. A line `...` stands for any number of omitted lines.
+- all others, such as `sh` and `toml`: not run.
 """
 
 import argparse
@@ -29,13 +32,13 @@ _GAP = "..."
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block.
+    """A fenced block of a page.
 
     Args:
-        language: bash, python, text, console, or another.
-        text: the lines between the fences.
-        span: where the text begins and ends in the page.
-        fence: where the block does, its fences included.
+        language: Language after the opening fence, such as bash, python, text or console.
+        text: Lines between the fences.
+        span: Start and end of the text in the page.
+        fence: Start and end of the block in the page, including its fences.
     """
 
     language: str
@@ -46,7 +49,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Step:
-    """What is run, and the output that follows it in the page, if any."""
+    """A block that is run, and the output block after it, if there is one."""
 
     source: Block
     output: Block | None
@@ -54,20 +57,22 @@ class Step:
 
 @dataclass
 class Session:
-    """Runs commands in this process and Python in one namespace.
+    """Runs commands in this process, and all Python blocks in one namespace.
 
     Args:
-        arguments: what is given to a command in place of its words, to make tests short.
+        arguments: Function that replaces the arguments of a command; tests use it to shorten
+            trainings.
+        names: Namespace of the Python blocks.
     """
 
     arguments: Callable[[list[str]], list[str]] = lambda words: words
     names: dict = field(default_factory=dict)
 
     def run(self, block: Block) -> str:
-        """What the block prints on stdout.
+        """Run a block and return its standard output.
 
         Raises:
-            SystemExit: when a command fails, with what it printed.
+            SystemExit: If a command does not end with the expected exit code; with its output.
         """
         if block.language == "python":
             printed = io.StringIO()
@@ -84,15 +89,15 @@ class Session:
         if any(map(REAL.match, words)) and not Path(RAW).exists():
             return ""
         if words[0] != "liverseg":
-            raise SystemExit(f"Expected a command of liverseg. Received {' '.join(words)!r}.")
-        done = CliRunner().invoke(liverseg, self.arguments(words[1:]))
-        if done.exit_code != exit_code:
-            raise SystemExit(f"{' '.join(words)}\n{done.output}") from done.exception
-        return done.stdout
+            raise SystemExit(f"Expected a command of liverseg. Received: {' '.join(words)}")
+        result = CliRunner().invoke(liverseg, self.arguments(words[1:]))
+        if result.exit_code != exit_code:
+            raise SystemExit(f"{' '.join(words)}\n{result.output}") from result.exception
+        return result.stdout
 
 
 def commands_of(block: Block) -> list[tuple[list[str], int]]:
-    """The commands of a block as words, and the exit code that each shall have."""
+    """List the commands of a block, each as words and its expected exit code."""
     commands = []
     for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
@@ -103,68 +108,80 @@ def commands_of(block: Block) -> list[tuple[list[str], int]]:
 
 
 def blocks_of(page: str) -> list[Block]:
+    """List the fenced blocks of a page in their order."""
     return [
-        Block(found[1], found[2], found.span(2), found.span()) for found in _FENCE.finditer(page)
+        Block(match[1], match[2], match.span(2), match.span()) for match in _FENCE.finditer(page)
     ]
 
 
 def steps_of(page: str) -> Iterator[Step]:
-    """What a page runs, in order, each with the output block next to it."""
+    """Yield the blocks of a page that are run, each with the output block after it."""
     blocks = blocks_of(page)
-    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         if block.language in ("bash", "python"):
-            shown = after is not None and after.language in ("text", "console")
-            yield Step(block, after if shown else None)
+            is_output = following is not None and following.language in ("text", "console")
+            yield Step(block, following if is_output else None)
 
 
 def differences(shown: Block, printed: str) -> list[str]:
-    """Lines of the page that were not printed, in their order.
+    """Compare an output block with the output of a run.
 
-    Every line of the page has to be printed, and those between which no `...` stands one right
-    after the other. In a `console` block any number stands for any other.
+    Every line of the block must be printed, in the same order. Lines without `...` between them
+    must be printed directly after each other. In a `console` block, numbers are not compared.
+
+    Args:
+        shown: Output block of the page.
+        printed: Output of the run.
+
+    Returns:
+        Lines of the block that were not printed, and the first printed line that the block lacks.
     """
-    plain = _without_numbers if shown.language == "console" else str.rstrip
-    lines = [plain(line) for line in printed.strip("\n").splitlines()]
-    place, free, missing = 0, False, []
-    for line in map(plain, shown.text.strip("\n").splitlines()):
+    normalise = _without_numbers if shown.language == "console" else str.rstrip
+    lines = [normalise(line) for line in printed.strip("\n").splitlines()]
+    position, after_gap, missing = 0, False, []
+    for line in map(normalise, shown.text.strip("\n").splitlines()):
         if line == _GAP:
-            free = True
+            after_gap = True
             continue
-        reach = lines[place:] if free else lines[place : place + 1]
-        if line in reach:
-            place, free = place + reach.index(line) + 1, False
+        candidates = lines[position:] if after_gap else lines[position : position + 1]
+        if line in candidates:
+            position, after_gap = position + candidates.index(line) + 1, False
         else:
             missing.append(line)
-    if not free and place < len(lines):
-        missing.append(f"(printed as well) {lines[place]}")
+    if not after_gap and position < len(lines):
+        missing.append(f"(printed as well) {lines[position]}")
     return missing
 
 
 def renewed(shown: Block, printed: str) -> str:
-    """The text of an output block with what was printed; `...` keeps its place.
+    """Return the text of an output block with the lines of a new run; lines `...` are kept.
+
+    Args:
+        shown: Output block of the page.
+        printed: Output of the run.
 
     Raises:
-        SystemExit: when a line of the page has no likeness in what was printed.
+        SystemExit: If no printed line is similar to a line of the block.
     """
     lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
     old = shown.text.strip("\n").splitlines()
     if _GAP not in old:
         return "\n".join(lines) + "\n"
-    kept: list[str] = []
+    new: list[str] = []
     for line in old:
         if line == _GAP:
-            kept.append(line)
+            new.append(line)
             continue
-        alike = [one for one in lines if _without_numbers(one) == _without_numbers(line)]
-        if kept and kept[-1] != _GAP and alike[:1] == lines[:1]:
-            closest = alike[:1]  # the line after the one before
+        same_form = [one for one in lines if _without_numbers(one) == _without_numbers(line)]
+        if new and new[-1] != _GAP and same_form[:1] == lines[:1]:
+            closest = same_form[:1]  # directly after the previous line, as in the page
         else:
-            closest = difflib.get_close_matches(line, alike or lines, n=1, cutoff=0.6)
+            closest = difflib.get_close_matches(line, same_form or lines, n=1, cutoff=0.6)
         if not closest:
             raise SystemExit(f"Expected a line like {line!r} in:\n{printed}")
         lines = lines[lines.index(closest[0]) + 1 :]
-        kept.append(closest[0])
-    return "\n".join(kept) + "\n"
+        new.append(closest[0])
+    return "\n".join(new) + "\n"
 
 
 def _without_numbers(line: str) -> str:
@@ -177,12 +194,12 @@ def run_page(path: Path, write: bool, session: Session | None = None) -> list[st
     """Run a page in the current folder.
 
     Args:
-        path: of the page.
-        write: renew its output instead of comparing it.
-        session: a new one where None.
+        path: Path of the page.
+        write: Whether to update the output in the page instead of comparing it.
+        session: Session that runs the blocks; None for a new one.
 
     Returns:
-        Each line of its output that was not printed, after the block that should have.
+        Differences: each line that was not printed, preceded by the block that should print it.
     """
     session = session or Session()
     page, wrong, changes = path.read_text(), [], []
@@ -206,12 +223,13 @@ def main() -> None:
     os.environ |= {"COLUMNS": "80", "TF_ENABLE_ONEDNN_OPTS": "1"}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", type=Path, nargs="+")
-    parser.add_argument("--write", action="store_true", help="Renew the output in the pages.")
+    parser.add_argument("--write", action="store_true", help="Update the output in the pages.")
     options = parser.parse_args()
     failed = False
     for page in options.pages:
         wrong = run_page(page, options.write)
-        print(f"{page}: {len(wrong)} lines differ", *wrong, sep="\n")
+        count = "1 line differs" if len(wrong) == 1 else f"{len(wrong)} lines differ"
+        print(f"{page}: {count}", *wrong, sep="\n")
         failed |= bool(wrong)
     raise SystemExit(failed)
 

@@ -1,6 +1,6 @@
-"""Makes notebooks of lessons that need no other one.
+"""Convert lessons that do not depend on other lessons to notebooks.
 
-python scripts/notebooks.py docs/course/[147]*.md    # into docs/course/notebooks
+python scripts/notebooks.py docs/course/[147]*.md    # writes docs/course/notebooks
 """
 
 import argparse
@@ -11,8 +11,8 @@ from pathlib import Path
 from lessons import REAL, Block, blocks_of
 
 _SETUP = """\
-# On a machine without liverseg_tf (Colab), SOURCE is what pip installs: a folder of the
-# sources, or the address of their repository as git+https://...
+# If liverseg_tf is missing (as on Colab), this cell installs it with pip from SOURCE: the source
+# folder, or the address of the repository in the form git+https://...
 import importlib.util
 
 SOURCE = "."
@@ -21,21 +21,21 @@ if importlib.util.find_spec("liverseg_tf") is None:
 
 
 def notebook_of(page: str) -> dict:
-    """A notebook (nbformat 4.5) of a page: its text, its commands and its Python, no output.
+    """Return the notebook (nbformat 4.5) of a page: text, commands and Python, without output.
 
-    Pictures of the page are left out: those that the Python writes are shown where it writes them.
+    Pictures of the page are omitted. Pictures that a cell writes are displayed by this cell.
     """
-    cells, place = [_cell("code", _SETUP)], 0
+    cells, position = [_cell("code", _SETUP)], 0
     for block in blocks_of(page):
         runs = block.language in ("bash", "python") and not REAL.search(block.text)
         if not runs and block.language not in ("text", "console"):
-            continue  # stays in the text
+            continue  # the block remains part of the text
         start, end = block.fence
-        cells.append(_cell("markdown", _prose(page[place:start])))
+        cells.append(_cell("markdown", _prose(page[position:start])))
         if runs:
             cells.append(_cell("code", _code(block)))
-        place = end
-    cells.append(_cell("markdown", _prose(page[place:])))
+        position = end
+    cells.append(_cell("markdown", _prose(page[position:])))
     cells = [cell for cell in cells if cell["source"]]
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
@@ -57,7 +57,7 @@ def _prose(text: str) -> str:
 
 
 def _code(block: Block) -> str:
-    """The block as a cell, which shows the pictures that it writes."""
+    """Return the code of a cell that runs a block and displays the pictures that it writes."""
     text = block.text.strip()
     pictures = re.findall(r"[\w-]+\.png", text)
     if block.language == "bash":

@@ -1,4 +1,4 @@
-"""The same as `liverseg predict`."""
+"""Run the command `liverseg predict`."""
 
 from liverseg_tf.cli.predict import predict
 

@@ -1,4 +1,4 @@
-"""The same as `liverseg preprocess`."""
+"""Run the command `liverseg preprocess`."""
 
 from liverseg_tf.cli.preprocess import preprocess
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Sets everything up and runs all checks: `bash scripts/test.sh`.
-# Arguments go to pytest; `-m "not slow"` leaves out what trains for minutes.
+# `bash scripts/test.sh --fast` leaves out the slow tests: trainings, exports, the site, browsers.
+# Further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 prepare_environment test
-prepare_browser
+[[ " $* " == *" --fast "* ]] || prepare_browser
 ruff check .
 ruff format --check .
-python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+mypy
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20 "$@"

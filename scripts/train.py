@@ -1,4 +1,4 @@
-"""The same as `liverseg train`."""
+"""Run the command `liverseg train`."""
 
 from liverseg_tf.cli.train import train
 

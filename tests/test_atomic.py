@@ -1,7 +1,10 @@
+import math
+
+import numpy as np
 import pytest
 
-from liverseg_tf.atomic import read_json, replacing, write_json
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.atomic import read_json, replacing, write_csv, write_json
+from liverseg_tf.errors import LiverSegError, SettingsError, first_line
 
 
 def write_half_a_file(target, error):
@@ -79,6 +82,43 @@ def test_json_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": object()})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_is_null_in_json_unless_it_is_kept(tmp_path):
+    value = {"a": [1.0, math.nan, (np.float64("nan"), "NaN")], "b": {"c": math.nan}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == {"a": [1.0, None, [None, "NaN"]], "b": {"c": None}}
+    write_json(tmp_path / "b.json", value, keep_nan=True)
+    assert math.isnan(read_json(tmp_path / "b.json")["b"]["c"])
+
+
+def test_infinity_is_no_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": math.inf})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_is_utf8_with_empty_fields_for_undefined_values(tmp_path):
+    rows = [{"case": "Müller, A", "dice": 0.5}, {"case": "b", "dice": math.nan}, {"case": "c"}]
+    write_csv(tmp_path / "a.csv", ["case", "dice"], rows)
+    content = (tmp_path / "a.csv").read_bytes()
+    assert content == 'case,dice\n"Müller, A",0.5\nb,\nc,\n'.encode()
+    with pytest.raises(ValueError, match="fieldnames"):
+        write_csv(tmp_path / "b.csv", ["case"], rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a\nb"), "a"),
+        (ValueError("\n  a  \n"), "a"),
+        (ValueError(), "ValueError"),
+        (KeyboardInterrupt("  "), "KeyboardInterrupt"),
+    ],
+)
+def test_the_first_line_of_an_error(error, line):
+    assert first_line(error) == line
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b"\xff\xfe{}"])

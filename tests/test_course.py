@@ -1,4 +1,4 @@
-"""The course runs as it is written, prints what its pages show, and its notebooks are its pages."""
+"""Test that the lessons run, print the output that they show, and agree with their notebooks."""
 
 import itertools
 import json
@@ -15,22 +15,22 @@ pytestmark = pytest.mark.usefixtures("one_core", "untraced_training")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
 NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
-# what makes trainings short; everything else of a command stays as it is
+# options that make trainings short; all other options of a command are kept
 SHORT = ["--epochs", "1", "--steps-per-epoch", "2"]
 
 
 def _shortened(words):
-    words, long = list(words), False
+    words, trains = list(words), False
     for option in ("--epochs", "--steps-per-epoch", "--minutes"):
         if option in words:
-            place, long = words.index(option), True
-            del words[place : place + 2]
-    return words + SHORT if long else words
+            position, trains = words.index(option), True
+            del words[position : position + 2]
+    return words + SHORT if trains else words
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, small_phantoms):
-    """Where the whole course runs, with small phantoms in the places of the Decathlon's tasks."""
+    """Folder in which the whole course runs; small phantoms replace the tasks of the Decathlon."""
     folder = tmp_path_factory.mktemp("course")
     for task, names in (("Task03_Liver", "liver"), ("Task09_Spleen", "spleen")):
         raw = folder / "data_cache/raw" / task
@@ -43,7 +43,7 @@ def folder(tmp_path_factory, small_phantoms):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_lesson_prints_what_it_shows(page, folder, monkeypatch):
-    """In their order: a lesson goes on with what the ones before it have made."""
+    """The lessons run in order, because later lessons use the output of earlier ones."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
     wrong = lessons.run_page(page, write=False, session=lessons.Session(_shortened))
@@ -51,7 +51,7 @@ def test_a_lesson_prints_what_it_shows(page, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_lesson_has_its_parts(page):
+def test_a_lesson_has_all_parts(page):
     text = page.read_text()
     for part in (
         "**Goal.**",
@@ -66,14 +66,14 @@ def test_a_lesson_has_its_parts(page):
     assert all(step.output.text.strip() for step in steps if step.output)
 
 
-def test_lessons_lead_to_one_another():
+def test_each_lesson_links_to_the_next():
     assert len(PAGES) == 8
     for page, following in itertools.pairwise(PAGES):
         assert f"({following.name})" in page.read_text().splitlines()[-1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_its_page(path):
+def test_a_notebook_agrees_with_its_page(path):
     page = path.parents[1] / f"{path.stem}.md"
     assert json.loads(path.read_text()) == notebooks.notebook_of(page.read_text())
 
@@ -85,7 +85,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     nbformat.validate(notebook := nbformat.read(path, as_version=4))
-    # as in an activated environment; the kernel is this Python
+    # as in an activated environment, so that the kernel uses this Python
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     client = nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
@@ -124,11 +124,11 @@ def _block(language, text):
         ("console", "Dice 0.95\n", "ASSD 0.95\n", ["Dice #", "(printed as well) ASSD #"]),
     ],
 )
-def test_what_a_page_shows_beside_what_was_printed(language, shown, printed, missing):
+def test_differences_between_a_page_and_the_printed_output(language, shown, printed, missing):
     assert lessons.differences(_block(language, shown), printed) == missing
 
 
-def test_output_is_renewed_where_it_was_shown():
+def test_output_is_updated_where_it_was_shown():
     shown = _block("console", "...\n liver 0.1\n...\nwritten: x\n")
     printed = "head\n liver 0.9\n tumour 0.5\nwritten: x\n"
     assert lessons.renewed(shown, printed) == "...\n liver 0.9\n...\nwritten: x\n"

@@ -187,7 +187,7 @@
       current = (Math.max(current, steps < 0 ? 0 : -1) + steps + findings.length) % findings.length;
       const { text: description, volume_ml: ml, position_mm: mm } = findings[current];
       text.textContent = `${current + 1} of ${findings.length}: ${description}, ${ml.toFixed(ml < 1 ? 2 : 1)} ml`;
-      nv.scene.crosshairPos = nv.mm2frac(mm);
+      nv.scene.crosshairPos = nv.mm2frac(mm, 0, true); // true: exact on oblique grids, too
       nv.createOnLocationChange();
       nv.drawScene();
     };

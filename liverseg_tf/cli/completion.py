@@ -17,5 +17,7 @@ def completion(shell: str) -> None:
     """
     from liverseg_tf.cli.main import liverseg
 
-    source = get_completion_class(shell)(liverseg, {}, "liverseg", "_LIVERSEG_COMPLETE")
-    click.echo(source.source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None, "click has a class for each choice"
+    script = completion_class(liverseg, {}, "liverseg", "_LIVERSEG_COMPLETE").source()
+    click.echo(script)

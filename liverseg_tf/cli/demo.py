@@ -84,8 +84,11 @@ def demo(ctx, out, cases, unseen, minutes, seed) -> None:
 
 def _run_command(ctx: click.Context, name: str, arguments: list[str]) -> None:
     click.secho(f"$ liverseg {name} {' '.join(arguments)}", bold=True)
-    stage = ctx.parent.command.get_command(ctx.parent, name)
-    with stage.make_context(name, arguments, parent=ctx.parent) as stage_ctx:
+    root = ctx.find_root()
+    assert isinstance(root.command, click.Group), "`demo` is a command of `liverseg`"
+    stage = root.command.get_command(root, name)
+    assert stage is not None, "every stage is a command"
+    with stage.make_context(name, arguments, parent=root) as stage_ctx:
         stage.invoke(stage_ctx)
 
 

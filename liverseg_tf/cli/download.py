@@ -83,11 +83,13 @@ def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
 def _stage_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show one progress bar per stage, counted in bytes."""
     with ExitStack() as bars:
-        current, shown, draw = None, 0.0, None
+        current: tuple[str, int] | None = None
+        draw: Callable[[float, str], None] | None = None
+        shown = 0.0
 
         def show(stage: str, done: int, total: int) -> None:
             nonlocal current, shown, draw
-            if (stage, total) != current:
+            if draw is None or (stage, total) != current:
                 bars.close()
                 draw = bars.enter_context(progress(stage, max(total, 1)))
                 current, shown = (stage, total), 0.0

@@ -51,16 +51,21 @@ class LazyGroup(click.Group):
 
 def _load_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     if value is not None:
-        defaults = load_defaults(value, ctx.command, ctx)
+        defaults = load_defaults(value, _group_of(ctx), ctx)
         ctx.default_map = merge_defaults(ctx.default_map or {}, defaults)
 
 
 def _load_presets(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
     defaults: dict = {}
     for name in value:
-        defaults = merge_defaults(defaults, load_preset(name, ctx.command, ctx))
+        defaults = merge_defaults(defaults, load_preset(name, _group_of(ctx), ctx))
     # --config overrides presets, whichever of them comes first on the command line
     ctx.default_map = merge_defaults(defaults, ctx.default_map or {})
+
+
+def _group_of(ctx: click.Context) -> click.Group:
+    assert isinstance(ctx.command, click.Group), "both options belong to the group"
+    return ctx.command
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT)

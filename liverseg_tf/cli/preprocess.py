@@ -90,7 +90,7 @@ def preprocess(dataset, store, **options) -> None:
 
 def _note_labels_outside_tiles(cases) -> None:
     outside = {name: case["labelled_outside"] for name, case in cases.items()}
-    worst = max(outside, key=outside.get, default=None)
+    worst = max(outside, key=lambda name: outside[name], default=None)
     if worst is not None and outside[worst] > 0:
         affected = count(sum(share > 0 for share in outside.values()), "case")
         click.echo(

@@ -23,7 +23,7 @@ def bounding_box(*masks: np.ndarray) -> Box:
         (slice(1, 2, None), slice(1, 3, None))
     """
     ndim = masks[0].ndim
-    box = []
+    box: list[slice] = []
     for axis in range(ndim):
         others = tuple(other for other in range(ndim) if other != axis)
         # the axes that are already known narrow the search along the next ones

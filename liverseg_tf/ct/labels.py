@@ -6,6 +6,7 @@ import numpy as np
 
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import count
 
 
 def as_labels(volume: Volume, path: Path) -> Volume:
@@ -32,7 +33,7 @@ def as_labels(volume: Volume, path: Path) -> Volume:
         if off.any():
             raise LiverSegError(
                 f"Expected whole numbers as labels in {path}. Received {array[off][0]:g} "
-                f"and {int(off.sum()) - 1} more such values (an image instead of a mask?)."
+                f"and {count(int(off.sum()) - 1, 'more such value')} (an image instead of a mask?)."
             )
         array = whole
     low, high = array.min(), array.max()

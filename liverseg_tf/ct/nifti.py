@@ -3,8 +3,8 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -94,7 +94,7 @@ def write_volume(path: Path, volume: Volume) -> None:
         header.write_to(stream)
         stream.write(b"\0" * (header.get_data_offset() - stream.tell()))
         array = np.ascontiguousarray(volume.array, header.get_data_dtype())
-        stream.write(memoryview(array).cast("B"))
+        stream.write(array.data.cast("B"))
 
 
 def output_header(volume: Volume) -> nib.Nifti1Header:
@@ -117,7 +117,7 @@ def output_header(volume: Volume) -> nib.Nifti1Header:
 
 
 @contextmanager
-def create(path: Path) -> Iterator[BinaryIO]:
+def create(path: Path) -> Iterator[BufferedIOBase]:
     """Open a new file for writing, compressed if its name ends in .gz."""
     with open(path, "wb") as file:
         if path.name.endswith(".gz"):  # no name and no time: equal masks give equal files
@@ -146,17 +146,18 @@ def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray
         raise LiverSegError(
             f"Expected a whole NIfTI file at {path}. Received a truncated file."
         ) from error
-    except (OSError, zlib.error, isal_zlib.error) as error:
+    # isal's stubs declare this class as an instance of it
+    except (OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
         reason = getattr(error, "strerror", None) or str(error)
         raise LiverSegError(f"Expected a NIfTI file at {path}. Received: {reason}.") from error
     raw = np.frombuffer(data, dtype).reshape(shape[::-1])
     return header, raw.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
+def _read_exactly(stream: BufferedIOBase, size: int) -> np.ndarray:
     """Read `size` bytes. Memory is reserved for all of them, but used only as they are read."""
     data = np.empty(size, np.uint8)
-    view = memoryview(data)
+    view = data.data
     start = 0
     while start < size:
         count = stream.readinto(view[start : start + _CHUNK_BYTES])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf import plural
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.nifti import SUFFIXES, create, output_header
 from liverseg_tf.ct.volume import Volume
@@ -40,7 +41,8 @@ def write_slabs(path: Path, grid: Volume, slabs: Iterable[np.ndarray], slope: fl
                     f"Expected uint8 slices of {shape[1:]} for {path}. "
                     f"Received {slab.dtype} of {slab.shape[1:]}."
                 )
-            stream.write(memoryview(np.ascontiguousarray(slab)).cast("B"))
+            stream.write(np.ascontiguousarray(slab).data.cast("B"))
             count += len(slab)
         if count != shape[0]:
-            raise LiverSegError(f"Expected {shape[0]} slices for {path}. Received {count}.")
+            expected = plural.count(shape[0], "slice")
+            raise LiverSegError(f"Expected {expected} for {path}. Received {count}.")

@@ -42,7 +42,7 @@ class Orientation:
             canonical = 2 - int(anatomical)
             axes[canonical] = 2 - source
             flips[canonical] = bool(sign != CANONICAL_SIGNS[int(anatomical)])
-        return cls(tuple(axes), tuple(flips))
+        return cls((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
 
     def to_canonical(self, array: np.ndarray) -> np.ndarray:
         """Return a view of an array (three axes in the order of the source) as (z, row, col)."""

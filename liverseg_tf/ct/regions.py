@@ -10,7 +10,7 @@ from liverseg_tf.errors import SettingsError
 from liverseg_tf.plural import count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Regions:
     """Named sets of mask labels. Regions may overlap; outer regions come before nested ones.
 
@@ -28,16 +28,18 @@ class Regions:
 
     items: tuple[tuple[str, tuple[int, ...]], ...]
 
-    def __post_init__(self) -> None:
-        items = self.items.items() if isinstance(self.items, Mapping) else self.items
-        items = tuple((_check_name(name), _check_labels(name, labels)) for name, labels in items)
-        if not items:
+    def __init__(
+        self, items: Mapping[str, Iterable[int]] | Iterable[tuple[str, Iterable[int]]]
+    ) -> None:
+        pairs = items.items() if isinstance(items, Mapping) else items
+        checked = tuple((_check_name(name), _check_labels(name, labels)) for name, labels in pairs)
+        if not checked:
             raise SettingsError("Expected at least one region. Received an empty list.")
-        names = [name for name, _ in items]
+        names = [name for name, _ in checked]
         for name in names:
             if names.count(name) > 1:
                 raise SettingsError(f"Expected one region of each name. Received {name!r} twice.")
-        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "items", checked)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> "Regions":

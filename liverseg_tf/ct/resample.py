@@ -70,16 +70,16 @@ class PlaneResampler:
         target_mm: tuple[float, float],
     ) -> "PlaneResampler":
         """Create the resampler to another spacing, with the same field of view up to rounding."""
-        ratio = tuple(new / old for old, new in zip(spacing_mm, target_mm, strict=True))
-        target = tuple(max(1, round(n / r)) for n, r in zip(shape, ratio, strict=True))
-        return cls(tuple(shape), target, ratio)
+        (rows, cols), (row_mm, col_mm) = shape, spacing_mm
+        ratio = (target_mm[0] / row_mm, target_mm[1] / col_mm)
+        target = (max(1, round(rows / ratio[0])), max(1, round(cols / ratio[1])))
+        return cls((rows, cols), target, ratio)
 
     @property
     def inverse(self) -> "PlaneResampler":
         """The resampler from the target grid back to the source grid."""
-        return PlaneResampler(
-            self.target_shape, self.source_shape, tuple(1 / r for r in self.ratio)
-        )
+        ratio = (1 / self.ratio[0], 1 / self.ratio[1])
+        return PlaneResampler(self.target_shape, self.source_shape, ratio)
 
     @property
     def is_identity(self) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import nibabel as nib
@@ -65,7 +66,8 @@ class Volume:
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between neighbouring voxels along (z, row, col), in mm."""
-        return tuple(float(mm) for mm in nib.affines.voxel_sizes(self.affine)[::-1])
+        col_mm, row_mm, z_mm = (float(mm) for mm in nib.affines.voxel_sizes(self.affine))
+        return z_mm, row_mm, col_mm
 
     @property
     def voxel_volume_ml(self) -> float:
@@ -204,7 +206,7 @@ def _describe_values(array: np.ndarray) -> str:
     return f"{'about ' if step > 1 else ''}{sample.min():g} to {sample.max():g}"
 
 
-def _format_vector(values: np.ndarray) -> str:
+def _format_vector(values: Iterable[float]) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.dataset.cases import Case
@@ -32,14 +33,14 @@ class CaseCorrections:
         Raises:
             SettingsError: If a text has another form, or its name matches no case.
         """
-        rules = [
+        rules: list[tuple[str, Any, str]] = [
             *((*_split(text, "LPS"), "orientation") for text in self.orientations),
             *((*_split(text, "0.7,0.7,1.5"), "spacing_mm") for text in self.spacings),
             *((pattern, True, "same_voxels") for pattern in self.same_voxels),
         ]
         corrected = {case.name: case for case in cases}
         for pattern, value, field in rules:
-            value = _parse_numbers(value) if field == "spacing_mm" else value
+            parsed: Any = _parse_numbers(value) if field == "spacing_mm" else value
             names = [name for name in corrected if fnmatchcase(name, pattern)]
             if not names:
                 raise SettingsError(
@@ -49,7 +50,7 @@ class CaseCorrections:
             for name in names:
                 correction = corrected[name].correction or GridCorrection()
                 corrected[name] = replace(
-                    corrected[name], correction=replace(correction, **{field: value})
+                    corrected[name], correction=replace(correction, **{field: parsed})
                 )
         return list(corrected.values())
 

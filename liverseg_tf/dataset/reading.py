@@ -26,6 +26,7 @@ def read_case(case: Case, channel: int | None = None) -> tuple[Volume, Volume]:
     if case.mask is None:
         raise LiverSegError(f"Expected a mask for {case.image}. Received an image without one.")
     image, mask = read_volumes(case, channel)
+    assert mask is not None, "the case has a mask"
     check_mask_grid(image, mask)
     check_finite(image)
     return image, mask

@@ -1,7 +1,7 @@
 """Evaluation of many cases, one after another or in parallel."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError
@@ -51,9 +51,12 @@ def evaluate_pairs(
     scoring = scoring or Scoring()
     jobs = [pair for pair in pairs if pair.truth is not None]
     score = functools.partial(score_case, scoring=scoring)
-    in_this_process = workers is None or len(jobs) <= 1
-    outcomes = run_jobs_here(score, jobs) if in_this_process else run_jobs(score, jobs, workers)
-    results: list[CaseResult | None] = [None] * len(jobs)
+    outcomes: Iterator[tuple[int, CaseResult | LiverSegError]]
+    if workers is None or len(jobs) <= 1:
+        outcomes = run_jobs_here(score, jobs)
+    else:
+        outcomes = run_jobs(score, jobs, workers)
+    results: dict[int, CaseResult] = {}
     for done, (index, outcome) in enumerate(outcomes, start=1):
         case = jobs[index].case
         if isinstance(outcome, LiverSegError):
@@ -61,7 +64,7 @@ def evaluate_pairs(
         results[index] = outcome
         if on_case is not None:
             on_case(case, done, len(jobs))
-    return _collect(pairs, results, scoring)
+    return _collect(pairs, [results[index] for index in range(len(jobs))], scoring)
 
 
 def _collect(pairs: list[Pair], cases: list[CaseResult], scoring: Scoring) -> Evaluation:

@@ -61,6 +61,7 @@ class CaseResult:
 
 def score_case(pair: Pair, scoring: Scoring) -> CaseResult:
     """Read the masks of a case and score them. An error is returned as `CaseResult.failure`."""
+    assert pair.truth is not None, "a prediction without ground truth is not scored"
     truth = prediction = failure = None
     try:
         truth = to_canonical(read_labels(pair.truth))
@@ -99,8 +100,12 @@ def score_masks(
     box = bounding_box(truth.array, prediction.array)
     results = []
     for region in regions.names:
-        masks = (regions.mask(volume.array[box], region) for volume in (truth, prediction))
-        overlap, scores = score_region(*masks, truth.spacing_mm, scoring)
+        overlap, scores = score_region(
+            regions.mask(truth.array[box], region),
+            regions.mask(prediction.array[box], region),
+            truth.spacing_mm,
+            scoring,
+        )
         results.append(RegionResult(case, region, overlap, scores, truth.array.size))
     return results
 
@@ -120,18 +125,19 @@ def _score_volumes(
     pair: Pair, truth: Volume, prediction: Volume | None, scoring: Scoring, failure: str | None
 ) -> CaseResult:
     """Score canonical volumes; a missing prediction (None) counts as an empty one."""
-    is_missing = prediction is None
-    if is_missing:
-        prediction = truth.with_array(np.zeros_like(truth.array))
-    results = score_masks(pair.case, truth, prediction, scoring.regions, scoring)
-    if is_missing:  # even a region that is empty in the ground truth gets the worst scores
+    compared = truth.with_array(np.zeros_like(truth.array)) if prediction is None else prediction
+    results = score_masks(pair.case, truth, compared, scoring.regions, scoring)
+    if prediction is None:  # even a region that is empty in the ground truth gets the worst scores
         results = [_with_worst_scores(result) for result in results]
     lits = None
     if scoring.protocol == "lits":
-        array = None if is_missing else prediction.array
+        array = None if prediction is None else prediction.array
         lits = score_lits_case(pair.case, truth.array, array, truth.spacing_mm, scoring.compat)
-    masks = [(pair.truth, truth)] + ([] if is_missing else [(pair.prediction, prediction)])
-    notes = [_describe_unknown_labels(path, mask.array, scoring) for path, mask in masks]
+    notes = [
+        _describe_unknown_labels(path, mask.array, scoring)
+        for path, mask in ((pair.truth, truth), (pair.prediction, prediction))
+        if path is not None and mask is not None
+    ]
     return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), failure)
 
 

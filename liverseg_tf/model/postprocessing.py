@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class PostProcessing:
         for name, p in (*self.threshold, *self.min_mean_probability):
             if not 0 <= p <= 1:
                 raise SettingsError(f"Expected a probability of 0 to 1 for {name}. Received {p:g}.")
-        for *_, name, size in (*self.min_volume_ml, *self.inside):
+        for name, size in (*self.min_volume_ml, *((outer, mm) for _, outer, mm in self.inside)):
             if not 0 <= size < float("inf"):
                 raise SettingsError(
                     f"Expected a volume or distance of at least 0 for {name}. Received {size:g}."
@@ -122,7 +123,7 @@ class PostProcessing:
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def from_json(cls, value: object) -> "PostProcessing":
+    def from_json(cls, value: Any) -> "PostProcessing":
         """Create the post-processing from the value that `to_json` returned.
 
         Raises:
@@ -136,7 +137,7 @@ class PostProcessing:
                     f"Expected post-processing steps among {', '.join(known)}. "
                     f"Received {', '.join(unknown)}."
                 )
-            steps = {
+            steps: dict[str, Any] = {
                 name: tuple(step if isinstance(step, str) else tuple(step) for step in steps)
                 for name, steps in value.items()
             }

@@ -74,6 +74,7 @@ class RegionMasks:
 
     def canonical_probabilities(self, region: int) -> np.ndarray:
         """Writable view of the probabilities of one region in canonical axis order."""
+        assert self.probabilities is not None, "probabilities were requested"
         return Orientation.of(self.grid.affine).to_canonical(self.probabilities[region])
 
     def label_slabs(self) -> Iterator[np.ndarray]:
@@ -100,7 +101,7 @@ def labels_to_bits(labels: np.ndarray, regions: Regions) -> np.ndarray:
     Returns:
         (z, row, col) uint8, or uint16 for more than 8 regions.
     """
-    table = np.zeros(256, np.uint8 if len(regions) <= 8 else np.uint16)
+    table: np.ndarray = np.zeros(256, np.uint8 if len(regions) <= 8 else np.uint16)
     for region, (_, region_labels) in enumerate(regions.items):
         table[list(region_labels)] |= table.dtype.type(1 << region)
     return table[labels]

@@ -31,7 +31,7 @@ class RunRecord:
 
     network: NetworkSpec
     split: dict[str, list[str]]
-    postprocessing: PostProcessing = PostProcessing()  # noqa: RUF009 (frozen)
+    postprocessing: PostProcessing = PostProcessing()
     mirrored: bool = False
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.tiles.case_tiles import TileSequence
 from liverseg_tf.tiles.spec import TileSpec
 
 
@@ -30,7 +31,7 @@ class NetworkSpec:
         NetworkSpec(context: 3; channels: 3; spacing: 1.5 mm; stride: 16; regions: liver, tumour)
     """
 
-    tiles: TileSpec = TileSpec()  # noqa: RUF009 (frozen)
+    tiles: TileSpec = TileSpec()
     regions: Regions = LIVER_REGIONS
     context: int = 1
     stride: int = 16
@@ -64,7 +65,8 @@ class NetworkSpec:
 
     def padded(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Round a shape (rows, cols) up to multiples of the stride."""
-        return tuple(-(-length // self.stride) * self.stride for length in shape)
+        rows, cols = (-(-length // self.stride) * self.stride for length in shape)
+        return rows, cols
 
     def slice_step(self, slice_mm: float) -> int:
         """Number of slices from one context slice to the next, at least 1.
@@ -76,7 +78,7 @@ class NetworkSpec:
             return 1
         return max(1, round(self.context_spacing_mm / slice_mm))
 
-    def stack(self, tiles: np.ndarray, z: int, slice_step: int = 1) -> np.ndarray:
+    def stack(self, tiles: TileSequence, z: int, slice_step: int = 1) -> np.ndarray:
         """Stack a slice and its context slices as channels.
 
         Beyond the ends of the volume, the first or last slice is repeated.

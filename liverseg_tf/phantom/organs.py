@@ -129,6 +129,7 @@ def _ellipsoid_part(
     def plain(points: Points) -> np.ndarray:
         return ellipsoid(points, centre, radii)
 
-    low = tuple(c - 1.1 * r - 6 for c, r in zip(centre, radii, strict=True))
-    high = tuple(c + 1.1 * r + 6 for c, r in zip(centre, radii, strict=True))
+    (x, y, z), (x_radius, y_radius, z_radius) = centre, radii
+    low = (x - 1.1 * x_radius - 6, y - 1.1 * y_radius - 6, z - 1.1 * z_radius - 6)
+    high = (x + 1.1 * x_radius + 6, y + 1.1 * y_radius + 6, z + 1.1 * z_radius + 6)
     return PhantomPart(tissue, depth or plain, (low, high), label)

@@ -36,7 +36,7 @@ class Pose:
     angle: float
     scale: float
     shift: np.ndarray
-    warps: tuple[SmoothField, SmoothField, SmoothField]
+    warps: tuple[SmoothField, ...]
     ripple: SmoothField
     seam: SmoothField
 
@@ -118,9 +118,10 @@ class Patient:
         organs = [*organ_parts(part_rng, body), *spine_parts(part_rng, body)]
         back = body.cavity_radii_mm[1] + body.wall_mm + body.fat_mm
         couch_mm = pose.shift[1] + back * pose.scale + 14
-        axes = tuple(np.arange(-reach, reach + 1, COARSE_MM) for reach in (132, 120, 168))
+        z, y, x = (np.arange(-reach, reach + 1, COARSE_MM) for reach in (132, 120, 168))
+        axes = (z, y, x)
         _, labels = cls(pose, body, tuple(organs), couch_mm, (0.0, 0.0)).paint(axes, None)
-        slices = axes[0][(labels == LIVER).any((1, 2))]
+        slices = z[(labels == LIVER).any((1, 2))]
         count = int(tumour_rng.integers(0, 6)) if count is None else count
         tumours = _draw_tumours(tumour_rng, count, (labels == LIVER, pose.points(axes)))
         parts = (*around, *organs, *tumours)
@@ -206,8 +207,9 @@ def _draw_tumours(
             break
         candidates = np.flatnonzero(room.ravel() >= 1.15 * radius + COARSE_MM)
         centre = places.reshape(-1, 3)[rng.choice(candidates)]
+        x, y, z = map(float, centre)
         radii = tuple(radius * rng.uniform(0.8, 1.1, 3))
-        tumours.append(tumour_part(tuple(map(float, centre)), radii, index % 32))
+        tumours.append(tumour_part((x, y, z), radii, index % 32))
         away = np.linalg.norm(places - centre, axis=-1) - radius
         room = np.minimum(room, away)
     return tumours

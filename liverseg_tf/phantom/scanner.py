@@ -29,10 +29,11 @@ def draw_axes(rng: np.random.Generator, spec: PhantomSpec, patient: Patient) -> 
         slices = max(2, round((high - low + below + above) / spacing[0]))
         shape = (slices, *(int(np.ceil(side / 16)) * 16 for side in list(sides)[1:]))
         middle = (low - below + high + above) / 2
-    return tuple(
+    z, y, x = (
         (np.arange(size) - (size - 1) / 2) * mm + offset
         for size, mm, offset in zip(shape, spacing, (middle, 0, 0), strict=True)
     )
+    return z, y, x
 
 
 def scan_patient(patient: Patient, axes: Axes, values: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +98,7 @@ def draw_file_grid(
     tilt = rng.random() < spec.oblique
     angles = np.radians(rng.uniform(-7, 7, 3))
     if spec.axes is not None:
-        order, signs = zip(*(DIRECTIONS[letter] for letter in spec.axes), strict=True)
+        order, signs = np.array([DIRECTIONS[letter] for letter in spec.axes]).T
     directions = np.eye(4)
     directions[:3, :3] = np.eye(3)[:, order] * signs
     orientation = Orientation.of(directions)

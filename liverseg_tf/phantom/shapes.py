@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.interpolate import BSpline
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True)

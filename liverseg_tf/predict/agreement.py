@@ -24,7 +24,7 @@ class PassAgreement:
 
     def __init__(self, regions: tuple[str, ...]):
         self.regions = tuple(regions)
-        self._intersections: np.ndarray | int = 0
+        self._intersections = np.zeros((len(self.regions), 1, 1))
         self._passes = 0
 
     def update(self, passes: np.ndarray) -> None:
@@ -35,7 +35,7 @@ class PassAgreement:
                 the same orientation. The number of passes must not change between calls.
         """
         masks = (passes > THRESHOLD).reshape(len(passes), -1, len(self.regions))
-        union = masks.any(axis=0)
+        union = np.logical_or.reduce(masks, axis=0)
         intersections = np.zeros((len(self.regions), len(passes), len(passes)))
         for region in range(len(self.regions)):
             # float32 counts voxels exactly up to 2**24, more than a slab has

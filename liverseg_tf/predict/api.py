@@ -1,6 +1,6 @@
 """The function `segment`: from an image to its label map, without writing files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def segment(
     image: Volume | Path | str,
     model: Predictor | Path | str | Sequence[Path | str],
     postprocessing: PostProcessing | None = None,
-    inference: Inference = Inference(),  # noqa: B008 (frozen)
+    inference: Inference = Inference(),
 ) -> Volume:
     """Segment a volume.
 
@@ -57,9 +57,10 @@ def segment(
     return postprocessing.apply(masks).labels()
 
 
-def _load_predictor(model) -> Predictor:
-    if hasattr(model, "probabilities"):
+def _load_predictor(model: Predictor | Path | str | Iterable[Path | str]) -> Predictor:
+    if not isinstance(model, str | Path | Iterable):
         return model
     from liverseg_tf.predict.models.load import load_predictor
 
-    return load_predictor([model] if isinstance(model, str | Path) else list(model))
+    paths = [model] if isinstance(model, str | Path) else model
+    return load_predictor([Path(path) for path in paths])

@@ -73,7 +73,7 @@ class InferenceRegion:
         threshold = BODY_HU if network.tiles.percentiles is None else transform.floor
         z, *plane = _extent(canonical.array, threshold)
         min_shape = network.padded(network.tiles.tile_shape or transform.shape)
-        origin, shape = [], []
+        intervals = []
         for (first, last), native, length, padded, tile in zip(
             plane,
             transform.native_shape,
@@ -89,11 +89,10 @@ class InferenceRegion:
             start = max(start - missing // 2, 0) // network.stride * network.stride
             stop = -(-max(stop, start + tile) // network.stride) * network.stride
             size = min(stop - start, padded)
-            origin.append(min(start, padded - size))
-            shape.append(size)
-        return cls(
-            replace(transform, origin=tuple(origin), shape=tuple(shape)), range(z[0], z[1] + 1)
-        )
+            intervals.append((min(start, padded - size), size))
+        (row, height), (col, width) = intervals
+        transform = replace(transform, origin=(row, col), shape=(height, width))
+        return cls(transform, range(z[0], z[1] + 1))
 
 
 def _extent(array: np.ndarray, threshold: float) -> list[tuple[int, int]]:

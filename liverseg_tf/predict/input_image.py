@@ -80,8 +80,8 @@ def _check_not_a_mask(image: Volume) -> None:
             return
         present[rounded] = True
         foreground = rounded[:, 1:] != np.bincount(rounded.ravel()).argmax()
-        equal += np.count_nonzero((rounded[:, 1:] == rounded[:, :-1]) & foreground)
-        labelled += np.count_nonzero(foreground)
+        equal += int(np.count_nonzero((rounded[:, 1:] == rounded[:, :-1]) & foreground))
+        labelled += int(np.count_nonzero(foreground))
     values = np.flatnonzero(present)
     # an image of few voxels has few values as well
     few = len(values) <= min(_MAX_MASK_VALUES, array.size // 8)

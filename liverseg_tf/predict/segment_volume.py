@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -91,7 +90,7 @@ def find_regions(
 
     with ThreadPoolExecutor(1) as thread, _PendingBatches(predictor) as pending:
         next_tiles, last_restore = thread.submit(cut, slabs[0]), _finished_future()
-        for slab, next_slab in pairwise([*slabs, None]):
+        for slab, next_slab in zip(slabs, [*slabs[1:], None], strict=True):
             tiles = next_tiles.result()
             if next_slab is not None:
                 next_tiles = thread.submit(cut, next_slab)
@@ -179,12 +178,14 @@ def _restore_masks(
             values = transform.values_to_native(tiles)
             scaled = np.rint(values * 255).astype(np.uint8)
             masks.canonical_probabilities(region)[slab.start : slab.stop] = scaled
-            slices = range(len(tiles))
+            slices = np.arange(len(tiles))
         else:
             # resampling averages with weights that sum to 1, so that it never exceeds the maximum
             # of the tile: slices whose maximum is below the threshold can be skipped
             slices = np.flatnonzero(tiles.max(axis=(1, 2)) > threshold)
-            values = transform.values_to_native(tiles[slices]) if len(slices) else ()
+            if not len(slices):
+                continue
+            values = transform.values_to_native(tiles[slices])
         bit = target.dtype.type(1 << region)
         for z, plane in zip(slices, values, strict=True):
             target[z] |= np.multiply(plane > threshold, bit, dtype=target.dtype)

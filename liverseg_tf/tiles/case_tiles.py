@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +17,28 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.memory import cutting_memory_bytes
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.transform import TileTransform
+
+
+class TileSequence(Protocol):
+    """Slices that can be counted and indexed: an array, a list, or files read on demand."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, z: int, /) -> np.ndarray: ...
+
+
+class TileArray(TileSequence, Protocol):
+    """Tiles in memory, memory-mapped, or in files that are read when a slice is indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (z, h, w) or (z, h, w, windows)."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the slices."""
+
+    def __array__(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +57,8 @@ class CaseTiles:
             the header has none).
     """
 
-    image: np.ndarray
-    mask: np.ndarray
+    image: TileArray
+    mask: TileArray
     record: dict
 
     def __repr__(self) -> str:
@@ -141,7 +164,7 @@ def checksum(image: np.ndarray, mask: np.ndarray) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for array in (image, mask):
         digest.update(f"{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -154,8 +177,10 @@ def source_fingerprint(case: Case) -> dict:
         `correction` and `ambiguity` are present if the case has them.
 
     Raises:
-        LiverSegError: If a file is missing.
+        LiverSegError: If the case has no mask, or a file is missing.
     """
+    if case.mask is None:
+        raise LiverSegError(f"Expected a mask for {case.image}. Received an image without one.")
     try:
         image, mask = (
             [file.stat() for file in source_files(source)] for source in (case.image, case.mask)
@@ -164,7 +189,7 @@ def source_fingerprint(case: Case) -> dict:
         raise LiverSegError(
             f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
         ) from error
-    fingerprint = {
+    fingerprint: dict[str, Any] = {
         "bytes": [sum(stat.st_size for stat in stats) for stats in (image, mask)],
         "modified_ns": [
             max((stat.st_mtime_ns for stat in stats), default=0) for stats in (image, mask)

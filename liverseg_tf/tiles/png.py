@@ -53,7 +53,8 @@ def write_tiles(path: Path, tiles: CaseTiles) -> None:
     with replacing(path) as partial:
         for name, array in (("image", tiles.image), ("mask", tiles.mask)):
             (partial / name).mkdir(parents=True)
-            for z, plane in enumerate(array):
+            for z in range(len(array)):
+                plane = array[z]
                 picture = Image.fromarray(
                     np.squeeze(plane, -1) if plane.shape[-1:] == (1,) else plane
                 )

@@ -5,7 +5,7 @@ complete cases in `store.json`.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -38,8 +38,8 @@ class PreprocessJob:
     """
 
     cases: list[Case]
-    split_rule: SplitRule = SplitRule()  # noqa: RUF009 (frozen)
-    part: DatasetPart = DatasetPart()  # noqa: RUF009 (frozen)
+    split_rule: SplitRule = SplitRule()
+    part: DatasetPart = DatasetPart()
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -136,9 +136,9 @@ def _is_unchanged(case: Case, record: dict) -> bool:
 
 def _cut_cases(
     cases: list[Case], store: TileStore, workers: Workers
-) -> Iterator[tuple[str, dict | str]]:
+) -> Generator[tuple[str, dict | str], None, None]:
     """Yield the name of each case with its record or its error message, as the cases end."""
-    empty = replace(store, folder=Path(store.folder).absolute(), cases=None, split=None)
+    empty = replace(store, folder=Path(store.folder).absolute(), cases={}, split={})
     for index, outcome in run_jobs(functools.partial(_cut_case, empty), cases, workers):
         name = cases[index].name
         if isinstance(outcome, LiverSegError):

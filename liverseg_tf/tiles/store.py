@@ -1,7 +1,7 @@
 """The tile store: a folder with the tiles of all cases, cut with one spec, and their split."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from liverseg_tf import __version__
@@ -41,8 +41,8 @@ class TileStore:
     folder: Path
     spec: TileSpec
     storage: str = "hdf5"
-    cases: dict[str, dict] | None = None
-    split: dict[str, list[str]] | None = None
+    cases: dict[str, dict] = field(default_factory=dict)
+    split: dict[str, list[str]] = field(default_factory=dict)
     split_rule: dict | None = None
 
     def __post_init__(self) -> None:
@@ -53,10 +53,10 @@ class TileStore:
             )
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(names)} {side}" for side, names in (self.split or {}).items())
+        counts = ", ".join(f"{len(names)} {side}" for side, names in self.split.items())
         return (
             f"TileStore(folder: {self.folder}; storage: {self.storage}; "
-            f"cases: {len(self.cases or ())}; split: {counts or 'none'})"
+            f"cases: {len(self.cases)}; split: {counts or 'none'})"
         )
 
     @classmethod
@@ -113,7 +113,7 @@ class TileStore:
     @property
     def checksums(self) -> dict[str, str]:
         """Checksum of the tiles by case name."""
-        return {name: case["checksum"] for name, case in (self.cases or {}).items()}
+        return {name: case["checksum"] for name, case in self.cases.items()}
 
     def check_unchanged(self, before: dict[str, str]) -> None:
         """Check that the store contains the same tiles as at an earlier time.
@@ -131,6 +131,28 @@ class TileStore:
                     f"Expected the store {self.folder} to be unchanged since the run began. "
                     f"Received {what} case {name}."
                 )
+
+    def check_spec(self, expected: TileSpec) -> None:
+        """Check that the tiles of the store were made with a specification.
+
+        Args:
+            expected: Specification of the tiles that a network takes.
+
+        Raises:
+            LiverSegError: If the specification differs; it names the settings that differ.
+        """
+        if self.spec == expected:
+            return
+        settings, stored = expected.describe(), self.spec.describe()
+        differences = [
+            f"{name} {stored[name]} instead of {setting}"
+            for name, setting in settings.items()
+            if stored[name] != setting
+        ]
+        raise LiverSegError(
+            f"Expected a store of the network's tiles at {self.folder}. "
+            f"Received tiles with {', '.join(differences)}."
+        )
 
     def in_fold(self, fold: str) -> "TileStore":
         """Return the same store with the split of one cross-validation fold.
@@ -155,7 +177,7 @@ class TileStore:
                 "storage": self.storage,
                 "split": self.split or {"train": [], "val": [], "test": []},
                 "split_rule": self.split_rule,
-                "cases": self.cases or {},
+                "cases": self.cases,
             },
         )
 

@@ -90,12 +90,13 @@ class TileTransform:
         origin = (0, 0)
         if spec.tile_shape is not None:
             centre = _body_centre(canonical, BODY_HU if spec.percentiles is None else floor)
-            origin = tuple(
+            row, col = (
                 _origin(at / ratio, length, tile)
                 for at, ratio, length, tile in zip(
                     centre, resampler.ratio, resampler.target_shape, shape, strict=True
                 )
             )
+            origin = (row, col)
         return cls(canonical.array.shape[1:], native, spacing, origin, shape, windows, floor)
 
     @property
@@ -189,8 +190,9 @@ class TileTransform:
         """
         try:
             windows = tuple(Window(**window) for window in value["windows"])
-            pairs = ("native_shape", "native_spacing_mm", "spacing_mm", "origin", "shape")
-            return cls(*(tuple(value[pair]) for pair in pairs), windows, value["floor"])
+            names = ("native_shape", "native_spacing_mm", "spacing_mm", "origin", "shape")
+            pairs = {name: tuple(value[name]) for name in names}
+            return cls(windows=windows, floor=value["floor"], **pairs)
         except (KeyError, TypeError) as error:
             raise LiverSegError(
                 "Expected the tile transform of a case. Received one with missing keys or values "

@@ -4,21 +4,22 @@ import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.evaluate.evaluation import Evaluation, Row, summarise
+from liverseg_tf.evaluate.evaluation import Evaluation, summarise
 from liverseg_tf.evaluate.metrics.overlap import Overlap, score_overlap
+from liverseg_tf.evaluate.score_case import RegionResult
 
 LIVER = Overlap(10, 10, 10)
 
 
 def evaluation_of(tumours):
-    rows = []
+    results = []
     for case, tumour in tumours.items():
         for region, overlap in (("liver", LIVER), ("tumour", tumour)):
-            rows.append(Row(case, region, overlap, score_overlap(overlap, 1.0)))
-    return Evaluation(LIVER_REGIONS, tuple(rows))
+            results.append(RegionResult(case, region, overlap, score_overlap(overlap, 1.0)))
+    return Evaluation(LIVER_REGIONS, tuple(results))
 
 
-def test_both_conventions_for_empty_masks():
+def test_two_conventions_for_empty_masks():
     evaluation = evaluation_of(
         {"half": Overlap(2, 2, 1), "both empty": Overlap(0, 0, 0), "false alarm": Overlap(0, 9, 0)}
     )
@@ -31,18 +32,18 @@ def test_both_conventions_for_empty_masks():
         assert evaluation.summary(name)["tumour"]["difference_percent"].n == 1
 
 
-def test_every_case_empty():
+def test_all_cases_empty():
     evaluation = evaluation_of({"a": Overlap(0, 0, 0)})
     assert evaluation.summary("lits")["tumour"]["dice"].mean == 1.0
-    nothing = evaluation.summary("nnunet")["tumour"]["dice"]
-    assert nothing.n == 0
-    assert math.isnan(nothing.mean)
+    statistics = evaluation.summary("nnunet")["tumour"]["dice"]
+    assert statistics.n == 0
+    assert math.isnan(statistics.mean)
 
 
-def test_rows_of():
+def test_select():
     evaluation = evaluation_of({"a": LIVER, "b": LIVER})
-    assert [row.region for row in evaluation.rows_of(case="b")] == ["liver", "tumour"]
-    assert [row.case for row in evaluation.rows_of(region="liver")] == ["a", "b"]
+    assert [result.region for result in evaluation.select(case="b")] == ["liver", "tumour"]
+    assert [result.case for result in evaluation.select(region="liver")] == ["a", "b"]
 
 
 def test_unknown_convention():
@@ -51,6 +52,12 @@ def test_unknown_convention():
 
 
 def test_statistics_by_hand():
-    found = summarise([2.0, 4.0, math.nan, 9.0])
-    assert (found.n, found.mean, found.median, found.min, found.max) == (3, 5.0, 4.0, 2.0, 9.0)
-    assert found.std == pytest.approx(math.sqrt((9 + 1 + 16) / 3))
+    statistics = summarise([2.0, 4.0, math.nan, 9.0])
+    assert (statistics.n, statistics.mean, statistics.median, statistics.min, statistics.max) == (
+        3,
+        5.0,
+        4.0,
+        2.0,
+        9.0,
+    )
+    assert statistics.std == pytest.approx(math.sqrt((9 + 1 + 16) / 3))

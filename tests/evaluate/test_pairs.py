@@ -14,14 +14,14 @@ def touch(folder, *names):
     return folder
 
 
-def by_names(pairs):
+def file_names(pairs):
     return [(p.case, p.truth and p.truth.name, p.prediction and p.prediction.name) for p in pairs]
 
 
-def test_folders_pair_by_name_in_natural_order(tmp_path):
+def test_folders_are_paired_by_name_in_natural_order(tmp_path):
     truth = touch(tmp_path / "t", "c_10.nii.gz", "c_2.nii", "c_3.nii.gz", "._c_2.nii", "notes.txt")
     prediction = touch(tmp_path / "p", "c_2.nii.gz", "c_10.nii", "c_4.nii.gz")
-    assert by_names(find_pairs(truth, prediction)) == [
+    assert file_names(find_pairs(truth, prediction)) == [
         ("c_2", "c_2.nii", "c_2.nii.gz"),
         ("c_3", "c_3.nii.gz", None),
         ("c_4", None, "c_4.nii.gz"),
@@ -29,18 +29,18 @@ def test_folders_pair_by_name_in_natural_order(tmp_path):
     ]
 
 
-def test_two_files_are_a_pair_whatever_their_names(tmp_path):
+def test_two_files_are_a_pair_with_any_names(tmp_path):
     touch(tmp_path, "a.nii.gz", "b.nii")
     truth, prediction = tmp_path / "a.nii.gz", tmp_path / "b.nii"
     assert find_pairs(truth, prediction) == [Pair("a", truth, prediction)]
 
 
-def test_a_single_file_asks_for_its_case_alone(tmp_path):
+def test_single_file_is_paired_with_its_case_only(tmp_path):
     truth = touch(tmp_path / "t", "a.nii", "b.nii")
     prediction = touch(tmp_path / "p", "a.nii", "b.nii", "c.nii")
-    one = [("b", "b.nii", "b.nii")]
-    assert by_names(find_pairs(truth / "b.nii", prediction)) == one
-    assert by_names(find_pairs(truth, prediction / "b.nii")) == one
+    expected = [("b", "b.nii", "b.nii")]
+    assert file_names(find_pairs(truth / "b.nii", prediction)) == expected
+    assert file_names(find_pairs(truth, prediction / "b.nii")) == expected
 
 
 def test_lits_volumes_and_segmentations(tmp_path):
@@ -57,15 +57,17 @@ def test_lits_volumes_and_segmentations(tmp_path):
     assert find_pairs(truth, prediction) == expected
 
 
-def test_lits_masks_alone(tmp_path):
+def test_lits_masks_without_images(tmp_path):
     truth = touch(tmp_path / "t", "segmentation-3.nii")
     for name in ("segmentation-3.nii.gz", "volume-3.nii.gz"):
         prediction = touch(tmp_path / name[:3], name)
-        assert by_names(find_pairs(truth, prediction)) == [("volume-3", "segmentation-3.nii", name)]
+        assert file_names(find_pairs(truth, prediction)) == [
+            ("volume-3", "segmentation-3.nii", name)
+        ]
         assert find_pairs(truth, prediction)[0].image is None
 
 
-def test_masks_that_are_named_as_volumes(tmp_path):
+def test_masks_that_are_named_like_volumes(tmp_path):
     truth = touch(tmp_path / "t", "volume-3.nii.gz")
     prediction = touch(tmp_path / "p", "volume-3.nii.gz")
     assert len(find_pairs(truth, prediction)) == 1
@@ -83,7 +85,7 @@ def test_msd(tmp_path):
 def test_folder_layout_where_some_cases_have_no_mask(tmp_path):
     truth = touch(tmp_path / "t", "images/a.nii", "images/b.nii", "images/c.nii", "masks/a.nii")
     prediction = touch(tmp_path / "p", "a.nii", "b.nii")
-    assert by_names(find_pairs(truth, prediction)) == [
+    assert file_names(find_pairs(truth, prediction)) == [
         ("a", "a.nii", "a.nii"),
         ("b", None, "b.nii"),
     ]
@@ -94,13 +96,13 @@ def test_folder_layout_where_some_cases_have_no_mask(tmp_path):
     [
         ("t", "missing", "no such file or folder"),
         ("missing", "t", "no such file or folder"),
-        ("t", "empty", "masks .* Received none"),
-        ("empty", "t", "masks .* Received none"),
+        ("t", "empty", "No masks found in"),
+        ("empty", "t", "No masks found in"),
         ("t", "other", r"cases of .*t \(a, b, c and 1 more\). Received x in .*other"),
         ("t", "twice", "one file per case"),
     ],
 )
-def test_what_cannot_be_paired(tmp_path, truth, prediction, message):
+def test_files_that_cannot_be_paired(tmp_path, truth, prediction, message):
     touch(tmp_path / "t", "a.nii", "b.nii", "c.nii", "d.nii")
     touch(tmp_path / "other", "x.nii")
     touch(tmp_path / "twice", "a.nii", "a.nii.gz")

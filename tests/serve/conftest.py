@@ -93,7 +93,7 @@ def _spread_probabilities(run):
 
 @pytest.fixture(scope="session")
 def export_cache():
-    """The exports that `served` has created, by kind; each takes about ten seconds."""
+    """The exports that this process has loaded, by kind."""
     return {}
 
 
@@ -103,45 +103,53 @@ def export_cache():
         for kind in (*NETWORKS, "demo")
     ],
 )
-def served(request, export_cache, tmp_path_factory):
+def served(request, export_cache, make_once):
     """A run and its export, of each kind of network."""
-    if request.param not in export_cache:
-        export_cache[request.param] = _export(request, tmp_path_factory.mktemp("served"))
-    return export_cache[request.param]
+    kind = request.param
+    if kind == "liver":
+        return request.getfixturevalue("served_liver")
+    if kind not in export_cache:
+        folder = make_once(f"served {kind}", lambda folder: _export(request, folder))
+        export_cache[kind] = Served.load(folder / "run", folder / "out" / "model" / "1")
+    return export_cache[kind]
 
 
 def _export(request, folder):
-    if request.param == "liver":
-        return request.getfixturevalue("served_liver")
     if request.param == "demo":
         run = shutil.copytree(request.getfixturevalue("demo")[0] / "run", folder / "run")
         _spread_probabilities(run)
     else:
         steps = POSTPROCESSING.get(request.param, {})
         run = make_run(folder / "run", request.param, postprocessing=steps)
-    return Served.load(run, export_run(run, folder / "out", ExportSettings("model")).folder)
+    export_run(run, folder / "out", ExportSettings("model", 1))
 
 
 @pytest.fixture(scope="session")
 def served_liver(liver_exports):
     """A run of one window and slice, and its export."""
-    return Served.load(liver_exports[0], liver_exports[1].folder)
+    return Served.load(*liver_exports)
 
 
 @pytest.fixture(scope="session")
-def liver_exports(tmp_path_factory):
-    """A run, and its SavedModel, LiteRT and ONNX files. Tests must not change them."""
-    folder = tmp_path_factory.mktemp("liver")
-    steps = {"largest": ["liver"]}
-    run = make_run(folder / "run", "liver", postprocessing=steps)
-    settings = ExportSettings("liver", litert=("float16",), onnx=True)
-    return run, export_run(run, folder / "out", settings)
+def liver_exports(make_once):
+    """A run, and the folder of its SavedModel. LiteRT and ONNX files are in `folder.parents[1]`.
+
+    Tests must not change them.
+    """
+
+    def export(folder):
+        run = make_run(folder / "run", "liver", postprocessing={"largest": ["liver"]})
+        settings = ExportSettings("liver", 1, litert=("float16",), onnx=True)
+        export_run(run, folder / "out", settings)
+
+    folder = make_once("liver", export)
+    return folder / "run", folder / "out" / "liver" / "1"
 
 
 @pytest.fixture
 def liver_copy(liver_exports, tmp_path):
     """A copy of the folder of the models, which tests may change."""
-    return shutil.copytree(liver_exports[1].folder.parents[1], tmp_path / "out")
+    return shutil.copytree(liver_exports[1].parents[1], tmp_path / "out")
 
 
 @pytest.fixture(scope="session")

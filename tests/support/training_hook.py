@@ -3,7 +3,7 @@
 A training is a learner whose training step is traced. Tracing takes about five seconds of CPU time
 however short the training is, so the number of trainings decides how long the suite takes.
 
-The hook works in the processes of pytest and, because `sitecustomize.py` in this folder installs it,
+The hook works in the processes of pytest. `sitecustomize.py` in this folder installs it as well
 in every Python process that they start.
 """
 

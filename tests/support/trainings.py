@@ -9,6 +9,8 @@ import pytest
 import training_hook
 
 LIMIT = 25
+# tests that use one of these are slow, whether or not they are marked
+SLOW_FIXTURES = {"demo", "served", "liver_exports", "site", "driver", "browser"}
 SUPPORT = Path(__file__).parent
 
 
@@ -16,14 +18,15 @@ def pytest_addoption(parser):
     parser.addoption(
         "--fast",
         action="store_true",
-        help="Leave out the tests that are marked as slow: trainings, exports, browsers.",
+        help="Leave out the slow tests: trainings, exports, the site, browsers.",
     )
 
 
 def pytest_collection_modifyitems(config, items):
     """Slow tests come first, so that two workers (`-n 2 --dist loadfile`) end together."""
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    others = [item for item in items if not item.get_closest_marker("slow")]
+    slow, others = [], []
+    for item in items:
+        (slow if _is_slow(item) else others).append(item)
     if config.getoption("--fast"):
         config.hook.pytest_deselected(items=slow)
         slow = []
@@ -57,6 +60,10 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.section(f"{total} trainings (at most {limit})", red=total > limit)
     for test, count in sorted(trainings.items()):
         terminalreporter.write_line(f"{count:3} {test}")
+
+
+def _is_slow(item):
+    return item.get_closest_marker("slow") or not SLOW_FIXTURES.isdisjoint(item.fixturenames)
 
 
 def _limit(config):

@@ -230,6 +230,17 @@ def test_a_store_with_another_spec(tmp_path, other, key):
         TileStore(tmp_path, other.spec, other.storage).create()
 
 
+def test_the_tiles_of_a_network_are_checked(tmp_path):
+    store = TileStore(tmp_path, ONE)
+    store.check_spec(TileSpec(tile_shape=(24, 32)))
+    with pytest.raises(LiverSegError) as caught:
+        store.check_spec(TileSpec(spacing_mm=None, tile_shape=(24, 24)))
+    assert str(caught.value) == (
+        f"Expected a store of the network's tiles at {tmp_path}. Received tiles with "
+        "spacing_mm 1.5 instead of native, tile_shape 24 x 32 instead of 24 x 24."
+    )
+
+
 def test_two_windows_do_not_fit_into_png(tmp_path):
     spec = TileSpec(windows=(LIVER_WINDOW, Window(50, 2000)))
     with pytest.raises(SettingsError, match=r"1 or 3 windows .* Received 2"):

@@ -29,9 +29,19 @@ def blob_case(seed: int) -> tuple[Volume, Volume]:
 
 
 @pytest.fixture
-def blob_store(tmp_path):
+def blob_store(tmp_path, make_blob_store):
     """A store of four cases: two for training, one for validation and one for testing."""
-    store = TileStore(tmp_path / "store", TileSpec(spacing_mm=2.0, tile_shape=(48, 48)))
+    return make_blob_store(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_blob_store():
+    """A function: folder to the `blob_store` in it."""
+    return _make_blob_store
+
+
+def _make_blob_store(folder):
+    store = TileStore(folder / "store", TileSpec(spacing_mm=2.0, tile_shape=(48, 48)))
     records = {}
     for seed in range(4):
         tiles = cut_tiles(*blob_case(seed), store.spec)

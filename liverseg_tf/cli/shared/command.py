@@ -59,8 +59,10 @@ def _check_position(name: str, words: list[str], ctx: click.Context) -> None:
         words: Words that follow the command.
         ctx: Context of the command.
     """
-    options = [] if ctx.parent is None else ctx.parent.command.params
-    option = next((option for option in options if name in option.opts), None)
+    group = ctx.parent
+    if group is None:
+        return
+    option = next((option for option in group.command.params if name in option.opts), None)
     if option is None:
         return
     place = next(i for i, word in enumerate(words) if word.split("=")[0] == name)
@@ -68,6 +70,6 @@ def _check_position(name: str, words: list[str], ctx: click.Context) -> None:
     typed = words[place : place + (1 if has_value else 2)]
     raise click.UsageError(
         f"{name} belongs before the command: "
-        f"{ctx.parent.info_name} {shlex.join(typed)} {ctx.info_name} ...",
+        f"{group.info_name} {shlex.join(typed)} {ctx.info_name} ...",
         ctx,
     )

@@ -2,7 +2,9 @@
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,10 +16,9 @@ def load_preset(name: str, group: click.Group, ctx: click.Context) -> dict[str, 
     return load_defaults(Path(__file__).parents[2] / "presets" / f"{name}.toml", group, ctx)
 
 
-def merge_defaults(first: dict[str, dict], second: dict[str, dict]) -> dict[str, dict]:
+def merge_defaults(first: Mapping[str, dict], second: Mapping[str, dict]) -> dict[str, dict]:
     """Return the default values of both; `second` overrides `first`."""
-    sections = first | second
-    return {name: first.get(name, {}) | second.get(name, {}) for name in sections}
+    return {name: first.get(name, {}) | second.get(name, {}) for name in [*first, *second]}
 
 
 def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[str, dict]:
@@ -69,7 +70,7 @@ def _parse_section(values: dict, command: click.Command, place: str) -> dict:
     return defaults
 
 
-def _parse_value(value: object, option: click.Option, place: str) -> object:
+def _parse_value(value: Any, option: click.Option, place: str) -> Any:
     """Return the value as click expects it: a repeatable option needs a list of its values."""
     if not option.multiple:
         _check_length(value, option.nargs, place)
@@ -83,7 +84,7 @@ def _parse_value(value: object, option: click.Option, place: str) -> object:
     return values
 
 
-def _check_length(value: object, expected: int, place: str) -> None:
+def _check_length(value: Any, expected: int, place: str) -> None:
     is_list = isinstance(value, list)
     if (len(value) if is_list else 1) != expected or (expected == 1 and is_list):
         wording = "one value" if expected == 1 else f"a list of {count(expected, 'value')}"

@@ -25,8 +25,8 @@ def resolve_models(models: tuple[str, ...]) -> tuple[str, ...]:
         if "://" in model:
             resolved.append(model)
             continue
-        path = os.path.abspath(model)
-        resolved += map(str, list_runs(Path(path)) or [path])
+        path = Path(os.path.abspath(model))
+        resolved += map(str, list_runs(path) or [path])
     return tuple(resolved)
 
 
@@ -75,9 +75,10 @@ class ModelLoader:
         if self.on_server:
             with self() as served:
                 return [_ServedRecord(served.network)]
-        records = [read_record(Path(path)) for path in self.models]
+        paths = [Path(model) for model in self.models]
+        records = [read_record(path) for path in paths]
         if self.mirror:
-            check_mirrored(self.models, records)
+            check_mirrored(paths, records)
         return records
 
     def __call__(self):

@@ -58,7 +58,8 @@ def _hidden(package: str) -> Iterator[None]:
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None
+    # None stops the import system; the stubs do not know this
+    sys.modules[package] = None  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import numpy as np
 from liverseg_tf.ct.dicom.slices import DicomSlice, format_numbers
 from liverseg_tf.ct.volume import GRID_TOLERANCE_VOXELS, ORTHONORMAL_TOLERANCE
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import count
 
 LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 SAME_DIRECTION = 1e-4
@@ -120,8 +121,9 @@ def _check_positions_differ(slices: list[DicomSlice], distances: np.ndarray) -> 
         first, second = slices[same[0]], slices[same[0] + 1]
         raise LiverSegError(
             f"Expected one slice at each position. Received {len(slices)} slices at "
-            f"{len(slices) - len(same)} positions, for example {_name(first)} and {_name(second)} "
-            f"at {distances[same[0]]:.2f} mm (several phases, echoes or reconstructions?)."
+            f"{count(len(slices) - len(same), 'position')}, for example {_name(first)} and "
+            f"{_name(second)} at {distances[same[0]]:.2f} mm "
+            "(several phases, echoes or reconstructions?)."
         )
 
 
@@ -168,7 +170,7 @@ def _raise_uneven(slices: list[DicomSlice], distances: np.ndarray) -> None:
     usual = float(np.median(gaps))
     widest = int(np.abs(gaps - usual).argmax())
     missing = round(gaps[widest] / usual) - 1
-    hint = f" ({missing} missing {'slice' if missing == 1 else 'slices'}?)" if missing > 0 else ""
+    hint = f" ({count(missing, 'missing slice')}?)" if missing > 0 else ""
     raise LiverSegError(
         f"Expected {len(slices)} slices at equal distances. Received a usual distance of "
         f"{usual:.3g} mm, but {gaps[widest]:.3g} mm between {_name(slices[widest])} and "

@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -65,6 +67,8 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
     """Yield the stored values of each frame, (row, col)."""
     syntax = UID(frames[0].syntax)
     _check_decoder(syntax, file)
+    source: Path | Dataset
+    options: dict[str, Any]
     try:
         if syntax == DeflatedExplicitVRLittleEndian:  # can only be decompressed as a whole
             source, options = pydicom.dcmread(file), {}

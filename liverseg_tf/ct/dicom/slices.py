@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from liverseg_tf import plural
 from liverseg_tf.errors import LiverSegError
 
 LARGEST_PIXELS = 2**26
@@ -121,7 +123,8 @@ def _slices_of(dataset: Dataset, file: Path) -> list[DicomSlice]:
         )
     if groups is not None and len(groups) != frames:
         raise LiverSegError(
-            f"Expected functional groups for the {frames} frames of {file}. Received {len(groups)}."
+            f"Expected functional groups for {plural.count(frames, 'frame')} of {file}. "
+            f"Received {len(groups)}."
         )
     if groups is None:
         return [_build_slice(dataset, dataset.get, file, 0, shape)]
@@ -177,7 +180,7 @@ def _shape(dataset: Dataset, file: Path) -> tuple[int, int]:
     if not (rows > 0 and columns > 0 and rows * columns <= LARGEST_PIXELS):
         raise LiverSegError(
             f"Expected a slice of 1 to {LARGEST_PIXELS} pixels in {file}. "
-            f"Received {rows} rows and {columns} columns."
+            f"Received {plural.count(rows, 'row')} and {plural.count(columns, 'column')}."
         )
     colours = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     samples = int(dataset.get("SamplesPerPixel") or 1)
@@ -213,7 +216,7 @@ def _rescale(dataset: Dataset, value_of: Callable, file: Path) -> tuple[float, f
 
 def _numbers(value: object, keyword: str, count: int, file: Path) -> tuple[float, ...]:
     numbers = tuple(float(number) for number in _as_list(value))
-    expected = f"Expected {keyword} of {count} finite number{'s' * (count > 1)} in {file}."
+    expected = f"Expected {keyword} of {plural.count(count, 'finite number')} in {file}."
     if not numbers:
         raise LiverSegError(f"{expected} The tag is missing or empty.")
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
@@ -221,7 +224,7 @@ def _numbers(value: object, keyword: str, count: int, file: Path) -> tuple[float
     return numbers
 
 
-def _as_list(value: object) -> list:
+def _as_list(value: Any) -> list:
     """Return a DICOM value, which may be missing, single or multiple, as a list."""
     if value is None or value == "":
         return []

@@ -39,7 +39,8 @@ def sort_issues(issues: Iterable[Issue]) -> list[Issue]:
 
 def format_issues(issues: Iterable[Issue]) -> list[str]:
     """Format issues as lines; notes with the same text share a line."""
-    lines, notes = [], {}
+    lines: list[str] = []
+    notes: dict[tuple[str, str], list[Issue]] = {}
     for issue in sort_issues(issues):
         if issue.severity == NOTE:
             notes.setdefault((issue.kind, issue.text), []).append(issue)

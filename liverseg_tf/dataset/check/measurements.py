@@ -163,7 +163,9 @@ def _percentiles(values: np.ndarray) -> tuple[float, ...]:
 
 def _count_labels(labels: np.ndarray) -> dict[int, int]:
     # slice by slice, because bincount converts each voxel to 8 bytes
-    counts = sum(np.bincount(plane.reshape(-1), minlength=256) for plane in labels)
+    counts = np.zeros(256, np.int64)
+    for plane in labels:
+        counts += np.bincount(plane.reshape(-1), minlength=256)
     return {int(label): int(counts[label]) for label in np.flatnonzero(counts[1:]) + 1}
 
 
@@ -175,5 +177,5 @@ def _find_touched_faces(labels: np.ndarray) -> dict[str, tuple[int, ...]]:
 
 def _digest(image: Volume) -> str:
     digest = hashlib.blake2b(f"{image.array.shape} {image.array.dtype}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image.array))
+    digest.update(np.ascontiguousarray(image.array).data)
     return digest.hexdigest()

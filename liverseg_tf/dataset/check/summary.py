@@ -41,7 +41,7 @@ def summarise_check(checked: CheckResult, settings: CheckSettings) -> list[Summa
     unit = "HU" if settings.has_hu else "value"
     cases = list(checked.measurements.values())
     percentiles = [c.intensities.percentiles for c in cases if c.intensities.percentiles]
-    rows = {
+    rows: dict[str, list[float]] = {
         "slices": [case.shape[0] for case in cases],
         "slice spacing, mm": [case.spacing_mm[0] for case in cases],
         "in-plane spacing, mm": [max(case.spacing_mm[1:]) for case in cases],
@@ -87,7 +87,7 @@ def _volume_ml(case: CaseMeasurements, labels: tuple[int, ...]) -> float:
 def _median_intensity(case: CaseMeasurements, labels: tuple[int, ...]) -> float | None:
     """Median intensity of the label with the most voxels."""
     counts = {label: (case.labels or {}).get(label, 0) for label in labels}
-    largest = max(counts, key=counts.get)
+    largest = max(counts, key=counts.__getitem__)
     percentiles = case.intensities.label_percentiles.get(largest)
     return percentiles[PERCENTILES.index(50)] if percentiles else None
 

@@ -8,9 +8,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
+from liverseg_tf import plural
 from liverseg_tf.atomic import replacing
 from liverseg_tf.dataset.download.disk_space import check_space
 from liverseg_tf.errors import LiverSegError
@@ -67,7 +69,7 @@ class Member:
     name: str
     size: int
     is_folder: bool
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
 def extract(
@@ -103,7 +105,10 @@ def extract(
         _as_archive_errors(archive.path),
         tarfile.open(archive.path, "r:") if is_tar else zipfile.ZipFile(archive.path) as opened,
     ):
-        members = _tar_members(opened, target) if is_tar else _zip_members(opened)
+        if isinstance(opened, tarfile.TarFile):
+            members = _tar_members(opened, target)
+        else:
+            members = _zip_members(opened)
         files = _select_files(archive, members)
         total = sum(member.size for member in files.values())
         check_space(target, total)
@@ -149,8 +154,8 @@ def _select_files(archive: Archive, members: Iterable[Member]) -> dict[tuple[str
         folders.update(name[:depth] for depth in range(1, len(name)))
         files[parts] = member
     if names & folders:
-        name = "/".join(min(names & folders))
-        raise ArchiveError(f"Expected each name once. Received {name!r} as a file and a folder.")
+        clash = "/".join(min(names & folders))
+        raise ArchiveError(f"Expected each name once. Received {clash!r} as a file and a folder.")
     if not files:
         raise ArchiveError("Expected files in the archive. Received an archive without files.")
     return files
@@ -184,7 +189,7 @@ def _copy(member: Member, path: Path) -> Iterator[int]:
             sink.write(chunk)
             yield len(chunk)
     if left:
-        size = f"{member.size} bytes of {member.name!r}"
+        size = f"{plural.count(member.size, 'byte')} of {member.name!r}"
         raise ArchiveError(f"Expected {size}. Received {'fewer' if left > 0 else 'more'}.")
 
 
@@ -196,8 +201,8 @@ def _tar_members(tar: tarfile.TarFile, target: Path) -> Iterator[Member]:
             kind = "link" if info.issym() or info.islnk() else special
             raise ArchiveError(f"Expected files and folders. Received a {kind}: {info.name!r}.")
         if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
-            tarfile.data_filter(info, target)
-        yield Member(info.name, info.size, info.isdir(), lambda info=info: tar.extractfile(info))
+            tarfile.data_filter(info, str(target))
+        yield Member(info.name, info.size, info.isdir(), partial(_open_in_tar, tar, info))
     # tarfile mistakes a damaged header for the end of the archive
     tar.fileobj.seek(tar.offset)
     end = tar.fileobj.read(tarfile.BLOCKSIZE)
@@ -206,6 +211,12 @@ def _tar_members(tar: tarfile.TarFile, target: Path) -> Iterator[Member]:
             f"Expected the end of the archive at byte {tar.offset}. "
             "Received a damaged or incomplete header."
         )
+
+
+def _open_in_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = tar.extractfile(info)
+    assert file is not None, "only a folder has no content"
+    return file
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
@@ -220,7 +231,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "a device or a pipe"
         if kind is not None:
             raise ArchiveError(f"Expected files and folders. Received {kind}: {name!r}.")
-        yield Member(name, info.file_size, info.is_dir(), lambda info=info: archive.open(info))
+        yield Member(name, info.file_size, info.is_dir(), partial(archive.open, info))
 
 
 @contextmanager

@@ -101,7 +101,9 @@ def _receive(
     offset, total, validator = partial.state()
     if total and offset == total:
         return
-    headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
+    headers: dict[str, str] = {}
+    if offset and validator is not None:
+        headers = {"Range": f"bytes={offset}-", "If-Range": validator}
     with send_request(address, headers, timeout_s) as response:
         if response.status == 206 and offset:
             end = _check_range(response, partial)

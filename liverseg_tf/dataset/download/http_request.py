@@ -100,7 +100,7 @@ def resolve_redirect(url: str, location: str) -> str:
     except ValueError:
         target = ""
     origin = _origin(target)
-    if origin is None or (origin[0] == "http" and _origin(url)[0] == "https"):
+    if origin is None or (origin[0] == "http" and urlsplit(url).scheme == "https"):
         raise LiverSegError(
             f"Expected a redirect of {redact_url(url)} to http or https, and never from https to "
             f"http. Received {redact_url(target)}."

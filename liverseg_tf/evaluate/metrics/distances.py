@@ -118,7 +118,7 @@ def _total_weight(distances: SurfaceDistances) -> float:
 def _weighted_percentile(distances: np.ndarray, weights: np.ndarray) -> float:
     order = np.lexsort((weights, distances))
     cumulative = np.cumsum(weights[order]) / weights.sum()
-    index = min(np.searchsorted(cumulative, _PERCENT / 100), len(order) - 1)
+    index = min(int(np.searchsorted(cumulative, _PERCENT / 100)), len(order) - 1)
     return float(distances[order][index])
 
 

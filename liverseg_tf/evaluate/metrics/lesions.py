@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liverseg_tf.ct.bounding_box import bounding_box, union
+from liverseg_tf.ct.bounding_box import Box, bounding_box, union
 from liverseg_tf.ct.components import Components, label_components
 
 _CONNECTIVITY = 6
@@ -94,7 +94,7 @@ def merge_lesions(overlaps: np.ndarray) -> list[LesionGroup]:
     """
     overlapping = np.flatnonzero(overlaps.any(axis=1))
     common = overlaps[overlapping].astype(np.int64)
-    truths = [(index,) for index in range(overlaps.shape[1])]
+    truths: list[tuple[int, ...]] = [(index,) for index in range(overlaps.shape[1])]
     last_merge_size = [1] * len(truths)
     for row in range(len(overlapping)):
         covered = [
@@ -183,13 +183,14 @@ def crop_group(lesions: Lesions, group: LesionGroup) -> tuple[np.ndarray, np.nda
     boxes = [lesions.truth.boxes[index] for index in group.truths]
     boxes += [lesions.prediction.boxes[index] for index in group.predictions]
     box = union(boxes)
+    assert box is not None, "a group has at least one true lesion"
     return (
         _select(lesions.truth, group.truths, box),
         _select(lesions.prediction, group.predictions, box),
     )
 
 
-def _select(components: Components, indices: tuple[int, ...], box: tuple) -> np.ndarray:
+def _select(components: Components, indices: tuple[int, ...], box: Box) -> np.ndarray:
     selected = np.zeros(components.count + 1, bool)
     selected[np.add(indices, 1)] = True
     return selected[components.labels[box]]

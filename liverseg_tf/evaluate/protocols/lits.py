@@ -103,7 +103,8 @@ def score_lits_case(
         compat: Whether lesions are counted exactly as in the public scorer, errors included.
     """
     missing = prediction is None
-    prediction = np.zeros_like(truth) if missing else prediction
+    if prediction is None:
+        prediction = np.zeros_like(truth)
     box = bounding_box(truth, prediction)
     truth, prediction = truth[box], prediction[box]
     has_liver = bool((prediction == 1).any())

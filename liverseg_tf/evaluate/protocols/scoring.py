@@ -1,7 +1,7 @@
 """Scoring of a case: protocols with their regions, surfaces, tolerances and missing cases."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -54,7 +54,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Scoring:
     """Settings of an evaluation.
 
@@ -70,23 +70,36 @@ class Scoring:
         SettingsError: If the settings are not compatible.
     """
 
-    protocol: str = "default"
-    regions: Regions | None = None
-    tolerance_mm: float | None = None
-    distances: bool = True
-    compat: bool = False
-    has_default_regions: bool = field(init=False)  # other labels in a mask are then an error
+    protocol: str
+    regions: Regions
+    tolerance_mm: float
+    distances: bool
+    compat: bool
+    has_default_regions: bool  # other labels in a mask are then an error
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "has_default_regions", self.regions is None)
-        if self.protocol not in PROTOCOLS:
+    def __init__(
+        self,
+        protocol: str = "default",
+        regions: Regions | None = None,
+        tolerance_mm: float | None = None,
+        distances: bool = True,
+        compat: bool = False,
+    ) -> None:
+        if protocol not in PROTOCOLS:
             raise SettingsError(
-                f"Expected a protocol of {', '.join(PROTOCOLS)}. Received {self.protocol!r}."
+                f"Expected a protocol of {', '.join(PROTOCOLS)}. Received {protocol!r}."
             )
-        protocol = PROTOCOLS[self.protocol]
-        for name in ("regions", "tolerance_mm"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, getattr(protocol, name))
+        defaults = PROTOCOLS[protocol]
+        values = {
+            "protocol": protocol,
+            "regions": defaults.regions if regions is None else regions,
+            "tolerance_mm": defaults.tolerance_mm if tolerance_mm is None else tolerance_mm,
+            "distances": distances,
+            "compat": compat,
+            "has_default_regions": regions is None,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
         if self.protocol == "lits" and self.regions != LIVER_REGIONS:
             raise SettingsError(
                 f"Expected the regions {LIVER_REGIONS} for the protocol lits, which fixes its "

@@ -76,15 +76,18 @@ def compare_evaluations(first: Evaluation, second: Evaluation, seed: int = 0) ->
         values = np.array([pair[3:] for pair in pairs if pair[1:3] == (region, score)])
         values = values[~np.isnan(values).any(axis=1)]
         differences = values[:, 1] - values[:, 0]
-        means = [float(mean) for mean in _means(values)]
+        first_mean, second_mean = map(float, _means(values))
+        low, high = bootstrap_interval(differences, seed)
         comparisons.append(
             Comparison(
                 region,
                 score,
                 len(values),
-                *means,
-                means[1] - means[0],
-                *bootstrap_interval(differences, seed),
+                first_mean,
+                second_mean,
+                second_mean - first_mean,
+                low,
+                high,
                 wilcoxon_p(differences),
             )
         )

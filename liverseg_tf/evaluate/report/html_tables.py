@@ -32,12 +32,12 @@ def summary_table(evaluation: Evaluation) -> str:
                     texts = _format_statistics(score, values)
                     rows.append([region, heading(score) + suffix, *texts, interval])
     titles = ["Region", "Score", "Cases", "Mean", "SD", "Median", "Lowest", "Highest"]
-    titles.append("95 % confidence interval of the mean")
+    titles.append("95 % CI of the mean")
     return (
         f"<h2>Summary</h2>\n{_table(titles, _without_repeated_names(rows))}"
-        '<p class="small">If a region is empty in both the ground truth and the prediction of a '
-        "case, its Dice, Jaccard and NSD count as 1 (as in LiTS). Rows marked (not empty) leave "
-        "out these cases (as in nnU-Net).</p>\n"
+        '<p class="small">SD: standard deviation. CI: confidence interval. If a region is empty in '
+        "both the ground truth and the prediction of a case, its Dice, Jaccard and NSD count as 1 "
+        "(as in LiTS). Rows marked (not empty) leave out these cases (as in nnU-Net).</p>\n"
     )
 
 
@@ -51,7 +51,11 @@ def lits_table(evaluation: Evaluation) -> str:
         for name, value in summarise_lits(evaluation.lits, compat).items()
     ]
     suffix = ", as computed by the public scorer" if compat else ""
-    return f"<h2>Scores of the LiTS challenge{suffix}</h2>\n{_table(['Score', 'Value'], rows)}"
+    return (
+        f"<h2>Scores of the LiTS challenge{suffix}</h2>\n{_table(['Score', 'Value'], rows)}"
+        '<p class="small">The names are those of the public scorer; scores.json contains the '
+        "definitions.</p>\n"
+    )
 
 
 def case_table(

@@ -65,7 +65,7 @@ def lits_table(evaluation: Evaluation) -> Table:
 
 
 def _case_values(case: LitsCase) -> dict:
-    counts = {}
+    counts: dict[str, int] = {}
     for threshold, suffix in zip(IOU_THRESHOLDS, ("", "_greater_zero"), strict=True):
         detection = case.detections[threshold]
         counts |= {f"{name}{suffix}": getattr(detection, name) for name in ("tp", "fp", "fn")}

@@ -6,6 +6,7 @@ Source: MIC-DKFZ/nnUNet, nnunetv2/evaluation/evaluate_predictions.py.
 import math
 import statistics
 from pathlib import Path
+from typing import Any
 
 from liverseg_tf.atomic import write_json
 from liverseg_tf.evaluate.evaluation import Evaluation
@@ -26,7 +27,7 @@ def summarise_nnunet(evaluation: Evaluation) -> dict:
     cases ignores them. If they are NaN in every case, the mean of the region and the foreground
     mean are NaN, too. Cases without a prediction are not included.
     """
-    cases = []
+    cases: list[dict[str, Any]] = []
     for pair in evaluation.pairs:
         results = {result.region: result for result in evaluation.select(case=pair.case)}
         cases.append(

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.typing import LineStyleType
 
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.orientation import to_canonical
@@ -21,7 +22,7 @@ from liverseg_tf.evaluate.score_case import RegionResult, score_masks
 ABDOMEN = Window(level_hu=40, width_hu=400)
 MR_RANGE = PercentileRange(1, 99)
 TRUTH_COLOUR, PREDICTION_COLOUR = "#4dff88", "#ff5cf4"  # distinguishable with colour blindness
-_LINE_STYLES = ("-", (0, (3, 1)), (0, (1, 1)))  # outermost region first
+_LINE_STYLES: tuple[LineStyleType, ...] = ("-", (0, (3, 1)), (0, (1, 1)))  # outermost region first
 _OUTLINE = withStroke(linewidth=2, foreground="black")
 _WIDTH_PIXELS, _MAX_HEIGHT_PIXELS, _DPI = 1500, 2500, 100
 _MARGIN = 0.35  # inches, the height of a line of text
@@ -123,8 +124,18 @@ def _draw_image(ax: Axes, plane: ViewPlane, pixels: np.ndarray, window: Window) 
     positions = [(0.015, 0.5), (0.985, 0.5), (0.5, 0.985), (0.5, 0.015)]
     alignments = [("left", "center"), ("right", "center"), ("center", "top"), ("center", "bottom")]
     for letter, (x, y), (ha, va) in zip(plane.letters, positions, alignments, strict=True):
-        style = {"color": "white", "weight": "bold", "size": 11, "path_effects": [_OUTLINE]}
-        ax.text(x, y, letter, transform=ax.transAxes, ha=ha, va=va, **style)
+        ax.text(
+            x,
+            y,
+            letter,
+            transform=ax.transAxes,
+            ha=ha,
+            va=va,
+            color="white",
+            weight="bold",
+            size=11,
+            path_effects=[_OUTLINE],
+        )
 
 
 def _draw_contours(ax: Axes, masks: np.ndarray, colour: str) -> None:
@@ -161,7 +172,7 @@ def _legend(regions: Regions) -> list[Line2D]:
     ]
 
 
-def _line_style(index: int) -> str | tuple:
+def _line_style(index: int) -> LineStyleType:
     return _LINE_STYLES[min(index, len(_LINE_STYLES) - 1)]
 
 

@@ -84,7 +84,8 @@ def _plots(evaluation: Evaluation) -> Iterator[str]:
         caption = f"Predicted against true volume of {region}; the line marks equal volumes"
         plots.append((plot_volumes(evaluation, region), caption))
         caption = (
-            f"Bland-Altman plot of the volume of {region}: mean difference and limits of agreement"
+            f"Bland-Altman plot of the volume of {region}, with the mean difference and the limits "
+            "of agreement (1.96 SD)"
         )
         plots.append((plot_agreement(evaluation, region), caption))
     yield f"<h2>Volumes</h2>\n{_figures(plots)}"

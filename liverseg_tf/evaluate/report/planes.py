@@ -75,8 +75,10 @@ def select_slices(
         _add_counts(mask, different)
     for counts in (different, present):
         if counts[0].any():
-            return tuple(int(np.argmax(axis_counts)) for axis_counts in counts)
-    return tuple(size // 2 for size in truth.shape)
+            z, row, col = (int(np.argmax(axis_counts)) for axis_counts in counts)
+            return z, row, col
+    depth, rows, cols = truth.shape
+    return depth // 2, rows // 2, cols // 2
 
 
 def _add_counts(mask: np.ndarray, counts: list[np.ndarray]) -> None:

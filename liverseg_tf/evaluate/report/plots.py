@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,7 @@ from liverseg_tf.evaluate.score_case import RegionResult
 # distinguishable with colour blindness (Okabe and Ito)
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _SIZE = (4.2, 3.3)  # inches
-_SETTINGS = {"svg.hashsalt": "liverseg_tf", "font.size": 9, "axes.axisbelow": True}
+_SETTINGS: dict[Any, Any] = {"svg.hashsalt": "liverseg_tf", "font.size": 9, "axes.axisbelow": True}
 LIMITS_OF_AGREEMENT = 1.96  # standard deviations (Bland and Altman, Lancet 1986)
 
 
@@ -153,15 +154,25 @@ def _figure() -> tuple[Figure, Axes]:
 
 def _draw_level(ax: Axes, level: float, text: str, style: str) -> None:
     ax.axhline(level, color="0.35", linewidth=1, linestyle=style)
-    ax.text(1, level, text, transform=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize=8)
+    ax.annotate(
+        text,
+        xy=(1, level),
+        xycoords=ax.get_yaxis_transform(),
+        xytext=(0, 3),  # keeps clear of the points
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+    )
 
 
 def _volumes_ml(results: list[RegionResult]) -> tuple[np.ndarray, np.ndarray]:
     """Volumes in the ground truth and in the prediction, each (n,)."""
-    return tuple(
+    truth, prediction = (
         np.array([result.scores[name] for result in results])
         for name in ("truth_ml", "prediction_ml")
     )
+    return truth, prediction
 
 
 def _colour_of(evaluation: Evaluation, region: str) -> str:

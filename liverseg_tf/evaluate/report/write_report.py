@@ -91,10 +91,13 @@ def sort_by_dice(evaluation: Evaluation) -> list[str]:
     dice: dict[str, float] = {}
     for result in evaluation.results:
         dice[result.case] = dice.get(result.case, 0) + result.scores["dice"]
-    return sorted(dice, key=dice.get)
+    return sorted(dice, key=lambda case: dice[case])
 
 
 def _read_volumes(pair: Pair, channel: int | None) -> CaseVolumes:
+    assert pair.truth is not None, "scored pairs are complete"
+    assert pair.prediction is not None, "scored pairs are complete"
+    assert pair.image is not None, "only cases with an image are drawn"
     truth, prediction = read_labels(pair.truth), read_labels(pair.prediction)
     return CaseVolumes(pair.case, read_image(pair.image, channel), truth, prediction)
 

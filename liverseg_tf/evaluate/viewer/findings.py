@@ -63,14 +63,9 @@ def _findings(mask: np.ndarray, grid: Volume, text: str) -> list[Finding]:
     for box, component in label_components(mask).largest_first(MAX_FINDINGS):
         deepest = _deepest_voxel(component, grid.spacing_mm)
         voxel = [part.start + index for part, index in zip(box, deepest, strict=True)]
-        position = grid.affine @ (*voxel[::-1], 1)
-        findings.append(
-            Finding(
-                text,
-                np.count_nonzero(component) * grid.voxel_volume_ml,
-                tuple(float(mm) for mm in position[:3]),
-            )
-        )
+        x, y, z = (float(mm) for mm in (grid.affine @ (*voxel[::-1], 1))[:3])
+        volume_ml = np.count_nonzero(component) * grid.voxel_volume_ml
+        findings.append(Finding(text, volume_ml, (x, y, z)))
     return findings
 
 

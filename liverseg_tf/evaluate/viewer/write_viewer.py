@@ -147,7 +147,9 @@ def _pack(
     """
     labels = labels_box(masks, _MARGIN_MM) if masks else None
     threshold = BODY_HU if spec.is_ct else window.lower_hu + 0.1 * window.width_hu
-    boxes = {"the body": union([body_box(image, threshold), labels])}
+    everything = union([body_box(image, threshold), labels])
+    assert everything is not None, "the body has a box"
+    boxes = {"the body": everything}
     if labels is not None:
         boxes[f"the masks with a margin of {_MARGIN_MM:g} mm"] = labels
     for name, box in boxes.items():
@@ -212,6 +214,6 @@ def _lesions(masks: dict[str, Volume], regions: Regions) -> list[dict]:
 def _differences(masks: dict[str, Volume], regions: Regions) -> list[dict]:
     if len(masks) < 2:
         return []
-    names = tuple(masks)[:2]
-    first, second = (masks[name] for name in names)
-    return list(map(dataclasses.asdict, find_differences(first, second, regions, names)))
+    (first_name, first), (second_name, second) = list(masks.items())[:2]
+    differences = find_differences(first, second, regions, (first_name, second_name))
+    return list(map(dataclasses.asdict, differences))

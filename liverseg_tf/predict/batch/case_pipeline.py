@@ -121,6 +121,7 @@ class CasePipeline:
     def segment(self, case: CaseState) -> CaseState:
         """Predict the masks."""
         image = case.image
+        assert image is not None, "`read` comes first"
         probabilities = None
         if self.job.probabilities or self.postprocessing.needs_probabilities:
             shape = (len(self.predictor.network.regions), *image.array.shape)
@@ -131,17 +132,21 @@ class CasePipeline:
 
     def write(self, case: CaseState) -> CaseState:
         """Post-process the masks and write all output files, the provenance record last."""
-        masks = case.masks
+        masks, provenance = case.masks, case.provenance
+        assert provenance is not None, "`read` comes first"
+        assert masks is not None, "`segment` comes first"
         processed = self.postprocessing.apply(masks)
-        up_to_date = self.records.files(case.name, case.provenance)
+        up_to_date = self.records.files(case.name, provenance)
         self.records.remove(case.name)
         for path in self._output_paths(case.name):  # temporary files of interrupted runs
             clear_partials(path.parent, {path.name})
         # probabilities may be there only for the post-processing, not as an output
-        paths = self._probability_paths(case.name)
-        for path, values in zip(paths, masks.probabilities if paths else (), strict=True):
-            slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
-            write_slabs(path, masks.grid, slabs, 1 / 255)
+        if self.job.probabilities:
+            assert masks.probabilities is not None, "`segment` stores them"
+            paths = self._probability_paths(case.name)
+            for path, values in zip(paths, masks.probabilities, strict=True):
+                slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
+                write_slabs(path, masks.grid, slabs, 1 / 255)
         other_outputs = self.job.outputs.without_nifti
         if other_outputs.formats or other_outputs.measure:
             image = masks.grid if case.image is None else case.image
@@ -153,7 +158,7 @@ class CasePipeline:
             path = self.job.folder / f"{case.name}.nii.gz"
             write_slabs(path, masks.grid, processed.label_slabs())
         names = up_to_date | self._output_names(case.name)
-        self.records.write(case.name, case.provenance, names)
+        self.records.write(case.name, provenance, names)
         return replace(case, image=None, masks=None)
 
     def _output_paths(self, name: str) -> list[Path]:

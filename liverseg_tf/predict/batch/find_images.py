@@ -1,7 +1,7 @@
 """Finding the images to segment in files, folders, data sets and tables."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
@@ -37,7 +37,7 @@ def find_images(inputs: Iterable[Path]) -> dict[str, Path | DicomSeries]:
     return images
 
 
-def _find_in(path: Path) -> dict[str, Path | DicomSeries]:
+def _find_in(path: Path) -> Mapping[str, Path | DicomSeries]:
     if not path.is_dir():
         if path.suffix.lower() == ".csv":
             return _read_table(path)

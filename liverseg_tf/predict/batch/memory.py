@@ -90,14 +90,18 @@ def _image_size(image: Path | DicomSeries) -> _ImageSize | None:
 
 def _nifti_size(image: Path) -> _ImageSize | None:
     try:
-        header = nib.load(image).header
+        loaded = nib.load(image)
+        if not isinstance(loaded, nib.spatialimages.SpatialImage):
+            return None
+        header = loaded.header
         col_mm, row_mm = map(float, header.get_zooms()[:2])
     except (OSError, TypeError, ValueError, EOFError, nib.filebasedimages.ImageFileError):
         return None
     if len(header.get_data_shape()) != 3:
         return None
+    cols, rows, slices = header.get_data_shape()
     integer = header.get_data_dtype().kind in "iu"
-    return _ImageSize(tuple(header.get_data_shape()), 2 if integer else 4, (col_mm, row_mm))
+    return _ImageSize((cols, rows, slices), 2 if integer else 4, (col_mm, row_mm))
 
 
 def _series_size(series: DicomSeries) -> _ImageSize | None:

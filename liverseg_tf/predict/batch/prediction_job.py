@@ -25,8 +25,8 @@ class PredictionJob:
 
     folder: Path
     postprocessing: PostProcessing | None = None
-    overrides: PostProcessing = PostProcessing()  # noqa: RUF009 (frozen)
+    overrides: PostProcessing = PostProcessing()
     probabilities: bool = False
-    inference: Inference = Inference()  # noqa: RUF009 (frozen)
+    inference: Inference = Inference()
     force: bool = False
-    outputs: OutputFormats = OutputFormats()  # noqa: RUF009 (frozen)
+    outputs: OutputFormats = OutputFormats()

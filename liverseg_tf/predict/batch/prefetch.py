@@ -2,11 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Prepared = TypeVar("Prepared")
+Processed = TypeVar("Processed")
+Finished = TypeVar("Finished")
 
 
 def prefetch_map(
-    items: Sequence, prepare: Callable, process: Callable, finish: Callable
-) -> Iterator[object]:
+    items: Sequence[Item],
+    prepare: Callable[[Item], Prepared],
+    process: Callable[[Prepared], Processed],
+    finish: Callable[[Processed], Finished],
+) -> Iterator[Finished]:
     """Compute `finish(process(prepare(item)))` for each item.
 
     `process` runs in the calling thread. Meanwhile one background thread finishes the previous
@@ -27,17 +36,19 @@ def prefetch_map(
         ['10', '20']
     """
     background, last = ThreadPoolExecutor(1), None
+    futures = (background.submit(prepare, item) for item in items)
     try:
-        prepared = background.submit(prepare, items[0]) if items else None
-        for number in range(1, len(items) + 1):
-            value = prepared.result()
+        following = next(futures, None)
+        while following is not None:
+            prepared = following.result()
             # queued behind `finish` of the previous item, which uses the same thread
-            prepared = background.submit(prepare, items[number]) if number < len(items) else None
-            value = process(value)
+            following = next(futures, None)
+            processed = process(prepared)
+            del prepared
             if last is not None:
                 yield last.result()
-            last = background.submit(finish, value)
-            del value
+            last = background.submit(finish, processed)
+            del processed
         if last is not None:
             yield last.result()
     finally:

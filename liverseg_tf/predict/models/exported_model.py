@@ -8,6 +8,7 @@ import numpy as np
 
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.export_record import ExportRecord
+from liverseg_tf.plural import count
 
 
 class ExportedModel(ABC):
@@ -40,8 +41,9 @@ class ExportedModel(ABC):
         network = self.network
         if (channels, regions) != (network.channels, len(network.regions)):
             raise LiverSegError(
-                f"Expected a model with {network.channels} input and {len(network.regions)} "
-                f"output channels at {record.path}. Received {channels} and {regions}."
+                f"Expected a model with {network.channels} input and "
+                f"{count(len(network.regions), 'output channel')} at {record.path}. "
+                f"Received {channels} and {regions}."
             )
 
     @abstractmethod

@@ -32,7 +32,8 @@ class LiteRtPredictor(ExportedModel):
         )
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
-        return tuple(int(end["shape_signature"][-1]) for end in (self._input, self._output))
+        channels, regions = (int(end["shape_signature"][-1]) for end in (self._input, self._output))
+        return channels, regions
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
         if tiles.shape != self._shape:  # the interpreter's tensors have a fixed shape

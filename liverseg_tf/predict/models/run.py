@@ -11,6 +11,7 @@ import numpy as np
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.run_record import MODEL_FILE, RunRecord
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.plural import count
 
 
 class RunPredictor:
@@ -38,8 +39,9 @@ class RunPredictor:
         channels = (self.network.channels, len(self.network.regions))
         if not all(map(_has_channels, shapes, channels)):
             raise LiverSegError(
-                f"Expected a model with {channels[0]} input and {channels[1]} output channels in "
-                f"{folder}. Received shapes {' and '.join(map(_format_shape, shapes))}."
+                f"Expected a model with {channels[0]} input and "
+                f"{count(channels[1], 'output channel')} in {folder}. "
+                f"Received shapes {' and '.join(map(_format_shape, shapes))}."
             )
         if not all(np.isfinite(weights).all() for weights in self._model.get_weights()):
             raise LiverSegError(f"Expected finite weights in {path}. Received NaN or infinity.")

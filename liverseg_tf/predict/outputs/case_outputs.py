@@ -12,7 +12,7 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.measurements import measure
-from liverseg_tf.predict.outputs.mesh import build_mesh, write_obj, write_stl
+from liverseg_tf.predict.outputs.mesh import Mesh, build_mesh, write_obj, write_stl
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
 
 _MESH_WRITERS = {"stl": write_stl, "obj": write_obj}
@@ -126,7 +126,7 @@ def write_outputs(
     folder = Path(folder)
     if outputs.measure:
         write_json(folder / f"{name}.json", _measure(case))
-    meshes = {}
+    meshes: dict[str, Mesh] = {}
     if _MESH_WRITERS.keys() & set(outputs.formats):
         meshes = {
             region: build_mesh(case.labels, case.regions, region) for region in case.regions.names
@@ -139,6 +139,7 @@ def write_outputs(
             for file, (region, mesh) in zip(files, meshes.items(), strict=True):
                 _MESH_WRITERS[kind](file, mesh, region)
         elif kind in _DICOM_WRITERS:
+            assert isinstance(case.source, DicomSeries), "checked by check_source"
             _DICOM_WRITERS[kind](files[0], case.source, case.labels, case.regions)
         else:
             write_labels(files[0], case.labels)

@@ -3,6 +3,7 @@
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -15,6 +16,9 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.outputs.dicom_source import read_source_headers
 from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
+
+if TYPE_CHECKING:
+    import highdicom as hd
 
 NAME = "liverseg_tf"
 
@@ -104,7 +108,7 @@ def _build_segmentation(
     )
 
 
-def _segment_description(number: int, name: str, code: SegmentCode) -> Dataset:
+def _segment_description(number: int, name: str, code: SegmentCode) -> "hd.seg.SegmentDescription":
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
@@ -126,7 +130,7 @@ def _segment_description(number: int, name: str, code: SegmentCode) -> Dataset:
     return description
 
 
-def _coded_concept(code: tuple[str, str]) -> Dataset:
+def _coded_concept(code: tuple[str, str]) -> "hd.sr.CodedConcept":
     import highdicom as hd
 
     value, meaning = code

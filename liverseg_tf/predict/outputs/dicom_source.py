@@ -44,7 +44,8 @@ def read_source_headers(series: DicomSeries, grid: Volume) -> list[Dataset]:
             if there is not exactly one file for each slice.
     """
     to_voxel = np.linalg.inv(grid.affine)
-    sources: list[Dataset | None] = [None] * len(grid.array)
+    sources: dict[int, Dataset] = {}
+    depth = len(grid.array)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for file in series.files:
@@ -52,21 +53,19 @@ def read_source_headers(series: DicomSeries, grid: Volume) -> list[Dataset]:
             if is_localizer(dataset) and not series.localizer:
                 continue
             z = _slice_index(dataset, grid, to_voxel, file)
-            other = sources[z]
+            other = sources.get(z)
             if other is not None and other.SOPInstanceUID != dataset.SOPInstanceUID:
                 raise LiverSegError(f"Expected one file for slice {z + 1}. Received two: {series}.")
             if not dataset.get("SliceThickness"):
                 dataset.SliceThickness = grid.spacing_mm[0]
             sources[z] = dataset
-    missing = [z for z, dataset in enumerate(sources) if dataset is None]
-    uids = {dataset.SOPInstanceUID for dataset in sources if dataset is not None}
-    if missing or len(uids) < len(sources):
+    uids = {dataset.SOPInstanceUID for dataset in sources.values()}
+    if len(uids) < depth:
         raise LiverSegError(
-            f"Expected {count(len(sources), 'file')} with different SOPInstanceUIDs, one for each "
-            "slice. "
+            f"Expected {count(depth, 'file')} with different SOPInstanceUIDs, one for each slice. "
             f"Received {len(uids)}: {series}."
         )
-    return sources
+    return [sources[z] for z in range(depth)]
 
 
 def _read_header(file: Path) -> Dataset:

@@ -66,7 +66,7 @@ def _measure_region(
     """Measure a region in canonical arrays; `box` is its bounding box, None if it is empty."""
     mask = np.zeros((0, 0, 0), bool) if box is None else regions.mask(labels[box], name)
     voxels = int(mask.sum())
-    if voxels == 0:
+    if box is None or voxels == 0:
         return {
             "voxels": 0,
             "volume_ml": 0.0,

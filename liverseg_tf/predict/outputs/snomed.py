@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from liverseg_tf.ct.regions import Regions
 
+_CodedName = tuple[str, str, tuple[int, int, int]]  # SNOMED CT code, meaning, RGB
 LATERALITIES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 _ANATOMICAL_STRUCTURE = ("91723000", "Anatomical Structure")
 _ABNORMAL_STRUCTURE = ("49755003", "Morphologically Abnormal Structure")
 _TISSUE = ("85756007", "Tissue")
-_ORGANS = {  # word in the name of a region: SNOMED CT code, meaning, RGB
+_ORGANS: dict[str, _CodedName] = {  # by a word in the name of a region
     "liver": ("10200004", "Liver", (221, 130, 101)),
     "spleen": ("78961009", "Spleen", (157, 108, 162)),
     "kidney": ("64033007", "Kidney", (185, 102, 83)),
@@ -31,7 +32,7 @@ _ORGANS = {  # word in the name of a region: SNOMED CT code, meaning, RGB
     "vessel": ("59820001", "Blood vessel", (216, 101, 79)),
     "bone": ("272673000", "Bone", (241, 214, 145)),
 }
-_LESIONS = {
+_LESIONS: dict[str, _CodedName] = {
     "tumour": ("108369006", "Neoplasm", (230, 230, 70)),
     "metastasis": ("14799000", "Neoplasm, Secondary", (230, 200, 60)),
     "lesion": ("52988006", "Lesion", (230, 215, 70)),
@@ -93,12 +94,14 @@ def find_segment_code(regions: Regions, name: str) -> SegmentCode:
     organ = _find_organ(words)
     lesion = next((_LESIONS[word] for word in words if word in _LESIONS), None)
     if lesion:
-        *code, colour = lesion
+        code, meaning, colour = lesion
         site = organ or _find_surrounding_organ(regions, name)
-        return SegmentCode(_ABNORMAL_STRUCTURE, tuple(code), laterality, site and site[:2], colour)
+        return SegmentCode(
+            _ABNORMAL_STRUCTURE, (code, meaning), laterality, site and site[:2], colour
+        )
     if organ:
-        *code, colour = organ
-        return SegmentCode(_ANATOMICAL_STRUCTURE, tuple(code), laterality, None, colour)
+        code, meaning, colour = organ
+        return SegmentCode(_ANATOMICAL_STRUCTURE, (code, meaning), laterality, None, colour)
     colour = _UNKNOWN_COLOURS[regions.names.index(name) % len(_UNKNOWN_COLOURS)]
     return SegmentCode(_TISSUE, _TISSUE, laterality, None, colour)
 
@@ -118,7 +121,7 @@ def _known_words(name: str) -> list[str]:
     return words
 
 
-def _find_organ(words: list[str]) -> tuple | None:
+def _find_organ(words: list[str]) -> _CodedName | None:
     """Return the only organ, or the vessels if they belong to an organ; None for several organs."""
     organs = [word for word in words if word in _ORGANS]
     if not organs or (len(organs) > 1 and organs[-1] != "vessel"):
@@ -126,7 +129,7 @@ def _find_organ(words: list[str]) -> tuple | None:
     return _ORGANS[organs[-1]]
 
 
-def _find_surrounding_organ(regions: Regions, name: str) -> tuple | None:
+def _find_surrounding_organ(regions: Regions, name: str) -> _CodedName | None:
     labels_of = dict(regions.items)
     surrounding = [other for other, labels in regions.items if set(labels_of[name]) < set(labels)]
     organs = [_find_organ(_known_words(other)) for other in surrounding]

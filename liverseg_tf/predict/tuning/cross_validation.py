@@ -10,7 +10,7 @@ from liverseg_tf.atomic import read_json, write_csv, write_json
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.run_record import RunRecord, write_postprocessing
 from liverseg_tf.predict.tuning.tune import TuningResult, select_postprocessing
-from liverseg_tf.predict.tuning.validation_masks import predict_validation_masks
+from liverseg_tf.predict.tuning.validation_masks import ValidationMasks, predict_validation_masks
 from liverseg_tf.tiles.store import TileStore
 
 RECORD_FILE = "crossval.json"
@@ -76,7 +76,8 @@ def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> Cros
     """
     from liverseg_tf.predict.models.run import RunPredictor
 
-    fold_by_case, cases = {}, []
+    fold_by_case: dict[str, int] = {}
+    cases: list[ValidationMasks] = []
     for fold, run in enumerate(runs, 1):
         names = RunRecord.read(run).split["val"]
         repeated = sorted(fold_by_case.keys() & set(names))

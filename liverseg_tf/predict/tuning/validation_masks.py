@@ -8,7 +8,6 @@ import numpy as np
 
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.region_masks import RegionMasks, labels_to_bits
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.tiles.case_tiles import CaseTiles
@@ -91,17 +90,7 @@ def predict_validation_masks(
     Raises:
         LiverSegError: If the tiles of the store differ from those of the model.
     """
-    if store.spec != predictor.network.tiles:
-        expected, stored = predictor.network.tiles.describe(), store.spec.describe()
-        differences = [
-            f"{key} {stored[key]} instead of {expected[key]}"
-            for key in expected
-            if stored[key] != expected[key]
-        ]
-        raise LiverSegError(
-            f"Expected a store of the run's tiles at {store.folder}. "
-            f"Received tiles with {', '.join(differences)}."
-        )
+    store.check_spec(predictor.network.tiles)
     for name in names:
         yield _predict_case(predictor, name, store.read(name))
 

@@ -41,21 +41,29 @@ class ServerAddress:
             SettingsError: If the text is not an address. Parts of it that could be secret are not
                 repeated.
         """
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-            path = re.fullmatch(r"/([\w.-]{1,200})(?:/(\d{1,18}))?/?", parts.path, re.ASCII)
-            valid = parts.scheme in SCHEMES and parts.hostname and port and path
-        except ValueError:
-            valid = False
-        if not valid or "@" in parts.netloc or parts.query or parts.fragment:
+        address = cls._from_url(text)
+        if address is None:
             raise SettingsError(
                 "Expected a served model as grpc://HOST:PORT/NAME or rest://HOST:PORT/NAME, with "
                 "grpcs or rests for TLS, and optionally /VERSION at the end. Received "
                 f"{_without_secrets(text)!r}."
             )
+        return address
+
+    @classmethod
+    def _from_url(cls, text: str) -> "ServerAddress | None":
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            return None
+        path = re.fullmatch(r"/([\w.-]{1,200})(?:/(\d{1,18}))?/?", parts.path, re.ASCII)
+        if parts.scheme not in SCHEMES or not host or not port or path is None:
+            return None
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            return None
         name, version = path.groups()
-        return cls(parts.scheme, parts.hostname, port, name, version and int(version))
+        return cls(parts.scheme, host, port, name, None if version is None else int(version))
 
     @property
     def secure(self) -> bool:

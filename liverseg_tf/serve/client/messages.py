@@ -8,10 +8,13 @@ can be imported as well.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
+
+from liverseg_tf.plural import count
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
@@ -58,7 +61,7 @@ _MESSAGES = {
 FLOAT, STRING = 1, 7  # tensorflow.DataType
 
 
-def write_tensor(array: np.ndarray) -> object:
+def write_tensor(array: np.ndarray) -> Any:
     """Convert an array to a TensorProto.
 
     Args:
@@ -76,7 +79,7 @@ def write_tensor(array: np.ndarray) -> object:
     return tensor
 
 
-def read_tensor(tensor: object) -> np.ndarray:
+def read_tensor(tensor: Any) -> np.ndarray:
     """Convert a TensorProto to an array.
 
     Returns:
@@ -96,16 +99,16 @@ def read_tensor(tensor: object) -> np.ndarray:
         raise ValueError(f"a tensor of type {tensor.dtype} instead of float32 (1) or string (7)")
     elif tensor.tensor_content:
         if len(tensor.tensor_content) % 4:
-            raise ValueError(f"{len(tensor.tensor_content)} bytes of float32")
+            raise ValueError(f"{count(len(tensor.tensor_content), 'byte')} of float32")
         values = np.frombuffer(tensor.tensor_content, "<f4").astype(np.float32, copy=False)
     else:
         values = np.asarray(tensor.float_val, np.float32)
     if len(values) != math.prod(shape):
-        raise ValueError(f"{len(values)} values in a tensor of shape {shape}")
+        raise ValueError(f"{count(len(values), 'value')} in a tensor of shape {shape}")
     return values.reshape(shape)
 
 
-def read_message(kind: type, data: bytes) -> object:
+def read_message(kind: Any, data: bytes) -> Any:
     """Read a message from its bytes.
 
     Args:
@@ -118,12 +121,13 @@ def read_message(kind: type, data: bytes) -> object:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise ValueError(f"{len(data)} bytes that are not a {kind.__name__}") from error
+        raise ValueError(f"{count(len(data), 'byte')} that are not a {kind.__name__}") from error
 
 
-def _build() -> dict[str, type]:
+def _build() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
-    names, imported = [], []
+    names: list[str] = []
+    imported: list[str] = []
     for package, messages in _MESSAGES.items():
         file = descriptor_pb2.FileDescriptorProto(
             name=f"liverseg_tf/{package}.proto", package=package, syntax="proto3"
@@ -132,7 +136,7 @@ def _build() -> dict[str, type]:
         for name, fields in messages.items():
             message = file.message_type.add(name=name)
             for field in fields:
-                _add_field(message, *field.split(" "), scope=f"{package}.{name}")
+                _add_field(message, f"{package}.{name}", *field.split(" "))
             names.append(f"{package}.{name}")
         pool.AddSerializedFile(file.SerializeToString())
         imported.append(file.name)
@@ -142,7 +146,7 @@ def _build() -> dict[str, type]:
     }
 
 
-def _add_field(message, name: str, number: str, kind: str, scope: str) -> None:
+def _add_field(message, scope: str, name: str, number: str, kind: str) -> None:
     field = message.field.add(name=name, number=int(number), label=_Field.LABEL_OPTIONAL)
     if kind[0] in "[{":
         field.label = _Field.LABEL_REPEATED
@@ -150,8 +154,8 @@ def _add_field(message, name: str, number: str, kind: str, scope: str) -> None:
         entry = f"{name.title().replace('_', '')}Entry"
         nested = message.nested_type.add(name=entry)
         nested.options.map_entry = True
-        _add_field(nested, "key", "1", "string", scope)
-        _add_field(nested, "value", "2", kind.strip("{}"), scope)
+        _add_field(nested, scope, "key", "1", "string")
+        _add_field(nested, scope, "value", "2", kind.strip("{}"))
         kind = f"{scope}.{entry}"
     kind = kind.strip("[]")
     if kind in _SCALARS:

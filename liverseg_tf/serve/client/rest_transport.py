@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import count
 from liverseg_tf.retry import Unavailable
 from liverseg_tf.serve.client.address import Access, ServerAddress
 from liverseg_tf.serve.client.transport import ClientOptions, Request, Response
@@ -111,7 +112,7 @@ class RestTransport:
         if status == 200 and isinstance(value, dict):
             return value
         if status == 200:
-            raise self._error(f"{len(data)} bytes that are not a JSON object")
+            raise self._error(f"{count(len(data), 'byte')} that are not a JSON object")
         reason = value.get("error") if isinstance(value, dict) else None
         name = _STATUS_NAMES.get(status, "status")
         text = f"{name} ({status}): {self._access.sanitise(reason or 'no reason')}"
@@ -167,12 +168,12 @@ class RestTransport:
         if not hasattr(self._thread, "connection"):
             host, port = self._address.host, self._address.port
             timeout = self._options.connect_timeout_s
-            if self._tls is not None:
+            if self._tls is None:
+                connection = http.client.HTTPConnection(host, port, timeout=timeout)
+            else:
                 connection = http.client.HTTPSConnection(
                     host, port, timeout=timeout, context=self._tls
                 )
-            else:
-                connection = http.client.HTTPConnection(host, port, timeout=timeout)
             self._thread.connection = connection
             self._connections.append(connection)
         return self._thread.connection

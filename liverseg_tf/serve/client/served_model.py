@@ -47,9 +47,9 @@ class ServedModel:
     def __init__(
         self,
         address: ServerAddress,
-        access: Access = Access(),  # noqa: B008 (frozen)
-        options: ClientOptions = ClientOptions(),  # noqa: B008 (frozen)
-        retry_policy: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
+        access: Access = Access(),
+        options: ClientOptions = ClientOptions(),
+        retry_policy: RetryPolicy = RetryPolicy(),
     ):
         self._address, self._access, self._options = address, access, options
         self._version = address.version

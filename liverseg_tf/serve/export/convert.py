@@ -67,17 +67,7 @@ def calibration_tiles(folder: Path, network: NetworkSpec) -> Iterator[np.ndarray
         LiverSegError: If the store has different tiles, or no training cases.
     """
     store = TileStore.open(folder)
-    if store.spec != network.tiles:
-        expected, stored = network.tiles.describe(), store.spec.describe()
-        differences = [
-            f"{name} {stored[name]} instead of {expected[name]}"
-            for name in expected
-            if stored[name] != expected[name]
-        ]
-        raise LiverSegError(
-            f"Expected a store of the network's tiles at {folder}. "
-            f"Received tiles with {', '.join(differences)}."
-        )
+    store.check_spec(network.tiles)
     names = store.split["train"]
     if not names:
         raise LiverSegError(f"Expected training cases in {folder}, but the store has none.")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
+from operator import methodcaller
 from pathlib import Path
 
 import keras
@@ -131,11 +132,12 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
         for weight_type in settings.litert:
             tiles = None
             if weight_type == "int8":
+                assert settings.calibration is not None, "checked by ExportSettings"
                 tiles = calibration_tiles(settings.calibration, network)
             path = Path(out) / f"{settings.name}-{version}-{weight_type}.tflite"
             content = to_litert(model, tiles)
             record = make_record(export_record.LITERT, weight_type)
-            _write_file(path, lambda p, c=content: p.write_bytes(c), record)
+            _write_file(path, methodcaller("write_bytes", content), record)
             files.append(path)
         if settings.onnx:
             path = Path(out) / f"{settings.name}-{version}.onnx"

@@ -44,8 +44,8 @@ class BatchSampler:
                 f"Received cases with the labels {', '.join(labels) or '0 only'}."
             )
         self._foreground_count = round(batch_size * foreground_fraction)
-        sizes = np.array([case.mask.shape[1:] for case in self._cases]).max(axis=0)
-        self.shape = network.padded(tuple(int(size) for size in sizes))
+        rows, cols = np.array([case.mask.shape[1:] for case in self._cases]).max(axis=0)
+        self.shape = network.padded((int(rows), int(cols)))
 
     def absent_regions(self) -> list[str]:
         """Return the names of the regions that no training slice contains."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import keras
 from keras import layers, ops
@@ -65,7 +66,7 @@ class TrainingComponents:
         unmatched_layers = (
             ()
             if settings.init_from is None
-            else tuple(load_matching_weights(model, settings.init_from))
+            else tuple(load_matching_weights(model, Path(settings.init_from)))
         )
         optimizer = _make_optimizer(settings, hardware, replicas)
         # If the optimizer's variables exist before the first step, its graph is traced once

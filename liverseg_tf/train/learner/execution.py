@@ -66,19 +66,20 @@ def resolve_hosts(settings: TrainSettings, execution: ExecutionOptions) -> Execu
     """
     if keras.backend.backend() != "tensorflow":
         return execution
-    if execution.hosts is None:
+    hosts = execution.hosts
+    if hosts is None:
         from liverseg_tf.train.learner.hosts import this_host
 
-        execution = replace(execution, hosts=this_host())
-    replicas = execution.hosts.strategy.num_replicas_in_sync
+        hosts = this_host()
+    replicas = hosts.strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise SettingsError(
             f"Expected a batch size that is a multiple of the {replicas} devices. "
             f"Received {settings.batch_size}."
         )
-    if settings.minutes is not None and execution.hosts.count > 1:
+    if settings.minutes is not None and hosts.count > 1:
         raise SettingsError(
             "Expected --epochs instead of --minutes, since the clocks of several hosts differ. "
             f"Received --minutes {settings.minutes:g}."
         )
-    return execution
+    return replace(execution, hosts=hosts)

@@ -36,4 +36,5 @@ def make_learner(
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
     hosts = resolve_hosts(settings, execution).hosts
+    assert hosts is not None, "resolved above"
     return TensorFlowLearner(network, settings, hardware, hosts)

@@ -1,6 +1,7 @@
 """Training with JAX: one compiled step on one device. The batches come from tf.data."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import keras
@@ -26,7 +27,7 @@ class JaxLearner:
         self.components = TrainingComponents.make(network, settings, hardware)
         model, optimizer = self.components.model, self.components.optimizer
         weights = [variable.value for variable in model.weights]
-        self._state = {
+        self._state: dict[str, Any] = {
             "trainable": [variable.value for variable in model.trainable_variables],
             "non_trainable": [variable.value for variable in model.non_trainable_variables],
             "optimizer": [variable.value for variable in optimizer.variables],
@@ -47,7 +48,7 @@ class JaxLearner:
         self._state, loss = self._compiled_step(self._state, image, truth, learning_rate)
         return loss
 
-    def batches(self, make: Callable[[Shards], object]) -> Iterator:
+    def batches(self, make: Callable[[Shards], Any]) -> Iterator:
         """See `Learner`."""
         return make(Shards()).as_numpy_iterator()
 

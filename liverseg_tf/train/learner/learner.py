@@ -1,7 +1,7 @@
 """The interface of a learner: it holds the network, its loss and optimizer, and trains it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Learner(Protocol):
 
     components: TrainingComponents
 
-    def step(self, image, truth, learning_rate: float) -> object:
+    def step(self, image, truth, learning_rate: float) -> SupportsFloat:
         """Train on one batch.
 
         Args:

@@ -45,19 +45,19 @@ class TensorFlowLearner:
             )
             # XLA cannot sum over replicas
             compiled = hardware.compiled and replicas == 1
-            self._replica_step = tf.function(
+            self._compiled_replica_step = tf.function(
                 self._replica_step, autograph=False, jit_compile=compiled
             )
         self._ema = []
         if settings.ema_decay:
             self._ema = [tf.Variable(weight, trainable=False) for weight in self._weights()]
         self._step_count = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._step = tf.function(self._step, autograph=False)
+        self._compiled_step = tf.function(self._step, autograph=False)
 
     def step(self, image, truth, learning_rate: float) -> tf.Tensor:
         """See `Learner`; with several replicas, image and ground truth hold a value for each."""
         self.components.optimizer.learning_rate = learning_rate
-        return self._step(image, truth)
+        return self._compiled_step(image, truth)
 
     def batches(self, make: Callable[[Shards], tf.data.Dataset]) -> Iterator:
         """See `Learner`."""
@@ -96,7 +96,7 @@ class TensorFlowLearner:
 
     def _step(self, image, truth):
         """Train on a batch, update the moving average and return the loss of the whole batch."""
-        losses = self.hosts.strategy.run(self._replica_step, args=(image, truth))
+        losses = self.hosts.strategy.run(self._compiled_replica_step, args=(image, truth))
         self._step_count.assign_add(1)
         if self._ema:
             step = tf.cast(self._step_count, tf.float32)

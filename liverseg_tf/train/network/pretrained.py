@@ -35,7 +35,7 @@ def load_matching_weights(model: keras.Model, run: Path) -> list[str]:
         earlier_layer = earlier_layers.get(layer.name)
         shapes = _format_shapes(layer)
         earlier_shapes = None if earlier_layer is None else _format_shapes(earlier_layer)
-        if shapes == earlier_shapes:
+        if earlier_layer is not None and shapes == earlier_shapes:
             layer.set_weights(earlier_layer.get_weights())
             matched_count += 1
         else:

@@ -141,6 +141,7 @@ def _pretrained_encoder_path(inputs, spec: UNetSpec, blocks: BlockBuilder) -> tu
 
     Such an encoder has no features at full resolution, so level 0 has a block of the U-Net.
     """
+    assert spec.encoder is not None, "such a network has an encoder"
     x = _rescale(inputs)
     *skips, bottleneck = build_encoder(spec.encoder, inputs, spec.encoder_weights)
     return [blocks.convolution_block(x, 0, "down0"), *skips], bottleneck

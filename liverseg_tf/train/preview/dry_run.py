@@ -93,11 +93,16 @@ def estimate_memory(components: TrainingComponents, shape: tuple[int, int], batc
 def _measure_step(learner: Learner, sampler: BatchSampler, settings: TrainSettings) -> float:
     """Measure the mean duration of a training step in seconds."""
     batches = learner.batches(lambda shards: training_batches(sampler, settings, 0, shards))
+
+    def step() -> None:
+        image, truth = next(batches)
+        float(learner.step(image, truth, settings.max_learning_rate))  # waits for the end
+
     for _ in range(_UNTIMED_STEPS):
-        float(learner.step(*next(batches), settings.max_learning_rate))
+        step()
     started = time.monotonic()
     for _ in range(_TIMED_STEPS):
-        float(learner.step(*next(batches), settings.max_learning_rate))
+        step()
     return (time.monotonic() - started) / _TIMED_STEPS
 
 

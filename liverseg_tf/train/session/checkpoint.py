@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,10 +33,12 @@ class Checkpoint:
         Raises:
             LiverSegError: If the file cannot be written. The previous checkpoint is kept.
         """
-        arrays = {f"{number:05}": array for number, array in enumerate(self.learner_state)}
-        metadata = np.frombuffer(json.dumps(self.metadata).encode(), np.uint8)
+        arrays: dict[str, Any] = {
+            f"{number:05}": array for number, array in enumerate(self.learner_state)
+        }
+        arrays[_METADATA] = np.frombuffer(json.dumps(self.metadata).encode(), np.uint8)
         with replacing(Path(folder) / CHECKPOINT_FILE) as partial, open(partial, "wb") as file:
-            np.savez(file, **arrays, **{_METADATA: metadata})
+            np.savez(file, **arrays)
 
     @classmethod
     def read(cls, folder: Path) -> "Checkpoint | None":

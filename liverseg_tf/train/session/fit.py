@@ -120,6 +120,7 @@ def train(
     batches = learner.batches(
         lambda shards: training_batches(sampler, settings, first_step, shards)
     )
+    budget: StepBudget | ClockBudget
     if settings.minutes is None:
         budget = StepBudget(settings.epochs * settings.steps_per_epoch)
     else:

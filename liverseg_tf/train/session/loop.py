@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import SupportsFloat
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.train.learner.execution import TrainingProgress
@@ -43,7 +44,8 @@ class TrainingLoop:
         self._timer = StepTimer()
         self._started = time.monotonic() - state.elapsed_seconds
         self._reported = time.monotonic()
-        self._pending_loss: object = None  # loss of the latest step, which may still be computed
+        # loss of the latest step, which may still be computed
+        self._pending_loss: SupportsFloat | None = None
         self._learning_rate = 0.0
 
     def run(self, batches: Iterator, report: Callable[[TrainingProgress], None]) -> None:

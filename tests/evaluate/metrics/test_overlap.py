@@ -10,10 +10,10 @@ from scipy.spatial import distance
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap, count_overlap, score_overlap
 
-NOTHING = np.zeros((2, 3), bool)
+EMPTY = np.zeros((2, 3), bool)
 
 
-def test_by_hand():
+def test_scores_by_hand():
     truth = np.array([[1, 1, 1], [1, 0, 0]], bool)
     prediction = np.array([[0, 1, 1], [0, 1, 0]], bool)
     overlap = count_overlap(truth, prediction)
@@ -30,8 +30,8 @@ def test_by_hand():
     assert scores.keys() == DEFINITIONS.keys()
 
 
-def test_both_empty():
-    overlap = count_overlap(NOTHING, NOTHING)
+def test_both_masks_empty():
+    overlap = count_overlap(EMPTY, EMPTY)
     scores = score_overlap(overlap, voxel_volume_ml=1.0)
     assert overlap.both_empty
     assert (scores["dice"], scores["jaccard"], scores["difference_ml"]) == (1.0, 1.0, 0.0)
@@ -39,9 +39,9 @@ def test_both_empty():
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "percent"), [(~NOTHING, NOTHING, -100.0), (NOTHING, ~NOTHING, math.nan)]
+    ("truth", "prediction", "percent"), [(~EMPTY, EMPTY, -100.0), (EMPTY, ~EMPTY, math.nan)]
 )
-def test_one_empty(truth, prediction, percent):
+def test_one_mask_empty(truth, prediction, percent):
     overlap = count_overlap(truth, prediction)
     scores = score_overlap(overlap, voxel_volume_ml=1.0)
     assert not overlap.both_empty
@@ -68,6 +68,6 @@ def test_counts_beyond_32_bits():
 
 
 @pytest.mark.parametrize("other", [np.zeros((3, 2), bool), np.zeros((2, 3), np.uint8)])
-def test_other_arrays_are_refused(other):
+def test_invalid_masks_are_refused(other):
     with pytest.raises(LiverSegError, match="two boolean masks of one shape"):
-        count_overlap(NOTHING, other)
+        count_overlap(EMPTY, other)

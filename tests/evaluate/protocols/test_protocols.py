@@ -1,4 +1,4 @@
-"""Protocols from masks on the disk to their files; what is missing or broken."""
+"""Protocols from the mask files to the tables, with missing and invalid predictions."""
 
 import csv
 import json
@@ -14,20 +14,25 @@ from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.evaluate import cases
-from liverseg_tf.evaluate.cases import evaluate_folder
+from liverseg_tf.evaluate import evaluate_folder as module
+from liverseg_tf.evaluate.evaluate_folder import evaluate_folder, evaluate_pairs
 from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.pairs import find_pairs
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS, Scoring
-from liverseg_tf.evaluate.report.comparison import compare_evaluations, wilcoxon_p, write_versus
+from liverseg_tf.evaluate.report.comparison import (
+    compare_evaluations,
+    wilcoxon_p,
+    write_comparison,
+)
+from liverseg_tf.evaluate.report.tables import write_tables
 from liverseg_tf.workers import Processes
 
-AFFINE = np.diag([-1.0, -2.0, 5.0, 1.0])  # 0.01 ml a voxel
+AFFINE = np.diag([-1.0, -2.0, 5.0, 1.0])  # 0.01 ml per voxel
 SHAPE = (4, 5, 6)
 
 
 def labels(liver=60, tumour=10):
-    """Label 1 from the first voxel on, label 2 on the first of these."""
+    """Labels 1 and 2 in the first voxels; label 2 comes first."""
     array = np.zeros(SHAPE, np.uint8)
     array.flat[:liver] = 1
     array.flat[:tumour] = 2
@@ -40,16 +45,23 @@ def write(folder, **volumes):
     return folder
 
 
+def evaluate(truth, prediction, out, scoring=None):
+    """Evaluate two folders and write the tables."""
+    evaluation = evaluate_folder(truth, prediction, scoring)
+    write_tables(evaluation, out)
+    return evaluation
+
+
 @pytest.fixture
 def folders(tmp_path):
-    """A good case, one that is empty in both, and one without a prediction."""
+    """A normal case, a case with empty masks, and a case without a prediction."""
     truth = write(tmp_path / "t", a=labels(), b=labels(0, 0), c=labels())
     return truth, write(tmp_path / "p", a=labels(50, 5), b=labels(0, 0)), tmp_path / "out"
 
 
-def test_the_default_measures_overlap_and_distances(folders):
-    evaluation = evaluate_folder(*folders)
-    liver, _, empty, _ = evaluation.rows
+def test_default_protocol_has_overlap_and_distances(folders):
+    evaluation = evaluate(*folders)
+    liver, _, empty, _ = evaluation.results
     assert liver.scores["dice"] == 2 * 50 / 110
     assert {"assd", "rmsd", "msd", "hd95", "hd95_pooled", "nsd", "centroid_shift"} <= set(
         liver.scores
@@ -69,16 +81,16 @@ def test_the_default_measures_overlap_and_distances(folders):
 
 
 def test_without_distances(folders):
-    evaluation = evaluate_folder(*folders, Scoring(distances=False))
+    evaluation = evaluate(*folders, Scoring(distances=False))
     assert "assd" not in evaluation.score_names
     assert "assd" not in json.loads((folders[2] / "scores.json").read_text())["definitions"]
 
 
 @pytest.mark.parametrize("protocol", ["lits", "msd"])
-def test_a_challenge_counts_a_missing_prediction_as_an_empty_one(folders, protocol):
-    evaluation = evaluate_folder(*folders, Scoring(protocol))
-    missing = evaluation.rows_of(case="c")
-    assert [(row.scores["dice"], row.scores["nsd"]) for row in missing] == [(0, 0), (0, 0)]
+def test_missing_prediction_counts_as_empty_in_a_challenge(folders, protocol):
+    evaluation = evaluate(*folders, Scoring(protocol))
+    missing = evaluation.select(case="c")
+    assert [(result.scores["dice"], result.scores["nsd"]) for result in missing] == [(0, 0), (0, 0)]
     assert [failure.case for failure in evaluation.failures] == ["c"]
     assert [pair.case for pair in evaluation.pairs] == ["a", "b"]
     assert "Counted as an empty prediction (Dice 0" in evaluation.notes[0]
@@ -86,7 +98,7 @@ def test_a_challenge_counts_a_missing_prediction_as_an_empty_one(folders, protoc
 
 def test_lits_files(folders):
     truth, prediction, out = folders
-    evaluation = evaluate_folder(truth, prediction, out, Scoring("lits", compat=True))
+    evaluation = evaluate(truth, prediction, out, Scoring("lits", compat=True))
     with open(out / "lits.csv") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["case"], row["missing"]) for row in rows] == [
@@ -100,17 +112,17 @@ def test_lits_files(folders):
 
 
 def test_msd_scores_labels_with_surfels(folders):
-    evaluation = evaluate_folder(*folders, Scoring("msd"))
+    evaluation = evaluate(*folders, Scoring("msd"))
     assert evaluation.regions == Regions({"liver": (1,), "tumour": (2,)})
     assert evaluation.scoring.tolerance_mm == 7
     assert "hd95_area" in evaluation.score_names
     # label 1 alone: 50 voxels in the truth, 45 in the prediction, from 10 to 50 in both
-    assert evaluation.rows[0].scores["dice"] == 2 * 40 / 95
+    assert evaluation.results[0].scores["dice"] == 2 * 40 / 95
 
 
 def test_nnunet_summary(folders):
     truth, prediction, out = folders
-    evaluate_folder(truth, prediction, out, Scoring("nnunet"))
+    evaluate(truth, prediction, out, Scoring("nnunet"))
     summary = json.loads((out / "summary.json").read_text())
     assert list(summary) == ["foreground_mean", "mean", "metric_per_case"]
     first, empty = summary["metric_per_case"]  # c has no prediction
@@ -129,28 +141,28 @@ def test_nnunet_summary(folders):
 
 def test_nnunet_regions_are_keyed_by_their_labels(folders):
     truth, prediction, out = folders
-    evaluate_folder(truth, prediction, out, Scoring("nnunet", LIVER_REGIONS))
+    evaluate(truth, prediction, out, Scoring("nnunet", LIVER_REGIONS))
     assert set(json.loads((out / "summary.json").read_text())["mean"]) == {"(1, 2)", "2"}
 
 
-def test_labels_outside_the_regions_are_a_failure_unless_they_were_left_out_on_purpose(tmp_path):
+def test_unknown_labels_are_a_failure_with_default_regions_only(tmp_path):
     odd = labels().array.copy()
     odd.flat[-1], odd.flat[-2] = 7, 255
     truth = write(tmp_path / "t", a=labels())
     prediction = write(tmp_path / "p", a=Volume(odd, AFFINE))
-    evaluation = evaluate_folder(truth, prediction, tmp_path / "out")
+    evaluation = evaluate(truth, prediction, tmp_path / "out")
     (failure,) = evaluation.failures
     assert failure.message.startswith("Expected labels of the regions in")
     assert "Received 7, 255, which count as background" in failure.message
-    assert evaluation.rows[0].scores["dice"] == 1  # scored all the same
+    assert evaluation.results[0].scores["dice"] == 1  # scored nevertheless
 
     chosen = Scoring(regions=LIVER_REGIONS)
-    evaluation = evaluate_folder(truth, prediction, tmp_path / "chosen", chosen)
+    evaluation = evaluate(truth, prediction, tmp_path / "chosen", chosen)
     assert evaluation.failures == ()
     assert "Received 7, 255" in evaluation.notes[0]
 
 
-def test_probabilities_are_no_mask(tmp_path):
+def test_probabilities_are_not_a_mask(tmp_path):
     truth = write(tmp_path / "t", a=labels(), b=labels())
     prediction = write(tmp_path / "p", b=labels())
     write_volume(prediction / "a.nii.gz", Volume(np.full(SHAPE, 0.4, np.float32), AFFINE))
@@ -166,20 +178,19 @@ def test_probabilities_are_no_mask(tmp_path):
         assert {line["case"] for line in csv.DictReader(stream)} == {"b"}
 
 
-def test_a_case_whose_worker_died_is_named(folders, monkeypatch):
-    def died_once(function, jobs, workers):
+def test_failure_names_the_case_whose_worker_died(folders, monkeypatch):
+    def run_and_die(function, jobs, workers):
         for number, job in enumerate(jobs):
-            yield number, LiverSegError("it died") if job.case == "a" else function(job)
+            yield number, LiverSegError("The worker died") if job.case == "a" else function(job)
 
-    monkeypatch.setattr(cases, "run_jobs", died_once)
-    truth, prediction, out = folders
-    evaluation = cases.evaluate_pairs(find_pairs(truth, prediction), out, workers=Processes(2))
+    monkeypatch.setattr(module, "run_jobs", run_and_die)
+    evaluation = evaluate_pairs(find_pairs(*folders[:2]), workers=Processes(2))
     messages = [failure.message for failure in evaluation.failures]
-    assert messages[0] == "it died (case a)"
-    assert {row.case for row in evaluation.rows} == {"b"}
+    assert messages[0] == "The worker died (case a)"
+    assert {result.case for result in evaluation.results} == {"b"}
 
 
-def test_workers_give_what_one_process_gives(folders):
+def test_workers_and_one_process_give_equal_tables(folders):
     truth, prediction, out = folders
     tables = []
     for workers in ("1", "2"):
@@ -200,19 +211,19 @@ def test_workers_give_what_one_process_gives(folders):
         ({"tolerance_mm": -1.0}, "at least 0 mm"),
     ],
 )
-def test_settings_that_do_not_go_together(settings, message):
+def test_incompatible_settings(settings, message):
     with pytest.raises(SettingsError, match=message):
         Scoring(**settings)
 
 
-def test_every_protocol_says_what_it_is():
+def test_every_protocol_has_a_description():
     assert all(protocol.description for protocol in PROTOCOLS.values())
 
 
-def test_the_interval_of_a_mean():
+def test_interval_of_a_mean():
     values = np.random.default_rng(1).normal(0.9, 0.05, 40)
     low, high = bootstrap_interval(values)
-    # about 1.96 standard errors to each side
+    # about the mean plus and minus 1.96 standard errors
     error = values.std() / math.sqrt(40)
     assert (low, high) == pytest.approx(
         (values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.15 * error
@@ -222,46 +233,45 @@ def test_the_interval_of_a_mean():
     assert all(map(math.isnan, bootstrap_interval([0.5, math.nan])))
 
 
-def test_two_sets_of_predictions(tmp_path):
+def test_comparison_of_two_sets_of_predictions(tmp_path):
     names = "abcdefg"
     truth = write(tmp_path / "t", **{name: labels() for name in names})
-    one, other = (
+    first, second = (
         evaluate_folder(
             truth,
-            write(tmp_path / end, **{n: labels(60 - s - i, 10) for i, n in enumerate(names)}),
-            tmp_path / f"{end}_scores",
+            write(tmp_path / name, **{n: labels(60 - missed - i, 10) for i, n in enumerate(names)}),
         )
-        for end, s in (("p", 12), ("q", 2))
+        for name, missed in (("first", 12), ("second", 2))
     )
-    found = {(c.region, c.score): c for c in write_versus(tmp_path, one, other)}
-    dice = found["liver", "dice"]
-    firsts, seconds = one.values("liver", "dice"), other.values("liver", "dice")
-    assert (dice.n, dice.first, dice.second) == (7, *map(np.mean, (firsts, seconds)))
-    assert dice.difference == pytest.approx(np.mean(seconds) - np.mean(firsts))
+    comparisons = {(c.region, c.score): c for c in write_comparison(tmp_path, first, second)}
+    dice = comparisons["liver", "dice"]
+    first_dice, second_dice = first.values("liver", "dice"), second.values("liver", "dice")
+    assert (dice.n, dice.first, dice.second) == (7, np.mean(first_dice), np.mean(second_dice))
+    assert dice.difference == pytest.approx(np.mean(second_dice) - np.mean(first_dice))
     assert dice.low <= dice.difference <= dice.high
     # all seven differences are positive: p = 2 / 2**7
     assert dice.p == pytest.approx(2 / 2**7)
-    assert dice.p == pytest.approx(wilcoxon(firsts, seconds).pvalue)
-    assert found["tumour", "dice"].p == 1
+    assert dice.p == pytest.approx(wilcoxon(first_dice, second_dice).pvalue)
+    assert comparisons["tumour", "dice"].p == 1
     with open(tmp_path / "versus.csv") as stream:
         rows = [row for row in csv.DictReader(stream) if row["score"] == "dice"]
     assert len(rows) == 2 * 7
-    first = rows[0]
-    difference = float(first["second"]) - float(first["first"])
-    assert float(first["difference"]) == pytest.approx(difference)
+    difference = float(rows[0]["second"]) - float(rows[0]["first"])
+    assert float(rows[0]["difference"]) == pytest.approx(difference)
     json.loads((tmp_path / "versus.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_what_cannot_be_compared(folders):
-    evaluation = evaluate_folder(*folders)
-    other = write(folders[0].parent / "q", c=labels())
-    with pytest.raises(LiverSegError, match="share cases"):
-        compare_evaluations(evaluation, evaluate_folder(folders[0], other, folders[2]))
+def test_evaluations_that_cannot_be_compared(folders):
+    truth, prediction, _ = folders
+    evaluation = evaluate_folder(truth, prediction)
+    other = write(truth.parent / "q", c=labels())
+    with pytest.raises(LiverSegError, match="no case in common"):
+        compare_evaluations(evaluation, evaluate_folder(truth, other))
     assert math.isnan(wilcoxon_p(np.array([])))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_command_prints_tables_of_80_columns(folders, protocol):
+def test_command_prints_tables_of_80_columns(folders, protocol):
     truth, prediction, out = folders
     arguments = ["evaluate", truth, prediction, "--out", out, "--protocol", protocol]
     arguments += ["--versus", prediction, "--workers", 1]
@@ -270,4 +280,4 @@ def test_the_command_prints_tables_of_80_columns(folders, protocol):
     tables = [line for line in done.output.splitlines() if line.startswith(" ")]
     assert max(map(len, tables)) <= 80
     assert "…" not in done.output
-    assert done.output.count("Expected a prediction for") == 2
+    assert done.output.count("No prediction found for") == 2

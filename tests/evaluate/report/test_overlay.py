@@ -31,25 +31,25 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
-def near(picture, colour):
+def count_pixels(picture, colour):
     rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return (np.abs(picture - rgb).max(axis=-1) < 40).sum()
 
 
 def test_both_contours_are_drawn():
     picture = pixels(overlay_case(volumes(), LIVER_REGIONS))
-    assert near(picture, TRUTH_COLOUR) > 200
-    assert near(picture, PREDICTION_COLOUR) > 200
+    assert count_pixels(picture, TRUTH_COLOUR) > 200
+    assert count_pixels(picture, PREDICTION_COLOUR) > 200
 
 
-def test_the_liver_is_on_the_left_of_the_axial_and_coronal_picture():
-    truth_alone = volumes(shift=0)
-    nothing = truth_alone.truth.with_array(np.zeros_like(truth_alone.truth.array))
-    case = CaseVolumes("case_1", truth_alone.image, truth_alone.truth, nothing)
+def test_liver_is_on_the_left_of_axial_and_coronal_pictures():
+    equal = volumes(shift=0)
+    empty = equal.truth.with_array(np.zeros_like(equal.truth.array))
+    case = CaseVolumes("case_1", equal.image, equal.truth, empty)
     picture = pixels(overlay_case(case, Regions({"liver": (1, 2)})))
     rows, cols = np.nonzero(np.abs(picture - (77, 255, 136)).max(axis=-1) < 40)
     above_legend = rows < picture.shape[0] * 0.85
-    width = picture.shape[1] / 14  # two pictures of 100 mm and one of 80 mm: 5 + 5 + 4 parts
+    width = picture.shape[1] / 14  # pictures of 100, 100 and 80 mm
     axial = cols[above_legend & (cols < 5 * width)]
     coronal = cols[above_legend & (cols > 5 * width) & (cols < 10 * width)] - 5 * width
     assert axial.size
@@ -59,21 +59,21 @@ def test_the_liver_is_on_the_left_of_the_axial_and_coronal_picture():
 
 
 @pytest.mark.parametrize("affine", [np.diag([2.0, 2.0, 5.0, 1.0]), np.diag([2.0, -2.0, -5.0, 1])])
-def test_a_picture_follows_the_patient_not_the_file(affine):
+def test_picture_does_not_depend_on_the_axis_order_of_the_file(affine):
     case = volumes()
     flips = tuple(
         np.s_[:: int(np.sign(a * b))] for a, b in zip(np.diag(affine), np.diag(AFFINE), strict=True)
     )
-    moved = affine.copy()
+    flipped = affine.copy()
     for axis, size in enumerate((50, 40, 12)):
         if affine[axis, axis] != AFFINE[axis, axis]:
-            moved[axis, 3] = AFFINE[axis, axis] * (size - 1)
-    same = (
-        Volume(volume.array[flips[2], flips[1], flips[0]], moved)
+            flipped[axis, 3] = AFFINE[axis, axis] * (size - 1)
+    same_volumes = (
+        Volume(volume.array[flips[2], flips[1], flips[0]], flipped)
         for volume in (case.image, case.truth, case.prediction)
     )
     expected = overlay_case(case, LIVER_REGIONS)
-    assert overlay_case(CaseVolumes("case_1", *same), LIVER_REGIONS) == expected
+    assert overlay_case(CaseVolumes("case_1", *same_volumes), LIVER_REGIONS) == expected
 
 
 def test_empty_full_and_thin_masks_are_drawn():
@@ -90,23 +90,23 @@ def test_many_regions_share_the_legend():
     assert overlay_case(volumes(), regions)
 
 
-def test_names_are_no_formulas():
+def test_names_are_not_formulas():
     case = volumes()
     named = CaseVolumes(r"$\frac$", case.image, case.truth, case.prediction)
     assert overlay_case(named, Regions({r"$\frac$": (1,)}))
 
 
-def test_another_grid_is_refused():
+def test_different_grids_are_refused():
     case = volumes()
     image = Volume(case.image.array, AFFINE + 0.5 * np.eye(4, k=3))
     with pytest.raises(LiverSegError, match="one grid"):
         overlay_case(CaseVolumes("x", image, case.truth, case.prediction), LIVER_REGIONS)
 
 
-def test_a_real_ct(shared_data):
+def test_real_ct(shared_data):
     data = shared_data / "Task03_Liver"
     image = read_volume(data / "imagesTr/liver_0.nii.gz")
     truth = read_labels(data / "labelsTr/liver_0.nii.gz")
     shifted = truth.with_array(np.roll(truth.array, 8, axis=2))
     png = overlay_case(CaseVolumes("liver_0", image, truth, shifted), LIVER_REGIONS)
-    assert near(pixels(png), TRUTH_COLOUR) > 500
+    assert count_pixels(pixels(png), TRUTH_COLOUR) > 500

@@ -5,21 +5,22 @@ import json
 from rich.console import Console
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
-from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
+from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap, score_overlap
 from liverseg_tf.evaluate.report.tables import score_table, scores_json, write_tables
+from liverseg_tf.evaluate.score_case import RegionResult
 
 
 def evaluation_of(names=("case_1", "case_2")):
-    rows = []
-    for place, case in enumerate(names):
+    results = []
+    for index, case in enumerate(names):
         for region, overlap in (
             ("liver", Overlap(1000, 900, 800)),
-            ("tumour", Overlap(0, 0, 0) if place == 0 else Overlap(0, 5, 0)),
+            ("tumour", Overlap(0, 0, 0) if index == 0 else Overlap(0, 5, 0)),
         ):
-            rows.append(Row(case, region, overlap, score_overlap(overlap, 0.5)))
-    failures = (Failure("case_3", "Expected a prediction. Received none. (case case_3)"),)
-    return Evaluation(LIVER_REGIONS, tuple(rows), failures=failures, notes=("a note",))
+            results.append(RegionResult(case, region, overlap, score_overlap(overlap, 0.5)))
+    failures = (Failure("case_3", "No prediction found for case_3.nii.gz (case case_3)"),)
+    return Evaluation(LIVER_REGIONS, tuple(results), failures=failures, notes=("a note",))
 
 
 def printed(evaluation):
@@ -29,10 +30,10 @@ def printed(evaluation):
 
 
 def refuse(constant):
-    raise AssertionError(f"{constant} is no JSON")
+    raise AssertionError(f"{constant} is not JSON")
 
 
-def test_json_is_strict_and_states_its_definitions(tmp_path):
+def test_json_is_strict_and_contains_definitions(tmp_path):
     evaluation = evaluation_of()
     write_tables(evaluation, tmp_path)
     text = (tmp_path / "scores.json").read_text()
@@ -72,7 +73,7 @@ def test_csv(tmp_path):
     assert rows[3]["prediction_voxels"] == "5"
 
 
-def test_the_terminal_table():
+def test_terminal_table():
     text = printed(evaluation_of())
     assert text.count("case_1") == text.count("case_2") == 1
     assert "0.842" in text
@@ -86,24 +87,24 @@ def test_the_terminal_table():
     assert "95 % to" in lines[-1]
 
 
-def test_the_terminal_table_fits_80_columns():
+def test_terminal_table_fits_80_columns():
     names = [f"a_hospital_with_a_long_name_{number:03d}_portal_venous" for number in range(40)]
     text = printed(evaluation_of(names))
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
 
 
-def test_usual_names_stay_in_one_line():
+def test_usual_names_fit_into_one_line():
     names = ["patient_0123_venous", "liver_1"]
     text = printed(evaluation_of(names))
     assert all(any(name in line for line in text.splitlines()) for name in names)
 
 
-def test_names_are_no_markup():
+def test_names_are_not_markup():
     assert "a[/b]" in printed(evaluation_of(("a[/b]",)))
 
 
-def test_an_evaluation_without_rows(tmp_path):
+def test_evaluation_without_results(tmp_path):
     evaluation = Evaluation(LIVER_REGIONS, ())
     write_tables(evaluation, tmp_path)
     assert json.loads((tmp_path / "scores.json").read_text(), parse_constant=refuse)["rows"] == []

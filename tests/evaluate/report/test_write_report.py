@@ -9,32 +9,33 @@ import pytest
 from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.evaluate.cases import evaluate_folder
-from liverseg_tf.evaluate.evaluation import Evaluation, Failure, Row
+from liverseg_tf.evaluate.evaluate_folder import evaluate_folder
+from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.metrics.overlap import Overlap, score_overlap
 from liverseg_tf.evaluate.protocols.scoring import Scoring
-from liverseg_tf.evaluate.report.write_report import ReportSpec, worst_first, write_report
+from liverseg_tf.evaluate.report.write_report import ReportSpec, sort_by_dice, write_report
+from liverseg_tf.evaluate.score_case import RegionResult
 
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
-NASTY = "</script><script>alert(1)</script>\"'&$x$"
+MARKUP = "</script><script>alert(1)</script>\"'&$x$"
 
 
-def row(case, both, region="liver"):
+def make_result(case, both, region="liver"):
     overlap = Overlap(10, 10, both)
-    return Row(case, region, overlap, score_overlap(overlap, 1.0))
+    return RegionResult(case, region, overlap, score_overlap(overlap, 1.0))
 
 
 class Tags(HTMLParser):
-    """Open tags, to check that each is closed, and the addresses of links."""
+    """Parser that checks that tags are closed, and collects tags, links and identifiers."""
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.seen, self.links, self.ids = [], [], [], []
+        self.open, self.tags, self.links, self.ids = [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.seen.append(tag)
+        self.tags.append(tag)
         self.links += [attributes["href"]] if "href" in attributes else []
         self.ids += [attributes["id"]] if "id" in attributes else []
         if tag not in ("meta", "img"):
@@ -61,25 +62,25 @@ def dataset(tmp_path):
 
 def report(folder, spec=None):
     out = folder / "out"
-    evaluation = evaluate_folder(folder / "data", folder / "predictions", out)
-    seen = []
-    failures = write_report(evaluation, out, spec, on_case=lambda *each: seen.append(each))
-    return failures, (out / "report.html").read_text(encoding="utf-8"), seen
+    evaluation = evaluate_folder(folder / "data", folder / "predictions")
+    calls = []
+    failures = write_report(evaluation, out, spec, on_case=lambda *progress: calls.append(progress))
+    return failures, (out / "report.html").read_text(encoding="utf-8"), calls
 
 
 def pictures(page):
     return [base64.b64decode(data) for data in re.findall(r"image/png;base64,([^\"]+)", page)]
 
 
-def test_the_page_is_whole_and_self_contained(dataset):
-    failures, page, seen = report(dataset)
+def test_page_is_complete_and_self_contained(dataset):
+    failures, page, calls = report(dataset)
     assert failures == []
-    assert seen == [("far", 1, 2), ("near", 2, 2)]
+    assert calls == [("far", 1, 2), ("near", 2, 2)]
     tags = Tags(page)
     assert tags.open == []
     assert len(pictures(page)) == 2
     assert all(png.startswith(b"\x89PNG") for png in pictures(page))
-    assert tags.seen.count("img") > 2 + 5  # plots
+    assert tags.tags.count("img") > 2 + 5  # plots
     assert not re.search(r'src="(?!data:)', page)
     assert "http:" not in page
     assert "https:" not in page
@@ -91,7 +92,7 @@ def test_the_page_is_whole_and_self_contained(dataset):
     assert not (dataset / "out/viewer").exists()
 
 
-def test_the_same_scores_make_the_same_report(dataset):
+def test_equal_scores_give_equal_reports(dataset):
     assert report(dataset)[1] == report(dataset)[1]
 
 
@@ -103,30 +104,33 @@ def test_viewers_are_linked(dataset):
     assert links == {"viewer/far.html", "viewer/near.html"}
     for link in links:
         assert (dataset / "out" / link).is_file()
-    assert "The 1 worst of 2 cases" in page
+    assert "Shown: 1 of 2 cases, those with the lowest Dice" in page
 
 
-def test_an_image_that_cannot_be_read_costs_its_picture_only(dataset):
+def test_unreadable_image_affects_only_its_own_picture(dataset):
     (dataset / "data/images/far.nii.gz").write_bytes(b"")
     failures, page, _ = report(dataset, ReportSpec(viewers=True))
     assert [failure.case for failure in failures] == ["far"]
     assert len(pictures(page)) == 1
-    assert "Not drawn" in page
+    assert "Images that could not be shown" in page
     assert "viewer/far.html" not in page
 
 
 def test_masks_without_images_give_a_report_without_pictures(dataset):
-    evaluation = evaluate_folder(dataset / "data/masks", dataset / "predictions", dataset / "out")
+    evaluation = evaluate_folder(dataset / "data/masks", dataset / "predictions")
     assert write_report(evaluation, dataset / "out", ReportSpec(viewers=True)) == []
     page = (dataset / "out/report.html").read_text(encoding="utf-8")
     assert pictures(page) == []
-    assert "need a data set with images" in page
+    assert "There are no images." in page
 
 
 def test_text_is_escaped(tmp_path):
-    regions = Regions({NASTY: (1,)})
+    regions = Regions({MARKUP: (1,)})
     evaluation = Evaluation(
-        regions, (row(NASTY, 5, NASTY),), failures=(Failure("x", NASTY),), notes=(NASTY,)
+        regions,
+        (make_result(MARKUP, 5, MARKUP),),
+        failures=(Failure("x", MARKUP),),
+        notes=(MARKUP,),
     )
     write_report(evaluation, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -137,40 +141,39 @@ def test_text_is_escaped(tmp_path):
 
 @pytest.mark.parametrize("overlap", [Overlap(0, 0, 0), Overlap(0, 5, 0), Overlap(5, 0, 0)])
 def test_empty_masks(tmp_path, overlap):
-    rows = tuple(
-        Row("a", region, overlap, score_overlap(overlap, 1.0)) for region in LIVER_REGIONS.names
+    results = tuple(
+        RegionResult("a", region, overlap, score_overlap(overlap, 1.0))
+        for region in LIVER_REGIONS.names
     )
-    assert write_report(Evaluation(LIVER_REGIONS, rows), tmp_path) == []
+    assert write_report(Evaluation(LIVER_REGIONS, results), tmp_path) == []
     assert "nan" not in re.sub(r"base64,[^\"]+", "", (tmp_path / "report.html").read_text())
 
 
-def test_no_case_at_all(tmp_path):
-    evaluation = Evaluation(LIVER_REGIONS, (), failures=(Failure("a", "gone"),))
+def test_no_case(tmp_path):
+    evaluation = Evaluation(LIVER_REGIONS, (), failures=(Failure("a", "missing"),))
     write_report(evaluation, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "0 cases scored, 1 failed" in page
+    assert "0 cases scored, 1 failure." in page
     assert Tags(page).open == []
 
 
 def test_undefined_scores_are_dashes(tmp_path):
-    scores = {**row("a", 5).scores, "assd": math.nan, "nsd": 0.25}
-    rows = (Row("a", "liver", Overlap(10, 10, 5), scores),)
-    write_report(Evaluation(Regions({"liver": (1,)}), rows), tmp_path)
+    scores = {**make_result("a", 5).scores, "assd": math.nan, "nsd": 0.25}
+    results = (RegionResult("a", "liver", Overlap(10, 10, 5), scores),)
+    write_report(Evaluation(Regions({"liver": (1,)}), results), tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "ASSD mm" in page
     assert "0.250" in page
 
 
-def test_the_figures_of_the_lits_challenge(dataset):
-    evaluation = evaluate_folder(
-        dataset / "data", dataset / "predictions", dataset / "out", Scoring("lits")
-    )
+def test_scores_of_the_lits_challenge(dataset):
+    evaluation = evaluate_folder(dataset / "data", dataset / "predictions", Scoring("lits"))
     write_report(evaluation, dataset / "out")
     page = (dataset / "out/report.html").read_text(encoding="utf-8")
-    assert "Figures of the LiTS challenge" in page
+    assert "Scores of the LiTS challenge" in page
     assert "<td>liver_dice_global</td>" in page
 
 
-def test_worst_first():
-    evaluation = Evaluation(LIVER_REGIONS, (row("a", 5), row("b", 1), row("c", 9)))
-    assert worst_first(evaluation) == ["b", "a", "c"]
+def test_sort_by_dice():
+    results = (make_result("a", 5), make_result("b", 1), make_result("c", 9))
+    assert sort_by_dice(Evaluation(LIVER_REGIONS, results)) == ["b", "a", "c"]

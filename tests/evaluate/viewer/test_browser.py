@@ -1,4 +1,4 @@
-"""Report and viewer in a real browser: headless Chromium, where there is one."""
+"""Report and viewer in a real browser, headless Chromium, if it is installed."""
 
 import base64
 import io
@@ -28,11 +28,11 @@ FLAGS = (
     "--disable-sync --no-first-run --disable-quic"
 )
 WIDE, PHONE = (1280, 900), (390, 844)
-NASTY = '</script><script>document.title="changed"</script><img src=x onerror=alert(1)>'
+MARKUP = '</script><script>document.title="changed"</script><img src=x onerror=alert(1)>'
 
 
 class Browser:
-    """A browser, and what it complained of."""
+    """Browser whose errors and network requests are recorded."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -82,8 +82,8 @@ class Browser:
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"))
         return picture[y : y + height, x : x + width].astype(int)
 
-    def complaints(self):
-        """Errors on the console and requests that left the machine."""
+    def errors(self):
+        """Errors on the console, and requests to a network."""
         errors = [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
         for entry in self.driver.get_log("performance"):
             event = json.loads(entry["message"])["message"]
@@ -93,7 +93,7 @@ class Browser:
                     errors.append(url)
         return errors
 
-    def sideways(self):
+    def horizontal_overflow(self):
         return self.js("return document.documentElement.scrollWidth - window.innerWidth")
 
 
@@ -120,15 +120,15 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """Phantoms, masks that are a little off, and their report with viewers."""
+    """Phantoms, eroded masks as predictions, and their report with viewer pages."""
     folder = tmp_path_factory.mktemp("browser")
     small = ["--shape", 24, 80, 80, "--spacing", 9, 5, 5, "--tumours", 3]
     _run("phantom", folder / "set", "--count", 2, "--seed", 1, *small)
     for path in (folder / "set/labelsTr").iterdir():
         truth = read_labels(path)
         liver = ndimage.binary_erosion(truth.array > 0)
-        guess = truth.with_array(np.where(liver, np.maximum(truth.array, 1), 0).astype(np.uint8))
-        write_labels(folder / "masks" / path.name, guess)
+        eroded = truth.with_array(np.where(liver, np.maximum(truth.array, 1), 0).astype(np.uint8))
+        write_labels(folder / "masks" / path.name, eroded)
     _run("evaluate", folder / "set", folder / "masks", "--out", folder / "scores", "--viewers")
     return folder
 
@@ -143,19 +143,29 @@ def masks_of(work, case="phantom_000"):
     return [to_canonical(read_labels(work / name / f"{case}.nii.gz")) for name in names]
 
 
+def voxel_of(readout, volume):
+    """Indices (z, row, col) of the voxel at the position that the viewer shows."""
+    position = [
+        float(number) * (-1 if side in "LPI" else 1)
+        for side, number in re.findall(r"([RLAPSI]) ([\d.]+)", readout.splitlines()[0])
+    ]
+    indices = np.linalg.inv(volume.affine) @ (*position, 1)
+    return tuple(np.rint(indices[2::-1]).astype(int))
+
+
 def coloured(pixels):
     return np.ptp(pixels, axis=-1) > 60
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [WIDE, PHONE])
-def test_the_report(browser, work, size):
+def test_report(browser, work, size):
     browser.open(work / "scores/report.html", size)
     assert browser.text("h1") == "Segmentation report"
     sizes = browser.js("return [...document.images].map((image) => image.naturalWidth)")
     assert len(sizes) >= 7
     assert min(sizes) > 0
-    assert browser.sideways() <= 0
+    assert browser.horizontal_overflow() <= 0
     boxes = browser.js(
         "return [...document.querySelectorAll('.box')]"
         ".map((box) => box.getBoundingClientRect().right)"
@@ -163,55 +173,51 @@ def test_the_report(browser, work, size):
     assert max(boxes) <= size[0]
     links = browser.js("return [...document.links].map((link) => link.href)")
     assert sum(link.endswith("/viewer/phantom_001.html") for link in links) == 2
-    assert browser.complaints() == []
+    assert browser.errors() == []
 
 
 @pytest.mark.slow
-def test_from_the_report_to_a_viewer(browser, work):
+def test_link_from_the_report_to_a_viewer(browser, work):
     browser.open(work / "scores/report.html")
     browser.find("figcaption a").click()
     browser.wait_for_viewer()
     assert browser.text("#title").startswith("phantom_")
-    assert browser.complaints() == []
+    assert browser.errors() == []
 
 
 @pytest.mark.slow
-def test_the_legend_and_the_lesions(browser, work):
+def test_legend_and_lesions(browser, work):
     browser.open_viewer(work / "scores/viewer/phantom_000.html")
     rows = browser.js("return [...document.querySelectorAll('#legend tr')].map((r) => r.innerText)")
     expected = []
     for mask in masks_of(work):
-        for region, count in (("liver", mask.array > 0), ("tumour", mask.array == 2)):
-            expected.append((region, f"{count.sum() * mask.voxel_volume_ml:.1f} ml"))
+        for region, voxels in (("liver", mask.array > 0), ("tumour", mask.array == 2)):
+            expected.append((region, f"{voxels.sum() * mask.voxel_volume_ml:.1f} ml"))
     assert [tuple(row.split("\t")[-2:]) for row in rows] == expected
 
     ct = to_canonical(read_volume(work / "set/imagesTr/phantom_000.nii.gz"))
     truth = masks_of(work)[0]
     sizes = np.bincount(ndimage.label(truth.array == 2, np.ones((3, 3, 3)))[0].ravel())[1:]
-    first = browser.text(".found")
+    first = browser.text(".finding")
     assert first.startswith("1 of ")
-    assert f"tumour in truth, {sizes.max() * truth.voxel_volume_ml:.1f} ml" in first
+    assert f"tumour in ground truth, {sizes.max() * truth.voxel_volume_ml:.1f} ml" in first
     readout = browser.text("#readout")
-    assert "truth: tumour" in readout
-    position = [
-        float(number) * (-1 if side in "LPI" else 1)
-        for side, number in re.findall(r"([RLAPSI]) ([\d.]+)", readout.splitlines()[0])
-    ]
-    col, row, z = np.rint(np.linalg.inv(ct.affine) @ (*position, 1))[:3].astype(int)
+    assert "ground truth: tumour" in readout
+    z, row, col = voxel_of(readout, ct)
     assert truth.array[z, row, col] == 2
     assert f"{ct.array[z, row, col]} HU" in readout
 
     browser.press("n")
-    assert browser.text(".found").startswith("2 of ")
+    assert browser.text(".finding").startswith("2 of ")
     browser.press("p")
-    assert browser.text(".found") == first
+    assert browser.text(".finding") == first
     browser.press("d")
-    assert "only in" in browser.js("return document.querySelectorAll('.found')[1].textContent")
-    assert browser.complaints() == []
+    assert "only in" in browser.js("return document.querySelectorAll('.finding')[1].textContent")
+    assert browser.errors() == []
 
 
 @pytest.mark.slow
-def test_the_liver_is_on_the_left_and_masks_can_be_hidden(browser, work):
+def test_liver_is_on_the_left_and_masks_can_be_hidden(browser, work):
     browser.open_viewer(work / "scores/viewer/phantom_000.html")
     browser.press("1")
     browser.press("o")  # areas instead of outlines
@@ -222,7 +228,7 @@ def test_the_liver_is_on_the_left_and_masks_can_be_hidden(browser, work):
     assert cols.mean() < pixels.shape[1] / 2
     browser.press("m")
     assert (coloured(browser.canvas()) & ~yellow).sum() < len(cols) / 20
-    assert browser.complaints() == []
+    assert browser.errors() == []
 
 
 @pytest.mark.slow
@@ -245,9 +251,9 @@ def test_mouse_keys_and_windows(browser, work):
     browser.js("slice.value = 3; slice.dispatchEvent(new Event('input'))")
     assert number() == 4
 
-    place = browser.text("#readout")
+    readout = browser.text("#readout")
     ActionChains(browser.driver).move_to_element_with_offset(canvas, -60, 40).click().perform()
-    browser.wait_until(lambda: browser.text("#readout") != place)
+    browser.wait_until(lambda: browser.text("#readout") != readout)
 
     pixels = browser.canvas()
     browser.find('[data-window="60/160"]').click()
@@ -259,45 +265,65 @@ def test_mouse_keys_and_windows(browser, work):
 
     browser.press("5")
     assert coloured(browser.canvas()).sum() > 1000  # the masks in 3D
-    assert browser.complaints() == []
+    assert browser.errors() == []
 
 
 @pytest.mark.slow
-def test_a_phone(browser, work):
+def test_phone(browser, work):
     browser.open_viewer(work / "scores/viewer/phantom_000.html", PHONE)
-    assert browser.sideways() <= 0
+    assert browser.horizontal_overflow() <= 0
     assert browser.find('[data-view="0"]').get_attribute("aria-pressed") == "true"
     assert (browser.canvas().max(axis=-1) > 60).mean() > 0.1
-    assert browser.complaints() == []
+    assert browser.errors() == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("modality", ["ct", "mr"])
-def test_names_are_no_code_and_no_mask_is_fine(browser, tmp_path, modality):
+def test_names_with_markup_and_pages_without_masks(browser, tmp_path, modality):
     spec = PhantomSpec(shape=(8, 48, 48), spacing_mm=(25, 8, 8), modality=modality)
     image, organs = make_phantom(0, spec)
-    viewer = ViewerSpec(NASTY, is_ct=modality == "ct")
+    viewer = ViewerSpec(MARKUP, is_ct=modality == "ct")
     write_viewer(tmp_path / "bare.html", image, {}, viewer)
     labels = organs.with_array(np.where(organs.array, 7, 0).astype(np.uint8))
-    write_viewer(tmp_path / "named.html", image, {NASTY: labels}, viewer)
+    write_viewer(tmp_path / "named.html", image, {MARKUP: labels}, viewer)
     for page, masks in (("bare", 0), ("named", 1)):
         browser.open_viewer(tmp_path / f"{page}.html")
-        assert browser.driver.title == NASTY
-        assert browser.text("#title") == NASTY
+        assert browser.driver.title == MARKUP
+        assert browser.text("#title") == MARKUP
         assert browser.js("return document.querySelectorAll('.mask').length") == masks
         assert ("HU" in browser.text("#readout")) == (modality == "ct")
         assert (browser.canvas().max(axis=-1) > 60).mean() > 0.05
-        assert browser.complaints() == []
+        assert browser.errors() == []
 
 
 @pytest.mark.slow
-def test_a_page_that_was_shrunk_shows_the_same_place(browser, tmp_path, shared_data):
+def test_lesions_on_an_oblique_grid(browser, tmp_path):
+    spec = PhantomSpec(shape=(24, 64, 64), spacing_mm=(9, 6, 6), tumours=4, oblique=1.0)
+    image, labels = make_phantom(0, spec)
+    write_viewer(tmp_path / "a.html", image, {"truth": labels})
+    browser.open_viewer(tmp_path / "a.html")
+    image, labels = to_canonical(image), to_canonical(labels)
+    assert not np.allclose(image.affine[0, 1:3], 0)
+    n_lesions = int(re.match(r"1 of (\d+)", browser.text(".finding"))[1])
+    for _ in range(n_lesions):
+        readout = browser.text("#readout")
+        assert "truth: tumour" in readout
+        z, row, col = voxel_of(readout, image)
+        assert labels.array[z, row, col] == 2
+        assert f"{image.array[z, row, col]} HU" in readout
+        browser.press("n")
+    assert browser.errors() == []
+
+
+@pytest.mark.slow
+def test_downsampled_page_shows_the_same_position(browser, tmp_path, shared_data):
     data = shared_data / "Task03_Liver"
     image = read_volume(data / "imagesTr/liver_0.nii.gz")
     labels = read_labels(data / "labelsTr/liver_0.nii.gz")
-    thin = Volume(image.array[40:], image.affine), Volume(labels.array[40:], labels.affine)
-    write_viewer(tmp_path / "a.html", thin[0], {"mask": thin[1]}, ViewerSpec(limit_mb=2))
+    image = Volume(image.array[40:], image.affine)
+    labels = Volume(labels.array[40:], labels.affine)
+    write_viewer(tmp_path / "a.html", image, {"mask": labels}, ViewerSpec(limit_mb=2))
     browser.open_viewer(tmp_path / "a.html")
     assert "pixels" in browser.text("#notes")
     assert "mask: tumour" in browser.text("#readout")
-    assert browser.complaints() == []
+    assert browser.errors() == []

@@ -5,19 +5,19 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.evaluate.viewer.crop import (
     body_box,
     crop,
+    downsample_image,
+    downsample_labels,
     labels_box,
-    shrink_image,
-    shrink_labels,
 )
 
 AFFINE = np.array([[-1.0, 0, 0, 40], [0, -1, 0, 50], [0, 0, 5, -7], [0, 0, 0, 1]])
 
 
-def place(volume, z, row, col):
+def position_of(volume, z, row, col):
     return tuple(volume.affine @ (col, row, z, 1))[:3]
 
 
-def test_the_body_without_the_table():
+def test_body_box_excludes_the_table():
     array = np.full((6, 80, 80), -1000, np.int16)
     array[1:6, 20:52, 24:64] = 30
     array[:, 72:73, :] = 200
@@ -27,7 +27,7 @@ def test_the_body_without_the_table():
     assert (col.start, col.stop) == (14, 74)
 
 
-def test_what_is_darker_than_the_body_threshold_is_cut_off():
+def test_body_box_excludes_voxels_below_the_threshold():
     array = np.full((6, 80, 80), -1000, np.int16)
     array[1:6, 20:52, 24:64] = -299
     array[1:6, 52:60, :] = -300  # foam of the table, which touches the body
@@ -38,43 +38,43 @@ def test_what_is_darker_than_the_body_threshold_is_cut_off():
     assert (row.start, row.stop) == (10, 70)
 
 
-def test_no_body():
+def test_body_box_without_a_body():
     air = Volume(np.full((2, 9, 9), -1000, np.int16), AFFINE)
     assert body_box(air) == (slice(0, 2), slice(0, 9), slice(0, 9))
 
 
-def test_around_labels():
+def test_labels_box():
     array = np.zeros((6, 40, 40), np.uint8)
     array[3, 20, 30] = 1
     other = np.zeros_like(array)
     other[2, 10, 5] = 9
-    masks = [Volume(each, AFFINE) for each in (array, other, np.zeros_like(array))]
+    masks = [Volume(mask, AFFINE) for mask in (array, other, np.zeros_like(array))]
     assert labels_box(masks, 5) == (slice(1, 5), slice(5, 26), slice(0, 36))
     assert labels_box(masks[2:]) is None
     assert labels_box(masks[:1], 0) == (slice(3, 4), slice(20, 21), slice(30, 31))
 
 
-def test_a_part_stays_in_its_place():
+def test_cropped_voxels_keep_their_position():
     volume = Volume(np.arange(6 * 7 * 8).reshape(6, 7, 8), AFFINE)
-    part = crop(volume, np.s_[2:5, 3:6, 1:7])
-    assert part.array[1, 2, 3] == volume.array[3, 5, 4]
-    assert place(part, 1, 2, 3) == place(volume, 3, 5, 4)
+    cropped = crop(volume, np.s_[2:5, 3:6, 1:7])
+    assert cropped.array[1, 2, 3] == volume.array[3, 5, 4]
+    assert position_of(cropped, 1, 2, 3) == position_of(volume, 3, 5, 4)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
-def test_larger_pixels_stay_in_their_place(factor):
+def test_downsampled_voxels_keep_their_position(factor):
     z, row, col = np.ogrid[:2, :13, :14]
     ramp = Volume((z + 10.0 * row + 100 * col).astype(np.float32), AFFINE)
-    small = shrink_image(ramp, factor)
+    small = downsample_image(ramp, factor)
     assert small.array.shape == (2, 13 // factor, 14 // factor)
-    x, y, _ = place(small, 1, 2, 1)
+    x, y, _ = position_of(small, 1, 2, 1)
     assert small.array[1, 2, 1] == pytest.approx(1 + 10 * (50 - y) + 100 * (40 - x))
     assert small.spacing_mm == (5, factor, factor)
 
 
-def test_labels_need_half_of_a_pixel():
+def test_labels_need_half_of_a_block():
     array = np.zeros((1, 2, 6), np.uint8)
     array[0, :, 0] = 1
     array[0, 0, 2] = 1
     array[0, :, 4:] = [[2, 2], [2, 1]]
-    assert shrink_labels(Volume(array, AFFINE), 2).array.tolist() == [[[1, 0, 2]]]
+    assert downsample_labels(Volume(array, AFFINE), 2).array.tolist() == [[[1, 0, 2]]]

@@ -15,7 +15,7 @@ def labels(*boxes, shape=(8, 30, 30)):
     return Volume(array, AFFINE)
 
 
-def test_lesions_by_hand():
+def test_lesions():
     mask = labels(
         (1, np.s_[1:7, 2:28, 2:28]),
         (2, np.s_[2:3, 4:5, 4:5]),
@@ -28,34 +28,34 @@ def test_lesions_by_hand():
     assert {large.text, small.text} == {"tumour"}
 
 
-def test_voxels_that_touch_at_a_corner_are_one_lesion():
+def test_lesions_are_connected_by_corners():
     assert len(list_components(labels((2, (1, 1, 1)), (2, (2, 2, 2))), LIVER_REGIONS)) == 1
 
 
-def test_the_place_is_inside_a_hollow_lesion():
+def test_position_is_inside_a_hollow_lesion():
     mask = labels((2, np.s_[1:7, 5:25, 5:25]), (0, np.s_[3:5, 8:22, 8:22]))
     (lesion,) = list_components(mask, LIVER_REGIONS)
     col, row, z = np.linalg.inv(AFFINE)[:3] @ (*lesion.position_mm, 1)
     assert mask.array[round(z), round(row), round(col)] == 2
 
 
-def test_differences_by_hand():
+def test_differences():
     first = labels((1, np.s_[1:4, 5:15, 5:15]))
     second = labels((1, np.s_[1:4, 5:15, 8:15]), (2, np.s_[2:3, 6:8, 10:12]))
-    found = find_differences(first, second, LIVER_REGIONS, ("a", "b"))
-    assert [(each.text, round(each.volume_ml, 6)) for each in found] == [
+    findings = find_differences(first, second, LIVER_REGIONS, ("a", "b"))
+    assert [(finding.text, round(finding.volume_ml, 6)) for finding in findings] == [
         ("liver only in a", 90 * 0.02),
         ("tumour only in b", 4 * 0.02),
     ]
 
 
-def test_nothing_to_find():
+def test_no_findings():
     empty = labels()
     assert list_components(empty, LIVER_REGIONS) == []
     assert find_differences(empty, empty, LIVER_REGIONS, ("a", "b")) == []
 
 
-def test_noise_is_not_listed_whole():
+def test_number_of_findings_is_limited():
     array = np.zeros((2, 60, 60), np.uint8)
     array[0, ::2, ::2] = 1
     assert len(list_components(Volume(array, AFFINE), Regions({"organ": (1,)}))) == MAX_FINDINGS

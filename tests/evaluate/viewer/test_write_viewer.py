@@ -19,35 +19,35 @@ AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
 
 
 def read(path):
-    """The scene of a page and its volumes, as nibabel reads them."""
+    """Read the scene of a page and its volumes."""
     page = Path(path).read_text(encoding="utf-8")
     scene = json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])
     images = []
-    for place, data in enumerate(re.findall(r'id="volume-\d">(.*?)</script>', page)):
+    for index, data in enumerate(re.findall(r'id="volume-\d">(.*?)</script>', page)):
         file = gzip.decompress(base64.b64decode(data))
-        if place == 0:  # low bytes, then high bytes
-            planes = np.frombuffer(file[352:], np.uint8).reshape(2, -1)
-            file = file[:352] + np.ascontiguousarray(planes.T).tobytes()
+        if index == 0:  # all low bytes are before all high bytes
+            split = np.frombuffer(file[352:], np.uint8).reshape(2, -1)
+            file = file[:352] + np.ascontiguousarray(split.T).tobytes()
         images.append(nib.Nifti1Image.from_bytes(file))
     return scene, images
 
 
 @pytest.mark.parametrize("axes", ["LPS", "RAS", "SRP", "PIL"])
-def test_the_page_holds_the_same_voxels_in_the_same_places(tmp_path, axes):
+def test_voxels_and_their_positions(tmp_path, axes):
     spec = PhantomSpec(shape=(20, 64, 64), spacing_mm=(10, 6, 6), tumours=2, axes=axes)
     image, labels = make_phantom(3, spec)
     write_viewer(tmp_path / "a.html", image, {"truth": labels})
     scene, (ct, mask) = read(tmp_path / "a.html")
     assert nib.aff2axcodes(ct.affine) == ("L", "P", "S")
     np.testing.assert_array_equal(ct.affine, mask.affine)
-    whole, whole_labels = to_canonical(image), to_canonical(labels)
-    corner = np.linalg.inv(whole.affine) @ ct.affine[:, 3]
+    canonical, canonical_labels = to_canonical(image), to_canonical(labels)
+    corner = np.linalg.inv(canonical.affine) @ ct.affine[:, 3]
     col, row, z = np.rint(corner[:3]).astype(int)
     np.testing.assert_allclose(corner[:3], (col, row, z), atol=1e-3)
     cols, rows, slices = ct.shape
     box = np.s_[z : z + slices, row : row + rows, col : col + cols]
-    np.testing.assert_array_equal(np.asarray(ct.dataobj).T, whole.array[box].clip(-1024))
-    np.testing.assert_array_equal(np.asarray(mask.dataobj).T, whole_labels.array[box])
+    np.testing.assert_array_equal(np.asarray(ct.dataobj).T, canonical.array[box].clip(-1024))
+    np.testing.assert_array_equal(np.asarray(mask.dataobj).T, canonical_labels.array[box])
     assert np.count_nonzero(mask.dataobj) == np.count_nonzero(labels.array)
     (legend,) = scene["masks"]
     assert [region["name"] for region in legend["regions"]] == ["liver", "tumour"]
@@ -65,7 +65,7 @@ def volumes(shape=(10, 60, 60)):
     return Volume(image, AFFINE), Volume(labels, AFFINE)
 
 
-def test_large_volumes_are_cut_and_then_shrunk(tmp_path):
+def test_large_volumes_are_cropped_and_then_downsampled(tmp_path):
     image, mask = volumes()
     notes, sizes = {}, {}
     for limit in (1, 0.03, 0.01):
@@ -75,11 +75,11 @@ def test_large_volumes_are_cut_and_then_shrunk(tmp_path):
         assert scene["masks"][0]["regions"][0]["ml"] == pytest.approx(200 * 0.02)
     assert notes[1] == []
     assert sizes[1] == (60, 60, 10)
-    assert notes[0.03] == ["Cut to the masks and 20 mm around them."]
+    assert notes[0.03] == ["Cropped to the masks with a margin of 20 mm."]
     assert sizes[0.03] == (30, 30, 10)
-    assert notes[0.01][1] == "Shown with pixels 2 times as wide and high."
+    assert notes[0.01][1] == "Downsampled: pixels are 2 times as wide and high."
     assert sizes[0.01] == (15, 15, 10)
-    with pytest.raises(LiverSegError, match=r"fit into 0.0001 MB. Received"):
+    with pytest.raises(LiverSegError, match=r"do not fit into 0.0001 MB"):
         write_viewer(tmp_path / "b.html", image, {"m": mask}, ViewerSpec(limit_mb=0.0001))
     assert not (tmp_path / "b.html").exists()
 
@@ -91,7 +91,7 @@ def test_no_mask(tmp_path):
     assert scene["masks"] == scene["lesions"] == scene["differences"] == []
 
 
-def test_labels_that_no_region_names(tmp_path):
+def test_labels_that_belong_to_no_region(tmp_path):
     image, mask = volumes()
     mask.array[0, 0, :5] = 7
     write_viewer(tmp_path / "a.html", image, {"m": mask}, ViewerSpec(regions=Regions({"x": (1,)})))
@@ -101,7 +101,7 @@ def test_labels_that_no_region_names(tmp_path):
     assert legend["labels"] == [[1, 0], [7, 1]]
 
 
-def test_mr_keeps_its_units(tmp_path):
+def test_mr_units_are_kept(tmp_path):
     rng = np.random.default_rng(0)
     image = Volume(rng.gamma(2, 3e-3, (4, 30, 30)).astype(np.float32), AFFINE)
     image.array[0, 0, 0] = np.nan
@@ -123,21 +123,21 @@ def test_floats_with_padding_and_infinity(tmp_path):
     assert np.asarray(ct.dataobj)[:4, 0, 0].tolist() == [-1024, 32767, -1024, -1024]
 
 
-def test_text_cannot_leave_its_place(tmp_path):
+def test_text_is_escaped(tmp_path):
     image, mask = volumes()
-    nasty = "</script><script>alert(1)</script><!--"
-    spec = ViewerSpec(nasty, Regions({nasty: (1,)}))
-    write_viewer(tmp_path / "a.html", image, {nasty: mask}, spec)
+    markup = "</script><script>alert(1)</script><!--"
+    spec = ViewerSpec(markup, Regions({markup: (1,)}))
+    write_viewer(tmp_path / "a.html", image, {markup: mask}, spec)
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert page.count("</script>") == 1 + 2 + 3  # scene, volumes, scripts
-    assert read(tmp_path / "a.html")[0]["masks"][0]["name"] == nasty
+    assert read(tmp_path / "a.html")[0]["masks"][0]["name"] == markup
     policy = re.search(r'Security-Policy" content="([^"]*)"', page)[1]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
 
-def test_another_grid_is_refused(tmp_path):
+def test_different_grids_are_refused(tmp_path):
     image, mask = volumes()
     other = Volume(mask.array[:-1], AFFINE)
     with pytest.raises(LiverSegError, match=r"one grid.*\(mask b\)"):

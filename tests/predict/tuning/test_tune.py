@@ -103,7 +103,7 @@ def test_other_tiles_and_missing_validation_cases_are_refused(tmp_path, model, b
     store = _store(tmp_path / "s", False, 0)
     with pytest.raises(
         LiverSegError,
-        match=r"Expected a store of the run's tiles .* with spacing_mm native instead of 3, ",
+        match=r"Expected a store of the network's tiles .* with spacing_mm native instead of 3, ",
     ):
         tune_postprocessing(bright_is_liver(spacing_mm=3.0), store, ["a"])
     with pytest.raises(LiverSegError, match="Expected validation cases"):

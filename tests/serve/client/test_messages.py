@@ -87,7 +87,7 @@ def _official(**fields):
         (_official(dtype=1, shape=(2,), tensor_content=b"1234567"), "7 bytes of float32"),
         (_official(dtype=1, shape=(1 << 40, 1 << 40)), "0 values in a tensor"),
         (_official(dtype=5, shape=(2,), int_val=[1, 2]), "type 5"),
-        (_official(dtype=7, shape=(2,), string_val=[b"a"]), "1 values"),
+        (_official(dtype=7, shape=(2,), string_val=[b"a"]), "1 value in"),
         (_official(dtype=1, shape=None), "without a shape"),
         (_official(dtype=1, shape=(None, 2)), "without a shape"),
     ],

@@ -31,7 +31,7 @@ def _tiles(shape, seed=0):
 @pytest.mark.parametrize("kind", FILES)
 def test_an_export_predicts_the_same_as_its_run(liver_exports, kind):
     run, exported = liver_exports
-    path = exported.folder.parents[1] / FILES[kind]
+    path = exported.parents[1] / FILES[kind]
     predictor, local = load_predictor([path]), RunPredictor(run, "float32")
     assert predictor.network == local.network
     assert predictor.postprocessing == PostProcessing(largest=("liver",))
@@ -44,12 +44,12 @@ def test_an_export_predicts_the_same_as_its_run(liver_exports, kind):
 
 def test_exports_and_runs_can_be_averaged_and_have_distinct_fingerprints(liver_exports):
     run, exported = liver_exports
-    out = exported.folder.parents[1]
+    out = exported.parents[1]
     paths = [run, *(out / name for name in FILES.values())]
     predictor = load_predictor(paths)
     assert isinstance(predictor, Ensemble)
     assert len(set(predictor.fingerprint.split("+"))) == 4
-    assert read_record(out / "liver").path == exported.folder
+    assert read_record(out / "liver").path == exported
     assert read_record(out / "liver").split["test"] == []
 
 

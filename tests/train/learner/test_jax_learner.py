@@ -23,12 +23,16 @@ from liverseg_tf.train.network.unet import build_training_unet
 
 def make(settings):
     network = NetworkSpec(stride=settings.patch * 2**settings.depth)
-    if keras.backend.backend() == "jax":
+    if is_jax:
         from liverseg_tf.train.learner.jax_learner import JaxLearner
         return JaxLearner(network, settings, Hardware())
     from liverseg_tf.train.learner.hosts import this_host
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
+    import tensorflow as tf
+    tf.config.run_functions_eagerly(True)  # for a few steps, tracing would take longer
     return TensorFlowLearner(network, settings, Hardware(), this_host())
+
+is_jax = keras.backend.backend() == "jax"
 
 rng = np.random.default_rng(0)
 image = rng.integers(0, 256, (5, 2, 16, 16, 1)).astype(np.float32)
@@ -52,13 +56,15 @@ for name, changes in {
         model.save(folder + "/model.keras")
         settings = dataclasses.replace(settings, init_from=folder)
         learner = make(settings)
-        again = make(dataclasses.replace(settings, seed=5))
+        # whether a saved state continues is tested here for JAX, with one of the settings
+        again = name == "topk" and is_jax and make(dataclasses.replace(settings, seed=5))
     results[name] = [float(learner.step(*batch, 1e-3)) for batch in zip(image, truth)]
     weights = learner.inference_weights()
     results[name + " inference weights"] = [float(np.abs(w).sum()) for w in weights]
-    again.load_state(learner.state())
-    next_losses = [float(one.step(image[0], truth[0], 1e-3)) for one in (learner, again)]
-    assert next_losses[0] == next_losses[1], next_losses
+    if again:
+        again.load_state(learner.state())
+        next_losses = [float(one.step(image[0], truth[0], 1e-3)) for one in (learner, again)]
+        assert next_losses[0] == next_losses[1], next_losses
 print(json.dumps(results))
 """
 

@@ -26,7 +26,11 @@ from liverseg_tf.train.session.interrupt import Interrupted
 from liverseg_tf.train.session.resume import is_finished
 from liverseg_tf.train.settings import TrainSettings
 
+pytestmark = pytest.mark.slow
 TINY = TrainSettings(base_filters=4, depth=2, epochs=2, steps_per_epoch=5, batch_size=4, seed=3)
+LONGER = dataclasses.replace(TINY, base_filters=8, epochs=3, steps_per_epoch=60)
+# tests with this mark are about the loop and the files of a run, not about what it learns
+untraced = pytest.mark.usefixtures("untraced_training")
 
 
 def _read_weights(folder):
@@ -49,37 +53,44 @@ def _assert_same_runs(left, right):
     assert _read_rows(left, "validation.csv") == _read_rows(right, "validation.csv")
 
 
-def test_a_run_contains_everything_that_prediction_needs(blob_store, tmp_path):
-    reports = []
-    execution = ExecutionOptions(report=reports.append)
-    trained = train(blob_store, tmp_path / "run", TINY, execution)
-    assert trained.steps == 10
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, make_blob_store):
+    """A finished run that has learned something: its store, folder, result and progress."""
+    store = make_blob_store(tmp_path_factory.mktemp("finished"))
+    folder, reports = store.folder.parent / "run", []
+    trained = train(store, folder, LONGER, ExecutionOptions(report=reports.append))
+    return store, folder, trained, reports
+
+
+def test_a_run_contains_everything_that_prediction_needs(finished):
+    blob_store, run, trained, reports = finished
+    assert trained.steps == 180
     assert trained.validated_on == ["case_2"]
     assert trained.notes == ()
     assert reports[-1].fraction == 1
-    names = {path.name for path in (tmp_path / "run").iterdir()}
+    names = {path.name for path in run.iterdir()}
     assert names == {"model.keras", "run.json", "log.csv", "validation.csv", "curves.png"}
 
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert TrainSettings.from_json(record["settings"]) == TINY
+    record = json.loads((run / "run.json").read_text())
+    assert TrainSettings.from_json(record["settings"]) == LONGER
     assert record["hardware"]["precision"] in ("float32", "bfloat16")
     assert record["versions"].keys() >= {"tensorflow", "keras", "python", "backend"}
     assert record["store"]["checksums"]["case_1"] == blob_store.cases["case_1"]["checksum"]
-    assert record["result"]["steps"] == 10
-    run_record = RunRecord.read(tmp_path / "run")
+    assert record["result"]["steps"] == 180
+    run_record = RunRecord.read(run)
     assert run_record.split == blob_store.split
     assert run_record.network.tiles == blob_store.spec
     assert run_record.network.stride == 4
     tiles = np.zeros((1, 48, 48, 1), np.uint8)
-    assert RunPredictor(tmp_path / "run").probabilities(tiles).shape == (1, 48, 48, 2)
+    assert RunPredictor(run).probabilities(tiles).shape == (1, 48, 48, 2)
 
-    rows = _read_rows(tmp_path / "run")
-    assert [row["step"] for row in rows] == ["5", "10"]
+    rows = _read_rows(run)
+    assert [row["step"] for row in rows] == ["60", "120", "180"]
     best = max((float(row["dice_liver"]) + float(row["dice_tumour"])) / 2 for row in rows)
     assert np.mean(list(trained.dice.values())) == pytest.approx(best)
-    cases = _read_rows(tmp_path / "run", "validation.csv")
+    cases = _read_rows(run, "validation.csv")
     assert [(row["epoch"], row["case"], row["region"]) for row in cases] == [
-        (epoch, "case_2", region) for epoch in "12" for region in ("liver", "tumour")
+        (epoch, "case_2", region) for epoch in "123" for region in ("liver", "tumour")
     ]
     assert float(cases[-2]["dice"]) == pytest.approx(float(rows[-1]["dice_liver"]))
 
@@ -91,14 +102,12 @@ def test_the_same_seed_gives_the_same_weights(blob_store, tmp_path):
     _assert_same_runs(tmp_path / "a", tmp_path / "b")
 
 
-@pytest.mark.slow
-def test_training_segments_the_synthetic_cases(blob_store, tmp_path):
-    settings = dataclasses.replace(TINY, base_filters=8, epochs=3, steps_per_epoch=60)
-    trained = train(blob_store, tmp_path / "run", settings)
-    assert trained.dice["liver"] > 0.9
+def test_training_segments_the_synthetic_cases(finished):
+    assert finished[2].dice["liver"] > 0.9
 
 
-@pytest.mark.parametrize("minutes", [0.2, 0.001])
+@untraced
+@pytest.mark.parametrize("minutes", [0.12, 0.001])
 def test_a_wall_clock_budget_ends_the_run(blob_store, tmp_path, minutes):
     settings = dataclasses.replace(TINY, minutes=minutes, steps_per_epoch=7)
     trained = train(blob_store, tmp_path / "run", settings)
@@ -107,6 +116,7 @@ def test_a_wall_clock_budget_ends_the_run(blob_store, tmp_path, minutes):
     assert (tmp_path / "run" / "model.keras").exists()
 
 
+@untraced
 def test_training_stops_early_without_improvement(blob_store, tmp_path, monkeypatch):
     from liverseg_tf.train.session.validation import ValidationScores, Validator
 
@@ -123,6 +133,7 @@ def test_training_stops_early_without_improvement(blob_store, tmp_path, monkeypa
     assert is_finished(tmp_path / "run", blob_store, settings)
 
 
+@untraced
 def test_without_validation_cases_the_training_cases_are_scored(blob_store, tmp_path):
     split = {"train": ["case_0"], "val": [], "test": []}
     trained = train(dataclasses.replace(blob_store, split=split), tmp_path / "run", TINY)
@@ -130,6 +141,7 @@ def test_without_validation_cases_the_training_cases_are_scored(blob_store, tmp_
     assert "measured on training cases" in trained.notes[0]
 
 
+@untraced
 def test_a_folder_with_a_finished_run_is_not_changed(blob_store, tmp_path):
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=1)
     train(blob_store, tmp_path / "run", settings)
@@ -171,24 +183,22 @@ def _start(store, folder):
     )
 
 
-@pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_weights(blob_store, tmp_path):
     uninterrupted = _start(blob_store, tmp_path / "uninterrupted")
     killed, kills = tmp_path / "killed", 0
     assert uninterrupted.communicate()[0]
     assert uninterrupted.returncode == 0
-    for epoch in (1, 3):
-        process = _start(blob_store, killed)
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            checkpoint = Checkpoint.read(killed)
-            if checkpoint and checkpoint.metadata["training_state"]["epoch"] >= epoch:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-            time.sleep(0.005)
-        process.wait()
-    assert kills == 2
+    process = _start(blob_store, killed)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        checkpoint = Checkpoint.read(killed)
+        if checkpoint and checkpoint.metadata["training_state"]["epoch"] >= 2:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+            break
+        time.sleep(0.005)
+    process.wait()
+    assert kills == 1
     last = _start(blob_store, killed)
     assert last.communicate()[0]
     assert last.returncode == 0
@@ -196,28 +206,31 @@ def test_a_killed_run_is_resumed_to_the_same_weights(blob_store, tmp_path):
     assert not (killed / "checkpoint.npz").exists()
 
 
+@untraced
 def test_a_signal_ends_training_between_two_steps(blob_store, tmp_path, monkeypatch):
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=7)
     train(blob_store, tmp_path / "uninterrupted", settings)
     train_step = loop.TrainingLoop._train_step
 
-    def stop_after_three(self, image, truth):
+    def stop_twice(self, image, truth):
         train_step(self, image, truth)
-        if self.state.step == 3:
+        if self.state.step in (3, 5):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop.TrainingLoop, "_train_step", stop_after_three)
-    with pytest.raises(Interrupted):
-        train(blob_store, tmp_path / "run", settings)
-    monkeypatch.undo()
-    assert Checkpoint.read(tmp_path / "run").metadata["training_state"]["step"] == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.TrainingLoop, "_train_step", stop_twice)
+        for step in (3, 5):
+            with pytest.raises(Interrupted):
+                train(blob_store, tmp_path / "run", settings)
+            checkpoint = Checkpoint.read(tmp_path / "run")
+            assert checkpoint.metadata["training_state"]["step"] == step
     trained = train(blob_store, tmp_path / "run", settings)
     assert trained.steps == 7
     _assert_same_runs(tmp_path / "uninterrupted", tmp_path / "run")
 
 
 @pytest.fixture
-def interrupted(blob_store, tmp_path, monkeypatch):
+def interrupted(blob_store, tmp_path, monkeypatch, untraced_training):
     """A run that was ended by a full disk after its first epoch."""
     write, calls = Checkpoint.write, []
 
@@ -255,6 +268,7 @@ def test_a_damaged_checkpoint_is_reported(blob_store, interrupted):
         train(blob_store, interrupted, dataclasses.replace(TINY, epochs=3))
 
 
+@untraced
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -294,6 +308,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_the_best_model_is_kept(
     assert all(np.isfinite(weight).all() for weight in _read_weights(tmp_path / "run"))
 
 
+@untraced
 def test_training_starts_from_the_weights_of_another_run(blob_store, tmp_path):
     settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2, ema_decay=0.0)
     train(blob_store, tmp_path / "first", settings)
@@ -312,6 +327,7 @@ def test_training_starts_from_the_weights_of_another_run(blob_store, tmp_path):
     assert "bottleneck" not in trained.notes[0]
 
 
+@untraced
 def test_tensorboard_files_contain_scalars_images_and_the_graph(blob_store, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -1,19 +1,20 @@
 import csv
 import json
 
-import nibabel as nib
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import write_labels, write_volume
-from liverseg_tf.ct.orientation import to_canonical
-from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.evaluate.cases import evaluate_folder, score_masks
+from liverseg_tf.evaluate.evaluate_folder import evaluate_folder
 from liverseg_tf.evaluate.protocols.scoring import Scoring
+from liverseg_tf.evaluate.report.tables import write_tables
 
-AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml a voxel, RAS
+AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml per voxel, RAS
 
 
 def labels(liver=6, tumour=2):
@@ -32,18 +33,18 @@ def write(folder, **volumes):
 def test_scores_by_hand(tmp_path):
     truth = write(tmp_path / "t", a=labels(6, 2), b=labels(6, 0))
     prediction = write(tmp_path / "p", a=labels(3, 1), b=labels(6, 0))
-    seen = []
+    calls = []
     evaluation = evaluate_folder(
-        truth, prediction, tmp_path / "out", on_case=lambda *progress: seen.append(progress)
+        truth, prediction, on_case=lambda *progress: calls.append(progress)
     )
-    assert seen == [("a", 1, 2), ("b", 2, 2)]
-    assert [(row.case, row.region) for row in evaluation.rows] == [
+    assert calls == [("a", 1, 2), ("b", 2, 2)]
+    assert [(result.case, result.region) for result in evaluation.results] == [
         ("a", "liver"),
         ("a", "tumour"),
         ("b", "liver"),
         ("b", "tumour"),
     ]
-    liver, tumour, same, empty = (row.scores for row in evaluation.rows)
+    liver, tumour, same, empty = (result.scores for result in evaluation.results)
     assert liver["dice"] == pytest.approx(6 / 9)
     assert liver["jaccard"] == pytest.approx(3 / 6)
     assert (liver["truth_ml"], liver["prediction_ml"]) == pytest.approx((0.06, 0.03))
@@ -51,23 +52,22 @@ def test_scores_by_hand(tmp_path):
     assert same["dice"] == empty["dice"] == 1.0
     assert evaluation.summary("nnunet")["tumour"]["dice"].n == 1
     assert evaluation.failures == evaluation.notes == ()
+    write_tables(evaluation, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "scores.csv",
         "scores.json",
     ]
 
 
-def test_other_regions(tmp_path):
+def test_custom_regions(tmp_path):
     truth = write(tmp_path / "t", a=labels(6, 2))
     prediction = write(tmp_path / "p", a=labels(6, 4))
-    evaluation = evaluate_folder(
-        truth, prediction, tmp_path / "out", Scoring(regions=Regions({"healthy": (1,)}))
-    )
-    (row,) = evaluation.rows
-    assert (row.overlap.truth_voxels, row.overlap.prediction_voxels) == (4, 2)
+    scoring = Scoring(regions=Regions({"healthy": (1,)}))
+    (result,) = evaluate_folder(truth, prediction, scoring).results
+    assert (result.overlap.truth_voxels, result.overlap.prediction_voxels) == (4, 2)
 
 
-def test_one_bad_case_does_not_cost_the_others(tmp_path):
+def test_invalid_cases_do_not_affect_the_others(tmp_path):
     names = ("good", "missing", "shape", "shift", "floats", "nan", "corrupt", "image", "lost")
     truth = write(tmp_path / "t", **{name: labels() for name in names})
     prediction = write(tmp_path / "p", good=labels(), extra=labels())
@@ -88,14 +88,15 @@ def test_one_bad_case_does_not_cost_the_others(tmp_path):
     write_labels(prediction / "lost.nii.gz", labels())
     (truth / "lost.nii.gz").write_bytes(b"")
 
-    evaluation = evaluate_folder(truth, prediction, tmp_path / "out")
+    evaluation = evaluate_folder(truth, prediction)
+    write_tables(evaluation, tmp_path / "out")
 
-    assert {row.case for row in evaluation.rows} == {"good"}
+    assert {result.case for result in evaluation.results} == {"good"}
     assert [pair.case for pair in evaluation.pairs] == ["good"]
     failures = {failure.case: failure.message for failure in evaluation.failures}
     assert failures.keys() == {*names, "extra"} - {"good"}
     for case, expected in {
-        "missing": "a prediction for",
+        "missing": "No prediction found for",
         "shape": r"one grid. Received the shapes \(5, 4, 3\) and \(6, 4, 3\)",
         "shift": "0.5 mm apart",
         "floats": "whole numbers",
@@ -103,7 +104,7 @@ def test_one_bad_case_does_not_cost_the_others(tmp_path):
         "corrupt": "truncated",
         "image": "0 to 255",
         "lost": "NIfTI",
-        "extra": "a truth for",
+        "extra": "No ground truth found for",
     }.items():
         with pytest.raises(LiverSegError, match=expected):
             raise LiverSegError(failures[case])
@@ -117,33 +118,29 @@ def test_one_bad_case_does_not_cost_the_others(tmp_path):
         assert {row["case"] for row in csv.DictReader(stream)} == {"good"}
 
 
-def test_labels_that_floats_miss_by_a_hair_are_scored(tmp_path):
+def test_floats_that_are_nearly_whole_numbers_are_scored(tmp_path):
     truth = write(tmp_path / "t", a=labels())
     near = Volume((labels().array * 0.99999).astype(np.float32), AFFINE)
     write_volume(tmp_path / "p" / "a.nii", near)
-    evaluation = evaluate_folder(truth, tmp_path / "p", tmp_path / "out")
-    assert [row.scores["dice"] for row in evaluation.rows] == [1.0, 1.0]
+    evaluation = evaluate_folder(truth, tmp_path / "p")
+    assert [result.scores["dice"] for result in evaluation.results] == [1.0, 1.0]
 
 
-def test_two_files_of_which_one_cannot_be_read(tmp_path):
+def test_two_files_one_of_which_cannot_be_read(tmp_path):
     truth = write(tmp_path / "t", a=labels()) / "a.nii.gz"
-    (tmp_path / "b.nii.gz").write_text("no NIfTI")
-    evaluation = evaluate_folder(truth, tmp_path / "b.nii.gz", tmp_path / "out")
-    assert evaluation.rows == ()
+    (tmp_path / "b.nii.gz").write_text("not NIfTI")
+    evaluation = evaluate_folder(truth, tmp_path / "b.nii.gz")
+    assert evaluation.results == ()
     assert [failure.case for failure in evaluation.failures] == ["a"]
 
 
-def test_the_same_voxels_in_another_axis_order():
-    truth = labels(17, 4)
-    assert [row.overlap.dice for row in score_masks("a", truth, to_canonical(truth), LIVER_REGIONS)]
-    image = nib.Nifti1Image(truth.array.T, AFFINE).as_reoriented([[2, -1], [0, 1], [1, -1]])
-    turned = Volume(np.asarray(image.dataobj).T, image.affine)
-    for row in score_masks("a", truth, turned, LIVER_REGIONS):
-        assert row.overlap.dice == 1.0
-
-
-def test_an_output_folder_that_is_a_file(tmp_path):
+def test_output_folder_that_cannot_be_created(tmp_path):
     truth = write(tmp_path / "t", a=labels())
-    (tmp_path / "out").touch()
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    done = CliRunner().invoke(liverseg, ["evaluate", str(truth), str(truth), "--out", str(out)])
+    assert done.exit_code == 1
+    assert "out cannot be created" in done.output
+    assert "evaluate:" not in done.output  # nothing was scored before
     with pytest.raises(LiverSegError, match="Expected to write"):
-        evaluate_folder(truth, truth, tmp_path / "out")
+        write_tables(evaluate_folder(truth, truth), tmp_path / "file")
