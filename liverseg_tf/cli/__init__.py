@@ -1,0 +1,1 @@
+"""The `liverseg` command: one module per subcommand."""

@@ -24,7 +24,7 @@ from liverseg_tf.cli.shared.progress import progress
     type=click.IntRange(0),
     metavar="N",
     default=8,
-    help="Number of consecutive attempts without progress before the download fails.",
+    help="Number of consecutive retries without progress before the download fails.",
 )
 @click.option(
     "--timeout",
@@ -36,9 +36,10 @@ from liverseg_tf.cli.shared.progress import progress
 def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
     """Download a public data set.
 
-    NAME is a task of the Medical Segmentation Decathlon (Task03_Liver, or liver for short), or
-    lits-part1 or lits-part2, which Kaggle provides and which need your own Kaggle token. The data
-    set is extracted to its own folder in OUT (default: data_cache/raw).
+    NAME is a task of the Medical Segmentation Decathlon (such as Task03_Liver, or liver for
+    short) or a part of LiTS (lits-part1, lits-part2). The parts of LiTS come from Kaggle and need
+    your own Kaggle token. The data set is extracted to its own folder in OUT (default:
+    data_cache/raw).
 
     To resume an interrupted download, repeat the same command. Please respect the licence of the
     data, which is printed first.

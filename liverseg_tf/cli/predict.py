@@ -84,8 +84,8 @@ def _postprocessing_option(flag: str, *values: str, help: str):
 @click.option(
     "--no-postprocessing",
     is_flag=True,
-    help="Ignore the thresholds and post-processing that were tuned for the run. The options below "
-    "still apply.",
+    help="Ignore the thresholds and post-processing that were tuned for the run. The "
+    "post-processing options, --threshold to --fill-3d, still apply.",
 )
 @options.workers_options(
     "Number of processes, each with its own copy of the model. If there are several GPUs, each "

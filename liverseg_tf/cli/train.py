@@ -57,9 +57,9 @@ from liverseg_tf.plural import count
 def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **values) -> None:
     """Train a U-Net on the tiles of a store.
 
-    STORE is the output of `liverseg preprocess`. RUN is a new folder for the model with the best
-    validation Dice (3D, per case), run.json, log.csv, validation.csv and curves.png, which is
-    everything that prediction needs.
+    STORE is the output of `liverseg preprocess`. RUN is a new folder. It gets the model with the
+    best validation Dice (3D, per case) and run.json, which prediction needs, and log.csv,
+    validation.csv and curves.png.
 
     To resume an interrupted run, repeat the same command.
     """

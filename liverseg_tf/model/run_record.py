@@ -104,6 +104,15 @@ def write_run_record(folder: Path, network: NetworkSpec, backend: str, **section
     write_json(Path(folder) / RUN_FILE, record)
 
 
+def read_run(folder: Path) -> dict:
+    """Read the contents of a run's `run.json`.
+
+    Raises:
+        LiverSegError: If the file is missing or cannot be read.
+    """
+    return read_json(Path(folder) / RUN_FILE)
+
+
 def read_finished_run(folder: Path) -> dict | None:
     """Return the contents of `run.json` of a finished run, or None for any other folder.
 

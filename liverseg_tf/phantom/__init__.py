@@ -1,0 +1,1 @@
+"""Synthetic patients: CT and MR volumes with masks."""

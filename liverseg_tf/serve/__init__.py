@@ -1,1 +1,1 @@
-"""Export of trained runs, and clients and servers for exported models."""
+"""From a trained run to a model server, and its client."""

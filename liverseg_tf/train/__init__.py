@@ -1,0 +1,1 @@
+"""Stage 2: from a store of tiles to a trained run."""

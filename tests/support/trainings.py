@@ -54,7 +54,7 @@ def pytest_sessionfinish(session):
 
 def pytest_terminal_summary(terminalreporter, config):
     trainings = getattr(config, "trainings", None)
-    if not trainings:
+    if trainings is None:
         return
     total, limit = trainings.total(), _limit(config)
     terminalreporter.section(f"{total} trainings (at most {limit})", red=total > limit)

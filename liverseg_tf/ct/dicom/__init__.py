@@ -1,0 +1,1 @@
+"""DICOM series: find them, order their slices, read their pixels."""

@@ -221,7 +221,8 @@ def _is_slice(dataset: Dataset) -> bool:
     sop_class, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
     if sop_class in _SLICE_CLASSES or (not sop_class and modality in ("CT", "MR", "PT")):
         return True
-    # Converted images are often secondary captures; those without a position are screenshots.
+    # Software that converts images to DICOM often stores them as Secondary Capture, with a
+    # position. Screenshots are stored like that, too, but without a position.
     return "ImagePositionPatient" in dataset and modality not in _OTHER_MODALITIES
 
 

@@ -1,0 +1,1 @@
+"""Scores of one pair of masks."""

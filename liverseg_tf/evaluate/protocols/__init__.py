@@ -1,0 +1,1 @@
+"""How challenges and frameworks score."""

@@ -1,0 +1,1 @@
+"""Models that predict: runs, exports, ensembles."""

@@ -1,0 +1,1 @@
+"""Thresholds and post-processing chosen on held-out cases."""

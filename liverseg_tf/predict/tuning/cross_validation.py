@@ -45,7 +45,10 @@ class CrossValidationResult:
         ]
 
     def means(self) -> list[dict]:
-        """Return one row per fold and region, and one per region for all folds (fold None)."""
+        """Return mean Dice scores: a row per fold and region, and a row per region over all folds.
+
+        In the rows over all folds, `fold` is None.
+        """
         rows = self.rows()
         means = []
         for fold in (*sorted(set(self.fold_by_case.values())), None):

@@ -1,0 +1,1 @@
+"""A client for models on a server; it needs no TensorFlow."""

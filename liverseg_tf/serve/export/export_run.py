@@ -11,10 +11,11 @@ from pathlib import Path
 import keras
 
 from liverseg_tf import __version__
-from liverseg_tf.atomic import read_json, replacing, write_json
+from liverseg_tf.atomic import replacing, write_json
 from liverseg_tf.choices import LITERT_TYPES
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model import export_record
+from liverseg_tf.model.run_record import read_run
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.serve.export.convert import calibration_tiles, to_litert, write_onnx
 from liverseg_tf.serve.export.quantize import quantize_weights
@@ -166,7 +167,7 @@ def _run_properties(run: Path, predictor: RunPredictor) -> dict:
 
     Names of cases may identify patients, and a server shows the record to every client.
     """
-    value = read_json(Path(run) / "run.json")
+    value = read_run(run)
     names = ("format", "settings", "parameters", "versions")
     return {
         **{name: value[name] for name in names if name in value},

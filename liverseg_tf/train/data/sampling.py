@@ -101,5 +101,5 @@ def _slices_with(record: dict, labels: list[int]) -> list[int]:
 
 
 def _list_slices(slices) -> np.ndarray:
-    """Pairs of case index and slice indices, as one (n, 2) array of (case, z)."""
+    """Turn pairs (case index, slice indices) into an (n, 2) array with a row (case, z) per slice."""
     return np.array([(case, z) for case, zs in slices for z in zs])

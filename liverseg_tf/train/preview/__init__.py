@@ -1,0 +1,1 @@
+"""What a run will do and see: estimates and pictures."""

@@ -1,0 +1,1 @@
+"""A training run from the first step to the finished run folder."""

@@ -17,6 +17,9 @@ from liverseg_tf.train.preview.figure_file import write_figure
 class RunFolder:
     """A folder with `model.keras` (the best weights), `run.json`, the logs and `curves.png`.
 
+    Until the run has finished, the folder also holds `checkpoint.npz`; see `Checkpoint`. With
+    TensorBoard, it holds `tensorboard/`; see `TensorBoardWriter`.
+
     Args:
         folder: Path of the folder.
         writes: Whether this host writes the run. Of several hosts, only the first does; on the
