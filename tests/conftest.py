@@ -151,15 +151,16 @@ def make_once(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def untraced_module():
+    """Let all tests of a module train without tracing; see `training_hook.untraced_steps`."""
+    with training_hook.untraced_steps():
+        yield
+
+
+@pytest.fixture
 def untraced_training():
-    """Replace the training step in this process by one that is not traced and learns nothing.
-
-    Everything else of a training is real: network, batches, loop, validation and files.
-    """
-    from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TensorFlowLearner, "step", training_hook.untraced_step)
+    """Let a test train without tracing; see `training_hook.untraced_steps`."""
+    with training_hook.untraced_steps():
         yield
 
 

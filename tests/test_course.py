@@ -11,7 +11,7 @@ import lessons
 import notebooks
 import pytest
 
-pytestmark = pytest.mark.usefixtures("one_core", "untraced_training")
+pytestmark = pytest.mark.usefixtures("one_core", "untraced_module")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
 NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))

@@ -10,7 +10,7 @@ from lessons import blocks_of, commands_of
 
 from liverseg_tf.cli.main import liverseg
 
-pytestmark = pytest.mark.usefixtures("one_core", "untraced_training")
+pytestmark = pytest.mark.usefixtures("one_core", "untraced_module")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data_cache" / "README.md"])
 # what makes them short: one epoch of a few batches, small tiles
@@ -37,7 +37,7 @@ def _commands(page: Path) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, small_phantoms, untraced_training):
+def trained(tmp_path_factory, small_phantoms, untraced_module):
     """A folder with the data set SET, its STORE and a RUN of two steps."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "short.toml").write_text(SHORT)

@@ -16,8 +16,8 @@ def resampling_matrix(source: int, target: int, ratio: float) -> sparse.csr_arra
     Both lines have the same centre, so that nothing moves by half a voxel: the position of
     target voxel t in the source is s = (t - (target - 1) / 2) * ratio + (source - 1) / 2. Its
     weights form a triangle around s with half-width max(1, ratio): linear interpolation, or a
-    linear filter with twice the width of a target voxel if these are larger. The weights sum to 1; the
-    part of the triangle beyond the ends of the line is ignored. If s lies beyond an end, it is
+    linear filter with twice the width of a target voxel if these are larger. The weights sum to 1;
+    the part of the triangle beyond the ends of the line is ignored. If s lies beyond an end, it is
     moved to this end, so that the last voxel is repeated.
 
     Args:

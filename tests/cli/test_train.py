@@ -11,7 +11,7 @@ from PIL import Image
 
 from liverseg_tf.cli.main import liverseg
 
-pytestmark = pytest.mark.usefixtures("untraced_training")
+pytestmark = pytest.mark.usefixtures("untraced_module")
 TINY = ["--epochs", 1, "--steps-per-epoch", 2, "--base-filters", 4, "--depth", 2, "--batch-size", 2]
 
 

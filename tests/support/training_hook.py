@@ -12,6 +12,8 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER = "LIVERSEG_TEST_TRAININGS"  # names the folder with one file per training
@@ -82,7 +84,23 @@ def count_trainings() -> Counter:
     return Counter(path.read_text() for path in Path(os.environ[FOLDER]).iterdir())
 
 
-def untraced_step(self, image, truth, learning_rate):
+@contextmanager
+def untraced_steps() -> Iterator[None]:
+    """Replace the training step in this process by one that is not traced and learns nothing.
+
+    Everything else of a training is real: network, batches, loop, validation and files.
+    """
+    from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
+
+    step = TensorFlowLearner.step
+    TensorFlowLearner.step = _untraced_step
+    try:
+        yield
+    finally:
+        TensorFlowLearner.step = step
+
+
+def _untraced_step(self, image, truth, learning_rate):
     """Take the place of `TensorFlowLearner.step`: change every weight without tracing anything.
 
     Like a real step, it is a function of the learner's state, the batch and the learning rate, and

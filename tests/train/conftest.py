@@ -53,6 +53,16 @@ def _make_blob_store(folder):
     return TileStore.open(store.folder)
 
 
+@pytest.fixture
+def eager():
+    """Run steps without tracing them, which is faster for about ten steps."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 _COMPARE_REPLICAS = """
 import dataclasses, json
 import numpy as np

@@ -101,5 +101,5 @@ def _slices_with(record: dict, labels: list[int]) -> list[int]:
 
 
 def _list_slices(slices) -> np.ndarray:
-    """Turn pairs (case index, slice indices) into an (n, 2) array with a row (case, z) per slice."""
+    """Turn pairs (case index, slice indices) into an (n, 2) array of rows (case, z)."""
     return np.array([(case, z) for case, zs in slices for z in zs])

@@ -42,11 +42,18 @@ def test_the_mask_of_a_phantom_is_the_same(remote, served, tmp_path):
     assert here.array.any()
 
 
+@pytest.fixture(scope="module")
+def real_ct_and_mask(served_liver, shared_data):
+    """The path of a real CT, and the mask that the run predicts in this process."""
+    path = shared_data / "Task03_Liver" / "imagesTr" / "liver_0.nii.gz"
+    return path, segment(path, served_liver.local)
+
+
 @pytest.mark.slow
-def test_the_mask_of_a_real_ct_is_the_same(remote, served_liver, served, shared_data):
+def test_the_mask_of_a_real_ct_is_the_same(remote, served_liver, served, real_ct_and_mask):
     if served.folder != served_liver.folder:
         pytest.skip("one network is enough for 75 slices of 512 x 512")
-    path = shared_data / "Task03_Liver" / "imagesTr" / "liver_0.nii.gz"
-    here, there = segment(path, served.local), segment(path, remote)
+    path, here = real_ct_and_mask
+    there = segment(path, remote)
     np.testing.assert_array_equal(here.array, there.array)
     assert here.array.any()

@@ -95,6 +95,7 @@ def test_a_run_contains_everything_that_prediction_needs(finished):
     assert float(cases[-2]["dice"]) == pytest.approx(float(rows[-1]["dice_liver"]))
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_same_seed_gives_the_same_weights(blob_store, tmp_path):
     settings = dataclasses.replace(TINY, epochs=1, dropout=0.1)
     for name in "ab":
@@ -293,6 +294,7 @@ def test_a_change_of_the_store_during_training_is_reported(blob_store, tmp_path,
         train(blob_store, tmp_path / "run", settings, ExecutionOptions(report=change_store))
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_loss_that_is_not_finite_ends_the_run_and_the_best_model_is_kept(
     blob_store, tmp_path, monkeypatch
 ):
