@@ -20,6 +20,7 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.workers import run_jobs
 
+pytestmark = pytest.mark.slow
 DIES = "__import__('os')._exit(3)"
 
 

@@ -296,8 +296,8 @@ def test_the_files_and_names_of_the_recipes_are_there():
         assert (ROOT / path).exists(), path
     sources = "".join(
         path.read_text()
-        for folder in ("liverseg_tf", "tests")
-        for path in ROOT.glob(f"{folder}/**/*.py")
+        for pattern in ("setup.py", "liverseg_tf/**/*.py", "tests/**/*.py")
+        for path in ROOT.glob(pattern)
     )
     for name in re.findall(r"`(\w*_\w+|[A-Z]\w+)`", text):
         assert re.search(rf"\b{name}\b", sources), name

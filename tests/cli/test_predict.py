@@ -90,6 +90,7 @@ def test_a_table_with_several_models_mirroring_and_every_step(tmp_path, images, 
     assert _masks(tmp_path / "out" / "probabilities" / "tumour") == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_masks_as_one_process(tmp_path, images, model):
     broken = images / "case_2.nii.gz"
     broken.write_bytes(broken.read_bytes()[:-40])

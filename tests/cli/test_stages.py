@@ -45,6 +45,7 @@ def work(tmp_path_factory, untraced_module):
     return folder
 
 
+@pytest.mark.slow
 def test_predict_and_evaluate(work, tmp_path):
     done = _run(
         "predict", work / "set", "--model", work / "run", "--out", tmp_path / "masks",
@@ -72,6 +73,7 @@ def test_predict_and_evaluate(work, tmp_path):
     assert done.output.count("No prediction found for") == 3
 
 
+@pytest.mark.slow
 def test_a_second_run_of_preprocess_keeps_cases_and_refuses_other_settings(work):
     same = ["--spacing", "native", "--tile", 64, "--val", 0.25, "--test", 0.25]
     done = _run("preprocess", work / "set", work / "store", *same)
@@ -81,6 +83,7 @@ def test_a_second_run_of_preprocess_keeps_cases_and_refuses_other_settings(work)
     assert "Expected a store with" in done.output
 
 
+@pytest.mark.slow
 def test_labels_outside_the_tiles_are_noted_and_native_tiles_are_whole(work, tmp_path):
     done = _run("preprocess", work / "set", tmp_path / "small", "--spacing", 6, "--tile", 16)
     assert done.exit_code == 0
@@ -92,6 +95,7 @@ def test_labels_outside_the_tiles_are_noted_and_native_tiles_are_whole(work, tmp
     )
 
 
+@pytest.mark.slow
 def test_a_broken_case_has_exit_code_1_and_does_not_stop_the_others(work, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
@@ -133,6 +137,7 @@ def test_errors_are_one_line_with_an_exit_code(tmp_path, arguments, code, says):
         assert not (tmp_path / made).exists()
 
 
+@pytest.mark.slow
 def test_tensorflow_is_silent_onednn_is_on_and_matplotlib_is_imported_only_when_used():
     code = (
         "from liverseg_tf.cli.shared.tensorflow import import_tensorflow; import_tensorflow();"

@@ -53,6 +53,7 @@ def test_the_first_batch_is_drawn(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_each_fold_has_its_own_validation_cases(data, tmp_path):
     store = json.loads((data / "store" / "store.json").read_text())
     validated = []
@@ -98,6 +99,7 @@ def test_a_cross_validation_is_a_model_and_keeps_finished_runs(data, tmp_path):
     np.testing.assert_array_equal(*(nib.load(path).get_fdata() for path in (one, two)))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed(data, tmp_path, monkeypatch):
     from liverseg_tf.train.session.loop import TrainingLoop
 
@@ -121,6 +123,7 @@ def test_an_interrupted_run_is_resumed(data, tmp_path, monkeypatch):
     assert len(taken) == 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_gives_one_line_and_no_partial_files(data, small_disk):
     run = small_disk / "run"
     done = CliRunner().invoke(

@@ -122,6 +122,7 @@ def test_labels_of_another_grid_are_refused(write_dicom, tmp_path):
     assert not (tmp_path / "a.dcm").exists()
 
 
+@pytest.mark.slow
 def test_a_real_series(shared_data, tmp_path):
     (series,) = find_series(shared_data / "liver_0_dicom")
     truth = read_labels(shared_data / "Task03_Liver" / "labelsTr" / "liver_0.nii.gz")

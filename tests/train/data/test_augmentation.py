@@ -50,6 +50,7 @@ def test_intensities_stay_in_range_and_masks_stay_labels():
     assert set(np.unique(moved)) <= {0, 2}
 
 
+@pytest.mark.slow
 def test_augmentation_runs_in_a_compiled_function_for_any_size():
     @tf.function
     def augment(image, mask, seed):

@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.model.spec import NetworkSpec
@@ -34,6 +35,7 @@ def test_batches_without_augmentation_are_the_tiles_and_their_regions(blob_store
         np.testing.assert_array_equal(truth[..., 1], mask[..., 0] == 2)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_batches_and_the_stream_can_start_at_any_step(blob_store):
     _, batches = _batches(blob_store, 6, seed=1)
     _, again = _batches(blob_store, 6, seed=1)
@@ -51,6 +53,7 @@ def test_the_region_table_maps_every_label():
     assert table[[0, 1, 2, 3]].tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]]
 
 
+@pytest.mark.slow
 def test_the_shards_of_a_batch_equal_the_batch_of_a_single_host(blob_store):
     _, batches = _batches(blob_store, 3, first_step=2, seed=1, augment=2.0)
     for shards in ([Shards(0, 1, 2), Shards(1, 1, 2)], [Shards(0, 2, 4), Shards(2, 2, 4)]):

@@ -14,6 +14,7 @@ from liverseg_tf.train.learner.inference_model import InferenceModel
 from liverseg_tf.train.learner.tensorflow_learner import FusedBatchNormalization, TensorFlowLearner
 from liverseg_tf.train.settings import TrainSettings
 
+pytestmark = pytest.mark.slow
 SETTINGS = TrainSettings(base_filters=4, depth=2, batch_size=4, seed=3)
 NETWORK = NetworkSpec(TileSpec(), stride=4)
 
@@ -35,7 +36,6 @@ def _losses(learner, count, learning_rate=1e-2, seed=0):
     return [float(learner.step(*batch, learning_rate)) for batch in _batches(count, seed)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -51,7 +51,6 @@ def test_the_loss_decreases(changes):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_trains_and_the_saved_model_is_float32(precision):
     learner = _learner(precision)
@@ -166,7 +165,6 @@ def test_the_global_gradient_norm_is_clipped():
     assert update_norms[1] > 100 * update_norms[0]
 
 
-@pytest.mark.slow
 def test_two_replicas_have_the_same_losses_and_weights_as_one(replica_comparison):
     assert replica_comparison["replicas"] == 2
     np.testing.assert_allclose(replica_comparison["two"], replica_comparison["one"], rtol=2e-4)

@@ -7,6 +7,7 @@ from liverseg_tf.train.network.encoders import build_encoder
 from liverseg_tf.train.network.unet import UNetSpec, build_unet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "channels"), [("MobileNetV3Small", 1), ("EfficientNetV2B0", 6)])
 def test_a_pretrained_encoder_replaces_the_encoder_path(name, channels, tmp_path):
     spec = UNetSpec(channels, ("liver", "tumour"), 4, 5, encoder=name)

@@ -13,6 +13,7 @@ from liverseg_tf.train.settings import TrainSettings
 TINY = TrainSettings(base_filters=4, depth=2, batch_size=4, epochs=3, steps_per_epoch=7)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_a_run_is_described_and_nothing_is_written(blob_store):
     before = sorted(blob_store.folder.rglob("*"))
@@ -25,6 +26,7 @@ def test_a_run_is_described_and_nothing_is_written(blob_store):
     assert sorted(blob_store.folder.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_the_steps_of_a_time_budget_are_estimated(blob_store):
     text = "\n".join(
