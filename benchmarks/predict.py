@@ -93,7 +93,7 @@ def make_inputs(work: Path) -> None:
 
 
 def measure_ours(work: Path, repeats: int) -> float:
-    """Return the seconds of one CT in a process that has loaded the model."""
+    """Return the prediction time of one CT in seconds, with the model already loaded."""
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
     import_tensorflow()

@@ -6,7 +6,7 @@ import griffe
 
 
 class Examples(griffe.Extension):
-    """Gives the section the name that griffe expects."""
+    """Rename the docstring section to the name that griffe expects."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs) -> None:
         if obj.docstring is not None:

@@ -124,9 +124,10 @@ class TileStore:
         Raises:
             LiverSegError: If a case is missing or differs; it names the first one.
         """
+        now = self.checksums
         for name, checksum in before.items():
-            if self.checksums.get(name) != checksum:
-                what = "other tiles of" if name in self.checksums else "no"
+            if now.get(name) != checksum:
+                what = "other tiles of" if name in now else "no"
                 raise LiverSegError(
                     f"Expected the store {self.folder} to be unchanged since the run began. "
                     f"Received {what} case {name}."
