@@ -11,6 +11,10 @@ TRAINING_PRESETS = ("tiny", "fast", "accurate")
 # data sets and stores
 LAYOUTS = ("msd", "lits", "folder", "dicom")
 MODALITIES = ("ct", "mr")
+# rules of the check of which --accept turns errors into warnings
+ACCEPTABLE_RULES = (
+    *("clipped", "contrast", "duplicate", "geometry", "labels", "modality", "spacing", "values"),
+)
 STORAGES = ("hdf5", "hdf5-gzip", "png")
 SIDES = ("train", "val", "test")  # of the split
 

@@ -1,5 +1,6 @@
 """Lock files, which the operating system releases when the process that holds them ends."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from liverseg_tf.errors import LiverSegError
+
+_PART = re.compile(r"-([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")  # ends the name of a part's lock file
 
 
 @contextmanager
@@ -25,10 +28,12 @@ def exclusive_lock(
         LiverSegError: If another process holds the lock, the folder cannot be written, or its
             file system does not support locks.
     """
+    path = Path(path)
     # filelock's alternative for file systems without locks would stay locked after a crash
     lock = FileLock(path, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_regular(path)
         lock.acquire(blocking=wait)
     except Timeout as error:
         raise LiverSegError(
@@ -48,6 +53,14 @@ def exclusive_lock(
             with suppress(OSError):
                 path.unlink()
         lock.release()
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse a link or a pipe, as a store of another person may contain."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise LiverSegError(
+            f"Expected a regular file at {path}. Received a link, a pipe or a folder: remove it."
+        )
 
 
 @contextmanager
@@ -71,8 +84,11 @@ def part_lock(path: Path, index: int, count: int, resource: str) -> Iterator[Non
     own = path.with_name(f"{path.name}-{index}-{count}")
     with ExitStack() as held:
         with exclusive_lock(path, resource, wait=True):
-            for other in path.parent.glob(f"{path.name}-*-*"):
-                other_index, other_count = map(int, other.name.split("-")[-2:])
+            for other in path.parent.iterdir():
+                match = _PART.fullmatch(other.name.removeprefix(path.name))
+                if match is None:
+                    continue
+                other_index, other_count = int(match[1]), int(match[2])
                 begins_before_its_end = (index - 1) * other_count < other_index * count
                 ends_after_its_begin = (other_index - 1) * count < index * other_count
                 if begins_before_its_end and ends_after_its_begin:

@@ -193,7 +193,7 @@ def built_run(tmp_path_factory):
     network = NetworkSpec(TileSpec(spacing_mm=3.0), LIVER_REGIONS, 3, 8)
     run = RunFolder.create(tmp_path_factory.mktemp("built") / "run")
     split = {"train": ["a"], "val": ["b"], "test": ["c"]}
-    run.write_record(network, store={"split": split})
+    run.write_record(network, store={"split": split}, result={})
     keras.utils.set_random_seed(0)
     run.save_model(build_unet(UNetSpec(3, network.regions.names, base_filters=4, depth=3)))
     return run.folder

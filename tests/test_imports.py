@@ -27,11 +27,14 @@ BASE = {
     "errors",
     "atomic",
     "locks",
+    "partials",
+    "records",
     "retry",
     "workers",
     "cluster",
     "choices",
     "plural",
+    "printable",
     "__version__",
 }
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}

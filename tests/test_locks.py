@@ -1,6 +1,7 @@
 """Locks against a second process, which is what they are for."""
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -147,6 +148,25 @@ def test_a_file_system_without_locks_is_an_error(path, monkeypatch, number, wait
         LiverSegError, match=r"^Expected to write the store and lock it\. Received: no locks here\."
     ):
         exclusive_lock(path, "the store", wait).__enter__()
+
+
+def test_a_lock_file_that_is_a_link_or_a_pipe_is_refused(tmp_path):
+    """A store of a stranger must not make us open, empty or wait for another file."""
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(LiverSegError, match=rf"regular file at .*{name}"):
+            exclusive_lock(tmp_path / name, "the store").__enter__()
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", [".lock-x-2", ".lock-1-0", ".lock-²-2", ".lock-1-2-3", ".lock--"])
+def test_files_that_are_no_locks_of_parts_are_ignored(path, name):
+    path.parent.mkdir()
+    path.with_name(name).touch()
+    with part_lock(path, 1, 2, "the store"):
+        pass
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):

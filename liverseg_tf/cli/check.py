@@ -1,12 +1,13 @@
 """`liverseg check`: problems and statistics of a data set."""
 
-import json as json_module
 from pathlib import Path
 
 import click
 
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.data_options import (
+    accept_option,
+    check_settings,
     dataset_options,
     find_corrected_cases,
     tile_options,
@@ -14,6 +15,7 @@ from liverseg_tf.cli.shared.data_options import (
 )
 from liverseg_tf.cli.shared.options import FOLDER, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import say, say_json, say_table
 from liverseg_tf.plural import count
 
 
@@ -22,6 +24,7 @@ from liverseg_tf.plural import count
 @region
 @dataset_options
 @tile_options
+@accept_option
 @click.option(
     "--json",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
@@ -45,8 +48,7 @@ def check(ctx, dataset, regions, json, **options) -> None:
     from liverseg_tf.dataset.check.summary import summarise_check
 
     spec, cases = tile_spec(options), find_corrected_cases(dataset, options)
-    by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
-    settings, issues = _check_settings(dataset, None if by_default else regions, spec)
+    settings, issues = check_settings(ctx, dataset, regions, spec, options["accepted"])
     with progress("check", len(cases)) as show:
         finished = iter(range(1, len(cases) + 1))
         checked = check_cases(
@@ -57,26 +59,18 @@ def check(ctx, dataset, regions, json, **options) -> None:
     estimate = _estimate(cases, checked, spec)
     to_stderr = json is not None and str(json) == "-"
     for line in format_issues(checked.issues):
-        click.echo(line, err=to_stderr)
+        say(line, err=to_stderr)
     _print_table(summary, to_stderr)
     if estimate is not None:
-        click.echo(_format_estimate(estimate, options), err=to_stderr)
+        say(*_format_estimate(estimate, options).splitlines(), err=to_stderr)
     if json is not None:
         _write_results(json, checked, summary, estimate)
     errors, warnings = checked.count(ERROR), checked.count(WARNING)
-    click.echo(
+    say(
         f"{count(len(cases), 'case')}: {count(errors, 'error')}, {count(warnings, 'warning')}",
         err=to_stderr,
     )
     exit_if_failed(errors)
-
-
-def _check_settings(dataset, regions, spec):
-    from liverseg_tf.dataset.check.rules import choose_check_settings
-    from liverseg_tf.dataset.description import read_description
-
-    uses_percentiles = spec.percentiles is not None
-    return choose_check_settings(read_description(dataset), regions, uses_percentiles, spec.channel)
 
 
 def _estimate(cases, checked, spec):
@@ -86,12 +80,11 @@ def _estimate(cases, checked, spec):
 
 
 def _print_table(summary, to_stderr: bool) -> None:
-    from rich.console import Console
 
     from liverseg_tf.dataset.check.summary import summary_table
 
     if summary:
-        Console(stderr=to_stderr).print(summary_table(summary))
+        say_table(summary_table(summary), to_stderr)
 
 
 def _format_estimate(estimate, options) -> str:
@@ -118,6 +111,6 @@ def _write_results(path: Path, checked, summary, estimate) -> None:
     results = check_to_json(checked, summary)
     results["estimate"] = None if estimate is None else asdict(estimate)
     if str(path) == "-":
-        click.echo(json_module.dumps(results, indent=2))
+        say_json(results)
     else:
         write_json(path, results)

@@ -7,6 +7,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.terminal import say, say_table
 from liverseg_tf.cli.shared.train_options import split_settings, train_options
 from liverseg_tf.cli.train import execution_options, train_one
 
@@ -43,17 +44,16 @@ def crossval(store, out, folds, **values) -> None:
 
     for fold, (run, fold_tiles) in enumerate(zip(runs, stores, strict=True), 1):
         if is_finished(run, fold_tiles, settings):
-            click.echo(f"fold {fold} of {folds}: kept")
+            say(f"fold {fold} of {folds}: kept")
             continue
-        click.echo(f"fold {fold} of {folds}:")
+        say(f"fold {fold} of {folds}:")
         execution = execution_options(hardware, time.monotonic())
         train_one(fold_tiles, run, settings, execution, tune=False)
     _print_table(cross_validate(out, tiles, runs))
-    click.echo(f"{out / 'crossval.csv'}; predict with --model {out}")
+    say(f"{out / 'crossval.csv'}; predict with --model {out}")
 
 
 def _print_table(result) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="Dice per case in 3D, on the tile grid")
@@ -65,8 +65,8 @@ def _print_table(result) -> None:
         fold = "all" if row["fold"] is None else str(row["fold"])
         dice = [_format_dice(row[name]) for name in ("dice", "dice_tuned")]
         table.add_row(fold, row["region"], str(row["cases"]), *dice)
-    Console().print(table)
-    click.echo(f"Post-processing: {result.tuning.postprocessing}")
+    say_table(table)
+    say(f"Post-processing: {result.tuning.postprocessing}")
 
 
 def _format_dice(dice: float) -> str:

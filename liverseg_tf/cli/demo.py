@@ -1,6 +1,5 @@
 """`liverseg demo`: every stage on synthetic CTs, in minutes and without any data."""
 
-import shutil
 import time
 from pathlib import Path
 
@@ -8,6 +7,8 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.terminal import say, say_table
+from liverseg_tf.printable import printable
 
 # Pixels of 3 mm and a narrow network are too coarse for patients but sufficient for phantoms, and
 # two CPU cores finish in minutes. In such a short run, strong augmentation and the loss of the
@@ -83,7 +84,7 @@ def demo(ctx, out, cases, unseen, minutes, seed) -> None:
 
 
 def _run_command(ctx: click.Context, name: str, arguments: list[str]) -> None:
-    click.secho(f"$ liverseg {name} {' '.join(arguments)}", bold=True)
+    click.secho(printable(f"$ liverseg {name} {' '.join(arguments)}"), bold=True)
     root = ctx.find_root()
     assert isinstance(root.command, click.Group), "`demo` is a command of `liverseg`"
     stage = root.command.get_command(root, name)
@@ -94,6 +95,8 @@ def _run_command(ctx: click.Context, name: str, arguments: list[str]) -> None:
 
 def _remove_earlier_demo(out: Path, folders) -> None:
     """Remove the folders of an earlier demo. Folders that do not belong to a demo are an error."""
+    from liverseg_tf.partials import remove
+
     marker = out / ".liverseg-demo"
     existing = [folder for folder in folders if folder.exists()]
     if existing and not marker.exists():
@@ -102,13 +105,12 @@ def _remove_earlier_demo(out: Path, folders) -> None:
             f"contains {existing[0].name}/; choose another --out."
         )
     for folder in existing:
-        shutil.rmtree(folder)
+        remove(folder)
     out.mkdir(parents=True, exist_ok=True)
     marker.touch()
 
 
 def _print_summary(seconds: dict[str, float], folders: dict[str, Path]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     times = Table(title="Time of each stage")
@@ -116,10 +118,8 @@ def _print_summary(seconds: dict[str, float], folders: dict[str, Path]) -> None:
     times.add_column("seconds", justify="right")
     for stage, spent in (seconds | {"all": sum(seconds.values())}).items():
         times.add_row(stage, f"{spent:.1f}")
-    Console().print(times)
-    click.echo(f"model: {folders['run']}  (curves.png shows its training)")
-    click.echo(f"masks: {folders['masks']}")
-    click.echo(f"scores: {folders['scores'] / 'scores.csv'}")
-    click.echo(
-        f"report: {folders['scores'] / 'report.html'}  (with an interactive viewer for each case)"
-    )
+    say_table(times)
+    say(f"model: {folders['run']}  (curves.png shows its training)")
+    say(f"masks: {folders['masks']}")
+    say(f"scores: {folders['scores'] / 'scores.csv'}")
+    say(f"report: {folders['scores'] / 'report.html'}  (with an interactive viewer for each case)")

@@ -11,6 +11,7 @@ import click
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.options import FOLDER
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import say
 
 
 @command("download")
@@ -52,15 +53,15 @@ def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
     if listed:
         for source in SOURCES.values():
             size = f"about {source.gigabytes:g} GB" if source.gigabytes else "unknown size"
-            click.echo(f"{source.name:<20}  {size:<20}  {source.licence}")
+            say(f"{source.name:<20}  {size:<20}  {source.licence}")
         return
     if name is None:
         raise click.UsageError("Missing the NAME of a data set. --list shows the available ones.")
     source = find_source(name)
     if url is not None:
         source = from_mirror(source, url)
-    click.echo(f"{source.name}: licence {source.licence}")
-    click.echo(f"Please cite: {source.citation}")
+    say(f"{source.name}: licence {source.licence}")
+    say(f"Please cite: {source.citation}")
     try:
         with _stage_progress() as show:
             target = run(
@@ -69,15 +70,15 @@ def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
                 replace(DOWNLOAD_RETRIES, max_retries=retries),
                 timeout,
                 keep_archive,
-                DownloadProgress(show, lambda note: click.echo(f"Note: {note}", err=True)),
+                DownloadProgress(show, lambda note: say(f"Note: {note}", err=True)),
             )
     except KeyboardInterrupt:
-        click.echo("Interrupted. Repeat the command to resume.", err=True)
+        say("Interrupted. Repeat the command to resume.", err=True)
         raise
     folder = out / source.folder
-    click.echo(f"data set: {folder}" if target else f"{folder} already exists: nothing to do")
+    say(f"data set: {folder}" if target else f"{folder} already exists: nothing to do")
     if source.note:
-        click.echo(source.note)
+        say(*source.note.splitlines())
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import click
 
 from liverseg_tf.choices import PROTOCOLS
 from liverseg_tf.cli.shared import options
-from liverseg_tf.cli.shared.command import command, exit_if_failed, print_error
+from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import print_error, say, say_table
 from liverseg_tf.plural import count
 
 
@@ -113,8 +114,6 @@ def evaluate(
     default and lits score the liver including its tumours, and the tumours; msd and nnunet score
     each label separately.
     """
-    from rich.console import Console
-
     from liverseg_tf.evaluate.protocols.scoring import Scoring
     from liverseg_tf.evaluate.report.comparison import comparison_table, write_comparison
     from liverseg_tf.evaluate.report.lits_tables import lits_table
@@ -136,15 +135,14 @@ def evaluate(
     for failure in failures:
         print_error(failure)
     for note in notes:
-        click.echo(f"Note: {note}", err=True)
-    console = Console()
-    console.print(score_table(evaluation))
+        say(f"Note: {note}", err=True)
+    say_table(score_table(evaluation))
     if evaluation.lits:
-        console.print(lits_table(evaluation))
+        say_table(lits_table(evaluation))
     if comparisons is not None:
-        console.print(comparison_table(comparisons))
+        say_table(comparison_table(comparisons))
     for path in _existing_files(out):
-        click.echo(f"written: {path}")
+        say(f"written: {path}")
     exit_if_failed(len(failures))
 
 
@@ -158,7 +156,7 @@ def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
     if predicted_only:
         predicted = [pair for pair in pairs if pair.prediction is not None]
         left_out = count(len(pairs) - len(predicted), "case")
-        click.echo(f"Note: {left_out} without a prediction left out.", err=True)
+        say(f"Note: {left_out} without a prediction left out.", err=True)
         pairs = predicted
     create_folder(out)  # fails before the work rather than after it
     with progress("evaluate", 1) as show:

@@ -7,6 +7,7 @@ import click
 from liverseg_tf.choices import LITERT_TYPES, WEIGHT_TYPES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.terminal import say
 
 
 @command("export")
@@ -63,7 +64,7 @@ def export(run, out, name, version, quantize, litert, calibrate, onnx) -> None:
     name = name or Path(run).resolve().name
     settings = ExportSettings(name, version, quantize, tuple(litert), calibrate, onnx)
     exported = export_run(run, out, settings)
-    click.echo(f"Written: {exported.folder}")
+    say(f"Written: {exported.folder}")
     for file in exported.files:
-        click.echo(f"Written: {file}, {file.stat().st_size / 1e6:.1f} MB")
-    click.echo(f"To serve the model, run:\n{exported.docker}")
+        say(f"Written: {file}, {file.stat().st_size / 1e6:.1f} MB")
+    say("To serve the model, run:", *exported.docker.splitlines())

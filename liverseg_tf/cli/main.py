@@ -10,6 +10,7 @@ import liverseg_tf
 from liverseg_tf.choices import ORGAN_PRESETS, TRAINING_PRESETS
 from liverseg_tf.cli.shared.command import CONTEXT
 from liverseg_tf.cli.shared.config import load_defaults, load_preset, merge_defaults
+from liverseg_tf.cli.shared.terminal import printable_usage_errors
 
 # the order in which data flows
 COMMANDS = (
@@ -31,6 +32,14 @@ COMMANDS = (
 
 class LazyGroup(click.Group):
     """A group that imports the command NAME from the module `liverseg_tf.cli.NAME`."""
+
+    def make_context(self, *args, **kwargs) -> click.Context:
+        with printable_usage_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with printable_usage_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

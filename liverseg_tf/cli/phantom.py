@@ -7,6 +7,7 @@ from liverseg_tf.choices import MODALITIES
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.options import FOLDER
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import say
 
 
 @command("phantom")
@@ -62,4 +63,4 @@ def phantom(out, count, seed, tumours, shape, spacing, organs, modality) -> None
     with progress("phantoms", count) as show:
         finished = iter(range(1, count + 1))
         write_phantoms(out, count, seed, spec, on_case=lambda name: show(next(finished), name))
-    click.echo(f"{plural.count(count, 'phantom')} in {out}")
+    say(f"{plural.count(count, 'phantom')} in {out}")

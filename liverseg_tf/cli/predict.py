@@ -4,9 +4,10 @@ import click
 
 from liverseg_tf.choices import FORMATS, SIDES
 from liverseg_tf.cli.shared import options
-from liverseg_tf.cli.shared.command import command, exit_if_failed, print_error
+from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.plural import count
 
 
@@ -156,25 +157,27 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     network = combine_networks([record.network for record in records])
     steps = _parse_steps(settings)
     steps.check(network.regions)
-    images = _select_images(find_images(inputs), side, part, records)
+    found = find_images(inputs)
+    images = _select_images(found.images, side, part, records)
     estimate = estimate_memory(images.values(), network, settings["batch_size"])
     if estimate is not None:
-        click.echo(f"{estimate}{'' if workers is None else ' (per process)'}.", err=True)
+        say(f"{estimate}{'' if workers is None else ' (per process)'}.", err=True)
     job = _create_job(out, steps, settings)
     with progress("predict", len(images)) as show:
         finished = iter(range(1, len(images) + 1))
         result = _predict(images, load, job, workers, lambda name, _: show(next(finished), name))
     guessed = result.guessed_geometry
     if guessed:
-        click.echo(
+        say(
             f"Warning: the headers of {count(len(guessed), 'image')} have no geometry "
             f"({', '.join(guessed)}); a spacing of 1 mm and the orientation are assumed.",
             err=True,
         )
+    result.failures |= found.failures
     for message in result.failures.values():
         print_error(message)
     kept = f"{len(result.kept)} kept, " if result.kept else ""
-    click.echo(
+    say(
         f"{count(len(result.written), 'mask')} written, {kept}{len(result.failures)} failed; "
         f"in {out}"
     )

@@ -2,7 +2,7 @@
 
 import click
 
-from liverseg_tf.cli.shared.command import command, exit_if_failed, print_error
+from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.data_options import (
     dataset_options,
     find_corrected_cases,
@@ -11,6 +11,7 @@ from liverseg_tf.cli.shared.data_options import (
 )
 from liverseg_tf.cli.shared.options import FOLDER, workers_options
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.plural import count
 
 
@@ -80,7 +81,7 @@ def preprocess(dataset, store, **options) -> None:
     _note_labels_outside_tiles(result.store.cases)
     _warn_about_missing_geometry(result.store.cases)
     split = result.store.split
-    click.echo(
+    say(
         f"{count(len(result.cut), 'case')} cut, {len(result.kept)} kept, "
         f"{len(result.failures)} failed; {len(split['train'])} train, {len(split['val'])} val, "
         f"{len(split['test'])} test; store: {store}"
@@ -93,7 +94,7 @@ def _note_labels_outside_tiles(cases) -> None:
     worst = max(outside, key=lambda name: outside[name], default=None)
     if worst is not None and outside[worst] > 0:
         affected = count(sum(share > 0 for share in outside.values()), "case")
-        click.echo(
+        say(
             f"Note: labelled voxels of {affected} lie outside the tiles, most of them in {worst} "
             f"({100 * outside[worst]:.1f} %). Use a larger --tile or --spacing to keep them.",
             err=True,
@@ -103,7 +104,7 @@ def _note_labels_outside_tiles(cases) -> None:
 def _warn_about_missing_geometry(cases) -> None:
     names = [name for name, case in cases.items() if case.get("guessed_geometry")]
     if names:
-        click.echo(
+        say(
             f"Warning: the headers of {count(len(names), 'case')} have no geometry "
             f"({', '.join(names)}); a spacing of 1 mm and the orientation are assumed. Set them "
             "with --spacing-of and --orientation; see `liverseg check`.",

@@ -8,8 +8,9 @@ import click
 
 from liverseg_tf.choices import HOSTS
 from liverseg_tf.cli.shared import options
-from liverseg_tf.cli.shared.command import FAILED, command, print_error
+from liverseg_tf.cli.shared.command import FAILED, command
 from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.cli.shared.train_options import split_settings, train_options
 from liverseg_tf.plural import count
 
@@ -82,7 +83,7 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
         from liverseg_tf.train.preview.dry_run import describe_run
 
         for line in describe_run(tiles, settings, execution):
-            click.echo(line)
+            say(line)
         return
     train_one(tiles, run, settings, execution, tune)
 
@@ -97,7 +98,7 @@ def _draw(tiles, settings, batch: Path | None, network: Path | None) -> None:
     ):
         if path is not None:
             draw(tiles, settings, path)
-            click.echo(f"The {title}: {path}")
+            say(f"The {title}: {path}")
 
 
 def execution_options(hardware: dict, started: float, hosts: str | None = None):
@@ -141,15 +142,13 @@ def train_one(tiles, run, settings, execution, tune: bool) -> None:
         print_error("Interrupted after a checkpoint was saved. Repeat the command to resume.")
         raise click.exceptions.Exit(FAILED) from error
     for note in trained.notes:
-        click.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}", err=True)
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice.items())
-    click.echo(
-        f"{count(trained.steps, 'step')} in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}"
-    )
+    say(f"{count(trained.steps, 'step')} in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
     if tune and tiles.split["val"] and trained.written:
         from liverseg_tf.predict.tuning.tune import tune_run
 
-        click.echo(f"Post-processing: {tune_run(run, tiles).postprocessing}")
+        say(f"Post-processing: {tune_run(run, tiles).postprocessing}")
 
 
 def _format_progress(now) -> str:

@@ -4,6 +4,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.terminal import say
 
 
 @command("tune")
@@ -29,5 +30,5 @@ def tune(run, store) -> None:
 
     tuned = tune_run(run, tiles)
     for name, (before, after) in tuned.means().items():
-        click.echo(f"{name}: Dice {before:.4f} before, {after:.4f} after")
-    click.echo(f"Post-processing of {run}: {tuned.postprocessing}")
+        say(f"{name}: Dice {before:.4f} before, {after:.4f} after")
+    say(f"Post-processing of {run}: {tuned.postprocessing}")

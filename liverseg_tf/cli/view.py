@@ -6,6 +6,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.terminal import say
 from liverseg_tf.plural import count
 
 
@@ -65,4 +66,4 @@ def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> Non
     labels = {name: read_labels(mask) for name, mask in zip(names, masks, strict=True)}
     spec = ViewerSpec(title or image.name, regions, is_ct=not mr, limit_mb=limit_mb)
     write_viewer(out, read_volume(image, channel), labels, spec)
-    click.echo(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    say(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -1,6 +1,6 @@
 """Corrections of orientation and spacing for images whose headers are wrong or incomplete."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -70,7 +70,8 @@ class GridCorrection:
             for axis, (anatomical, sign) in enumerate(directions):
                 cosines[int(anatomical), axis] = sign
         affine = nib.affines.from_matvec(cosines * spacing, image.affine[:3, 3])
-        return Volume(image.array, affine)
+        lacks_orientation = image.lacks_orientation and self.orientation is None
+        return replace(image, affine=affine, header=None, lacks_orientation=lacks_orientation)
 
     def apply_to_mask(self, mask: Volume, image: Volume) -> Volume:
         """Return the mask with the affine of the corrected image.
@@ -94,7 +95,13 @@ class GridCorrection:
                 f"spacing is corrected. Received {codes[0]} and {codes[1]}: correct the "
                 "orientation too."
             )
-        return Volume(mask.array, self.apply(image).affine)
+        corrected = self.apply(image)
+        return replace(
+            mask,
+            affine=corrected.affine,
+            header=None,
+            lacks_orientation=corrected.lacks_orientation,
+        )
 
     def to_json(self) -> dict:
         """Return a plain dictionary, for the record of a case."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries, files_below, find_volume_series, read_series
-from liverseg_tf.ct.itk import ITK_SUFFIXES, itk_files, read_itk
+from liverseg_tf.ct.itk.read_itk import ITK_SUFFIXES, itk_files, read_itk
 from liverseg_tf.ct.labels import as_labels
 from liverseg_tf.ct.nifti import SUFFIXES, read_volume
 from liverseg_tf.ct.volume import Volume

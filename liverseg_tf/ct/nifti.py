@@ -1,29 +1,33 @@
 """Reading of NIfTI files, and writing of label maps on the grid of their image."""
 
-import zlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import igzip
 
 from liverseg_tf.atomic import replacing
-from liverseg_tf.ct.labels import as_labels
-from liverseg_tf.ct.nifti_header import (
-    affine_of,
-    check_scalar_image,
-    choose_channel,
-    read_header,
+from liverseg_tf.ct.checked_stream import (
+    count_to_end,
+    is_compressed,
+    open_checked,
+    read_exactly,
 )
-from liverseg_tf.ct.rescale import rescale
-from liverseg_tf.ct.volume import Volume
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.ct.labels import as_labels
+from liverseg_tf.ct.nifti_forms import affine_of, lacks_orientation
+from liverseg_tf.ct.nifti_header import check_scalar_image, choose_channel, read_header
+from liverseg_tf.ct.rescale import peak_bytes, rescale
+from liverseg_tf.ct.size_limit import check_size
+from liverseg_tf.ct.volume import Volume, check_plausible_spacing
+from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.plural import count
 
 SUFFIXES = (".nii.gz", ".nii")
-_CHUNK_BYTES = 1 << 20
 _GZIP_LEVEL = 2  # of 0 to 3 in isal; files as small as with zlib's default, six times faster
 
 
@@ -35,13 +39,17 @@ def nifti_stem(path: Path) -> str | None:
     return None
 
 
-def read_volume(path: Path, channel: int | None = None) -> Volume:
-    """Read an image in the axis order of the file; slope and intercept are applied.
+def read_volume(
+    path: Path, channel: int | None = None, form: str | None = None, any_spacing: bool = False
+) -> Volume:
+    """Read an image in the axis order of the file; slope, intercept and units are applied.
 
     Args:
         path: .nii or .nii.gz file, NIfTI-1 or NIfTI-2, in either byte order.
         channel: Index of the volume to read from a 4D file. For a 3D file, 0 means the file
             itself.
+        form: The form to use if sform and qform disagree; see `affine_of`.
+        any_spacing: Whether implausible spacings are read, because they are corrected later.
 
     Returns:
         A volume whose array (z, row, col) has the dtype described in `rescale`. NaN and infinity
@@ -49,21 +57,66 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
 
     Raises:
         LiverSegError: If the file is missing, truncated, corrupt, not a scalar image or on a
-            sheared grid, if it is 4D and no channel is given, or if it has no such channel.
+            sheared grid, if it is 4D and no channel is given, or if it has no such channel; if
+            its sform and qform disagree, or its spacing cannot be that of a patient.
     """
-    header, raw = _read(Path(path), channel)
-    slope, intercept = header.get_slope_inter()
-    array = rescale(raw) if slope is None else rescale(raw, slope, intercept)
-    return _volume(array, header, path)
+    path = Path(path)
+    header, affine, raw, notes = _read(path, channel, form)
+    array = rescale(raw, *_scaling(header))
+    try:
+        volume = Volume(
+            array,
+            affine,
+            header,
+            lacks_orientation=lacks_orientation(header),
+            warnings=notes,
+        )
+    except LiverSegError as error:
+        raise LiverSegError(f"{error} (file {path})") from error
+    if not any_spacing:
+        check_plausible_spacing(volume, path)
+    return volume
 
 
-def read_labels(path: Path) -> Volume:
+def read_labels(path: Path, form: str | None = None) -> Volume:
     """Read a label map as uint8; floats that are nearly whole numbers are rounded.
+
+    Args:
+        path: See `read_volume`.
+        form: See `read_volume`.
 
     Raises:
         LiverSegError: As `read_volume`, and if a value is not a whole number from 0 to 255.
     """
-    return as_labels(read_volume(path), path)
+    return as_labels(read_volume(path, form=form), path)
+
+
+def read_image_size(
+    path: Path, channel: int | None = None
+) -> tuple[tuple[int, int, int], np.dtype, tuple[float, float, float]]:
+    """Read the size of an image from its header, without its voxels.
+
+    Args:
+        path: See `read_volume`.
+        channel: See `read_volume`.
+
+    Returns:
+        The shape along the file's axes i, j, k, the data type of the stored values, and the
+        spacing along these axes in mm (of the sform, if sform and qform disagree).
+
+    Raises:
+        LiverSegError: If there is no valid header of a 3D image.
+    """
+    path = Path(path)
+    with open_checked(path) as stream:
+        header, _, _ = _read_header_of(stream, path, channel)
+    try:
+        affine = affine_of(header, path, "sform")
+    except ValueError as error:
+        raise _invalid(path, error) from error
+    i, j, k = map(int, header.get_data_shape())
+    i_mm, j_mm, k_mm = map(float, nib.affines.voxel_sizes(affine))
+    return (i, j, k), header.get_data_dtype(), (i_mm, j_mm, k_mm)
 
 
 def write_labels(path: Path, labels: Volume) -> None:
@@ -127,48 +180,55 @@ def create(path: Path) -> Iterator[BufferedIOBase]:
             yield file
 
 
-def _read(path: Path, channel: int | None) -> tuple[nib.Nifti1Header, np.ndarray]:
-    """Read the header, and the stored values as (z, row, col) in the machine's byte order."""
-    opener = igzip.open if path.name.lower().endswith(".gz") else open
-    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe may never end
-        raise LiverSegError(f"Expected a regular file at {path}. Received a pipe or a device.")
-    try:
-        with opener(path, "rb") as stream:
-            header = read_header(stream, path)
-            offset = int(header.get_data_offset())
-            header, index = choose_channel(header, channel, path)
-            shape, dtype = header.get_data_shape(), header.get_data_dtype()
-            check_scalar_image(shape, dtype, path)
-            size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            stream.seek(offset + index * size)
-            data = _read_exactly(stream, size)
-    except EOFError as error:
-        raise LiverSegError(
-            f"Expected a whole NIfTI file at {path}. Received a truncated file."
-        ) from error
-    # isal's stubs declare this class as an instance of it
-    except (OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LiverSegError(f"Expected a NIfTI file at {path}. Received: {reason}.") from error
-    raw = np.frombuffer(data, dtype).reshape(shape[::-1])
-    return header, raw.astype(dtype.newbyteorder("="), copy=False)
+def _read(
+    path: Path, channel: int | None, form: str | None
+) -> tuple[nib.Nifti1Header, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read a file to its end.
 
-
-def _read_exactly(stream: BufferedIOBase, size: int) -> np.ndarray:
-    """Read `size` bytes. Memory is reserved for all of them, but used only as they are read."""
-    data = np.empty(size, np.uint8)
-    view = data.data
-    start = 0
-    while start < size:
-        count = stream.readinto(view[start : start + _CHUNK_BYTES])
-        if not count:
+    Returns:
+        The header, the affine, the stored values as (z, row, col) in the machine's byte order,
+        and warnings.
+    """
+    with open_checked(path) as stream:
+        header, index, total = _read_header_of(stream, path, channel)
+        shape, dtype = header.get_data_shape(), header.get_data_dtype()
+        check_size(shape, peak_bytes(dtype, *_scaling(header)), path)
+        try:
+            affine = affine_of(header, path, form)
+        except ValueError as error:
+            raise _invalid(path, error) from error
+        offset = int(header.get_data_offset())
+        size = math.prod(map(int, shape)) * dtype.itemsize
+        if not is_compressed(path) and path.stat().st_size < offset + total:
             raise EOFError
-        start += count
-    return data
+        stream.seek(offset + index * size)
+        data = read_exactly(stream, size)
+        surplus = count_to_end(stream, total - (index + 1) * size, size // shape[2])
+    if surplus >= size // shape[2]:
+        raise LiverSegError(
+            f"Expected the voxels of the shape {tuple(map(int, shape))} in {path}. Received at "
+            "least one slice more than that: the header does not describe the file."
+        )
+    notes = (f"{count(surplus, 'byte')} after the last voxel ignored",) if surplus else ()
+    raw = np.frombuffer(data, dtype).reshape(shape[::-1])
+    return header, affine, raw.astype(dtype.newbyteorder("="), copy=False), notes
 
 
-def _volume(array: np.ndarray, header: nib.Nifti1Header, path: Path) -> Volume:
-    try:
-        return Volume(array, affine_of(header), header)
-    except LiverSegError as error:
-        raise LiverSegError(f"{error} (file {path})") from error
+def _read_header_of(
+    stream: BinaryIO, path: Path, channel: int | None
+) -> tuple[nib.Nifti1Header, int, int]:
+    """Return the header of one volume, the index of the volume, and the bytes of all volumes."""
+    header = read_header(stream, path)
+    total = math.prod(map(int, header.get_data_shape())) * header.get_data_dtype().itemsize
+    header, index = choose_channel(header, channel, path)
+    check_scalar_image(header.get_data_shape(), header.get_data_dtype(), path)
+    return header, index, total
+
+
+def _scaling(header: nib.Nifti1Header) -> tuple[float, float]:
+    slope, intercept = header.get_slope_inter()
+    return (1.0, 0.0) if slope is None else (float(slope), float(intercept))
+
+
+def _invalid(path: Path, error: Exception) -> LiverSegError:
+    return LiverSegError(f"Expected a valid NIfTI header in {path}. Received: {first_line(error)}.")

@@ -1,13 +1,15 @@
 """Reading and checking of NIfTI headers, before any voxel is read."""
 
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
 
-from liverseg_tf.ct.volume import check_size
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, first_line
+
+_MAX_OFFSET = 2**28  # of the voxels: extensions of 256 MB
 
 
 def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
@@ -18,32 +20,22 @@ def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
     """
     start = stream.read(540)
     for kind in (nib.Nifti1Header, nib.Nifti2Header):
-        if kind.may_contain_header(start):
-            stream.seek(0)
+        if kind.may_contain_header(start) and len(start) >= kind.sizeof_hdr:
             try:
-                header = kind.from_fileobj(stream, check=False)  # checking would change the fields
-                header.get_data_shape(), header.get_slope_inter(), affine_of(header)
+                # checking would change the fields
+                header = kind(start[: kind.sizeof_hdr], check=False)
                 _check_fields(header)
+                stream.seek(0)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # about the sizes of extensions
+                    header = kind.from_fileobj(stream, check=False)
+                header.get_data_shape(), header.get_slope_inter()
                 return header
-            except (nib.spatialimages.HeaderDataError, ValueError) as error:
+            except (nib.spatialimages.HeaderDataError, ValueError, OverflowError) as error:
                 raise LiverSegError(
-                    f"Expected a valid NIfTI header in {path}. Received: {error}."
+                    f"Expected a valid NIfTI header in {path}. Received: {first_line(error)}."
                 ) from error
-    raise LiverSegError(
-        f"Expected a NIfTI file at {path}. "
-        f"Received {'an empty file' if not start else 'another file (no NIfTI header)'}."
-    )
-
-
-def affine_of(header: nib.Nifti1Header) -> np.ndarray:
-    """Compute the affine from voxels to mm.
-
-    A spacing of 0 stays 0, so that `Volume` refuses it; nibabel would replace it by 1 mm.
-    """
-    pixdim = header["pixdim"]
-    header = header.copy()
-    header["pixdim"][:4] = (-1 if pixdim[0] == -1 else 1, *np.abs(pixdim[1:4]))
-    return header.get_best_affine()
+    raise LiverSegError(f"Expected a NIfTI file at {path}. Received {_describe(start)}.")
 
 
 def choose_channel(
@@ -53,37 +45,46 @@ def choose_channel(
 
     Args:
         header: Header of the file.
-        channel: Index of the volume; None leaves the header unchanged.
+        channel: Index of the volume; None stands for the only one and leaves the header of a
+            file with several unchanged.
         path: Path of the file, for error messages.
 
     Raises:
         LiverSegError: If the file has no such volume.
     """
     shape = header.get_data_shape()
-    if channel is None or len(shape) not in (3, 4):
+    if len(shape) > 4 and set(shape[4:]) == {1}:  # axes of one element say nothing
+        shape = shape[:4]
+    if len(shape) not in (3, 4) or (channel is None and (*shape, 1)[3] != 1):
         return header, 0
+    channel = channel or 0
     count = shape[3] if len(shape) == 4 else 1
     if not 0 <= channel < count:
         raise LiverSegError(
             f"Expected a channel from 0 to {count - 1} of {path}. Received {channel}."
         )
+    if len(header.get_data_shape()) == 3:
+        return header, 0
     header = header.copy()
     header.set_data_shape(shape[:3])  # masks of the volume are 3D
     return header, channel
 
 
 def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
-    """Check that an image is 3D and scalar and fits into memory.
+    """Check that an image is 3D and scalar.
 
     Raises:
         LiverSegError: If it is not; the message gives its shape or data type.
     """
     if len(shape) != 3 or min(shape) < 1:
+        hint = ""
+        if len(shape) == 4 and shape[2] == 1:
+            hint = " (are its slices along the fourth axis? Remove the third axis, which has one)"
+        elif len(shape) > 3:
+            hint = " (choose one of its volumes: --channel 0)"
         raise LiverSegError(
-            f"Expected a 3D image in {path}. Received the shape {tuple(map(int, shape))}"
-            f"{' (choose one of its volumes: --channel 0)' if len(shape) > 3 else ''}."
+            f"Expected a 3D image in {path}. Received the shape {tuple(map(int, shape))}{hint}."
         )
-    check_size(shape, dtype.itemsize, path)
     if dtype.kind not in "iuf":
         raise LiverSegError(
             f"Expected integers or floats in {path}. Received the data type {dtype} "
@@ -93,7 +94,25 @@ def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> N
 
 def _check_fields(header: nib.Nifti1Header) -> None:
     offset, code = float(header["vox_offset"]), int(header["datatype"])
-    if not header.single_vox_offset <= offset < 2**40:
+    if header["magic"].item() == header.pair_magic:
+        raise ValueError(
+            "the header of a pair of .hdr and .img, which is not read: convert it to one .nii file"
+        )
+    if not header.single_vox_offset <= offset <= _MAX_OFFSET or offset % 1:
         raise ValueError(f"voxels at byte {offset:g}, which is not possible")
     if code not in nib.nifti1.data_type_codes:
         raise ValueError(f"unknown data type {code}")
+    bits, expected = int(header["bitpix"]), 8 * nib.nifti1.data_type_codes.dtype[code].itemsize
+    if bits not in (0, expected) and expected:
+        raise ValueError(f"{bits} bits per voxel for a data type of {expected} bits")
+
+
+def _describe(start: bytes) -> str:
+    """Describe the start of a file that is no NIfTI file."""
+    if not start:
+        return "an empty file"
+    if start[:2] == b"\x1f\x8b":
+        return "a compressed file: rename it to .nii.gz"
+    if start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):  # 348, the size of the header
+        return "another file (an Analyze header, or a damaged one): convert it to NIfTI"
+    return "another file (no NIfTI header)"

@@ -1,6 +1,6 @@
 """Canonical order (radiological axial slices), and the exact way back to the order of the file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -101,7 +101,9 @@ def to_canonical(volume: Volume) -> Volume:
         voxels. It has no header, because its grid differs from that of the file.
     """
     orientation = Orientation.of(volume.affine)
-    return Volume(
-        orientation.to_canonical(volume.array),
-        orientation.canonical_affine(volume.affine, volume.array.shape),
+    return replace(
+        volume,
+        array=orientation.to_canonical(volume.array),
+        affine=orientation.canonical_affine(volume.affine, volume.array.shape),
+        header=None,
     )

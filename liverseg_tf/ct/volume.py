@@ -1,7 +1,6 @@
 """Volumes: voxels and their position in the patient."""
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,8 @@ from liverseg_tf.errors import LiverSegError
 
 ORTHONORMAL_TOLERANCE = 1e-3
 GRID_TOLERANCE_VOXELS = 0.1
-MAX_VOXELS = 2**32
+SPACING_RANGE_MM = (0.01, 100.0)
+MAX_LENGTH_MM = 5000.0
 _REPR_VOXELS = 1 << 20  # approximate number of voxels that `repr` examines
 
 
@@ -29,6 +29,10 @@ class Volume:
             reversed, so that a slice is contiguous.
         affine: (4, 4) float64, from voxel (i, j, k) = (col, row, z) of `array` to RAS+ mm.
         header: NIfTI header that was read with the array; masks are written with it.
+        modality: DICOM Modality, for example "CT" or "MR"; empty if the file does not state it.
+        lacks_orientation: Whether the file does not state the directions of its axes, so that those
+            of the affine are assumed.
+        warnings: What had to be assumed while reading, one line each, for `check` and `predict`.
 
     Raises:
         LiverSegError: If the array is empty or not 3D, or the axes of the affine are not
@@ -45,6 +49,9 @@ class Volume:
     array: np.ndarray
     affine: np.ndarray
     header: nib.Nifti1Header | None = None
+    modality: str = ""
+    lacks_orientation: bool = False
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or 0 in self.array.shape:
@@ -119,29 +126,26 @@ def check_affine(affine: np.ndarray) -> None:
         )
 
 
-def check_size(shape: tuple[int, ...], voxel_bytes: int, source: object) -> None:
-    """Check that a volume fits into memory, before memory for it is allocated.
+def check_plausible_spacing(volume: Volume, source: object) -> None:
+    """Check that the spacing is that of a scan of a patient, and not in other units than mm.
 
     Args:
-        shape: Shape according to a header.
-        voxel_bytes: Size of a voxel in bytes.
+        volume: Volume with a spacing from a header.
         source: File or series, for the error message.
 
     Raises:
-        LiverSegError: If the volume has more than 2^32 voxels or needs more than half of the
-            machine's memory.
+        LiverSegError: If a spacing is below 0.01 mm or above 100 mm, or the volume is longer than
+            5 m along an axis.
     """
-    voxels = np.prod(shape, dtype=object)
-    if voxels > MAX_VOXELS:
+    spacing = np.array(volume.spacing_mm[::-1])
+    length_mm = float((spacing * volume.array.shape[::-1]).max())
+    smallest, largest = SPACING_RANGE_MM
+    if spacing.min() < smallest or spacing.max() > largest or length_mm > MAX_LENGTH_MM:
         raise LiverSegError(
-            f"Expected at most {MAX_VOXELS} voxels in {source}. "
-            f"Received the shape {tuple(map(int, shape))}."
-        )
-    limit = _memory_bytes() / 2  # the tiles need memory, too
-    if voxels * voxel_bytes > limit:
-        raise LiverSegError(
-            f"Expected at most {limit / 1e9:.1f} GB (half of the memory) in {source}. "
-            f"Received {voxels * voxel_bytes / 1e9:.1f} GB, the shape {tuple(map(int, shape))}."
+            f"Expected a spacing from {smallest:g} to {largest:g} mm and at most "
+            f"{MAX_LENGTH_MM / 1000:g} m along each axis in {source}. Received "
+            f"{_format_vector(spacing)} mm and up to {length_mm / 1000:.3g} m (not in mm, or "
+            "a wrong header?): correct the header, or set --spacing-of in `check` and `preprocess`."
         )
 
 
@@ -208,10 +212,3 @@ def _describe_values(array: np.ndarray) -> str:
 
 def _format_vector(values: Iterable[float]) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
-
-
-def _memory_bytes() -> float:
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # not available on Windows
-        return math.inf

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json
@@ -15,6 +15,7 @@ from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
 from liverseg_tf.dataset.lits import LITS_NAME, find_lits_files
+from liverseg_tf.dataset.patients import find_patients
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 
@@ -29,6 +30,8 @@ class Case:
         mask: File of the label map. None if the data set has none for this case.
         correction: Correction of a wrong header; see `dataset.case_corrections`.
         ambiguity: Why it is unclear which files belong to the case. Reading it reports that.
+        patient: Patient according to DICOM files and their folders. None if the files do not
+            name one.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Case:
     mask: Path | None = None
     correction: GridCorrection | None = None
     ambiguity: str | None = None
+    patient: str | None = None
 
     def __repr__(self) -> str:
         image = self.image.name if isinstance(self.image, Path) else self.image
@@ -89,6 +93,8 @@ def find_cases(
         raise LiverSegError(
             f"Expected cases in {folder} (layout {layout}). Received no files of this layout."
         )
+    patients = find_patients({case.name: case.image for case in cases}, folder)
+    cases = [replace(case, patient=patients.get(case.name)) for case in cases]
     cases = sorted(cases, key=lambda case: natural_sort_key(case.name))
     for case in cases:
         if case.ambiguity is not None and not allow_ambiguous:

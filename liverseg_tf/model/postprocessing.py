@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.region_masks import RegionMasks
+from liverseg_tf.records import convert_record
 
 THRESHOLD = 0.5
 
@@ -123,30 +123,20 @@ class PostProcessing:
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def from_json(cls, value: Any) -> "PostProcessing":
+    def from_json(cls, value: object) -> "PostProcessing":
         """Create the post-processing from the value that `to_json` returned.
 
         Raises:
             LiverSegError: If a step is unknown or its value has a wrong type.
         """
         known = [field.name for field in fields(cls)]
-        try:
-            unknown = [str(name) for name in value if name not in known]
-            if unknown:
-                raise LiverSegError(
-                    f"Expected post-processing steps among {', '.join(known)}. "
-                    f"Received {', '.join(unknown)}."
-                )
-            steps: dict[str, Any] = {
-                name: tuple(step if isinstance(step, str) else tuple(step) for step in steps)
-                for name, steps in value.items()
-            }
-            return cls(**steps)
-        except (TypeError, ValueError, AttributeError) as error:
+        unknown = sorted(map(str, value.keys() - set(known))) if isinstance(value, dict) else []
+        if unknown:
             raise LiverSegError(
-                "Expected post-processing as an object that maps steps to lists, "
-                'such as {"largest": ["liver"]}.'
-            ) from error
+                f"Expected post-processing steps among {', '.join(known)}. "
+                f"Received {', '.join(unknown)}."
+            )
+        return convert_record(value, cls, "the post-processing")
 
     def apply(self, masks: RegionMasks) -> RegionMasks:
         """Apply all steps.

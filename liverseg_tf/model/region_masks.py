@@ -64,7 +64,7 @@ class RegionMasks:
             raise LiverSegError(f"Expected at most {MAX_REGIONS} regions. Received {len(regions)}.")
         bits = np.zeros(image.array.shape, np.uint8 if len(regions) <= 8 else np.uint16)
         # hold no reference to the image's voxels, so that their memory can be freed
-        grid = Volume(np.broadcast_to(np.uint8(0), image.array.shape), image.affine, image.header)
+        grid = image.with_array(np.broadcast_to(np.uint8(0), image.array.shape))
         return cls(bits, regions, grid, probabilities)
 
     @property

@@ -1,16 +1,21 @@
 """`run.json`: settings and properties of a trained run. Only this module reads and writes it."""
 
+import hashlib
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, Literal
 
-from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.atomic import write_json
+from liverseg_tf.choices import PRECISIONS
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.export_record import ExportRecord, find_export_kind, reading_record
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.records import convert_record
+from liverseg_tf.records import read_record as read_json_record
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
@@ -27,12 +32,19 @@ class RunRecord:
         split: Names of the cases on each side of the split: train, val and test.
         postprocessing: Steps that were chosen on the validation cases.
         mirrored: Whether the model was trained on tiles mirrored left to right.
+        precision: Precision of the training: one of `choices.PRECISIONS`.
+        finished: Whether the run has finished. The model of another run is the best so far, and
+            no post-processing has been chosen for it.
+        checksum: Checksum of the model of a finished run; None if an earlier version trained it.
     """
 
     network: NetworkSpec
     split: dict[str, list[str]]
     postprocessing: PostProcessing = PostProcessing()
     mirrored: bool = False
+    precision: str = "float32"
+    finished: bool = False
+    checksum: str | None = None
 
     def __repr__(self) -> str:
         cases = ", ".join(f"{len(names)} {side}" for side, names in self.split.items())
@@ -55,21 +67,107 @@ class RunRecord:
                 f"Expected a run (a folder with run.json and model.keras) at {folder}, "
                 f"but this folder {reason}."
             )
-        value = read_json(path)
+        value = read_json_record(path, dict[str, Any])
         if value.get("format") != FORMAT:
             raise LiverSegError(
                 f"Expected a run of format {FORMAT} at {folder}. "
                 f"Received format {value.get('format')}."
             )
+        entries = convert_record(value, _Entries, str(path))
         with reading_record(path):
             record = cls(
-                NetworkSpec.from_json(value["network"]),
-                value["store"]["split"],
-                PostProcessing.from_json(value.get("postprocessing", {})),
-                bool(value.get("settings", {}).get("mirror", False)),
+                NetworkSpec.from_json(entries.network),
+                asdict(entries.store.split),
+                PostProcessing.from_json(entries.postprocessing),
+                entries.settings.mirror,
+                entries.hardware.precision,
+                entries.result is not None,
+                None if entries.result is None else entries.result.checksum,
             )
             record.postprocessing.check(record.network.regions)
         return record
+
+    def warnings(self, folder: Path) -> tuple[str, ...]:
+        """Return what must be known before this run is used, one line each.
+
+        Args:
+            folder: Folder of the run.
+        """
+        if self.finished:
+            return ()
+        return (
+            f"The run {folder} has not finished: its model is the best so far, and thresholds and "
+            "post-processing have not been chosen. Repeat its train command to finish it.",
+        )
+
+    def check_finished(self, folder: Path) -> None:
+        """Check that the run has finished.
+
+        Args:
+            folder: Folder of the run.
+
+        Raises:
+            LiverSegError: If the run was interrupted.
+        """
+        if not self.finished:
+            raise LiverSegError(
+                f"Expected a finished run at {folder}. Received a run that was interrupted: repeat "
+                "its train command to finish it, or accept it with --unfinished."
+            )
+
+
+@dataclass(frozen=True)
+class _Split:
+    train: list[str]
+    val: list[str]
+    test: list[str]
+
+
+@dataclass(frozen=True)
+class _Store:
+    split: _Split
+
+
+@dataclass(frozen=True)
+class _Settings:
+    mirror: bool = False
+
+
+@dataclass(frozen=True)
+class _Hardware:
+    precision: Literal[PRECISIONS] = "float32"  # type: ignore[valid-type]
+
+
+@dataclass(frozen=True)
+class _Result:
+    checksum: str | None = None
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The JSON values of `run.json` that prediction and export need."""
+
+    network: dict[str, Any]
+    store: _Store
+    settings: _Settings = _Settings()
+    hardware: _Hardware = _Hardware()
+    postprocessing: dict[str, Any] = field(default_factory=dict)
+    result: _Result | None = None
+
+
+def compute_model_checksum(folder: Path) -> str:
+    """Compute the checksum of a run's model: BLAKE2b, 32 hexadecimal digits.
+
+    Raises:
+        LiverSegError: If there is no model, or it cannot be read.
+    """
+    path = Path(folder) / MODEL_FILE
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise LiverSegError(f"Expected a Keras model at {path}. Received: {reason}.") from error
 
 
 def read_record(path: Path) -> RunRecord | ExportRecord:
@@ -89,7 +187,7 @@ def write_run_record(folder: Path, network: NetworkSpec, backend: str, **section
         network: Input and output of the model.
         backend: Keras backend that trained the model.
         sections: Further JSON values by name: `settings`, `store`, `hardware`, `parameters`, and
-            `result` once the run has finished.
+            `postprocessing` and `result` once the run has finished.
 
     Raises:
         LiverSegError: If the file cannot be written.
@@ -110,7 +208,7 @@ def read_run(folder: Path) -> dict:
     Raises:
         LiverSegError: If the file is missing or cannot be read.
     """
-    return read_json(Path(folder) / RUN_FILE)
+    return read_json_record(Path(folder) / RUN_FILE, dict[str, Any])
 
 
 def read_finished_run(folder: Path) -> dict | None:
@@ -122,8 +220,8 @@ def read_finished_run(folder: Path) -> dict | None:
     path = Path(folder) / RUN_FILE
     if not path.exists():
         return None
-    record = read_json(path)
-    return record if "result" in record else None
+    record = read_run(folder)
+    return record if record.get("result") is not None else None
 
 
 def write_postprocessing(folder: Path, postprocessing: PostProcessing) -> None:
@@ -133,7 +231,7 @@ def write_postprocessing(folder: Path, postprocessing: PostProcessing) -> None:
         LiverSegError: If the file cannot be read or written.
     """
     path = Path(folder) / RUN_FILE
-    write_json(path, read_json(path) | {"postprocessing": postprocessing.to_json()})
+    write_json(path, read_run(folder) | {"postprocessing": postprocessing.to_json()})
 
 
 def _installed_versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -1,13 +1,22 @@
 """The input and output of a network. The specification is stored with runs and exported models."""
 
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.model.region_masks import MAX_REGIONS
+from liverseg_tf.records import convert_record
 from liverseg_tf.tiles.case_tiles import TileSequence
 from liverseg_tf.tiles.spec import TileSpec
+
+# bounds that keep the memory of a batch in proportion, whoever wrote the specification
+MAX_CONTEXT = 63
+MAX_CHANNELS = 256
+MAX_STRIDE = 1024  # that of the deepest network is 512
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,8 @@ class NetworkSpec:
             anatomy. None takes adjacent slices.
 
     Raises:
-        SettingsError: If `context` is even or below 1, or the spacing is not in 0..100 mm.
+        SettingsError: If `context` is even or not in 1..63, the stride is not in 1..1024, the
+            spacing is not in 0..100 mm, or there are too many regions or channels.
 
     Example:
         >>> NetworkSpec(context=3)
@@ -38,9 +48,23 @@ class NetworkSpec:
     context_spacing_mm: float | None = None
 
     def __post_init__(self) -> None:
-        if self.context < 1 or self.context % 2 == 0:
+        if not 1 <= self.context <= MAX_CONTEXT or self.context % 2 == 0:
             raise SettingsError(
-                f"Expected an odd number of context slices. Received {self.context}."
+                f"Expected an odd number of context slices from 1 to {MAX_CONTEXT}. "
+                f"Received {self.context}."
+            )
+        if not 1 <= self.stride <= MAX_STRIDE:
+            raise SettingsError(
+                f"Expected a stride from 1 to {MAX_STRIDE} pixels. Received {self.stride}."
+            )
+        if self.channels > MAX_CHANNELS:
+            raise SettingsError(
+                f"Expected at most {MAX_CHANNELS} input channels (context slices times windows). "
+                f"Received {self.channels}."
+            )
+        if len(self.regions) > MAX_REGIONS:
+            raise SettingsError(
+                f"Expected at most {MAX_REGIONS} regions. Received {len(self.regions)}."
             )
         if self.context_spacing_mm is not None and not 0 < self.context_spacing_mm <= 100:
             raise SettingsError(
@@ -106,23 +130,28 @@ class NetworkSpec:
         }
 
     @classmethod
-    def from_json(cls, value: dict) -> "NetworkSpec":
+    def from_json(cls, value: object) -> "NetworkSpec":
         """Create a specification from the value that `to_json` returned.
 
         Raises:
-            LiverSegError: If an entry is missing or has a wrong type.
+            LiverSegError: If an entry is missing, has a wrong type or is out of range.
         """
-        try:
-            return cls(
-                TileSpec.from_json(value["tiles"]),
-                Regions.from_json(value["regions"]),
-                int(value["context"]),
-                int(value["stride"]),
-                value.get("context_spacing_mm"),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            missing = isinstance(error, KeyError)
-            raise LiverSegError(
-                "Expected a network specification with tiles, regions, context and stride. "
-                f"Received one {f'without {error}' if missing else 'with a wrong value'}."
-            ) from error
+        entries = convert_record(value, _Entries, "a network specification")
+        return cls(
+            TileSpec.from_json(entries.tiles),
+            Regions.from_json(entries.regions),
+            entries.context,
+            entries.stride,
+            entries.context_spacing_mm,
+        )
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The JSON values of a network specification."""
+
+    tiles: dict[str, Any]
+    regions: dict[str, list[int]]
+    context: Annotated[int, Meta(ge=1, le=MAX_CONTEXT)]
+    stride: Annotated[int, Meta(ge=1, le=MAX_STRIDE)]
+    context_spacing_mm: float | None = None

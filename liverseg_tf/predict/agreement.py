@@ -1,5 +1,7 @@
 """Agreement between several predictions of one volume, such as mirrored passes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from liverseg_tf.model.postprocessing import THRESHOLD
@@ -12,6 +14,8 @@ class PassAgreement:
 
     Args:
         regions: Names of the regions, in the order of the last axis of the probabilities.
+        thresholds: Probability above which a voxel belongs to each region, as in the masks that
+            are written. An empty sequence sets 0.5 for all regions.
 
     Example:
         >>> agreement = PassAgreement(("liver",))
@@ -22,8 +26,9 @@ class PassAgreement:
         {'liver': 0.8}
     """
 
-    def __init__(self, regions: tuple[str, ...]):
+    def __init__(self, regions: tuple[str, ...], thresholds: Sequence[float] = ()):
         self.regions = tuple(regions)
+        self._thresholds = np.array(thresholds or (THRESHOLD,) * len(self.regions), np.float32)
         self._intersections = np.zeros((len(self.regions), 1, 1))
         self._passes = 0
 
@@ -34,7 +39,7 @@ class PassAgreement:
             passes: (passes, z, row, col, regions) float32: the probabilities of each pass, all in
                 the same orientation. The number of passes must not change between calls.
         """
-        masks = (passes > THRESHOLD).reshape(len(passes), -1, len(self.regions))
+        masks = (passes > self._thresholds).reshape(len(passes), -1, len(self.regions))
         union = np.logical_or.reduce(masks, axis=0)
         intersections = np.zeros((len(self.regions), len(passes), len(passes)))
         for region in range(len(self.regions)):

@@ -60,7 +60,11 @@ def check_images_not_overwritten(images: Mapping[str, Path | DicomSeries], folde
     for image in images.values():
         if isinstance(image, DicomSeries):
             continue
-        if {image.resolve(), image.parent.resolve() / image.name} & masks:
+        try:
+            places = {image.resolve(), image.parent.resolve() / image.name}
+        except (OSError, ValueError, RuntimeError):  # impossible names, links that form a loop
+            continue  # reading the image will report the error
+        if places & masks:
             raise LiverSegError(
                 "Expected a folder for the masks that is not the folder of the images. "
                 f"Received {folder}, where a mask would overwrite {image}."

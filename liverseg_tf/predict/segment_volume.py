@@ -70,8 +70,8 @@ def find_regions(
     inference_region = create_region(canonical, network)
     tile_shape = inference_region.transform.shape
     masks = RegionMasks.empty(image, network.regions, probabilities)
-    agreement = PassAgreement(network.regions.names)
     thresholds = inference.thresholds or (THRESHOLD,) * len(network.regions)
+    agreement = PassAgreement(network.regions.names, thresholds)
     # large slices at a fine spacing use smaller batches instead of more memory
     pixels = tile_shape[0] * tile_shape[1]
     batch_size = max(1, min(inference.batch_size, _MAX_BATCH_PIXELS // pixels))

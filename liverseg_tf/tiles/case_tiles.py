@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from liverseg_tf.ct.bounding_box import bounding_box
-from liverseg_tf.ct.images import source_files
+from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.reading import has_guessed_geometry, read_case
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.tiles.case_record import CUTTER_VERSION
 from liverseg_tf.tiles.memory import cutting_memory_bytes
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.transform import TileTransform
@@ -52,9 +53,10 @@ class CaseTiles:
             to restore masks), `affine`, `shape` and `spacing_mm` of the source image, `slices`
             (number of slices), `labels` (native voxels of each label), `slices_with` (indices of
             the tiles that contain each label), `labelled_outside` (fraction of the labelled voxels
-            outside the tiles), `checksum` of the pixels, `source` (fingerprint of the source
-            files) and `guessed_geometry` (whether spacing and orientation are guesses because
-            the header has none).
+            outside the tiles), `checksum` of the pixels, `spec` and `cutter` (settings and version
+            with which the tiles were cut), `source` (fingerprint of the source files) and
+            `guessed_geometry` (whether spacing and orientation are guesses because the header has
+            none).
     """
 
     image: TileArray
@@ -98,15 +100,21 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
     """
     image = None
     try:
+        before = source_fingerprint(case)
         image, mask = read_case(case, spec.channel)
         tiles = cut_tiles(image, mask, spec)
+        if source_fingerprint(case) != before:
+            raise LiverSegError(
+                f"Expected the files of {case.image} and {case.mask} to be unchanged while they "
+                "were read. Received files that another program has just changed: try again."
+            )
     except LiverSegError as error:
         raise error.about(case.name) from error
     except MemoryError as error:
         needed = "" if image is None else f" (needs about {_memory_gb(image, spec):.1f} GB)"
         message = f"Not enough memory to cut the tiles{needed}: use fewer workers."
         raise LiverSegError(message).about(case.name) from error
-    tiles.record["source"] = source_fingerprint(case)
+    tiles.record["source"] = before
     tiles.record["guessed_geometry"] = has_guessed_geometry(case, image)
     return tiles
 
@@ -138,6 +146,8 @@ def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
         "labelled_outside": round(transform.fraction_outside(canonical_mask), 4),
         "slices_with": _slices_by_label(mask_tiles),
         "checksum": checksum(image_tiles, mask_tiles),
+        "spec": spec.to_json(),
+        "cutter": CUTTER_VERSION,
     }
     return CaseTiles(image_tiles, mask_tiles, record)
 
@@ -159,12 +169,13 @@ def restore_labels(mask: np.ndarray, record: dict) -> Volume:
     return Volume(array, np.array(record["affine"]))
 
 
-def checksum(image: np.ndarray, mask: np.ndarray) -> str:
+def checksum(image: TileArray, mask: TileArray) -> str:
     """Compute the BLAKE2 checksum of the pixels; it does not depend on the storage format."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (image, mask):
-        digest.update(f"{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(f"{tuple(array.shape)}".encode())
+        for z in range(len(array)):  # slice by slice: they may be files, or larger than the memory
+            digest.update(np.ascontiguousarray(array[z]).data)
     return digest.hexdigest()
 
 
@@ -172,9 +183,8 @@ def source_fingerprint(case: Case) -> dict:
     """Summarise the source files of a case; it changes whenever the case must be cut again.
 
     Returns:
-        `bytes` and `modified_ns` of image and mask: total size and latest modification time of
-        their files. `files` is the number of image files if there are several (a DICOM series).
-        `correction` and `ambiguity` are present if the case has them.
+        `image` and `mask`: number, total size, and names, sizes and times of their files; see
+        `fingerprint_source`. `correction` and `ambiguity` are present if the case has them.
 
     Raises:
         LiverSegError: If the case has no mask, or a file is missing.
@@ -182,21 +192,12 @@ def source_fingerprint(case: Case) -> dict:
     if case.mask is None:
         raise LiverSegError(f"Expected a mask for {case.image}. Received an image without one.")
     try:
-        image, mask = (
-            [file.stat() for file in source_files(source)] for source in (case.image, case.mask)
-        )
-    except OSError as error:
-        raise LiverSegError(
-            f"Expected a file at {error.filename}. Received: {error.strerror}. (case {case.name})"
-        ) from error
-    fingerprint: dict[str, Any] = {
-        "bytes": [sum(stat.st_size for stat in stats) for stats in (image, mask)],
-        "modified_ns": [
-            max((stat.st_mtime_ns for stat in stats), default=0) for stats in (image, mask)
-        ],
-    }
-    if len(image) > 1:
-        fingerprint["files"] = len(image)
+        fingerprint: dict[str, Any] = {
+            "image": fingerprint_source(case.image),
+            "mask": fingerprint_source(case.mask),
+        }
+    except LiverSegError as error:
+        raise error.about(case.name) from error
     if case.ambiguity is not None:
         fingerprint["ambiguity"] = case.ambiguity
     if case.correction is not None:

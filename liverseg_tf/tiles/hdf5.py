@@ -1,7 +1,15 @@
-"""HDF5 storage: one file per case, which is memory-mapped when it is read."""
+"""HDF5 storage: one file per case, which is memory-mapped when it is read.
+
+A store may come from a stranger, and HDF5 files can refer to other files, hold objects of Python or
+name memory that they do not have. Only what `write_tiles` writes is read.
+"""
 
 import io
 import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -9,9 +17,13 @@ import numpy as np
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.tiles.case_record import CaseRecord, parse_record
 from liverseg_tf.tiles.case_tiles import CaseTiles
 
 SUFFIX = ".h5"
+_MAX_RECORD_BYTES = 64 * 1024**2
+_MAX_EXPANSION = 1100  # deflate shrinks data to 1/1032 at most
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
 
 
 def write_tiles(path: Path, tiles: CaseTiles) -> None:
@@ -33,13 +45,45 @@ def read_tiles(path: Path) -> CaseTiles:
         LiverSegError: If the file is missing, truncated or not a case of tiles.
     """
     with _open(path) as file:
-        return CaseTiles(_array(file["image"]), _array(file["mask"]), _record(file))
+        content, record = _record(file, path)
+        image = _array(file, "image", record.image_shape, path)
+        mask = _array(file, "mask", record.mask_shape, path)
+    return CaseTiles(image, mask, content)
 
 
 def read_record(path: Path) -> dict:
-    """Read only the record of a case."""
+    """Read the record of a case, and check that its tiles are there, without reading them.
+
+    Raises:
+        LiverSegError: As `read_tiles`.
+    """
     with _open(path) as file:
-        return _record(file)
+        content, record = _record(file, path)
+        _checked(file, "image", record.image_shape, path)
+        _checked(file, "mask", record.mask_shape, path)
+    return content
+
+
+def check_mapped(array: object) -> None:
+    """Check that the file of a memory map still has all of its bytes.
+
+    Reading beyond the end of a file that was cut short would end the process.
+
+    Args:
+        array: Memory map; other arrays pass.
+
+    Raises:
+        LiverSegError: If the file is shorter or missing.
+    """
+    if not isinstance(array, np.memmap):
+        return
+    path = array.filename
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
+    if size < array.offset + array.nbytes:
+        raise LiverSegError(
+            f"Expected {path} to be unchanged since it was opened. Received a file of "
+            f"{size} bytes, which is too short: preprocess the data set again."
+        )
 
 
 def _write(path: Path, tiles: CaseTiles, options: dict) -> None:
@@ -56,28 +100,82 @@ def _write(path: Path, tiles: CaseTiles, options: dict) -> None:
         partial.write_bytes(content.getbuffer())
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        reason = "a truncated or other file" if Path(path).exists() else "no such file"
-        raise LiverSegError(f"Expected a case of tiles at {path}. Received {reason}.") from error
-    missing = {"image", "mask", "record"} - file.keys()
-    if missing:
-        file.close()
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    """Open a file; errors of the library become the package's own."""
+    path = Path(path)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
         raise LiverSegError(
-            f"Expected image, mask and record in {path}. "
-            f"Received a file without {' and '.join(sorted(missing))}."
+            f"Expected a case of tiles at {path}. Received a link or something else that is not "
+            "a regular file."
         )
-    return file
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        reason = "a truncated or other file" if path.exists() else "no such file"
+        raise LiverSegError(f"Expected a case of tiles at {path}. Received {reason}.") from error
 
 
-def _array(dataset: h5py.Dataset) -> np.ndarray:
-    offset = dataset.id.get_offset()
-    if offset is None:  # chunks cannot be memory-mapped
+def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    """Return a data set that lies in the file itself, not one that refers to another place."""
+    link = file.get(name, getlink=True)
+    found = file.get(name, getclass=True) if isinstance(link, h5py.HardLink) else None
+    if found is not h5py.Dataset:
+        received = "a file without it" if link is None else "something else"
+        raise _refuse(path, f"the data set {name}", received)
+    dataset = file[name]
+    if dataset.external or dataset.is_virtual:
+        raise _refuse(path, f"{name} in the file itself", "a reference to other files")
+    return dataset
+
+
+def _array(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    """Map an array of uint8, or read it if it is compressed."""
+    dataset = _checked(file, name, shape, path)
+    if dataset.chunks is not None:
         return dataset[()]
-    return np.memmap(dataset.file.filename, dataset.dtype, "r", offset, dataset.shape)
+    return np.memmap(path, np.uint8, "r", dataset.id.get_offset(), shape)
 
 
-def _record(file: h5py.File) -> dict:
-    return json.loads(file["record"][()])
+def _checked(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:
+    """Return a data set of uint8 with the shape of the record, all of it inside the file."""
+    dataset = _dataset(file, name, path)
+    if not dataset.id.get_type().equal(h5py.h5t.STD_U8LE):
+        raise _refuse(path, f"{name} of uint8", "another type")
+    if dataset.shape != shape:
+        raise _refuse(path, f"{name} of shape {_text(shape)}", f"{_text(dataset.shape)}")
+    size, file_size = math.prod(shape), os.path.getsize(path)
+    if dataset.chunks is None:
+        offset = dataset.id.get_offset()
+        if offset is None or offset + size > file_size:
+            raise _refuse(path, f"all of the {size} bytes of {name}", "a file that is too short")
+        return dataset
+    plist = dataset.id.get_create_plist()
+    filters = {plist.get_filter(number)[0] for number in range(plist.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise _refuse(path, f"{name} with gzip compression", "another compression")
+    if size > _MAX_EXPANSION * min(dataset.id.get_storage_size(), file_size):
+        raise _refuse(path, f"{size} bytes of {name}", "a file that is too short for them")
+    return dataset
+
+
+def _record(file: h5py.File, path: Path) -> tuple[dict, CaseRecord]:
+    dataset = _dataset(file, "record", path)
+    kind = h5py.check_string_dtype(dataset.dtype)
+    if kind is None or kind.length is not None or dataset.shape != ():
+        raise _refuse(path, "a record of text", "another type")
+    content = dataset[()]
+    if not isinstance(content, bytes) or len(content) > _MAX_RECORD_BYTES:
+        raise _refuse(path, "a record of text", "a longer one")
+    return parse_record(content, path)
+
+
+def _refuse(path: Path, expected: str, received: str) -> LiverSegError:
+    return LiverSegError(
+        f"Expected {expected} in {path}. Received {received}: preprocess the data set again."
+    )
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "none"

@@ -6,19 +6,22 @@ complete cases in `store.json`.
 
 import functools
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from liverseg_tf.atomic import clear_partials
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule, split_cases
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.locks import exclusive_lock, part_lock
+from liverseg_tf.partials import clear_partials
 from liverseg_tf.tiles.case_tiles import cut_case, source_fingerprint
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.workers import Processes, Workers, run_jobs
+
+_READERS = 8  # threads that compare tiles with their checksums
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def preprocess(
     Raises:
         SettingsError: If the folder contains a store with other settings and `overwrite` is False,
             or the split rule does not match the names of the cases.
-        LiverSegError: If another run is writing the same part of the store.
+        LiverSegError: If another run is writing the same part of the store, or what a killed run
+            left cannot be removed.
     """
     split_cases([case.name for case in job.cases], job.split_rule)  # fails before the work
     cases = job.part.select(job.cases)
@@ -96,9 +100,11 @@ def preprocess(
         # remove what a killed run left, but nothing that the other parts may be writing
         own = {store.path(case.name).name for case in cases} if job.part.count > 1 else None
         clear_partials(store.folder / "cases", own)
-        store = store.create(job.overwrite)
+        with exclusive_lock(store.folder / ".lock-list", _resource(store), wait=True):
+            clear_partials(store.folder)
+            store = store.create(job.overwrite)
         # 1. plan
-        records = _up_to_date_records(cases, store)
+        records = _up_to_date_records(cases, store, compare=True)
         to_cut = [case for case in cases if case.name not in records]
         result = PreprocessResult(store, kept=list(records))
         try:
@@ -113,25 +119,44 @@ def preprocess(
                     on_case(name, result.failures.get(name))
         finally:
             # 3. record
-            result.store = _record_cases(records, job, store)
+            result.store = _record_cases(job, store)
+        for name in records.keys() - result.store.cases.keys():
+            result.failures[name] = (
+                f"Expected the tiles of case {name} to be in {store.folder} at the end. Received "
+                "none, or files of the case that have changed: another program changed them during "
+                f"the run, so run the command again. (case {name})"
+            )
+        result.cut = [name for name in result.cut if name not in result.failures]
+        result.kept = [name for name in result.kept if name not in result.failures]
     return result
 
 
-def _up_to_date_records(cases: list[Case], store: TileStore) -> dict[str, dict]:
-    """Records of the cases whose tiles were cut from the present files."""
-    records = {}
-    for case in cases:
-        record = store.read_record(case.name)
-        if record is not None and _is_unchanged(case, record):
-            records[case.name] = record
-    return records
+def _up_to_date_records(cases: list[Case], store: TileStore, compare: bool) -> dict[str, dict]:
+    """Records of the cases whose tiles were cut from the present files with the store's settings.
+
+    Args:
+        cases: Cases to look for.
+        store: The store.
+        compare: Whether to compare the tiles with their checksums, too.
+    """
+    read = functools.partial(_up_to_date_record, store, compare)
+    with ThreadPoolExecutor(_READERS) as executor:  # reading and comparing run in parallel
+        records = executor.map(read, cases)
+        return {
+            case.name: record
+            for case, record in zip(cases, records, strict=True)
+            if record is not None
+        }
 
 
-def _is_unchanged(case: Case, record: dict) -> bool:
+def _up_to_date_record(store: TileStore, compare: bool, case: Case) -> dict | None:
     try:
-        return record.get("source") == source_fingerprint(case)
+        record = store.read_record(case.name)
+        if record.get("source") != source_fingerprint(case):
+            return None
+        return store.read(case.name).record if compare else record
     except (LiverSegError, TypeError):
-        return False  # cutting the case reports what is wrong
+        return None  # cutting the case again reports what is wrong with its files
 
 
 def _cut_cases(
@@ -165,16 +190,15 @@ def _cut_case(store: TileStore, case: Case) -> dict | str:
     return tiles.record
 
 
-def _record_cases(records: dict[str, dict], job: PreprocessJob, store: TileStore) -> TileStore:
-    """Write `store.json` with all complete cases of the data set.
+def _record_cases(job: PreprocessJob, store: TileStore) -> TileStore:
+    """Write `store.json` with all cases of the data set that are complete and up to date.
 
-    Besides `records`, these are the cases of other parts, and those that workers completed after
+    These are the cases of this run, those of other parts, and those that workers completed after
     an interrupt.
     """
     with exclusive_lock(store.folder / ".lock-list", _resource(store), wait=True):
         clear_partials(store.folder)
-        others = [case for case in job.cases if case.name not in records]
-        complete = records | _up_to_date_records(others, store)
+        complete = _up_to_date_records(job.cases, store, compare=False)
         recorded = replace(
             store,
             cases={name: complete[name] for name in sorted(complete)},

@@ -3,9 +3,11 @@
 from dataclasses import asdict, dataclass
 
 from liverseg_tf.ct.intensity import PercentileRange, Window
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.records import convert_record
 
 LIVER_WINDOW = Window(level_hu=25, width_hu=450)
+MAX_TILE = 8192  # rows or columns; larger ones come from damaged records
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,12 @@ class TileSpec:
             raise SettingsError(
                 f"Expected an in-plane spacing from 0.05 to 50 mm. Received {self.spacing_mm:g} mm."
             )
-        if self.tile_shape is not None and min(self.tile_shape) < 16:
+        if (
+            self.tile_shape is not None
+            and not 16 <= min(self.tile_shape) <= max(self.tile_shape) <= MAX_TILE
+        ):
             raise SettingsError(
-                "Expected a tile shape of at least 16 x 16. "
+                f"Expected a tile shape from 16 x 16 to {MAX_TILE} x {MAX_TILE}. "
                 f"Received {self.tile_shape[0]} x {self.tile_shape[1]}."
             )
         if self.channel is not None and self.channel < 0:
@@ -78,23 +83,28 @@ class TileSpec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict) -> "TileSpec":
+    def from_json(cls, value: object) -> "TileSpec":
         """Read the dictionary that `to_json` returned.
 
         Raises:
             LiverSegError: If keys are missing or values are of the wrong type.
         """
-        try:
-            percentiles, shape = value["percentiles"], value["tile_shape"]
-            return cls(
-                windows=tuple(Window(**window) for window in value["windows"]),
-                percentiles=None if percentiles is None else PercentileRange(**percentiles),
-                spacing_mm=value["spacing_mm"],
-                tile_shape=None if shape is None else (int(shape[0]), int(shape[1])),
-                channel=value.get("channel"),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise LiverSegError(
-                "Expected a tile spec. Received one with missing settings or values of the wrong "
-                "type."
-            ) from error
+        entries = convert_record(value, _Entries, "a tile spec")
+        return cls(
+            entries.windows,
+            entries.percentiles,
+            entries.spacing_mm,
+            entries.tile_shape,
+            entries.channel,
+        )
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The JSON values of a `TileSpec`. The channel was added later than the others."""
+
+    windows: tuple[Window, ...]
+    percentiles: PercentileRange | None
+    spacing_mm: float | None
+    tile_shape: tuple[int, int] | None
+    channel: int | None = None

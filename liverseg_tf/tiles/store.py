@@ -1,20 +1,24 @@
 """The tile store: a folder with the tiles of all cases, cut with one spec, and their split."""
 
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from liverseg_tf import __version__
-from liverseg_tf.atomic import read_json, write_json
-from liverseg_tf.choices import STORAGES
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule, split_for_fold
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.partials import remove_at_once
+from liverseg_tf.records import convert_record
 from liverseg_tf.tiles import hdf5, png
-from liverseg_tf.tiles.case_tiles import CaseTiles
+from liverseg_tf.tiles.case_record import CUTTER_VERSION
+from liverseg_tf.tiles.case_tiles import CaseTiles, checksum
 from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.tiles.store_record import (
+    STORE_FILE,
+    check_case_name,
+    read_store,
+    write_store,
+)
 
-FORMAT = 2  # 2: the record of a case has `transform` instead of `grid`
 _FILE_FORMATS = {  # the module that reads a case, and the function that writes one
     "hdf5": (hdf5, hdf5.write_tiles),
     "hdf5-gzip": (hdf5, hdf5.write_compressed_tiles),
@@ -64,16 +68,16 @@ class TileStore:
         """Open the store in a folder.
 
         Raises:
-            LiverSegError: If there is no store, it has another format, or it contains no complete
-                case.
+            LiverSegError: If there is no store, it is damaged or has another format, or it contains
+                no complete case.
         """
         folder = Path(folder)
-        if not (folder / "store.json").is_file():
+        if not (folder / STORE_FILE).is_file():
             raise LiverSegError(
                 f"Expected a tile store (with store.json) at {folder}. Received "
                 f"{'a folder without one' if folder.is_dir() else 'no such folder'}."
             )
-        store = cls._from_json(folder, read_json(folder / "store.json"))
+        store = cls(folder, **read_store(folder))
         if not store.cases:
             raise LiverSegError(f"Expected cases in the store {folder}. Received an empty store.")
         return store
@@ -86,16 +90,16 @@ class TileStore:
 
         Raises:
             SettingsError: If a store with other settings exists and `overwrite` is False.
+            LiverSegError: If the earlier tiles cannot be removed.
         """
-        path = self.folder / "store.json"
-        if not path.exists():
+        if not (self.folder / STORE_FILE).exists():
             self.save()
             return self
-        existing = self._from_json(self.folder, read_json(path))
+        existing = TileStore(self.folder, **read_store(self.folder))
         if (existing.spec, existing.storage) == (self.spec, self.storage):
             return self
         if overwrite:
-            shutil.rmtree(self.folder / "cases", ignore_errors=True)
+            remove_at_once(self.folder / "cases")
             self.save()
             return self
         settings, others = (
@@ -125,8 +129,8 @@ class TileStore:
             LiverSegError: If a case is missing or differs; it names the first one.
         """
         now = self.checksums
-        for name, checksum in before.items():
-            if now.get(name) != checksum:
+        for name, earlier in before.items():
+            if now.get(name) != earlier:
                 what = "other tiles of" if name in now else "no"
                 raise LiverSegError(
                     f"Expected the store {self.folder} to be unchanged since the run began. "
@@ -164,61 +168,74 @@ class TileStore:
         Raises:
             SettingsError: If there is no such fold; see `split_for_fold`.
         """
-        part, rule = DatasetPart.parse(fold), SplitRule(**self.split_rule or {})
+        part = DatasetPart.parse(fold)
+        rule = convert_record(self.split_rule or {}, SplitRule, f"the store {self.folder}")
         return replace(self, split=split_for_fold(self.split, rule, part.index, part.count))
 
     def save(self) -> None:
         """Write `store.json` atomically."""
-        write_json(
-            self.folder / "store.json",
-            {
-                "format": FORMAT,
-                "liverseg_tf": __version__,
-                "spec": self.spec.to_json(),
-                "storage": self.storage,
-                "split": self.split or {"train": [], "val": [], "test": []},
-                "split_rule": self.split_rule,
-                "cases": self.cases,
-            },
-        )
+        names = (one.name for one in fields(self) if one.name != "folder")
+        write_store(self.folder, {name: getattr(self, name) for name in names})
 
     def path(self, name: str) -> Path:
-        """Path of the file or folder of a case."""
-        return self.folder / "cases" / (name + _FILE_FORMATS[self.storage][0].SUFFIX)
+        """Path of the file or folder of a case.
+
+        Raises:
+            LiverSegError: If the name leads to another folder.
+        """
+        check_case_name(name, self.folder)
+        folder = self.folder / "cases"
+        if folder.is_symlink():
+            raise LiverSegError(f"Expected a folder at {folder}. Received a link: replace it.")
+        return folder / (name + _FILE_FORMATS[self.storage][0].SUFFIX)
 
     def write(self, name: str, tiles: CaseTiles) -> None:
         """Write a case atomically."""
         _FILE_FORMATS[self.storage][1](self.path(name), tiles)
 
     def read(self, name: str) -> CaseTiles:
-        """Read the tiles of a case; see `hdf5.read_tiles` and `png.read_tiles`."""
-        return _FILE_FORMATS[self.storage][0].read_tiles(self.path(name))
+        """Read the tiles of a case and compare them with their checksum.
 
-    def read_record(self, name: str) -> dict | None:
-        """Read the record of a case. None if the case is missing or damaged."""
-        try:
-            return _FILE_FORMATS[self.storage][0].read_record(self.path(name))
-        except LiverSegError:
-            return None
+        HDF5 tiles are mapped into memory, and PNG tiles are decoded when a slice is indexed.
+        Comparing takes about a second for each GB of uncompressed tiles.
 
-    @classmethod
-    def _from_json(cls, folder: Path, value: dict) -> "TileStore":
-        version, storage = value.get("format"), value.get("storage")
-        if version != FORMAT or storage not in STORAGES:
+        Raises:
+            LiverSegError: If the case is missing or damaged, or its tiles are not those that
+                `store.json` lists or were cut with other settings.
+        """
+        tiles = _FILE_FORMATS[self.storage][0].read_tiles(self.path(name))
+        self._check_settings(name, tiles.record)
+        listed = self.cases.get(name, tiles.record)
+        if (
+            listed.get("checksum") != tiles.record["checksum"]
+            or checksum(tiles.image, tiles.mask) != tiles.record["checksum"]
+        ):
             raise LiverSegError(
-                f"Expected a store of format {FORMAT} at {folder}. Received format {version}, "
-                f"storage {storage}: preprocess the data set into another folder."
+                f"Expected the tiles of case {name} as `liverseg preprocess` cut them, in "
+                f"{self.path(name)}. Received tiles with another checksum: the store is damaged, "
+                "so preprocess the data set again."
             )
-        try:
-            return cls(
-                folder,
-                TileSpec.from_json(value["spec"]),
-                value["storage"],
-                value["cases"],
-                value["split"],
-                value["split_rule"],
-            )
-        except KeyError as error:
+        return tiles
+
+    def read_record(self, name: str) -> dict:
+        """Read the record of a case, and check that its tiles are there, without comparing them.
+
+        Raises:
+            LiverSegError: If the case is missing or incomplete, or was cut with other settings.
+        """
+        record = _FILE_FORMATS[self.storage][0].read_record(self.path(name))
+        self._check_settings(name, record)
+        return record
+
+    def _check_settings(self, name: str, record: dict) -> None:
+        spec, cutter = TileSpec.from_json(record["spec"]), record["cutter"]
+        if spec != self.spec:
             raise LiverSegError(
-                f"Expected the key {error} in {folder / 'store.json'}. Received a file without it."
-            ) from error
+                f"Expected tiles of {self.spec} for case {name} in {self.folder}. Received tiles "
+                f"of {spec}: preprocess the data set again."
+            )
+        if cutter != CUTTER_VERSION:
+            raise LiverSegError(
+                f"Expected tiles of version {CUTTER_VERSION} for case {name} in {self.folder}. "
+                f"Received version {cutter}: preprocess the data set again."
+            )

@@ -26,6 +26,7 @@ from liverseg_tf.ct.orientation import contiguous
 from liverseg_tf.ct.resample import PlaneResampler
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.records import convert_record
 from liverseg_tf.tiles.spec import TileSpec
 
 MAX_SLICE_SIDE = 8192  # pixels of a resampled slice
@@ -188,16 +189,7 @@ class TileTransform:
         Raises:
             LiverSegError: If keys are missing or values are of the wrong type.
         """
-        try:
-            windows = tuple(Window(**window) for window in value["windows"])
-            names = ("native_shape", "native_spacing_mm", "spacing_mm", "origin", "shape")
-            pairs = {name: tuple(value[name]) for name in names}
-            return cls(windows=windows, floor=value["floor"], **pairs)
-        except (KeyError, TypeError) as error:
-            raise LiverSegError(
-                "Expected the tile transform of a case. Received one with missing keys or values "
-                "of the wrong type: preprocess the case again."
-            ) from error
+        return convert_record(value, cls, "the tile transform of a case")
 
     def _paste(self, tiles: np.ndarray) -> np.ndarray:
         """Put tiles back at their position in the resampled slices."""

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.partials import PARTIAL
 from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.store import TileStore
 

@@ -1,5 +1,6 @@
 import gzip
 import itertools
+import os
 import subprocess
 import sys
 import zlib
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 from isal import igzip
 from scipy.spatial.transform import Rotation
 
-from liverseg_tf.ct.nifti import nifti_stem, read_labels, read_volume, write_labels, write_volume
+from liverseg_tf.ct import size_limit
+from liverseg_tf.ct.nifti import (
+    nifti_stem,
+    read_image_size,
+    read_labels,
+    read_volume,
+    write_labels,
+    write_volume,
+)
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 
@@ -190,7 +199,13 @@ def test_each_way_to_place_an_image(tmp_path, qform, sform):
     image.set_sform(moved, sform)
     path = tmp_path / "a.nii"
     nib.save(image, path)
+    if qform and sform:
+        check_refused(read_volume, path, "17.3 apart", "--use-sform or --use-qform")
+        np.testing.assert_allclose(read_volume(path, form="qform").affine, AFFINE, atol=1e-4)
+        np.testing.assert_allclose(read_volume(path, form="sform").affine, moved, rtol=1e-6)
+        return
     volume = read_volume(path)
+    assert volume.lacks_orientation is not bool(qform or sform)
     np.testing.assert_array_equal(volume.affine, nib.load(path).affine)
     if qform or sform:
         np.testing.assert_allclose(volume.affine, moved if sform else AFFINE, atol=1e-4)
@@ -207,7 +222,7 @@ def test_each_way_to_place_an_image(tmp_path, qform, sform):
         {"pixdim": [-1, 0.7, -0.8, 5, 0, 0, 0, 0], "sform_code": 0, "qform_code": 1},
         {"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]},  # the sform says it all
         {"xyzt_units": 0},
-        {"xyzt_units": 3},
+        {"xyzt_units": 3, "sform_code": 0, "pixdim": [1, 700, 800, 5000, 0, 0, 0, 0]},
         {"dim_info": 57},
         {"dim": [3, *SHAPE, 0, 0, 0, 0]},
         {"cal_min": -100, "cal_max": 200, "descrip": b"x" * 80, "intent_code": 3},
@@ -227,7 +242,7 @@ def random_image(seed, codes, header):
     image = kind(voxels(), affine, header)
     image.set_qform(affine, codes[0])
     image.set_sform(affine, codes[1])
-    image.header["xyzt_units"] = rng.integers(0, 64)
+    image.header["xyzt_units"] = rng.choice([0, 2]) + 8 * rng.integers(0, 8)
     image.header["dim_info"] = rng.integers(0, 64)
     return image
 
@@ -305,14 +320,14 @@ def test_stems(tmp_path, name, stem):
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_missing_empty_and_foreign_files(tmp_path, name):
     path = tmp_path / name
-    check_refused(read_volume, path, "No such file")
+    check_refused(read_volume, path, "no such file")
     path.touch()
     check_refused(read_volume, path, "an empty file")
     path.write_text("This is no image. " * 100)
     check_refused(read_volume, path)
     path.unlink()
     path.mkdir()
-    check_refused(read_volume, path, "Is a directory")
+    check_refused(read_volume, path, "a folder")
 
 
 def test_gzip_of_something_else(tmp_path):
@@ -408,7 +423,7 @@ def test_what_a_header_claims_is_not_allocated(tmp_path):
     assert int(kilobytes) < 250e3  # imports included; 8 GB are claimed
 
 
-@pytest.mark.parametrize("shape", [(7, 6, 5, 2), (7, 6, 5, 1), (7, 6), (7,)])
+@pytest.mark.parametrize("shape", [(7, 6, 5, 2), (7, 6, 5, 1, 2), (7, 6), (7,)])
 def test_other_dimensions(tmp_path, shape):
     path = save(tmp_path, np.zeros(shape, np.int16))
     check_refused(read_volume, path, str(shape))
@@ -434,6 +449,158 @@ def test_any_damage_to_a_header_is_read_or_told(tmp_path, damage, at, compressed
     except LiverSegError as error:
         outcome = str(error)
     assert outcome == 3 or (path.name in outcome and "\n" not in outcome)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [(0, 1), (1, 1e-3), (2, 1), (3, 1e3), (8 + 3, 1e3)])
+def test_units_of_length(tmp_path, unit, factor):
+    scaled = AFFINE.copy()
+    scaled[:3] *= factor
+    path = save(tmp_path, voxels(), scaled, xyzt_units=unit)
+    volume = read_volume(path)
+    np.testing.assert_allclose(volume.affine, AFFINE, rtol=1e-6)
+    assert read_image_size(path)[2] == pytest.approx((0.7, 0.8, 5))
+    write_labels(tmp_path / "mask.nii", volume.with_array(np.zeros(SHAPE[::-1], np.uint8)))
+    check_same_grid_on_disk(path, tmp_path / "mask.nii")
+
+
+def test_units_that_do_not_exist(tmp_path):
+    check_refused(read_volume, save(tmp_path, voxels(), xyzt_units=5), "xyzt_units", "Received 5")
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_spacings_that_are_not_in_millimetres(tmp_path, factor):
+    path = save(tmp_path, voxels(), AFFINE * [[factor], [factor], [factor], [1]])
+    check_refused(read_volume, path, "0.01 to 100 mm", "not in mm")
+    assert read_volume(path, any_spacing=True).spacing_mm == pytest.approx(
+        (5 * factor, 0.8 * factor, 0.7 * factor)
+    )
+
+
+def test_sform_and_qform_that_disagree(tmp_path):
+    """ITK takes the spacing from pixdim and nibabel from the sform: 33 % of the volume apart."""
+    thick = np.diag([0.7, 0.8, 6.67, 1])
+    image = nib.Nifti1Image(voxels(), thick)
+    image.set_qform(np.diag([0.7, 0.8, 5, 1]), 1)
+    image.set_sform(thick, 1)
+    path = tmp_path / "a.nii.gz"
+    nib.save(image, path)
+    check_refused(read_volume, path, "0.7 x 0.8 x 6.67 and 0.7 x 0.8 x 5", "--use-qform")
+    assert read_volume(path, form="sform").spacing_mm[0] == pytest.approx(6.67)
+    volume = read_volume(path, form="qform")
+    assert volume.spacing_mm[0] == pytest.approx(5)
+    write_labels(tmp_path / "mask.nii", volume.with_array(np.zeros(SHAPE[::-1], np.uint8)))
+    check_same_grid_on_disk(path, tmp_path / "mask.nii")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"pixdim": [1, 0.7, 0.8, 4, 0, 0, 0, 0]}, "sform and a pixdim"),
+        ({"qform_code": 1, "quatern_b": 2}, "a qform that is not possible"),
+        ({"qform_code": 1, "quatern_b": 0.7}, "sform and a qform"),
+        ({"qform_code": 1, "quatern_b": np.nan}, "sform and a qform"),
+        ({"qform_code": 1, "qoffset_x": np.inf}, "sform and a qform"),
+    ],
+)
+def test_an_sform_that_something_contradicts(tmp_path, fields, words):
+    path = save(tmp_path, voxels(), **fields)
+    check_refused(read_volume, path, words, "--use-sform")
+    np.testing.assert_allclose(read_volume(path, form="sform").affine, AFFINE, rtol=1e-6)
+
+
+def test_forms_that_differ_by_rounding_agree(tmp_path):
+    affine = nib.affines.from_matvec(
+        Rotation.from_euler("xyz", [3, 5, 7], degrees=True).as_matrix() * [0.7, 0.8, 5], (1, 2, 3)
+    )
+    image = nib.Nifti1Image(np.zeros((512, 512, 3), np.int16), affine)
+    image.set_qform(affine, 1)
+    image.set_sform(np.round(affine, 4), 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert read_volume(tmp_path / "a.nii.gz").spacing_mm[2] == pytest.approx(0.7, 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(7, 6, 5, 1), (7, 6, 5, 1, 1)])
+def test_axes_of_one_element_say_nothing(tmp_path, shape):
+    path = save(tmp_path, voxels().reshape(shape))
+    np.testing.assert_array_equal(read_volume(path).array, voxels().T)
+    labels = save(tmp_path, voxels(np.uint8, 0, 3).reshape(shape))
+    np.testing.assert_array_equal(read_labels(labels).array, voxels(np.uint8, 0, 3).T)
+
+
+def test_slices_along_the_fourth_axis(tmp_path):
+    path = save(tmp_path, np.zeros((7, 6, 1, 5), np.int16))
+    check_refused(read_volume, path, "(7, 6, 1, 5)", "along the fourth axis")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_files_that_hold_more_than_their_header_says(tmp_path, suffix):
+    content = save(tmp_path, voxels()).read_bytes()
+    path = tmp_path / f"a{suffix}"
+    write = gzip.compress if suffix.endswith(".gz") else bytes
+    path.write_bytes(write(content + b"\0" * 5))
+    assert read_volume(path).warnings == ("5 bytes after the last voxel ignored",)
+    path.write_bytes(write(content + b"\0" * 84))
+    check_refused(read_volume, path, "at least one slice more")
+    path.write_bytes(write(content))
+    assert read_volume(path).warnings == ()
+
+
+def test_every_volume_of_a_4d_file_must_be_there(tmp_path):
+    path = save(tmp_path, np.zeros((7, 6, 5, 2), np.int16))
+    path.write_bytes(path.read_bytes()[:-1])
+    check_refused(lambda path: read_volume(path, 0), path, "truncated")
+
+
+def test_bits_per_voxel_that_contradict_the_data_type(tmp_path):
+    check_refused(read_volume, save(tmp_path, voxels(), bitpix=32), "32 bits", "16 bits")
+
+
+def test_gzip_with_other_bytes_behind_it(tmp_path):
+    path = save(tmp_path / "a.nii.gz", voxels())
+    content = path.read_bytes()
+    for more in (b"x", b"xxxx", b"x" * 100):
+        path.write_bytes(content + more)
+        check_refused(read_volume, path, "after the end of the compressed data")
+    path.write_bytes(content + bytes(20))  # tape archives and some tools add zeros
+    np.testing.assert_array_equal(read_volume(path).array, voxels().T)
+
+
+def test_files_of_another_kind_than_their_name(tmp_path):
+    compressed = save(tmp_path / "a.nii.gz", voxels())
+    compressed.rename(tmp_path / "b.nii")
+    check_refused(read_volume, tmp_path / "b.nii", "rename it to .nii.gz")
+    nib.save(nib.Nifti1Pair(voxels(), AFFINE), tmp_path / "c.hdr")
+    for name in ("c.hdr", "c.img"):
+        check_refused(read_volume, tmp_path / name, "a pair of .hdr and .img")
+    (tmp_path / "c.hdr").rename(tmp_path / "d.nii")
+    check_refused(read_volume, tmp_path / "d.nii", "a pair of .hdr and .img")
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".nii", "a\0.nii", "pipe.nii.gz", "device.nii"])
+def test_names_that_cannot_be_read(tmp_path, name):
+    if name.startswith("pipe"):
+        os.mkfifo(tmp_path / name)
+    elif name.startswith("device"):
+        (tmp_path / name).symlink_to("/dev/zero")
+    check_refused(read_volume, tmp_path / name)
+    check_refused(read_image_size, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_the_size_is_read_without_the_voxels(tmp_path, name):
+    path = save(tmp_path / name, voxels(np.float64), AFFINE)
+    assert read_image_size(path) == (SHAPE, np.dtype(float), pytest.approx((0.7, 0.8, 5)))
+    path.write_bytes(path.read_bytes()[:90])
+    check_refused(read_image_size, path)
+
+
+def test_copies_made_while_reading_count_as_memory(tmp_path, monkeypatch):
+    path = save(tmp_path, voxels(np.float64))
+    size = 7 * 6 * 5 * (8 + 4)  # the file's numbers and their float32
+    monkeypatch.setattr(size_limit, "memory_bytes", lambda: 2 * size)
+    read_volume(path)
+    monkeypatch.setattr(size_limit, "memory_bytes", lambda: 2 * size - 1)
+    check_refused(read_volume, path, "half of the memory")
 
 
 # --- label maps ------------------------------------------------------------------------------

@@ -181,10 +181,22 @@ def test_json_round_trip_and_updated_steps():
 
 
 @pytest.mark.parametrize(
-    "value", [{"biggest": []}, [], {"largest": 3}, {"min_mean_probability": [["a"]]}, None]
+    "value",
+    [
+        {"biggest": []},
+        [],
+        {"largest": 3},
+        {"largest": "liver"},
+        {"largest": [["liver"]]},
+        {"min_mean_probability": [["a"]]},
+        {"threshold": [["a", True]]},
+        {"threshold": [["a", float("nan")]]},
+        {"min_volume_ml": [["a", float("inf")]]},
+        None,
+    ],
 )
 def test_invalid_json_is_refused(value):
-    with pytest.raises(LiverSegError, match="Expected"):
+    with pytest.raises(LiverSegError, match=r"^Expected .* Received"):
         PostProcessing.from_json(value)
 
 

@@ -1,4 +1,6 @@
+import copy
 import json
+import random
 
 import pytest
 
@@ -43,9 +45,17 @@ def test_the_representation_is_one_line():
     ("change", "message"),
     [
         ({"format": 2}, r"^Expected a run of format 1 at .* Received format 2\.$"),
-        ({"store": {}}, r"^Expected a complete record in .*, but the entry 'split' is missing\.$"),
-        ({"settings": None}, r"but an entry has a wrong type\.$"),
-        ({"network": {}}, r"^Expected a network specification .* 'tiles'\. \(file .*run\.json\)$"),
+        (
+            {"store": {}},
+            r"^Expected .*run\.json\. Received .* \$\.store: object missing .* field split",
+        ),
+        ({"store": {"split": {"train": []}}}, r"\$\.store\.split: .* field val"),
+        ({"store": {"split": SPLIT | {"val": [1]}}}, r"\$\.store\.split\.val\[0\]: "),
+        ({"settings": None}, r"\$\.settings: expected object, got null"),
+        ({"settings": {"mirror": 1}}, r"\$\.settings\.mirror: "),
+        ({"hardware": {"precision": "int4"}}, r"\$\.hardware\.precision: "),
+        ({"result": 3}, r"\$\.result: "),
+        ({"network": {}}, r"^Expected .* field tiles\. \(file .*run\.json\)$"),
         ({"postprocessing": {"largest": ["lung"]}}, r"Received 'lung'\. \(file .*run\.json\)$"),
     ],
 )
@@ -54,3 +64,63 @@ def test_errors_name_the_file_in_one_line(run, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(LiverSegError, match=message):
         RunRecord.read(run)
+
+
+def test_an_unfinished_run_is_told(run):
+    record = RunRecord.read(run)
+    (line,) = record.warnings(run)
+    assert "has not finished" in line
+    with pytest.raises(LiverSegError, match=r"Expected a finished run at .* --unfinished"):
+        record.check_finished(run)
+    write_run_record(run, NetworkSpec(), "tensorflow", store={"split": SPLIT}, result={})
+    assert RunRecord.read(run).warnings(run) == ()
+    RunRecord.read(run).check_finished(run)
+    assert read_finished_run(run) is not None
+
+
+HOSTILE = (
+    None, True, -1, 0, 3, 32_768, 200_001, 10**30, 1.5, -1e308, "", "x", "\x1b[2J", [], {}, [[]],
+    [None], {"a": 1}, ["a"] * 3, [1, 2],
+)  # fmt: skip
+
+
+def test_no_record_raises_another_error(run):
+    """Every entry of a record is replaced by values of other types and ranges."""
+    draw, path = random.Random(1), run / "run.json"
+    steps = PostProcessing(largest=("liver",), threshold=(("liver", 0.4),))
+    write_postprocessing(run, steps)
+    good = json.loads(path.read_text()) | {
+        "settings": {"mirror": False},
+        "hardware": {"precision": "float32"},
+        "result": {"checksum": "0"},
+    }
+    refused = 0
+    for _ in range(1000):
+        value = copy.deepcopy(good)
+        for _ in range(draw.randint(1, 2)):
+            _replace_entry(value, draw)
+        path.write_text(json.dumps(value))
+        refused += _is_refused_in_one_line(run)
+    assert 400 < refused < 1000
+
+
+def _replace_entry(value, draw):
+    """Replace or remove an entry of nested dictionaries and lists, at any depth."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    if not keys:
+        return
+    key = draw.choice(keys)
+    if isinstance(value[key], dict | list) and draw.random() < 0.8:
+        _replace_entry(value[key], draw)
+    elif draw.random() < 0.2:
+        del value[key]
+    else:
+        value[key] = draw.choice(HOSTILE)
+
+
+def _is_refused_in_one_line(run):
+    try:
+        RunRecord.read(run)
+    except LiverSegError as error:
+        return "\n" not in str(error)
+    return False

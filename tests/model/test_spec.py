@@ -29,9 +29,9 @@ def test_channels():
     assert NetworkSpec(TWO_WINDOWS, context=3).channels == 6
 
 
-@pytest.mark.parametrize("context", [0, -1, 2, 4])
+@pytest.mark.parametrize("context", [0, -1, 2, 4, 65])
 def test_context_must_be_odd(context):
-    with pytest.raises(SettingsError, match=rf"odd number .* Received {context}"):
+    with pytest.raises(SettingsError, match=rf"odd number .* from 1 to 63. Received {context}"):
         NetworkSpec(context=context)
 
 
@@ -64,13 +64,48 @@ def test_a_single_slice_is_not_changed():
 
 
 @pytest.mark.parametrize(
-    "change", [{"context": "three"}, {"context": None}, {"tiles": {}}, {"regions": 3}]
+    "change",
+    [
+        {"context": "three"},
+        {"context": None},
+        {"context": True},
+        {"context": 3.5},
+        {"context": 200_001},
+        {"stride": 32_768},
+        {"stride": 0},
+        {"stride": float("inf")},
+        {"context_spacing_mm": "3"},
+        {"context_spacing_mm": float("nan")},
+        {"regions": 3},
+        {"regions": {"liver": ["1"]}},
+        {"regions": {f"r{n}": [n] for n in range(1, 18)}},
+        {"tiles": {}},
+        {"tiles": NetworkSpec().to_json()["tiles"] | {"windows": [[0, 1]]}},
+        {"tiles": NetworkSpec().to_json()["tiles"] | {"tile_shape": [float("inf"), 5]}},
+        {"tiles": NetworkSpec().to_json()["tiles"] | {"tile_shape": 5}},
+        {"tiles": NetworkSpec().to_json()["tiles"] | {"windows": 5}},
+        {"tiles": NetworkSpec().to_json()["tiles"] | {"spacing_mm": "1"}},
+        {"tiles": NetworkSpec().to_json()["tiles"] | {"windows": [{"level_hu": "a"}]}},
+    ],
 )
 def test_invalid_json_is_refused(change):
-    with pytest.raises(LiverSegError, match=r"^Expected .* Received"):
+    with pytest.raises(LiverSegError, match=r"^Expected .* Received") as caught:
         NetworkSpec.from_json(NetworkSpec().to_json() | change)
-    with pytest.raises(LiverSegError, match="network specification with tiles"):
-        NetworkSpec.from_json({})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [{}, [], None, "x", {"tiles": {}}])
+def test_other_values_are_refused(value):
+    with pytest.raises(LiverSegError, match="network specification"):
+        NetworkSpec.from_json(value)
+
+
+def test_the_size_of_the_input_is_bounded():
+    many = TileSpec(windows=(Window(25, 450),) * 20)
+    with pytest.raises(SettingsError, match="at most 256 input channels"):
+        NetworkSpec(many, context=63)
+    with pytest.raises(SettingsError, match="at most 16 regions"):
+        NetworkSpec(regions=Regions({f"r{n}": (n,) for n in range(1, 18)}))
 
 
 @pytest.mark.parametrize(

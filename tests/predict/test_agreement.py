@@ -24,6 +24,16 @@ def test_agreement_is_the_mean_dice_of_all_pairs_of_passes():
         assert mean_dice == pytest.approx(expected)
 
 
+def test_agreement_is_that_of_masks_at_the_selected_thresholds():
+    passes = _passes(shape=(2, 3, 8, 8, 2))
+    agreement = PassAgreement(("liver", "tumour"), (0.3, 0.7))
+    agreement.update(passes)
+    for channel, threshold in enumerate((0.3, 0.7)):
+        first, second = passes[..., channel] > threshold
+        result = list(agreement.result().values())[channel]
+        assert result == pytest.approx(_dice(first, second))
+
+
 def test_slabs_give_the_same_result_as_the_whole_volume():
     passes = _passes()
     passes[:, 2:4] = 0  # a slab in which nothing is predicted

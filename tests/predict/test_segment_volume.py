@@ -222,3 +222,25 @@ def test_slices_of_more_than_two_metres_are_refused(
     with pytest.raises(LiverSegError, match=r"at most 2000 mm\. Received 2400 x 1920 mm"):
         predict_labels(ct, bright_is_liver(spacing_mm=1.5), Inference(crop=crop))
     predict_labels(ct, bright_is_liver(), Inference(crop=crop))
+
+
+class _TwoPasses:
+    """Two passes with a probability of 0.45 and of 0.35 where the image is bright."""
+
+    def __init__(self, bright):
+        self.network, self._bright = bright.network, bright
+
+    def passes(self, tiles):
+        masks = self._bright.probabilities(tiles)
+        return [masks * np.float32(0.45), masks * np.float32(0.35)]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "agreement"), [((), None), ((0.4, 0.3), 0), ((0.3, 0.3), 1)]
+)
+def test_the_agreement_is_that_of_the_masks_at_the_tuned_thresholds(
+    thresholds, agreement, bright_is_liver
+):
+    predictor = _TwoPasses(bright_is_liver())
+    masks = find_regions(_bright_box()[0], predictor, Inference(thresholds=thresholds))
+    assert masks.agreement["liver"] == agreement

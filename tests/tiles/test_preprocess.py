@@ -8,7 +8,6 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
 from liverseg_tf.dataset.case_corrections import CaseCorrections
@@ -16,6 +15,7 @@ from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.partials import PARTIAL
 from liverseg_tf.tiles import preprocess as stage
 from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess

@@ -1,10 +1,11 @@
 """The base of every command: one-line errors, exit codes and misplaced options."""
 
+import errno
 import shlex
-import sys
 
 import click
 
+from liverseg_tf.cli.shared.terminal import flush_output, print_error
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
@@ -17,9 +18,9 @@ def command(name: str):
 
 
 class Command(click.Command):
-    """A command that prints a `LiverSegError` as one line.
+    """A command that prints errors of files, memory and the package as one line.
 
-    The exit code is 2 for a `SettingsError` and 1 for any other `LiverSegError`.
+    The exit code is 2 for a `SettingsError` and 1 for any other error.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -32,22 +33,28 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            flush_output()
+            return result
         except LiverSegError as error:
-            print_error(str(error))
-            code = WRONG_USAGE if isinstance(error, SettingsError) else FAILED
-            raise click.exceptions.Exit(code) from error
-
-
-def print_error(message: str) -> None:
-    """Print a message on standard error as one line that begins with "Error:"."""
-    click.echo(click.style("Error: ", fg="red") + " ".join(message.split()), err=True)
+            failure, code = str(error), WRONG_USAGE if isinstance(error, SettingsError) else FAILED
+            raised: BaseException = error
+        except MemoryError as error:
+            failure, code, raised = "Not enough memory: close other programs.", FAILED, error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly: the reader of the output has gone
+            place = "a file" if error.filename is None else str(error.filename)
+            failure = f"Expected access to {place}. Received: {error.strerror or error}."
+            code, raised = FAILED, error
+        print_error(failure)
+        raise click.exceptions.Exit(code) from raised
 
 
 def exit_if_failed(failures: int) -> None:
     """Exit with code 1 if there are failures."""
     if failures:
-        sys.stdout.flush()
+        flush_output()
         raise click.exceptions.Exit(FAILED)
 
 

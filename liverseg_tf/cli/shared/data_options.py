@@ -2,7 +2,7 @@
 
 import click
 
-from liverseg_tf.choices import LAYOUTS, STORAGES
+from liverseg_tf.choices import ACCEPTABLE_RULES, LAYOUTS, STORAGES
 from liverseg_tf.cli.shared.options import channel, combine_options
 
 dataset_options = combine_options(
@@ -76,6 +76,42 @@ tile_options = combine_options(
         help="File format of the tiles. Files of hdf5-gzip are smaller and slower to read.",
     ),
 )
+
+
+accept_option = click.option(
+    "--accept",
+    "accepted",
+    type=click.Choice(ACCEPTABLE_RULES),
+    multiple=True,
+    help="Rule of which errors are turned into warnings, as `liverseg check` prints it in brackets. "
+    "Repeatable.",
+)
+
+
+def check_settings(ctx, dataset, regions, spec, accepted):
+    """Return the settings of the check for a data set, and the issues of its description.
+
+    Args:
+        ctx: Context of the command, which has the option --region.
+        dataset: Folder of the data set.
+        regions: Value of --region; its default gives way to the labels of dataset.json.
+        spec: Settings of the tiles.
+        accepted: Rules of which errors become warnings.
+    """
+    from liverseg_tf.dataset.check.rules import CheckSettings, choose_check_settings
+    from liverseg_tf.dataset.description import read_description
+
+    by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
+    has_hu = spec.percentiles is None
+    settings = CheckSettings(
+        has_hu=has_hu,
+        channel=spec.channel,
+        windows=spec.windows if has_hu else (),
+        accepted=tuple(accepted),
+    )
+    return choose_check_settings(
+        read_description(dataset), None if by_default else regions, settings
+    )
 
 
 def find_corrected_cases(dataset, options):

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from liverseg_tf.printable import printable
+
 _LINE_SECONDS = 15.0
 
 
@@ -45,11 +47,11 @@ def _bar(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),  # a name in brackets is no style
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, note="")
-        yield lambda done, note: bar.update(task, completed=done, note=note)
+        yield lambda done, note: bar.update(task, completed=done, note=printable(note))
 
 
 @contextmanager
@@ -70,7 +72,5 @@ def _lines(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
 
 
 def _print(title: str, share: float, seconds: float, note: str) -> None:
-    print(
-        f"{title}: {100 * share:.0f} %, {seconds:.0f} s{', ' + note if note else ''}",
-        file=sys.stderr,
-    )
+    note = f", {printable(note)}" if note else ""
+    print(f"{title}: {100 * share:.0f} %, {seconds:.0f} s{note}", file=sys.stderr)

@@ -24,14 +24,13 @@ def stack_slices(slices: list[DicomSlice]) -> tuple[list[DicomSlice], np.ndarray
         slices: Slices of one series, at least one.
 
     Returns:
-        The sorted slices without duplicates, and the affine, (4, 4) float64, that maps
+        The sorted slices, and the affine, (4, 4) float64, that maps
         (col, row, z) to RAS+ mm.
 
     Raises:
         LiverSegError: If the slices differ in patient, shape, pixel spacing or orientation, share
             a position, are unevenly spaced or shifted sideways, or come from a tilted gantry.
     """
-    slices = _drop_duplicates(slices)
     _check_consistent(slices)
     across, down, normal = _axes(slices[0])
     distances = np.array([current.position_mm for current in slices]) @ normal
@@ -49,17 +48,14 @@ def stack_slices(slices: list[DicomSlice]) -> tuple[list[DicomSlice], np.ndarray
     return slices, affine
 
 
-def _drop_duplicates(slices: list[DicomSlice]) -> list[DicomSlice]:
-    """Remove copies of a file. The position is compared too: anonymised files may share a UID."""
-    unique = {
-        (current.uid, current.frame, current.position_mm) if current.uid else current: current
-        for current in slices
-    }
-    return list(unique.values())
-
-
 def _check_consistent(slices: list[DicomSlice]) -> None:
     _check_same(slices, "patient", lambda current: f"'{current.patient}'")
+    _check_same(slices, "modality", lambda current: current.modality or "none")
+    _check_same(
+        slices,
+        "kind, all with RescaleSlope and RescaleIntercept or all without",
+        lambda current: "both" if current.rescaled else "none",
+    )
     _check_same(slices, "shape (rows x columns)", lambda current: "{} x {}".format(*current.shape))
     first = slices[0]
     for other in slices:
@@ -168,9 +164,21 @@ def _fit_line(
 def _raise_uneven(slices: list[DicomSlice], distances: np.ndarray) -> None:
     gaps = np.diff(distances)
     usual = float(np.median(gaps))
+    tolerance = 2 * GRID_TOLERANCE_VOXELS * usual
     widest = int(np.abs(gaps - usual).argmax())
+    alike = np.abs(gaps - gaps[widest]) <= tolerance
+    normal = np.abs(gaps - usual) <= tolerance
+    if alike.sum() > 1 and (alike | normal).all() and (np.diff(alike).sum() == 1):
+        parts = sorted(((usual, int(normal.sum())), (float(gaps[widest]), int(alike.sum()))))
+        raise LiverSegError(
+            f"Expected {len(slices)} slices at equal distances. Received two parts, "
+            + " and ".join(f"{number} distances of {mm:.3g} mm" for mm, number in parts)
+            + f", which meet at {_name(slices[int(np.diff(alike).argmax()) + 1])}: separate them "
+            "into two series."
+        )
     missing = round(gaps[widest] / usual) - 1
-    hint = f" ({count(missing, 'missing slice')}?)" if missing > 0 else ""
+    whole = abs(gaps[widest] - (missing + 1) * usual) <= tolerance * (missing + 1)
+    hint = f" ({count(missing, 'missing slice')}?)" if missing > 0 and whole else ""
     raise LiverSegError(
         f"Expected {len(slices)} slices at equal distances. Received a usual distance of "
         f"{usual:.3g} mm, but {gaps[widest]:.3g} mm between {_name(slices[widest])} and "

@@ -42,7 +42,7 @@ class DicomSeries:
         files: Paths sorted by name, which says nothing about their order in the patient.
         image_count: Number of images; each frame of a multi-frame file counts.
         localizer: Whether all images are localizers (scout views).
-        patient: PatientID.
+        patient_id: PatientID; empty if there is none.
         modality: Modality, for example "CT".
         number: SeriesNumber as text; empty if there is none.
         description: SeriesDescription.
@@ -52,7 +52,7 @@ class DicomSeries:
     files: tuple[Path, ...]
     image_count: int = 0
     localizer: bool = False
-    patient: str = ""
+    patient_id: str = ""
     modality: str = ""
     number: str = ""
     description: str = ""
@@ -104,6 +104,15 @@ def find_series(folder: Path) -> list[DicomSeries]:
 def contains_series(folder: Path) -> bool:
     """Return whether a folder or its subfolders contain any DICOM slice."""
     return any(True for path in files_below(folder) for _ in _read_header(path))
+
+
+def first_patient(folder: Path) -> str:
+    """Return the PatientID of the first DICOM slice of a folder; empty if there is none."""
+    for path in files_below(folder):
+        for dataset in _read_header(path):
+            if dataset is not None:
+                return _text(dataset, "PatientID")
+    return ""
 
 
 def find_volume_series(folder: Path) -> list[DicomSeries]:
@@ -160,7 +169,7 @@ def _build_series(entries: list[tuple[Path, Dataset | None]]) -> DicomSeries:
         files=tuple(sorted(path for path, _ in entries)),
         image_count=sum(_frame_count(dataset) for _, dataset in entries),
         localizer=bool(headers) and all(map(is_localizer, headers)),
-        patient=_text(first, "PatientID"),
+        patient_id=_text(first, "PatientID"),
         modality=_text(first, "Modality"),
         number=_text(first, "SeriesNumber"),
         description=_text(first, "SeriesDescription"),

@@ -1,19 +1,20 @@
 """Headers of DICOM files: position, orientation, spacing and rescaling of each slice."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 
 from liverseg_tf import plural
+from liverseg_tf.ct.dicom.attributes import read_attributes, read_group_attributes
+from liverseg_tf.ct.dicom.file import open_dicom, read_header, transfer_syntax
+from liverseg_tf.ct.dicom.pixel_format import PixelFormat, read_pixel_format, read_shape
 from liverseg_tf.errors import LiverSegError
 
-LARGEST_PIXELS = 2**26
 # Multi-frame files store these values in sequences, per frame or shared by all frames.
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
@@ -23,13 +24,10 @@ _GROUPS = {
     "SpacingBetweenSlices": "PixelMeasuresSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
 }
-_TAGS = [
-    *("ImageType", "SOPInstanceUID", "Modality", "PatientID", "SeriesInstanceUID"),
-    *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
-    *("PixelRepresentation", "ModalityLUTSequence", *_GROUPS),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-]
+# Units of CT-like images that are no HU (PS3.3 C.11.1.1.2), such as maps of iodine.
+_OTHER_UNITS = {"OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class DicomSlice:
         frame: Index of the frame in the file, from 0.
         uid: SOPInstanceUID of the file.
         patient: PatientID.
+        modality: Modality, for example "CT".
         localizer: Whether the header marks the image as a localizer (scout view).
         position_mm: Centre of the first pixel, (x, y, z) in mm, LPS.
         cosines: Direction cosines, LPS: three for the direction in which the column index grows,
@@ -51,13 +50,17 @@ class DicomSlice:
         shape: (rows, columns).
         slope: RescaleSlope, from stored values to HU.
         intercept: RescaleIntercept, from stored values to HU.
+        rescaled: Whether the header contains slope and intercept. Otherwise they are 1 and 0.
+        pixels: How the pixels are stored.
         syntax: Transfer syntax UID: the encoding of the pixels.
+        attributes: Other values of the header by keyword; see `read_attributes`.
     """
 
     file: Path
     frame: int
     uid: str
     patient: str
+    modality: str
     localizer: bool
     position_mm: tuple[float, ...]
     cosines: tuple[float, ...]
@@ -66,7 +69,10 @@ class DicomSlice:
     shape: tuple[int, int]
     slope: float
     intercept: float
+    rescaled: bool
+    pixels: PixelFormat
     syntax: str
+    attributes: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_slices(file: Path) -> list[DicomSlice]:
@@ -83,8 +89,8 @@ def read_slices(file: Path) -> list[DicomSlice]:
             numeric, or the image is in colour.
     """
     try:
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        return _slices_of(dataset, file)
+        with open_dicom(file) as stream:
+            return _slices_of(read_header(stream), file)
     except OSError as error:
         raise LiverSegError(f"Expected a file at {file}. Received: {error.strerror}.") from error
     except (LiverSegError, MemoryError):
@@ -93,13 +99,6 @@ def read_slices(file: Path) -> list[DicomSlice]:
         raise LiverSegError(
             f"Expected a valid DICOM header in {file}. Received: {error or type(error).__name__}."
         ) from error
-
-
-def transfer_syntax(dataset: Dataset) -> str:
-    """Return the transfer syntax UID; it is inferred for files without a preamble."""
-    stated = dataset.file_meta.get("TransferSyntaxUID")
-    implicit = dataset.original_encoding[0]
-    return str(stated or (ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian))
 
 
 def is_localizer(dataset: Dataset) -> bool:
@@ -113,7 +112,8 @@ def format_numbers(numbers: tuple[float, ...]) -> str:
 
 
 def _slices_of(dataset: Dataset, file: Path) -> list[DicomSlice]:
-    shape = _shape(dataset, file)
+    shape = read_shape(dataset, file)
+    pixels = read_pixel_format(dataset, file)
     frames = int(dataset.get("NumberOfFrames") or 1)
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups is None and frames > 1:
@@ -127,37 +127,87 @@ def _slices_of(dataset: Dataset, file: Path) -> list[DicomSlice]:
             f"Received {len(groups)}."
         )
     if groups is None:
-        return [_build_slice(dataset, dataset.get, file, 0, shape)]
+        _check_no_mosaic(dataset, file)
+    header = _FileHeader(file, dataset, shape, pixels)
+    if groups is None:
+        return [_build_slice(header, dataset.get, 0, read_attributes(dataset))]
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    own = read_attributes(dataset)
     return [
-        _build_slice(dataset, _frame_values(dataset, group, shared[0]), file, frame, shape)
+        _build_slice(
+            header,
+            _frame_values(dataset, group, shared[0]),
+            frame,
+            own | read_group_attributes(group),
+        )
         for frame, group in enumerate(groups)
     ]
 
 
+@dataclass(frozen=True)
+class _FileHeader:
+    """What all frames of a file share."""
+
+    file: Path
+    dataset: Dataset
+    shape: tuple[int, int]
+    pixels: PixelFormat
+
+
 def _build_slice(
-    dataset: Dataset, value_of: Callable, file: Path, frame: int, shape: tuple[int, int]
+    header: _FileHeader, value_of: Callable, frame: int, attributes: Mapping[str, str]
 ) -> DicomSlice:
+    dataset, file = header.dataset, header.file
+
     def numbers(keyword: str, count: int) -> tuple[float, ...]:
         return _numbers(value_of(keyword), keyword, count, file)
 
-    slope, intercept = _rescale(dataset, value_of, file)
+    modality = _modality(dataset)
+    slope, intercept, rescaled = _rescale(dataset, value_of, modality, file)
     stated_mm = value_of("SpacingBetweenSlices") or value_of("SliceThickness")
     return DicomSlice(
         file=file,
         frame=frame,
         uid=str(dataset.get("SOPInstanceUID", "")),
         patient=str(dataset.get("PatientID", "")),
+        modality=modality,
         localizer=is_localizer(dataset),
         position_mm=numbers("ImagePositionPatient", 3),
         cosines=numbers("ImageOrientationPatient", 6),
         spacing_mm=numbers("PixelSpacing", 2),
         distance_mm=abs(float(stated_mm)) if stated_mm else None,
-        shape=shape,
+        shape=header.shape,
         slope=slope,
         intercept=intercept,
+        rescaled=rescaled,
+        pixels=header.pixels,
         syntax=transfer_syntax(dataset),
+        attributes=attributes,
     )
+
+
+def _modality(dataset: Dataset) -> str:
+    """Return the modality; where the tag is missing, it follows from the class of the image."""
+    stated = str(dataset.get("Modality") or "").strip().upper()
+    words = UID(str(dataset.get("SOPClassUID") or "")).name.split()
+    return stated or next((word for word in words if word in ("CT", "MR")), "")
+
+
+def _check_no_mosaic(dataset: Dataset, file: Path) -> None:
+    """Refuse files whose pixels are several slices side by side (Siemens, United Imaging)."""
+    kind = (str(value).upper() for value in _as_list(dataset.get("ImageType")))
+    creators = ((0x0019, "SIEMENS MR HEADER", 0x0A), (0x0065, "Image Private Header", 0x50))
+    tiles = 0
+    for group, creator, element in creators:
+        try:
+            tiles = max(tiles, int(dataset.private_block(group, creator)[element].value))
+        except (KeyError, TypeError, ValueError):
+            continue
+    if "MOSAIC" in kind or tiles > 1:
+        raise LiverSegError(
+            f"Expected one slice per image in {file}. Received a mosaic of several slices: export "
+            "the series as enhanced MR or as single slices, or convert it with dcm2niix."
+        )
 
 
 def _frame_values(dataset: Dataset, own: Dataset, shared: Dataset) -> Callable:
@@ -173,36 +223,23 @@ def _frame_values(dataset: Dataset, own: Dataset, shared: Dataset) -> Callable:
     return value_of
 
 
-def _shape(dataset: Dataset, file: Path) -> tuple[int, int]:
-    rows, columns = (
-        int(_numbers(dataset.get(keyword), keyword, 1, file)[0]) for keyword in ("Rows", "Columns")
-    )
-    if not (rows > 0 and columns > 0 and rows * columns <= LARGEST_PIXELS):
-        raise LiverSegError(
-            f"Expected a slice of 1 to {LARGEST_PIXELS} pixels in {file}. "
-            f"Received {plural.count(rows, 'row')} and {plural.count(columns, 'column')}."
-        )
-    colours = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
-    samples = int(dataset.get("SamplesPerPixel") or 1)
-    # MONOCHROME1 only inverts the display: the HU are the same.
-    if samples != 1 or not colours.startswith("MONOCHROME"):
-        raise LiverSegError(
-            f"Expected one grey value per pixel in {file}. "
-            f"Received a colour image ({colours}, values per pixel: {samples})."
-        )
-    return rows, columns
-
-
-def _rescale(dataset: Dataset, value_of: Callable, file: Path) -> tuple[float, float]:
-    """Return slope and intercept."""
+def _rescale(
+    dataset: Dataset, value_of: Callable, modality: str, file: Path
+) -> tuple[float, float, bool]:
+    """Return slope, intercept, and whether the header contains both."""
     if dataset.get("ModalityLUTSequence"):
         raise LiverSegError(
             f"Expected RescaleSlope and RescaleIntercept in {file}. "
             "Received a look-up table (ModalityLUTSequence), which is not supported."
         )
-    slope, intercept = value_of("RescaleSlope"), value_of("RescaleIntercept")
-    unsigned = dataset.get("PixelRepresentation") == 0
-    if dataset.get("Modality") == "CT" and unsigned and (slope is None or intercept is None):
+    units = str(value_of("RescaleType") or "").strip().upper()
+    if modality == "CT" and units in _OTHER_UNITS:
+        raise LiverSegError(
+            f"Expected a CT in HU in {file}. Received values of the RescaleType {units}."
+        )
+    slope, intercept = (value_of(keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    stated = slope not in (None, "") and intercept not in (None, "")
+    if modality == "CT" and not stated and dataset.get("PixelRepresentation") == 0:
         raise LiverSegError(
             f"Expected RescaleSlope and RescaleIntercept in {file}. "
             "Received unsigned values without these tags: they are not HU."
@@ -211,7 +248,7 @@ def _rescale(dataset: Dataset, value_of: Callable, file: Path) -> tuple[float, f
     intercept = 0.0 if intercept is None else _numbers(intercept, "RescaleIntercept", 1, file)[0]
     if slope == 0:
         raise LiverSegError(f"Expected a RescaleSlope other than 0 in {file}. Received 0.")
-    return slope, intercept
+    return slope, intercept, stated
 
 
 def _numbers(value: object, keyword: str, count: int, file: Path) -> tuple[float, ...]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from liverseg_tf.dataset.cases import Case, natural_sort_key
-from liverseg_tf.dataset.check.issues import ERROR, WARNING, Issue, sort_issues
+from liverseg_tf.dataset.check.issues import ERROR, NOTE, WARNING, Issue, sort_issues
 from liverseg_tf.dataset.check.measurements import CaseMeasurements, measure_case
-from liverseg_tf.dataset.check.rules import CheckSettings, apply_rules
+from liverseg_tf.dataset.check.rules import CheckSettings, accept, apply_rules
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.workers import Processes, Workers, run_jobs
 
@@ -62,14 +62,15 @@ def check_cases(
     result.measurements = {name: result.measurements[name] for name in names}
     result.issues += _find_duplicates(result.measurements)
     result.issues += _find_spacing_outliers(result.measurements)
-    result.issues = sort_issues(result.issues)
+    result.issues += _list_patients(cases)
+    result.issues = sort_issues(accept(result.issues, settings.accepted))
     return result
 
 
 def _measure(settings: CheckSettings, case: Case) -> CaseMeasurements | str:
     """Measure a case in a worker; errors are returned as text, because some cannot be pickled."""
     try:
-        return measure_case(case, settings.has_hu, settings.channel)
+        return measure_case(case, settings.has_hu, settings.channel, settings.trunk_labels)
     except LiverSegError as error:
         return str(error)
     except MemoryError:
@@ -84,6 +85,27 @@ def _find_duplicates(measurements: dict[str, CaseMeasurements]) -> Iterator[Issu
         same = first.setdefault(case.voxel_digest, name)
         if same != name:
             yield Issue(ERROR, "duplicate", name, f"has the same voxels as {same}")
+
+
+def _list_patients(cases: list[Case]) -> Iterator[Issue]:
+    """Yield a note for each patient of several cases, as far as the files name the patients."""
+    patients: dict[str, list[str]] = {}
+    for case in cases:
+        if case.patient is not None:
+            patients.setdefault(case.patient, []).append(case.name)
+    several = {patient: names for patient, names in patients.items() if len(names) > 1}
+    if len(several) == 1 and len(patients) == 1 and len(cases) == len(next(iter(several.values()))):
+        (patient,) = several
+        text = (
+            f"all {len(cases)} cases are of one patient, {patient}, so that they cannot be split: "
+            "if this is wrong, name the patients with --patient"
+        )
+        yield Issue(WARNING, "patient", None, text)
+        return
+    for patient, names in several.items():
+        listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        text = f"{len(names)} cases of patient {patient} ({listed}) stay on one side of the split"
+        yield Issue(NOTE, "patient", None, text)
 
 
 def _find_spacing_outliers(measurements: dict[str, CaseMeasurements]) -> Iterator[Issue]:

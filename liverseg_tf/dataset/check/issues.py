@@ -15,7 +15,7 @@ class Issue:
     Args:
         severity: 'error' (the case cannot be used, or its results would be wrong), 'warning'
             (the case should be inspected) or 'note' (common and harmless).
-        kind: Short name of the issue, the same for every case.
+        kind: Short name of the issue, the same for every case: the rule that --accept names.
         case: Name of the case. None for the whole data set.
         text: What is wrong and what to do about it.
     """
@@ -26,7 +26,8 @@ class Issue:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.case or 'data set'}: {' '.join(self.text.split())}"
+        text = " ".join(self.text.split())
+        return f"{self.severity}: {self.case or 'data set'}: {text} [{self.kind}]"
 
 
 def sort_issues(issues: Iterable[Issue]) -> list[Issue]:
@@ -46,8 +47,8 @@ def format_issues(issues: Iterable[Issue]) -> list[str]:
             notes.setdefault((issue.kind, issue.text), []).append(issue)
         else:
             lines.append(str(issue))
-    for (_, text), same in notes.items():
+    for (kind, text), same in notes.items():
         first = same[0].case or "data set"
         cases = f"{len(same)} cases, first {first}" if len(same) > 1 else first
-        lines.append(f"{NOTE}: {cases}: {text}")
+        lines.append(f"{NOTE}: {cases}: {text} [{kind}]")
     return lines

@@ -1,29 +1,23 @@
-"""Rules of the check for one case: geometry, intensities, mask and orientation."""
+"""Rules of the check for one case: the image, its mask and its orientation."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from liverseg_tf.choices import ACCEPTABLE_RULES
+from liverseg_tf.ct.intensity import Window
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.check.image_rules import CaseIssue, check_image
 from liverseg_tf.dataset.check.issues import ERROR, NOTE, WARNING, Issue
-from liverseg_tf.dataset.check.measurements import (
-    PERCENTILES,
-    SOFT_TISSUE_HU,
-    CaseMeasurements,
-    IntensityStatistics,
-)
+from liverseg_tf.dataset.check.measurements import CaseMeasurements, measure_volumes
 from liverseg_tf.dataset.description import DatasetDescription
+from liverseg_tf.errors import LiverSegError, SettingsError
 
-_PADDING_HU = -1500
-_AIR_HU = -500  # a complete CT has lower values
-_CLIPPED_FRACTION = 0.01  # noise alone puts fewer voxels at an end of the range
-_MIN_SOFT_TISSUE_FRACTION = 0.02
-_SHIFTED_HU = (800, 1500)  # organs if the rescale intercept of -1024 was left out
 _SIDES = {"liver": -1, "spleen": 1}  # -1 is the patient's right, 1 the left
+_TRUNK_ORGANS = ("liver", "hepat", "spleen", "kidney", "pancrea", "stomach", "adrenal", "lung")
 _MIN_OFFSET = 0.04  # of the body's width
 _MIN_LUNG, _MIN_SPINE = 0.015, 0.0015  # of the body; less is not conclusive
 _FLIPPED = dict(zip("RLAPSI", "LRPAIS", strict=True))
-
-_CaseIssue = tuple[str, str, str]  # severity, kind, text
 
 
 @dataclass(frozen=True)
@@ -35,114 +29,153 @@ class CheckSettings:
         known_labels: Labels that are known besides those of the regions.
         has_hu: Whether the values should be HU; False for MR.
         channel: Index of the volume to read from 4D images.
+        windows: HU windows that are applied to the images.
+        accepted: Rules (kinds of issues) of which errors are turned into warnings.
+
+    Raises:
+        SettingsError: If a rule is unknown, or its errors cannot be accepted.
     """
 
     regions: Regions = LIVER_REGIONS
     known_labels: tuple[int, ...] = ()
     has_hu: bool = True
     channel: int | None = None
+    windows: tuple[Window, ...] = ()
+    accepted: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for rule in self.accepted:
+            if rule not in ACCEPTABLE_RULES:
+                raise SettingsError(
+                    f"Expected rules among {', '.join(ACCEPTABLE_RULES)}. Received '{rule}'."
+                )
+
+    @property
+    def trunk_labels(self) -> tuple[int, ...]:
+        """Labels of organs of chest and abdomen, as far as their names are known."""
+        return tuple(
+            label
+            for region, labels in self.regions.items
+            if any(organ in region.lower() for organ in _TRUNK_ORGANS)
+            for label in labels
+        )
 
 
 def choose_check_settings(
     description: DatasetDescription,
     regions: Regions | None,
-    uses_percentiles: bool,
-    channel: int | None,
+    settings: CheckSettings = CheckSettings(),
 ) -> tuple[CheckSettings, list[Issue]]:
     """Choose the settings of a check from the description of the data set.
 
     Args:
         description: Labels and modalities in its dataset.json.
         regions: Regions that the user names. None takes the described labels, or else the liver.
-        uses_percentiles: Whether images are scaled by percentiles, which needs no HU.
-        channel: Index of the volume to read from 4D images.
+        settings: Settings of the user; `has_hu` is False if images are scaled by percentiles.
 
     Returns:
         The settings, and the issues that the description itself shows.
     """
     regions = regions or description.regions or LIVER_REGIONS
     issues = []
-    if not (description.is_ct or uses_percentiles):
+    if settings.has_hu and not description.is_ct:
         modalities = ", ".join(description.modalities)
         text = f"images are {modalities}, not CT: use --percentiles 0.5 99.5 instead of --window"
-        issues.append(Issue(WARNING, "modality", None, text))
-    has_hu = description.is_ct and not uses_percentiles
-    return CheckSettings(regions, tuple(description.labels), has_hu, channel), issues
+        issues.append(Issue(ERROR, "modality", None, text))
+    settings = replace(
+        settings,
+        regions=regions,
+        known_labels=tuple(description.labels),
+        has_hu=settings.has_hu and description.is_ct,
+    )
+    return settings, accept(issues, settings.accepted)
 
 
-def apply_rules(name: str, case: CaseMeasurements, settings: CheckSettings) -> list[Issue]:
+def accept(issues: Iterable[Issue], rules: Collection[str]) -> list[Issue]:
+    """Turn the errors of accepted rules into warnings."""
+    return [
+        replace(issue, severity=WARNING)
+        if issue.severity == ERROR and issue.kind in rules
+        else issue
+        for issue in issues
+    ]
+
+
+def require_usable(issues: Iterable[Issue]) -> None:
+    """Refuse what has errors.
+
+    Args:
+        issues: Issues of one case or of the whole data set.
+
+    Raises:
+        LiverSegError: If there is an error. The message names all of them, and how to accept them.
+    """
+    errors = [issue for issue in issues if issue.severity == ERROR]
+    if not errors:
+        return
+    rules = [rule for rule in dict.fromkeys(error.kind for error in errors)]
+    hint = ""
+    if all(rule in ACCEPTABLE_RULES for rule in rules):
+        options = " ".join(f"--accept {rule}" for rule in rules)
+        hint = f" (to use it all the same: {options})"
+    found = "; ".join(error.text.removesuffix(".") for error in errors)
+    raise LiverSegError(f"Expected images that pass the check. Received: {found}{hint}.")
+
+
+def judge_volumes(
+    name: str,
+    volumes: tuple[Volume, Volume | None],
+    guessed_geometry: bool,
+    settings: CheckSettings,
+) -> list[Issue]:
+    """Apply the rules of `check` to volumes that are in memory, and refuse what has errors.
+
+    Args:
+        name: Name of the case.
+        volumes: Image, and its label map or None; then the rules for masks are left out.
+        guessed_geometry: Whether neither the header nor a correction gives the geometry.
+        settings: What the case should contain.
+
+    Returns:
+        Warnings and notes.
+
+    Raises:
+        LiverSegError: If a rule finds an error that is not accepted.
+    """
+    image, mask = volumes
+    measured = measure_volumes(
+        image, mask, guessed_geometry, settings.has_hu, settings.trunk_labels
+    )
+    issues = apply_rules(name, measured, settings, needs_mask=mask is not None)
+    require_usable(issues)
+    return issues
+
+
+def apply_rules(
+    name: str, case: CaseMeasurements, settings: CheckSettings, needs_mask: bool = True
+) -> list[Issue]:
     """Find the issues of one case.
 
     Args:
         name: Name of the case.
         case: Measurements of the case.
         settings: What the data set should contain.
+        needs_mask: Whether a case without a mask is an error.
     """
-    found = [*_check_grid(case), *_check_contrast(case.intensities)]
-    if settings.has_hu and case.intensities.minimum < case.intensities.maximum:
-        found += _check_hounsfield(case.intensities)
-    if case.labels is None:
-        found.append((ERROR, "no mask", "the case has no mask"))
-    else:
+    found = list(check_image(case, settings.has_hu, settings.windows))
+    if case.grid_error is not None:
+        found.append((ERROR, "grid", case.grid_error))
+    if case.labels is not None:
         found += [*_check_labels(case.labels, settings), *_check_borders(case, settings)]
+    elif needs_mask:
+        found.append((ERROR, "no mask", "the case has no mask"))
     if not any(severity == ERROR and kind in ("values", "contrast") for severity, kind, _ in found):
         found += _check_orientation(case, settings)  # needs correct HU
-    return [Issue(severity, kind, name, text) for severity, kind, text in found]
+    issues = (Issue(severity, kind, name, text) for severity, kind, text in found)
+    return accept(issues, settings.accepted)
 
 
-def _check_grid(case: CaseMeasurements) -> Iterator[_CaseIssue]:
-    if case.guessed_geometry:
-        yield ERROR, "geometry", "header without geometry: set --spacing-of and --orientation"
-    if case.grid_error is not None:
-        yield ERROR, "grid", case.grid_error
-
-
-def _check_contrast(values: IntensityStatistics) -> Iterator[_CaseIssue]:
-    if values.fraction_not_finite:
-        percent = _percent(values.fraction_not_finite)
-        yield ERROR, "not finite", f"{percent} of the voxels are NaN or infinite"
-    if values.minimum == values.maximum:
-        yield ERROR, "contrast", f"all voxels have the same value, {values.minimum:g}"
-
-
-def _check_hounsfield(values: IntensityStatistics) -> Iterator[_CaseIssue]:
-    """Yield the first reason why the values are not HU, then what else is unusual."""
-    low, high = values.minimum, values.maximum
-    ends = f"values from {low:g} to {high:g}"
-    if high - low <= 50:
-        yield ERROR, "values", f"{ends}: normalised, not HU"
-    elif (low >= 0 and high <= 256) or (low >= -128 and high <= 127):
-        yield ERROR, "values", f"{ends}: an 8-bit image, not HU"
-    elif low >= 0:
-        yield ERROR, "values", f"{ends}: not HU (rescale intercept left out, or MR?)"
-    elif low > _AIR_HU and values.fraction_at_minimum > _CLIPPED_FRACTION:
-        yield ERROR, "values", f"{ends}: clipped to a window, not the full range of HU"
-    elif low > _AIR_HU:
-        yield WARNING, "values", f"{ends}: no air in the image"
-    elif values.fraction_soft_tissue < _MIN_SOFT_TISSUE_FRACTION:
-        percent = _percent(values.fraction_soft_tissue)
-        tissue = f"{SOFT_TISSUE_HU[0]} to {SOFT_TISSUE_HU[1]} HU"
-        yield ERROR, "values", f"only {percent} of the voxels have {tissue}: wrong intercept?"
-    elif shifted := _find_shifted_label(values):
-        label, hu = shifted
-        yield ERROR, "values", f"median of label {label} is {hu:.0f} HU: intercept left out?"
-    elif values.fraction_at_maximum > _CLIPPED_FRACTION:
-        percent = _percent(values.fraction_at_maximum)
-        yield WARNING, "values", f"{percent} of the voxels are clipped at {high:g} HU"
-    if low < _PADDING_HU:
-        yield NOTE, "padding", f"padding below {_PADDING_HU} HU is treated as air"
-
-
-def _find_shifted_label(values: IntensityStatistics) -> tuple[int, float] | None:
-    """Find a label whose median HU is not that of an organ."""
-    middle = PERCENTILES.index(50)
-    for label, percentiles in values.label_percentiles.items():
-        if _SHIFTED_HU[0] < percentiles[middle] < _SHIFTED_HU[1]:
-            return label, percentiles[middle]
-    return None
-
-
-def _check_labels(labels: dict[int, int], settings: CheckSettings) -> Iterator[_CaseIssue]:
+def _check_labels(labels: dict[int, int], settings: CheckSettings) -> Iterator[CaseIssue]:
     regions = settings.regions.items
     known = sorted({*settings.known_labels, *(label for _, of in regions for label in of)})
     unknown = [label for label in labels if label not in known]
@@ -161,7 +194,7 @@ def _check_labels(labels: dict[int, int], settings: CheckSettings) -> Iterator[_
             yield severity, f"no {region}", f"no {region} ({_list_labels(of)})"
 
 
-def _check_borders(case: CaseMeasurements, settings: CheckSettings) -> Iterator[_CaseIssue]:
+def _check_borders(case: CaseMeasurements, settings: CheckSettings) -> Iterator[CaseIssue]:
     outer: set[int] = set()
     for region, of in settings.regions.items:
         if set(of) <= outer:
@@ -172,7 +205,7 @@ def _check_borders(case: CaseMeasurements, settings: CheckSettings) -> Iterator[
             yield WARNING, f"cut {region}", f"{region} cut off at the {', '.join(faces)}"
 
 
-def _check_orientation(case: CaseMeasurements, settings: CheckSettings) -> Iterator[_CaseIssue]:
+def _check_orientation(case: CaseMeasurements, settings: CheckSettings) -> Iterator[CaseIssue]:
     if case.anatomy is None:
         return
     flipped, reasons = set(), []
@@ -197,7 +230,3 @@ def _check_orientation(case: CaseMeasurements, settings: CheckSettings) -> Itera
 def _list_labels(labels: Iterable[int]) -> str:
     labels = list(labels)
     return f"label{'s' if len(labels) > 1 else ''} {', '.join(map(str, labels))}"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2g} %"

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from liverseg_tf.dataset.check.check_cases import CheckResult
-from liverseg_tf.dataset.check.measurements import PERCENTILES, CaseMeasurements
+from liverseg_tf.dataset.check.intensities import PERCENTILES
+from liverseg_tf.dataset.check.measurements import CaseMeasurements
 from liverseg_tf.dataset.check.rules import CheckSettings
 
 

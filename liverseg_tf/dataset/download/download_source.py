@@ -1,13 +1,11 @@
 """Download of a data set into a folder that is written atomically."""
 
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from liverseg_tf.atomic import PARTIAL
 from liverseg_tf.dataset.cases import detect_layout
 from liverseg_tf.dataset.download.archive import Archive, ArchiveError, extract
 from liverseg_tf.dataset.download.http_download import DOWNLOAD_RETRIES, check_md5, fetch
@@ -17,6 +15,7 @@ from liverseg_tf.dataset.download.partial_file import PartialFile
 from liverseg_tf.dataset.download.sources import Source
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.locks import exclusive_lock
+from liverseg_tf.partials import clear_partials
 from liverseg_tf.retry import RetryPolicy
 
 
@@ -71,7 +70,7 @@ def download(
     with exclusive_lock(lock, f"the archive {path}", remove=True):
         if _has_contents(target):
             return None  # another run has just finished it
-        _remove_leftovers(target)
+        clear_partials(target.parent, {target.name})  # of extractions that were killed
         if path.is_file():
             progress.on_note(f"{path} exists: it is not downloaded again, and it is kept.")
             if source.md5 is not None:
@@ -140,9 +139,3 @@ def _has_contents(folder: Path) -> bool:
         raise LiverSegError(
             f"Expected to read {folder}. Received: {error.strerror or error}."
         ) from error
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary folders of extractions that were killed."""
-    for leftover in target.parent.glob(f"{PARTIAL}*-{target.name}"):
-        shutil.rmtree(leftover, ignore_errors=True)

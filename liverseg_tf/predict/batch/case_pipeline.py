@@ -1,28 +1,31 @@
 """The three steps that take a case from its image to its output files: read, segment, write."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from liverseg_tf.atomic import clear_partials
 from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.grid_correction import lacks_geometry
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
+from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.predict.batch.memmap import memmap_zeros
 from liverseg_tf.predict.batch.memory import estimate_memory
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
-from liverseg_tf.predict.batch.provenance import ProvenanceRecords, describe_source
 from liverseg_tf.predict.input_image import read_input
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, file_safe_name, write_outputs
 from liverseg_tf.predict.segment_volume import find_regions
 
-PIPELINE_VERSION = 1  # increase it with every change of the code that changes masks
+PIPELINE_VERSION = 2  # increase it with every change of the code that changes masks
+GUESSED_GEOMETRY = "The header has no geometry: a spacing of 1 mm and the orientation are assumed."
 _SLAB = 16  # slices at a time
 
 
@@ -33,7 +36,7 @@ class CaseState:
     Args:
         name: Name of the case.
         source: File, folder or series of the image.
-        provenance: Source, model and settings of the masks; see `ProvenanceRecords`.
+        record: What the masks are made from; see `MaskRecord`.
         image: Image, as long as a later step needs it.
         masks: Predicted masks, from the second step until they are written.
         guessed_geometry: Whether the header of the image gives neither spacing nor orientation.
@@ -42,7 +45,7 @@ class CaseState:
 
     name: str
     source: Path | DicomSeries
-    provenance: dict | None = None
+    record: MaskRecord | None = None
     image: Volume | None = None
     masks: RegionMasks | None = None
     guessed_geometry: bool = False
@@ -57,13 +60,13 @@ class CasePipeline:
         predictor: Model that predicts the probabilities of tiles.
         job: Settings of the run.
         postprocessing: Post-processing of the masks, with the overrides of the job.
-        records: Provenance records of the output folder.
+        records: Records of the output folder.
     """
 
     predictor: Predictor
     job: PredictionJob
     postprocessing: PostProcessing
-    records: ProvenanceRecords
+    records: MaskRecords
 
     @classmethod
     def create(cls, predictor: Predictor, job: PredictionJob) -> "CasePipeline":
@@ -79,22 +82,28 @@ class CasePipeline:
         postprocessing.check(predictor.network.regions)
         thresholds = postprocessing.thresholds(predictor.network.regions)
         job = replace(job, inference=replace(job.inference, thresholds=thresholds))
-        return cls(predictor, job, postprocessing, ProvenanceRecords(job.folder))
+        return cls(predictor, job, postprocessing, MaskRecords(Path(job.folder)))
 
-    def is_up_to_date(self, name: str, source: Path | DicomSeries) -> bool:
+    def output_paths(self, name: str) -> list[Path]:
+        """Return the paths of all output files of a case."""
+        regions = self.predictor.network.regions
+        return [
+            *self.job.outputs.paths(self.job.folder, name, regions),
+            *self._probability_paths(name),
+        ]
+
+    def is_up_to_date(self, case: CaseState) -> bool:
         """Return whether all output files exist, made from this image, model and settings."""
-        if self.job.force or not all(path.is_file() for path in self._output_paths(name)):
+        if case.record is None or self.job.force:
             return False
-        try:
-            return self._output_names(name) <= self.records.files(name, self._provenance(source))
-        except LiverSegError:
-            return False  # reading the image will report the error
+        complete = self.records.complete_files(case.name, case.record.provenance)
+        return self._output_names(case.name) <= complete
 
     def attempt(self, step: Callable[[CaseState], CaseState], case: CaseState) -> CaseState:
         """Run a step. If it fails, store the failure, so that the run continues with other cases.
 
         Args:
-            step: `read`, `segment` or `write`.
+            step: `plan`, `read`, `segment` or `write`.
             case: State of the case; if an earlier step failed, it is returned unchanged.
         """
         if case.failure is not None:
@@ -106,17 +115,30 @@ class CasePipeline:
         except MemoryError:
             failure = self._out_of_memory(case)
         except Exception as error:  # a bug or a device error must not stop the other cases
-            failure = f"Unexpected {type(error).__name__}: {error} (case {case.name})"
+            reason = f"Unexpected {type(error).__name__}: {first_line(error)}"
+            failure = str(LiverSegError(reason).about(case.name))
         return replace(case, image=None, masks=None, failure=failure)
+
+    def plan(self, case: CaseState) -> CaseState:
+        """Describe what the masks will be made from, before anything is read."""
+        self.job.outputs.check_source(case.source)
+        return replace(case, record=MaskRecord(self._provenance(case.source)))
 
     def read(self, case: CaseState) -> CaseState:
         """Read and check the image."""
-        self.job.outputs.check_source(case.source)
-        provenance = self._provenance(case.source)
+        record = case.record
+        assert record is not None, "`plan` comes first"
         image = read_input(case.source, self.predictor.network.tiles.channel)
-        return replace(
-            case, provenance=provenance, image=image, guessed_geometry=lacks_geometry(image)
-        )
+        content = digest_content(case.source)
+        if self._provenance(case.source) != record.provenance:
+            raise LiverSegError(
+                f"Expected {case.source} to stay as it is while it is read. Received a file that "
+                "has just changed: run the command again when it is complete."
+            )
+        guessed = lacks_geometry(image)
+        warnings = (*image.warnings, *((GUESSED_GEOMETRY,) if guessed else ()))
+        record = replace(record, image=str(case.source), content=content, warnings=warnings)
+        return replace(case, record=record, image=image, guessed_geometry=guessed)
 
     def segment(self, case: CaseState) -> CaseState:
         """Predict the masks."""
@@ -131,15 +153,21 @@ class CasePipeline:
         return replace(case, image=image if self.job.outputs.measure else None, masks=masks)
 
     def write(self, case: CaseState) -> CaseState:
-        """Post-process the masks and write all output files, the provenance record last."""
-        masks, provenance = case.masks, case.provenance
-        assert provenance is not None, "`read` comes first"
+        """Post-process the masks and write all output files, the record last."""
+        masks, record = case.masks, case.record
+        assert record is not None, "`plan` comes first"
         assert masks is not None, "`segment` comes first"
         processed = self.postprocessing.apply(masks)
-        up_to_date = self.records.files(case.name, provenance)
-        self.records.remove(case.name)
-        for path in self._output_paths(case.name):  # temporary files of interrupted runs
-            clear_partials(path.parent, {path.name})
+        with self._lock(case.name):
+            complete = self.records.complete_files(case.name, record.provenance)
+            self.records.remove(case.name)
+            self._write_files(case, masks, processed, record.warnings)
+            self.records.write(case.name, record, complete | self._output_names(case.name))
+        return replace(case, image=None, masks=None)
+
+    def _write_files(
+        self, case: CaseState, masks: RegionMasks, processed: RegionMasks, notes: tuple[str, ...]
+    ) -> None:
         # probabilities may be there only for the post-processing, not as an output
         if self.job.probabilities:
             assert masks.probabilities is not None, "`segment` stores them"
@@ -151,26 +179,27 @@ class CasePipeline:
         if other_outputs.formats or other_outputs.measure:
             image = masks.grid if case.image is None else case.image
             segmented = SegmentedCase(
-                case.source, image, processed.labels(), masks.regions, masks.agreement
+                case.source, image, processed.labels(), masks.regions, masks.agreement, notes
             )
             write_outputs(self.job.folder, case.name, segmented, other_outputs)
         if other_outputs != self.job.outputs:
             path = self.job.folder / f"{case.name}.nii.gz"
             write_slabs(path, masks.grid, processed.label_slabs())
-        names = up_to_date | self._output_names(case.name)
-        self.records.write(case.name, provenance, names)
-        return replace(case, image=None, masks=None)
 
-    def _output_paths(self, name: str) -> list[Path]:
-        """Return the paths of all output files of a case."""
-        regions = self.predictor.network.regions
-        return [
-            *self.job.outputs.paths(self.job.folder, name, regions),
-            *self._probability_paths(name),
-        ]
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        """Let only one run at a time write a case, so that its record describes its masks.
+
+        Where the file system has no locks, the sizes in the record have to suffice.
+        """
+        path = self.records.path(name).with_suffix(".lock")
+        with ExitStack() as held:
+            with suppress(LiverSegError):
+                held.enter_context(exclusive_lock(path, f"the masks of {name}", True, True))
+            yield
 
     def _output_names(self, name: str) -> set[str]:
-        return {path.relative_to(self.job.folder).as_posix() for path in self._output_paths(name)}
+        return {path.relative_to(self.job.folder).as_posix() for path in self.output_paths(name)}
 
     def _probability_paths(self, name: str) -> list[Path]:
         """Return the paths of the probabilities; an empty list if they are not an output."""
@@ -180,17 +209,22 @@ class CasePipeline:
 
     def _provenance(self, source: Path | DicomSeries) -> dict:
         return {
-            "source": describe_source(source),
+            "source": fingerprint_source(source),
             "model": self.predictor.fingerprint,
             "postprocessing": json.loads(json.dumps(self.postprocessing.to_json())),
             "crop": self.job.inference.crop,
             "version": PIPELINE_VERSION,
         }
 
-    def _out_of_memory(self, case: CaseState) -> str:
+    def gigabytes(self, case: CaseState) -> float:
+        """Estimate the memory that a case needs, in GB; 0 if its header cannot be read."""
         batch_size = self.job.inference.batch_size
         estimate = estimate_memory([case.source], self.predictor.network, batch_size)
-        needs = "" if estimate is None else f" (needs about {estimate.gigabytes:.1f} GB)"
+        return 0.0 if estimate is None else estimate.gigabytes
+
+    def _out_of_memory(self, case: CaseState) -> str:
+        gigabytes = self.gigabytes(case)
+        needs = f" (needs about {gigabytes:.1f} GB)" if gigabytes else ""
         return (
             f"Not enough memory to segment case {case.name}{needs}. Close other programs, use "
             "fewer worker processes or a smaller batch size."

@@ -2,42 +2,95 @@
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
-from liverseg_tf.dataset.cases import case_name, detect_layout, find_cases, find_image_sources
-from liverseg_tf.dataset.dicom_cases import find_series_by_name
+from liverseg_tf.ct.regular_file import regular_file_size
+from liverseg_tf.dataset.cases import Case, case_name, detect_layout, find_cases, find_image_sources
+from liverseg_tf.dataset.dicom_cases import group_series_by_name
 from liverseg_tf.errors import LiverSegError
 
+Source = Path | DicomSeries
 
-def find_images(inputs: Iterable[Path]) -> dict[str, Path | DicomSeries]:
+
+@dataclass
+class FoundImages:
+    """The images that were found, and the inputs that cannot be used.
+
+    Args:
+        images: Images by case name.
+        failures: Error message, one line, by the name of the case or the path of the input.
+    """
+
+    images: dict[str, Source] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def find_images(inputs: Iterable[Path]) -> FoundImages:
     """Find images and name them.
+
+    If a folder contains a single DICOM series, the series gets the name of the folder. Files and
+    folders of the same name get the names of their parent folders in front: `p1/CT` and `p2/CT`
+    become `p1_CT` and `p2_CT`.
 
     Args:
         inputs: NIfTI, MetaImage and NRRD files, folders of them, DICOM folders or folder trees,
             data sets, and tables (.csv) with a column `image` and optionally a column `name`.
             Relative paths in a table start at its folder.
 
-    Returns:
-        Images by case name. If a folder contains a single DICOM series, the series gets the name
-        of the folder.
-
     Raises:
-        LiverSegError: If an input is none of these, or two images have the same name.
+        LiverSegError: If no image is found; the message is that of the first input.
     """
-    images: dict[str, Path | DicomSeries] = {}
+    found = FoundImages()
+    by_name: dict[str, list[tuple[Source, Path | None]]] = {}
     for path in (Path(item).absolute() for item in inputs):
-        for name, image in _find_in(path).items():
-            if images.setdefault(name, image) != image:
-                raise LiverSegError(
-                    f"Expected one image per case name. Received {images[name]} and {image}, "
-                    f"both named {name}."
-                )
-    return images
+        try:
+            own = _find_in(path, found.failures)
+        except LiverSegError as error:
+            found.failures[str(path)] = str(error)
+            continue
+        for name, image in own.items():
+            # an input that is one image can be named after its parent folders
+            named = (image, path if list(own) == [name] and path.suffix != ".csv" else None)
+            others = by_name.setdefault(name, [])
+            if all(image != other for other, _ in others):
+                others.append(named)
+    for name, images in by_name.items():
+        _add(found, name, images, set(by_name))
+    if not found.images and found.failures:
+        raise LiverSegError(next(iter(found.failures.values())))
+    return found
 
 
-def _find_in(path: Path) -> Mapping[str, Path | DicomSeries]:
+def _add(
+    found: FoundImages, name: str, images: list[tuple[Source, Path | None]], taken: set[str]
+) -> None:
+    """Add images of the same name under different names, or a failure."""
+    if len(images) == 1:
+        found.images[name] = images[0][0]
+        return
+    paths = [path for _, path in images if path is not None]
+    depth = max(len(path.parts) for path in paths) if len(paths) == len(images) else 0
+    for length in range(1, depth):
+        names = [_name_with_parents(name, path, length) for path in paths]
+        if len(set(names)) == len(names) and not (taken | found.images.keys()) & set(names):
+            found.images |= zip(names, (image for image, _ in images), strict=True)
+            return
+    found.failures[name] = (
+        f"Expected one image per case name. Received {images[0][0]} and {images[1][0]}, both named "
+        f"{name}: predict them into different folders, or name them in a table (.csv) with the "
+        "columns image and name."
+    )
+
+
+def _name_with_parents(name: str, path: Path, length: int) -> str:
+    return "_".join((*path.parent.parts[1:][-length:], name))
+
+
+def _find_in(path: Path, failures: dict[str, str]) -> Mapping[str, Source]:
+    """Find the images of one input; ambiguous cases are added to the failures."""
     if not path.is_dir():
         if path.suffix.lower() == ".csv":
             return _read_table(path)
@@ -49,7 +102,7 @@ def _find_in(path: Path) -> Mapping[str, Path | DicomSeries]:
         return {case_name(path): path}
     layout = detect_layout(path)
     if layout and (layout != "dicom" or (path / "masks").is_dir()):
-        return {case.name: case.image for case in find_cases(path)}
+        return _unambiguous(find_cases(path, allow_ambiguous=True), failures)
     files = {name: file for name, file in find_image_sources(path).items() if not file.is_dir()}
     if layout is None and not files:
         raise LiverSegError(
@@ -62,14 +115,29 @@ def _find_in(path: Path) -> Mapping[str, Path | DicomSeries]:
             f"Expected either image files or DICOM files in {path}. "
             f"Received {next(iter(files.values())).name} beside DICOM files."
         )
-    series = find_series_by_name(path)
-    if len(series) == 1:
-        return {path.resolve().name: next(iter(series.values()))}
-    return series
+    return _find_series(path, failures)
 
 
-def _read_table(path: Path) -> dict[str, Path]:
-    images: dict[str, Path] = {}
+def _unambiguous(cases: list[Case], failures: dict[str, str]) -> dict[str, Source]:
+    failures |= {case.name: case.ambiguity for case in cases if case.ambiguity is not None}
+    return {case.name: case.image for case in cases if case.ambiguity is None}
+
+
+def _find_series(path: Path, failures: dict[str, str]) -> dict[str, Source]:
+    by_name = group_series_by_name(path)
+    for name, (first, *others) in by_name.items():
+        if others:
+            failures[name] = (
+                f"Expected one series per case. Received {first} and {others[0]}, both named "
+                f"{name}: predict their folders one by one, into different folders."
+            )
+    series: dict[str, Source] = {name: own[0] for name, own in by_name.items() if len(own) == 1}
+    return {path.resolve().name: next(iter(series.values()))} if len(by_name) == 1 else series
+
+
+def _read_table(path: Path) -> dict[str, Source]:
+    images: dict[str, Source] = {}
+    regular_file_size(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             # spreadsheet programs may append rows that contain only commas
@@ -84,13 +152,14 @@ def _read_table(path: Path) -> dict[str, Path]:
             )
         image = path.parent / row["image"].strip()
         name = (row.get("name") or "").strip() or case_name(image)
-        if Path(name).name != name or name.startswith("."):
+        if Path(name).name != name or name.startswith(".") or "\0" in name:
             raise LiverSegError(
                 f"Expected case names in {path} that are valid as file names. Received '{name}'."
             )
         if name in images:
             raise LiverSegError(
-                f"Expected each case name in {path} once. Received '{name}' more than once."
+                f"Expected each case name in {path} once. Received '{name}' more than once: give "
+                "the images different names in the column name."
             )
         images[name] = image
     if not images:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.atomic import PARTIAL, replacing
+from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.partials import PARTIAL
 
 
 def check_writable(folder: Path) -> None:

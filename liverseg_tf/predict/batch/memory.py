@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import pydicom
+from isal import igzip
 
 from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.nifti_header import read_header
+from liverseg_tf.ct.regular_file import regular_file_size
 from liverseg_tf.model.spec import NetworkSpec
 
 _BASE_BYTES = 0.65e9  # Python, TensorFlow and a model
@@ -90,18 +92,20 @@ def _image_size(image: Path | DicomSeries) -> _ImageSize | None:
 
 def _nifti_size(image: Path) -> _ImageSize | None:
     try:
-        loaded = nib.load(image)
-        if not isinstance(loaded, nib.spatialimages.SpatialImage):
-            return None
-        header = loaded.header
+        regular_file_size(image)  # a pipe would block
+        opener = igzip.open if image.name.lower().endswith(".gz") else open
+        with opener(image, "rb") as stream:
+            header = read_header(stream, image)
+        shape = header.get_data_shape()
         col_mm, row_mm = map(float, header.get_zooms()[:2])
-    except (OSError, TypeError, ValueError, EOFError, nib.filebasedimages.ImageFileError):
+        dtype, scaled = header.get_data_dtype(), header.get_slope_inter()[0] not in (None, 1)
+    except Exception:  # damaged files raise any error
         return None
-    if len(header.get_data_shape()) != 3:
+    if len(shape) != 3:
         return None
-    cols, rows, slices = header.get_data_shape()
-    integer = header.get_data_dtype().kind in "iu"
-    return _ImageSize((cols, rows, slices), 2 if integer else 4, (col_mm, row_mm))
+    cols, rows, slices = shape
+    is_small = dtype.kind in "iu" and dtype.itemsize <= 2 and not scaled
+    return _ImageSize((cols, rows, slices), 2 if is_small else 4, (col_mm, row_mm))
 
 
 def _series_size(series: DicomSeries) -> _ImageSize | None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.dataset.provenance import MaskRecords
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.batch.predict_cases import PredictionResult, predict_cases
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
-from liverseg_tf.predict.batch.provenance import ProvenanceRecords
 from liverseg_tf.predict.input_image import check_images_not_overwritten
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.workers import Workers, run_jobs
@@ -51,12 +51,12 @@ def predict_parallel(
     job = replace(job, folder=Path(job.folder).absolute())
     cases = list(images.items())
     predict_one = functools.partial(_predict_in_worker, load, job, workers.count)
-    result, records = PredictionResult(), ProvenanceRecords(job.folder)
+    result, records = PredictionResult(), MaskRecords(job.folder)
     for index, outcome in run_jobs(predict_one, cases, workers):
         name = cases[index][0]
         if isinstance(outcome, LiverSegError):
             outcome = PredictionResult(failures={name: str(outcome.about(name))})
-        elif not outcome.failures and not records.exists(name):
+        elif not outcome.failures and records.read(name) is None:
             failure = (
                 f"Expected the worker to write into {job.folder}, but nothing arrived there. Use "
                 f"a folder on a file system that all workers share. (case {name})"
@@ -66,7 +66,12 @@ def predict_parallel(
         result.kept += outcome.kept
         result.guessed_geometry += outcome.guessed_geometry
         result.failures |= outcome.failures
+        result.warnings |= outcome.warnings
         on_case(name, outcome.failures.get(name))
+    for name in (*result.written, *result.kept):  # what is counted must be there
+        damage = records.find_damage(name)
+        if damage is not None:
+            result.fail(name, damage)
     return result
 
 

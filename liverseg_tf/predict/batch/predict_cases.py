@@ -1,13 +1,15 @@
 """Prediction of many images, one after another, with reading and writing in the background."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.size_limit import memory_bytes
 from liverseg_tf.predict.batch.case_pipeline import CasePipeline, CaseState
 from liverseg_tf.predict.batch.memmap import check_writable
+from liverseg_tf.predict.batch.planning import find_shared_outputs, split_by_memory
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
 from liverseg_tf.predict.batch.prefetch import prefetch_map
 from liverseg_tf.predict.input_image import check_images_not_overwritten
@@ -23,12 +25,21 @@ class PredictionResult:
         kept: Names of the cases whose masks were up to date.
         failures: Error message, one line, of each case that failed, by case name.
         guessed_geometry: Names of the cases whose headers give neither spacing nor orientation.
+        warnings: What had to be assumed, one line each, by case name.
     """
 
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     guessed_geometry: list[str] = field(default_factory=list)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def fail(self, name: str, failure: str) -> None:
+        """Note that a case failed, even if its masks were written before."""
+        for names in (self.written, self.kept):
+            if name in names:
+                names.remove(name)
+        self.failures[name] = failure
 
 
 def predict_cases(
@@ -61,23 +72,46 @@ def predict_cases(
         check_images_not_overwritten(images, job.folder)
     check_writable(job.folder)
     pipeline = CasePipeline.create(predictor, job)
-    result, outdated = PredictionResult(), []
+    shared = find_shared_outputs({name: pipeline.output_paths(name) for name in images})
+    result, ended, outdated = PredictionResult(), [], []
     for name, source in images.items():
-        if pipeline.is_up_to_date(name, source):
+        case = CaseState(name, source, failure=shared.get(name))
+        case = pipeline.attempt(pipeline.plan, case)
+        if case.failure is None and pipeline.is_up_to_date(case):
             result.kept.append(name)
+            kept = pipeline.records.read(name)
+            if kept is not None and kept.warnings:
+                result.warnings[name] = kept.warnings
+            ended.append(case)
             on_case(name, None)
         else:
-            outdated.append(CaseState(name, source))
-    read, segment, write = (
-        functools.partial(pipeline.attempt, step)
-        for step in (pipeline.read, pipeline.segment, pipeline.write)
-    )
-    for case in prefetch_map(outdated, read, segment, write):
+            outdated.append(case)
+    for case in _run(pipeline, outdated):
         if case.failure is None:
             result.written.append(case.name)
+            ended.append(case)
         else:
             result.failures[case.name] = case.failure
         if case.guessed_geometry:
             result.guessed_geometry.append(case.name)
+        if case.record is not None and case.record.warnings:
+            result.warnings[case.name] = case.record.warnings
         on_case(case.name, case.failure)
+    for case in ended:  # what is counted must be there
+        assert case.record is not None, "`plan` has made it"
+        damage = pipeline.records.find_damage(case.name, case.record.provenance)
+        if damage is not None:
+            result.fail(case.name, damage)
     return result
+
+
+def _run(pipeline: CasePipeline, cases: Sequence[CaseState]) -> Iterator[CaseState]:
+    """Run all steps of the cases; those that would not fit into memory together run alone."""
+    read, segment, write = (
+        functools.partial(pipeline.attempt, step)
+        for step in (pipeline.read, pipeline.segment, pipeline.write)
+    )
+    sizes = {case.name: pipeline.gigabytes(case) for case in cases}
+    limit = memory_bytes() / 1e9
+    for group in split_by_memory(cases, lambda case: sizes[case.name], limit):
+        yield from prefetch_map(group, read, segment, write)

@@ -1,14 +1,14 @@
 """Averages over several predictions of a slice: model ensembles and test-time augmentation."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 
 import numpy as np
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.models.predictor import Predictor, average_passes
+from liverseg_tf.predict.models.predictor import Predictor, average_passes, warnings_of
 
 
 def combine_networks(networks: Sequence[NetworkSpec]) -> NetworkSpec:
@@ -20,18 +20,29 @@ def combine_networks(networks: Sequence[NetworkSpec]) -> NetworkSpec:
         networks: At least one specification.
 
     Raises:
-        SettingsError: If the tiles, the context or the regions differ.
+        SettingsError: If they differ in anything but the stride.
     """
     first = networks[0]
     for number, other in enumerate(networks[1:], 2):
-        for name in ("tiles", "regions", "context"):
-            if getattr(other, name) != getattr(first, name):
-                raise SettingsError(
-                    f"Expected models with the same {name}. "
-                    f"Received {getattr(first, name)} for model 1 "
-                    f"and {getattr(other, name)} for model {number}."
-                )
+        for name, (expected, received) in _differences(first, other):
+            raise SettingsError(
+                f"Expected models with the same {name}. "
+                f"Received {expected} for model 1 and {received} for model {number}."
+            )
     return replace(first, stride=math.lcm(*(network.stride for network in networks)))
+
+
+def _differences(first: NetworkSpec, other: NetworkSpec) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the name and both values of each field in which the input or the output differs.
+
+    All fields are compared, so that a field that is added later is compared, too.
+    """
+    for field in fields(NetworkSpec):
+        one, two = getattr(first, field.name), getattr(other, field.name)
+        without_context = first.context == other.context == 1
+        is_unused = field.name == "context_spacing_mm" and without_context
+        if field.name != "stride" and not is_unused and one != two:
+            yield field.name, ("none" if one is None else str(one), str(two or "none"))
 
 
 class Ensemble:
@@ -40,10 +51,10 @@ class Ensemble:
     Its post-processing consists of the steps that are the same for all models.
 
     Args:
-        predictors: At least one predictor; all have the same tiles, context and regions.
+        predictors: At least one predictor; all have the same input and output.
 
     Raises:
-        SettingsError: If the tiles, the context or the regions differ.
+        SettingsError: If they differ in anything but the stride.
     """
 
     def __init__(self, predictors: Sequence[Predictor]):
@@ -52,6 +63,7 @@ class Ensemble:
         for predictor in predictors[1:]:
             self.postprocessing = self.postprocessing.common_steps(predictor.postprocessing)
         self.fingerprint = "+".join(predictor.fingerprint for predictor in predictors)
+        self.warnings = tuple(line for predictor in predictors for line in warnings_of(predictor))
         self._predictors = predictors
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
@@ -77,6 +89,7 @@ class MirroredPredictor:
         self.network = predictor.network
         self.postprocessing = predictor.postprocessing
         self.fingerprint = f"{predictor.fingerprint} mirrored"
+        self.warnings = warnings_of(predictor)
         self._predictor = predictor
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:

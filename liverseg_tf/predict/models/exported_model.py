@@ -9,6 +9,8 @@ import numpy as np
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.export_record import ExportRecord
 from liverseg_tf.plural import count
+from liverseg_tf.predict.models.probabilities import check_probabilities
+from liverseg_tf.printable import printable
 
 
 class ExportedModel(ABC):
@@ -20,8 +22,12 @@ class ExportedModel(ABC):
         path: Path of the file. For a SavedModel: its version folder, or the folder of its
             versions, of which the latest is taken.
 
+    Attributes:
+        warnings: What must be known before the model is used, one line each.
+
     Raises:
-        LiverSegError: If the model cannot be loaded or does not match its record.
+        LiverSegError: If the model cannot be loaded, contains more than the computations of a
+            network, or does not match its record.
     """
 
     file_format: ClassVar[str]  # for messages, with its article
@@ -29,14 +35,16 @@ class ExportedModel(ABC):
     def __init__(self, path: Path):
         record = ExportRecord.read(path)
         self.network, self.postprocessing = record.network, record.postprocessing
-        self.fingerprint = record.fingerprint
+        self.fingerprint, self.warnings = record.fingerprint, record.warnings
+        self._path = record.path
         try:
             channels, regions = self._load(record.path)
         except (LiverSegError, ImportError):
             raise
         except Exception as error:  # the classes of the loaders' errors are not documented
             raise LiverSegError(
-                f"Expected {self.file_format} at {record.path}. Received: {first_line(error)}"
+                f"Expected {self.file_format} at {record.path}. "
+                f"Received: {printable(first_line(error))}"
             ) from error
         network = self.network
         if (channels, regions) != (network.channels, len(network.regions)):
@@ -46,10 +54,33 @@ class ExportedModel(ABC):
                 f"Received {channels} and {regions}."
             )
 
+    def probabilities(self, tiles: np.ndarray) -> np.ndarray:
+        """Predict a batch.
+
+        Args:
+            tiles: (batch, h, w, channels) uint8; h and w are multiples of the stride.
+
+        Returns:
+            (batch, h, w, regions) float32.
+
+        Raises:
+            LiverSegError: If the model fails, or computes values that are not probabilities.
+        """
+        try:
+            values = self._compute(tiles)
+        except Exception as error:  # the classes of the runtimes' errors are not documented
+            shape = " x ".join(map(str, tiles.shape))
+            raise LiverSegError(
+                f"The model {self._path} failed to predict tiles of {shape}: "
+                f"{printable(first_line(error))}"
+            ) from error
+        check_probabilities(values, (*tiles.shape[:3], len(self.network.regions)), str(self._path))
+        return values
+
     @abstractmethod
     def _load(self, path: Path) -> tuple[int, int]:
         """Load the model and return its numbers of input and output channels."""
 
     @abstractmethod
-    def probabilities(self, tiles: np.ndarray) -> np.ndarray:
+    def _compute(self, tiles: np.ndarray) -> np.ndarray:
         """Predict a batch: (batch, h, w, channels) uint8 to (batch, h, w, regions) float32."""

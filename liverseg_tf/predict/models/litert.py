@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.models.exported_model import ExportedModel
+from liverseg_tf.printable import printable
 
 
 class LiteRtPredictor(ExportedModel):
@@ -27,29 +30,69 @@ class LiteRtPredictor(ExportedModel):
         super().__init__(path)
 
     def _load(self, path: Path) -> tuple[int, int]:
-        self._interpreter = _import_interpreter()(
-            model_content=path.read_bytes(), num_threads=self._threads
-        )
+        content = path.read_bytes()
+        interpreter_type, schema = _import_litert()
+        _check_operators(content, schema, path)
+        self._interpreter = interpreter_type(model_content=content, num_threads=self._threads)
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
         channels, regions = (int(end["shape_signature"][-1]) for end in (self._input, self._output))
+        if channels == self.network.channels:
+            # fails here, and not in the middle of a volume, if an operator is not available
+            self._resize((1, *self.network.padded((1, 1)), channels))
         return channels, regions
 
-    def probabilities(self, tiles: np.ndarray) -> np.ndarray:
-        if tiles.shape != self._shape:  # the interpreter's tensors have a fixed shape
-            self._interpreter.resize_tensor_input(self._input["index"], tiles.shape)
-            self._interpreter.allocate_tensors()
-            self._shape = tiles.shape
+    def _compute(self, tiles: np.ndarray) -> np.ndarray:
+        self._resize(tiles.shape)
         self._interpreter.set_tensor(self._input["index"], tiles.astype(np.float32))
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output["index"])
 
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        if shape != self._shape:  # the interpreter's tensors have a fixed shape
+            self._shape = None
+            self._interpreter.resize_tensor_input(self._input["index"], shape)
+            self._interpreter.allocate_tensors()
+            self._shape = shape
 
-def _import_interpreter() -> type:
+
+def _check_operators(content: bytes, schema: ModuleType, path: Path) -> None:
+    """Check that a file has only LiteRT's own operators, which read and write no files.
+
+    Args:
+        content: Contents of the file.
+        schema: The module that reads them.
+        path: Path of the file, for messages.
+
+    Raises:
+        LiverSegError: If there is another operator, such as TensorFlow's, or data in other files.
+    """
+    model = schema.Model.GetRootAs(content)
+    for index in range(model.OperatorCodesLength()):
+        operator = model.OperatorCodes(index)
+        name = operator.CustomCode()
+        code = max(operator.BuiltinCode(), operator.DeprecatedBuiltinCode())
+        if name is not None or code == schema.BuiltinOperator.CUSTOM:
+            name = printable((name or b"without a name").decode(errors="backslashreplace"))
+            raise LiverSegError(
+                f"Expected only LiteRT's own operators in {path}. Received the operator {name}, "
+                "which could read or write files: export the model again from its run."
+            )
+    if getattr(model, "ExternalBufferGroupsLength", int)():
+        raise LiverSegError(
+            f"Expected all weights in {path}. Received a reference to other files: export the "
+            "model again from its run."
+        )
+
+
+def _import_litert() -> tuple[type, ModuleType]:
+    """Import the interpreter, and the module that reads the contents of a file."""
     try:
+        from ai_edge_litert import schema_py_generated
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         import tensorflow as tf
+        from tensorflow.lite.python import schema_py_generated
 
-        return tf.lite.Interpreter
-    return Interpreter
+        return tf.lite.Interpreter, schema_py_generated
+    return Interpreter, schema_py_generated

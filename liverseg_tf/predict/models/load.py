@@ -26,8 +26,8 @@ def load_predictor(paths: Sequence[Path], mirror: bool = False) -> Predictor:
         mirror: Average over tiles and tiles mirrored left to right.
 
     Raises:
-        SettingsError: If the tiles, the context or the regions of the models differ, or `mirror`
-            is set and a model was not trained on mirrored tiles.
+        SettingsError: If the models differ in their input or output, or `mirror` is set and a
+            model was not trained on mirrored tiles.
         LiverSegError: If a model cannot be loaded.
     """
     records = [read_record(path) for path in paths]  # checked before the slow loading

@@ -16,6 +16,8 @@ class Predictor(Protocol):
     probabilities of each pass; `probabilities` is their mean. A predictor that works
     asynchronously also has `submit(tiles)`, which returns at once an object with the methods
     `result()` and `cancel()`. It is given the next batch before it has returned the previous one.
+    A predictor of which something must be known before it is used also has `warnings`; see
+    `warnings_of`.
 
     Attributes:
         network: Input and output of the model.
@@ -36,6 +38,15 @@ class Predictor(Protocol):
         Returns:
             (batch, h, w, regions) float32.
         """
+
+
+def warnings_of(predictor: Predictor) -> tuple[str, ...]:
+    """Return what must be known before a model is used, one line each, such as an unfinished run.
+
+    Args:
+        predictor: Any model; those without the attribute `warnings` have none.
+    """
+    return tuple(getattr(predictor, "warnings", ()))
 
 
 def average_passes(passes: Sequence[np.ndarray]) -> np.ndarray:

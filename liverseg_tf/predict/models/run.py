@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError, first_line
-from liverseg_tf.model.run_record import MODEL_FILE, RunRecord
+from liverseg_tf.model.precision import Device, choose_prediction_precision
+from liverseg_tf.model.run_record import (
+    MODEL_FILE,
+    RUN_FILE,
+    RunRecord,
+    compute_model_checksum,
+)
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.plural import count
 
@@ -17,24 +23,35 @@ from liverseg_tf.plural import count
 class RunPredictor:
     """The model of a run. Loading it imports Keras.
 
-    On a GPU it computes in mixed precision, which halves the memory and doubles the speed; the
-    probabilities are float32.
+    On a GPU it computes in the precision of its training, if the card has it; half precision
+    halves the memory and doubles the speed. The probabilities are float32.
 
     Args:
         folder: Folder of the run.
-        precision: 'float32' or 'mixed_float16'. None uses mixed precision if there is a GPU.
+        precision: One of `choices.PRECISIONS`. None chooses it for the device; see
+            `choose_prediction_precision`.
+
+    Attributes:
+        warnings: What must be known before the model is used, one line each.
 
     Raises:
-        LiverSegError: If the run is incomplete, its model cannot be loaded safely, its weights
-            are not finite, or its channels do not match its record.
+        LiverSegError: If the run is incomplete, its model cannot be loaded safely or is not the
+            one of its record, its weights are not finite, or its channels do not match its record.
     """
 
     def __init__(self, folder: Path, precision: str | None = None):
         record = RunRecord.read(folder)
         self.network, self.postprocessing = record.network, record.postprocessing
+        self.warnings = record.warnings(folder)
         path = Path(folder) / MODEL_FILE
+        checksum = compute_model_checksum(folder)
+        if record.checksum not in (None, checksum):
+            raise LiverSegError(
+                f"The model {path} is not the one whose training {RUN_FILE} describes: one of them "
+                "was replaced or damaged. Copy both from the same run."
+            )
         self._model = _load_model(path)
-        self.fingerprint = _compute_fingerprint(path, self.network)
+        self.fingerprint = _compute_fingerprint(checksum, self.network)
         shapes = [getattr(self._model, f"{end}_shape", None) for end in ("input", "output")]
         channels = (self.network.channels, len(self.network.regions))
         if not all(map(_has_channels, shapes, channels)):
@@ -45,8 +62,9 @@ class RunPredictor:
             )
         if not all(np.isfinite(weights).all() for weights in self._model.get_weights()):
             raise LiverSegError(f"Expected finite weights in {path}. Received NaN or infinity.")
-        if (precision or _default_precision()) != "float32":
-            self._model = _to_mixed_precision(self._model)
+        precision = precision or choose_prediction_precision(record.precision, _find_device())
+        if precision != "float32":
+            self._model = _to_mixed_precision(self._model, f"mixed_{precision}")
         self._predict = _compile(self._model)
 
     @property
@@ -84,9 +102,7 @@ def _load_model(path: Path):
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises errors of many classes for broken files
         reason = first_line(error)
-        if not path.exists():
-            reason = "no such file"
-        elif not zipfile.is_zipfile(path):  # Keras would report that the file does not exist
+        if not zipfile.is_zipfile(path):  # Keras would report that the file does not exist
             reason = "a truncated file, or one of another format"
         raise LiverSegError(f"Expected a Keras model at {path}. Received: {reason}") from error
 
@@ -107,30 +123,37 @@ def _compile(model) -> Callable:
     return tf.function(lambda x: model(x, training=False), input_signature=[tiles], autograph=False)
 
 
-def _compute_fingerprint(path: Path, network: NetworkSpec) -> str:
-    with open(path, "rb") as file:
-        weights = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def _compute_fingerprint(checksum: str, network: NetworkSpec) -> str:
     spec = json.dumps(network.to_json(), sort_keys=True).encode()
-    return f"{weights}-{hashlib.blake2b(spec, digest_size=4).hexdigest()}"
+    return f"{checksum}-{hashlib.blake2b(spec, digest_size=4).hexdigest()}"
 
 
-def _default_precision() -> str:
+def _find_device() -> Device:
+    """Return the device that predicts."""
     import keras
 
     try:
-        return "mixed_float16" if keras.distribution.list_devices("gpu") else "float32"
+        if not keras.distribution.list_devices("gpu"):
+            return Device()
     except RuntimeError:  # JAX raises it if there is no GPU
-        return "float32"
+        return Device()
+    if keras.backend.backend() != "tensorflow":
+        return Device(is_gpu=True)
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    capabilities = [known.get("compute_capability") for known in details]
+    return Device(True, min((known for known in capabilities if known), default=None))
 
 
-def _to_mixed_precision(model):
-    """Clone a model to compute in float16 up to the logits, which stay float32."""
+def _to_mixed_precision(model, policy: str):
+    """Clone a model to compute in half precision up to the logits, which stay float32."""
     import keras
 
     def clone(layer):
         config = layer.get_config()
         if layer.name not in ("logits", "probabilities"):
-            config["dtype"] = "mixed_float16"
+            config["dtype"] = policy
         return type(layer).from_config(config)
 
     mixed = keras.models.clone_model(model, clone_function=clone)

@@ -14,6 +14,7 @@ from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.measurements import measure
 from liverseg_tf.predict.outputs.mesh import Mesh, build_mesh, write_obj, write_stl
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
+from liverseg_tf.printable import printable
 
 _MESH_WRITERS = {"stl": write_stl, "obj": write_obj}
 _DICOM_WRITERS = {"seg": write_seg, "rtstruct": write_rtstruct}
@@ -90,6 +91,7 @@ class SegmentedCase:
         labels: Label map uint8 on the grid of the image.
         regions: Regions of the labels.
         agreement: Agreement between the prediction passes for each region. None if it is unknown.
+        warnings: What had to be assumed about the image, one line each.
     """
 
     source: Path | DicomSeries
@@ -97,6 +99,7 @@ class SegmentedCase:
     labels: Volume
     regions: Regions
     agreement: dict[str, float | None] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def write_outputs(
@@ -108,7 +111,8 @@ def write_outputs(
     - `NAME.seg.dcm`: DICOM-SEG. `NAME.rtstruct.dcm`: RTSTRUCT.
     - `NAME_REGION.stl`, `NAME_REGION.obj`: mesh of each region, without triangles if the region
       is empty. Characters that are not allowed in file names become %XX.
-    - `NAME.json`: the result of `measure`, and `agreement` for each region if it is known.
+    - `NAME.json`: the result of `measure`, `agreement` for each region if it is known, and the
+      `warnings`, which DICOM objects contain, too.
 
     Args:
         folder: Folder for the files, which is created if necessary.
@@ -140,7 +144,7 @@ def write_outputs(
                 _MESH_WRITERS[kind](file, mesh, region)
         elif kind in _DICOM_WRITERS:
             assert isinstance(case.source, DicomSeries), "checked by check_source"
-            _DICOM_WRITERS[kind](files[0], case.source, case.labels, case.regions)
+            _DICOM_WRITERS[kind](files[0], case.source, case.labels, case.regions, case.warnings)
         else:
             write_labels(files[0], case.labels)
     return outputs.paths(folder, name, case.regions)
@@ -150,7 +154,7 @@ def _measure(case: SegmentedCase) -> dict:
     measurements = measure(case.image, case.labels, case.regions)
     for region, agreement in (case.agreement or {}).items():
         measurements["regions"][region]["agreement"] = agreement
-    return measurements
+    return measurements | {"warnings": list(map(printable, case.warnings))}
 
 
 def _file_names(kind: str, name: str, regions: Regions) -> list[str]:

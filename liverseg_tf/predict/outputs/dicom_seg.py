@@ -14,7 +14,7 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.dicom_source import read_source_headers
+from liverseg_tf.predict.outputs.dicom_source import join_notes, read_source_headers
 from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 if TYPE_CHECKING:
@@ -38,7 +38,13 @@ def check_highdicom() -> None:
         ) from error
 
 
-def write_seg(path: Path, series: DicomSeries, labels: Volume, regions: Regions) -> None:
+def write_seg(
+    path: Path,
+    series: DicomSeries,
+    labels: Volume,
+    regions: Regions,
+    notes: tuple[str, ...] = (),
+) -> None:
     """Write a DICOM-SEG file, atomically.
 
     There is one segment of type BINARY for each region, in their order. Nested regions overlap: the
@@ -50,6 +56,7 @@ def write_seg(path: Path, series: DicomSeries, labels: Volume, regions: Regions)
         series: Series of the image, to whose files the segments refer.
         labels: Label map (z, row, col) uint8 on the grid of the image.
         regions: Regions of the labels.
+        notes: What had to be assumed about the image; written as ImageComments.
 
     Raises:
         LiverSegError: If highdicom is not installed, the headers of the series are incomplete, the
@@ -69,6 +76,8 @@ def write_seg(path: Path, series: DicomSeries, labels: Volume, regions: Regions)
         raise LiverSegError(
             f"Expected headers that can be copied to DICOM-SEG in {series}. Received: {error}."
         ) from error
+    if notes:
+        segmentation.ImageComments = join_notes(notes, 10240)
     with replacing(path) as partial:
         segmentation.save_as(partial)
 

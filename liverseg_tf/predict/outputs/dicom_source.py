@@ -1,5 +1,6 @@
 """Headers of the DICOM files from which the slices of a volume were read."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -65,7 +66,25 @@ def read_source_headers(series: DicomSeries, grid: Volume) -> list[Dataset]:
             f"Expected {count(depth, 'file')} with different SOPInstanceUIDs, one for each slice. "
             f"Received {len(uids)}: {series}."
         )
+    frames = {str(dataset.FrameOfReferenceUID) for dataset in sources.values()}
+    if len(frames) > 1:
+        raise LiverSegError(
+            f"Expected one FrameOfReferenceUID in {series}, to which DICOM objects refer. "
+            f"Received {len(frames)} different ones, which happens in files that were anonymised "
+            "one by one: write NIfTI, or anonymise the series again."
+        )
     return [sources[z] for z in range(depth)]
+
+
+def join_notes(notes: tuple[str, ...], length: int) -> str:
+    """Join notes to a value that every character set of DICOM can hold.
+
+    Args:
+        notes: One line each.
+        length: Maximum number of characters.
+    """
+    text = " ".join(notes).encode("ascii", "backslashreplace").decode()
+    return re.sub(r"[\\\x00-\x1f]", "_", text)[:length]
 
 
 def _read_header(file: Path) -> Dataset:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
+Point = tuple[float, float]  # (row, col)
+
 
 def find_polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
     """Trace polygons that contain the centres of a mask's pixels and no others.
@@ -12,7 +14,8 @@ def find_polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
     Each connected component (4 neighbours) is one polygon, halfway between its pixels and their
     neighbours. A hole is connected to the outer boundary by a channel of zero width (the keyhole
     technique). Holes therefore stay empty both in programs that unite polygons and in programs
-    that subtract them.
+    that subtract them. No edge passes through the centre of a pixel, so that programs which count
+    points on an edge as inside and those which do not read the same mask.
 
     Args:
         mask: (row, col) bool.
@@ -34,27 +37,51 @@ def find_polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
 def _join_rings(rings: list[np.ndarray], component: np.ndarray) -> np.ndarray:
     """Join the outer boundary of a component and the boundaries of its holes to one ring.
 
-    A channel runs upwards from the topmost point of each hole, through pixels of the component, to
-    the next ring. Channels therefore do not cross, and they connect the rings as a tree.
+    A channel runs upwards from the upper right corner of each hole to the next ring, between two
+    columns of pixels, so that it does not matter whether a program counts a line as inside.
+    Channels do not cross, and they connect the rings as a tree.
     """
     if len(rings) == 1:
         return _remove_collinear(rings[0])
     rings = sorted(rings, key=_box_area)
     outer = len(rings) - 1  # the largest ring is the outer boundary; all others are holes
+    ends = [_find_channel(ring, component) for ring in rings[:outer]]
+    rings = [_insert_points(ring, {upper for upper, _ in ends}) for ring in rings]
     places = {
         (row, col): (ring, index)
         for ring, points in enumerate(rings)
         for index, (row, col) in enumerate(points.tolist())
     }
-    channels: dict[tuple[int, int], tuple[int, int]] = {}
-    for hole in range(outer):
-        start = int(rings[hole][:, 0].argmin())
-        row, col = rings[hole][start].tolist()
-        above = int(row - 0.5)
-        while component[above, int(col)]:
-            above -= 1
-        channels[places[above + 0.5, col]] = (hole, start)
+    channels = {places[upper]: places[lower] for upper, lower in ends}
     return np.array(_walk(rings, outer, channels))
+
+
+def _find_channel(hole: np.ndarray, component: np.ndarray) -> tuple[Point, Point]:
+    """Find where the channel of a hole ends above it, and where it begins at the hole.
+
+    Args:
+        hole: (n, 2) points of the hole's boundary.
+        component: (row, col) bool.
+    """
+    top = hole[:, 0].min()
+    row, col = int(top + 0.5), int(hole[hole[:, 0] == top, 1].max())  # a pixel of the hole
+    above = row - 1
+    while component[above, col] and component[above, col + 1]:
+        above -= 1
+    # either the boundary passes between the two pixels, or below both of them
+    passes_between = component[above, col] or component[above, col + 1]
+    return (above + (0.0 if passes_between else 0.5), col + 0.5), (float(row), col + 0.5)
+
+
+def _insert_points(ring: np.ndarray, wanted: set[Point]) -> np.ndarray:
+    """Insert those of the wanted points that lie in the middle of a horizontal edge of the ring."""
+    middles = (ring + np.roll(ring, -1, axis=0)) / 2
+    is_horizontal = ring[:, 0] == np.roll(ring[:, 0], -1)
+    is_wanted = [
+        bool(horizontal) and (row, col) in wanted
+        for horizontal, (row, col) in zip(is_horizontal, middles.tolist(), strict=True)
+    ]
+    return np.insert(ring, np.flatnonzero(is_wanted) + 1, middles[is_wanted], axis=0)
 
 
 def _walk(

@@ -14,7 +14,7 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.dicom_source import read_source_headers
+from liverseg_tf.predict.outputs.dicom_source import join_notes, read_source_headers
 from liverseg_tf.predict.outputs.polygons import find_polygons
 from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
@@ -28,7 +28,13 @@ _COPIED_TAGS = (  # patient and study; `read_source_headers` has added missing o
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # retired in DICOM, but still expected by programs
 
 
-def write_rtstruct(path: Path, series: DicomSeries, labels: Volume, regions: Regions) -> None:
+def write_rtstruct(
+    path: Path,
+    series: DicomSeries,
+    labels: Volume,
+    regions: Regions,
+    notes: tuple[str, ...] = (),
+) -> None:
     """Write an RTSTRUCT file, atomically.
 
     There is one ROI for each region, in their order. Its contours are closed and lie in the planes
@@ -40,6 +46,7 @@ def write_rtstruct(path: Path, series: DicomSeries, labels: Volume, regions: Reg
         series: Series of the image, to whose files the contours refer.
         labels: Label map (z, row, col) uint8 on the grid of the image.
         regions: Regions of the labels.
+        notes: What had to be assumed about the image; written as StructureSetDescription.
 
     Raises:
         LiverSegError: If the headers of the series are incomplete, the labels are not on the grid
@@ -50,6 +57,8 @@ def write_rtstruct(path: Path, series: DicomSeries, labels: Volume, regions: Reg
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual values in the headers of the source
             dataset = _build_structure_set(sources)
+            if notes:
+                dataset.StructureSetDescription = join_notes(notes, 1024)
             for number, name in enumerate(regions.names, 1):
                 code = find_segment_code(regions, name)
                 contours = _build_contours(sources, labels.array, regions, name)

@@ -73,9 +73,10 @@ def calibration_tiles(folder: Path, network: NetworkSpec) -> Iterator[np.ndarray
         raise LiverSegError(f"Expected training cases in {folder}, but the store has none.")
     tiles_per_case = -(-_CALIBRATION_TILES // len(names))
     for name in names[:: -(-len(names) // _CALIBRATION_TILES)]:
-        image = store.read(name).image
+        case = store.read(name)
+        image, slice_step = case.image, network.slice_step(case.slice_mm)
         for z in np.linspace(0, len(image) - 1, tiles_per_case).round().astype(int):
-            tile = network.stack(image, int(z)).astype(np.float32)
+            tile = network.stack(image, int(z), slice_step).astype(np.float32)
             missing = np.subtract(network.padded(tile.shape[:2]), tile.shape[:2])
             yield np.pad(tile, [(0, int(missing[0])), (0, int(missing[1])), (0, 0)])[None]
 

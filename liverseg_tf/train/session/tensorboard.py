@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.preview.contours import draw_contours
-from liverseg_tf.train.session.validation import Validator
+from liverseg_tf.train.session.validation import Validator, written_masks
 
 _MAX_CASES = 4
 
@@ -34,6 +34,7 @@ class TensorBoardWriter:
                 "TensorBoard is not installed. --tensorboard needs it: "
                 "pip install 'liverseg_tf[tensorboard]'"
             ) from None
+        self._regions = validator.network.regions
         self._writer = tf.summary.create_file_writer(str(Path(folder) / "tensorboard"))
         self._slices = [
             _read_largest_slice(validator, name) for name in validator.case_names[:_MAX_CASES]
@@ -66,7 +67,7 @@ class TensorBoardWriter:
         """
         with self._writer.as_default(step=step):
             for name, tiles, truth in self._slices:
-                prediction = predict(tiles[None])[0] > 0.5
+                prediction = written_masks(predict(tiles[None])[0], self._regions)
                 image = _draw_slice(tiles[..., tiles.shape[-1] // 2], truth, prediction)
                 tf.summary.image(f"validation/{name}", image[None])
         self._writer.flush()

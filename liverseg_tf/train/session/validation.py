@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.model.postprocessing import THRESHOLD
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.case_tiles import CaseTiles
 from liverseg_tf.tiles.store import TileStore
@@ -38,7 +40,9 @@ class ValidationScores:
 class Validator:
     """Scores a model on validation cases during training.
 
-    Scores are measured on the tile grid; `liverseg evaluate` scores masks on the scanner's grid.
+    Scores are those of the label map that `liverseg predict` would write with thresholds of 0.5
+    and without post-processing. They are measured on the tile grid; `liverseg evaluate` scores
+    masks on the scanner's grid.
 
     Args:
         store: Store with the tiles.
@@ -112,12 +116,30 @@ class Validator:
             indices = scored[start : start + self.batch_size]
             for position, z in enumerate(indices):
                 tiles[position, :rows, :columns] = self.network.stack(case.image, z, slice_step)
-            prediction = predict(tiles)[: len(indices), :rows, :columns] > 0.5
+            probabilities = predict(tiles)[: len(indices), :rows, :columns]
+            prediction = written_masks(probabilities, regions)
             truth = regions.masks(np.stack([case.mask[z] for z in indices]))
             axes = (0, 1, 2)
             counts[0] += (prediction & truth).sum(axis=axes)
             counts[1] += prediction.sum(axis=axes) + truth.sum(axis=axes)
         return counts
+
+
+def written_masks(probabilities: np.ndarray, regions: Regions) -> np.ndarray:
+    """Compute the mask of each region as the label map has it that prediction writes.
+
+    The label map has one label per voxel: a voxel of a nested region belongs to the outer region,
+    too, and of disjoint regions the later one gets it. The masks of the channels may overlap
+    otherwise.
+
+    Args:
+        probabilities: (..., regions), 0 to 1.
+        regions: Regions of the channels.
+
+    Returns:
+        (..., regions) bool.
+    """
+    return regions.masks(regions.labels_of(probabilities > THRESHOLD))
 
 
 def _dice(overlap: float, total: float) -> float:

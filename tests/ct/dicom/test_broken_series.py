@@ -203,7 +203,7 @@ def test_several_series_in_one_folder_are_listed(tmp_path, write_series):
 def test_mixed_patients_in_one_folder_are_several_series(tmp_path, write_series):
     write_series(tmp_path, make_ct(), name="a{}")
     write_series(tmp_path, make_ct(), set_tags(None, PatientID="p2"), name="b{}")
-    assert {series.patient for series in find_series(tmp_path)} == {"p1", "p2"}
+    assert {series.patient_id for series in find_series(tmp_path)} == {"p1", "p2"}
     check_refused(tmp_path, "one DICOM series")
 
 

@@ -60,7 +60,7 @@ def test_find_and_read_a_series(tmp_path, write_series):
     (series,) = find_series(tmp_path)
     assert series.uid == "1.2.3"
     assert series.files == tuple(sorted(tmp_path.iterdir()))
-    assert (series.image_count, series.localizer, series.patient) == (5, False, "p1")
+    assert (series.image_count, series.localizer, series.patient_id) == (5, False, "p1")
     assert (series.modality, series.number, series.description) == ("CT", "3", "Abdomen")
     assert str(series) == f"series 3 'Abdomen' 1.2.3 in {tmp_path}"
     assert repr(series) == (

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.intensity import Window
 from liverseg_tf.ct.nifti import read_volume, write_labels, write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.case_corrections import CaseCorrections
@@ -92,7 +93,7 @@ def test_any_file_order_is_clean(tmp_path, axes):
 
 def test_the_real_ct_is_clean(shared_data):
     folder = shared_data / "Task03_Liver"
-    expected, issues = choose_check_settings(read_description(folder), None, False, None)
+    expected, issues = choose_check_settings(read_description(folder), None)
     assert issues == []
     assert expected.regions.names == ("liver", "cancer")
     checked = check_cases(find_cases(folder), expected)
@@ -135,24 +136,97 @@ def _check(folder):
     return check_cases(find_cases(folder), CheckSettings())
 
 
+def hu_scaled(slope, intercept):
+    return lambda a: (np.maximum(a, -1024) * slope + intercept).astype(np.int32)
+
+
+def as_unsigned(array):
+    return array.astype(np.int16).view(np.uint16).astype(np.int32)
+
+
+NO_HU = {  # a pattern of the reason
+    "8 bit": (lambda a: np.clip((a + 200) // 2, 0, 255).astype(np.uint8), "8-bit image"),
+    "8 bit signed": (lambda a: a.astype(np.int8), "8-bit image"),
+    "0 to 1": (lambda a: np.clip((a + 200) / 450, 0, 1).astype(np.float32), "normalised"),
+    "-1 to 1": (lambda a: np.clip(a / 500, -1, 1).astype(np.float32), "normalised"),
+    "divided by 1000": (lambda a: (a / 1000).astype(np.float32), "normalised"),
+    "divided by 10": (lambda a: (np.maximum(a, -1024) / 10).astype(np.float32), "another range"),
+    "divided by 10, rounded": (lambda a: np.rint(np.maximum(a, -1024) / 10), "another range"),
+    "times 10": (hu_scaled(10, 0), "wrong scale"),
+    "times 2": (hu_scaled(2, 1024), "rescale intercept"),
+    "no intercept": (lambda a: np.maximum(a, -1024) + 1024, "intercept left out"),
+    "no intercept, noise below 0": (hu_scaled(1, 1000), "intercept left out"),
+    "no intercept, negative padding": (
+        lambda a: np.where(a < -1500, -2000, np.maximum(a, -1024) + 1024),
+        "intercept left out",
+    ),
+    "intercept of half": (hu_scaled(1, 500), "most tissue has about"),
+    "intercept twice": (hu_scaled(1, -1024), "rescale intercept"),
+    "inverted": (hu_scaled(-1, 0), "dense as bone"),
+    "inverted, positive": (hu_scaled(-1, 3071), "not HU"),
+    "unsigned": (as_unsigned, "read as unsigned"),
+    "a mask": (lambda a: (a > -300).astype(np.uint8), "normalised"),
+    "MR": (lambda a: np.maximum(a + 900, 0) // 3, "not HU"),
+    "MR with overshoot": (lambda a: np.maximum(a + 900, 0) // 3 - 12 * (a == a.max()), "not HU"),
+}
+
+
+@pytest.mark.parametrize("name", NO_HU)
+def test_values_that_are_not_hu(write, name):
+    change, reason = NO_HU[name]
+    checked = write(values(lambda a: np.asarray(change(a))))
+    only(checked, "error", "values", reason)
+
+
+def crop(array):
+    """A part of the body without air around it."""
+    return np.where(array < -250, 30 + np.arange(array.size).reshape(array.shape) % 97, array)
+
+
+def blurred(array):
+    return np.clip(array, -200, 250) + np.random.default_rng(0).integers(-3, 4, array.shape)
+
+
+def stepped(array):
+    """As stored with 8 bits: in steps of 400 / 255 HU, rounded to integers."""
+    steps = np.rint((np.clip(array, -125, 275) + 125) * 255 / 400)
+    return np.floor(steps * 400 / 255 - 125).astype(np.int16)
+
+
+LIVER, SOFT, BRAIN = Window(25, 450), Window(75, 400), Window(40, 80)
+
+
 @pytest.mark.parametrize(
-    ("function", "severity", "text"),
+    ("function", "window", "severity", "text"),
     [
-        (lambda a: np.clip((a + 200) // 2, 0, 255).astype(np.uint8), "error", "8-bit image"),
-        (lambda a: a.astype(np.int8), "error", "8-bit image"),
-        (lambda a: np.clip(a, -200, 250), "error", "clipped to a window"),
-        (lambda a: np.clip(a, -1024, 100), "warning", "clipped at 100 HU"),
-        (lambda a: np.maximum(a, -1024) + 1024, "error", "intercept left out"),
-        (lambda a: a + 1024, "error", "intercept left out"),
-        (lambda a: a - 1024, "error", "wrong intercept"),
-        (lambda a: (a / 1000).astype(np.float32), "error", "normalised"),
-        (lambda a: np.where(a < -400, -400 - np.arange(a.size).reshape(a.shape) % 97, a)
-            .astype(np.int16), "warning", "no air"),
+        (lambda a: np.clip(a, -200, 250), LIVER, "warning", "below -200 and above 250 HU"),
+        (lambda a: np.clip(a, -125, 275), LIVER, "error", "window of -200 to 250 HU"),
+        (lambda a: np.clip(a, -200, 200), LIVER, "error", "window of -200 to 250 HU"),
+        (lambda a: np.clip(a, -1024, 100), LIVER, "error", "clipped above 100 HU"),
+        (lambda a: np.clip(a, -1024, 100), BRAIN, "warning", "clipped above 100 HU"),
+        (lambda a: np.clip(a, -1024, 100), None, "warning", "clipped above 100 HU"),
+        (lambda a: np.clip(a, -500, 3000), LIVER, "warning", "clipped below -500 HU"),
+        (stepped, SOFT, "warning", "clipped below -125 and above 275 HU"),
+        (stepped, LIVER, "error", "window of -200 to 250 HU"),
+        (blurred, Window(50, 500), "error", "window of -200 to 300 HU"),
+        (blurred, Window(25, 300), "warning", "clipped below"),
+        (lambda a: np.clip(a, -100, 100), BRAIN, "warning", "below -100 and above 100 HU"),
     ],
 )  # fmt: skip
-def test_values_that_are_not_hu(write, function, severity, text):
-    checked = write(values(function))
-    only(checked, severity, "values", text)
+def test_clipped_hu_are_an_error_only_where_the_window_reaches_further(
+    write, function, window, severity, text
+):
+    settings = CheckSettings(windows=() if window is None else (window,))
+    only(write(values(function), settings), severity, "clipped", text)
+
+
+def test_every_window_counts(write):
+    settings = CheckSettings(windows=(SOFT, Window(300, 1500)))
+    only(write(values(stepped), settings), "error", "clipped", "window of -450 to 1050 HU")
+
+
+def test_a_crop_without_air_is_a_warning(write):
+    only(write(values(crop), CheckSettings(windows=(LIVER,))), "warning", "air", "no air")
 
 
 @pytest.mark.parametrize("change", [lambda a: a * 0 + 7, lambda a: a * np.float32(np.nan)])
@@ -180,7 +254,7 @@ def test_a_missing_intercept_with_padding(write):
     checked = write(values(shift))
     (issue,) = (issue for issue in checked.issues if issue.severity != "note")
     assert (issue.severity, issue.kind) == ("error", "values")
-    assert "HU: intercept left out?" in issue.text
+    assert "intercept left out?" in issue.text
 
 
 def test_padding_is_a_note(write):
@@ -197,10 +271,10 @@ def test_mr_needs_no_hu(tmp_path):
     write_phantoms(tmp_path, 2, 0, PhantomSpec(shape=(8, 48, 48), modality="mr"))
     description = read_description(tmp_path)
     assert not description.is_ct
-    expected, (issue,) = choose_check_settings(description, None, False, None)
-    assert (issue.severity, issue.case) == ("warning", None)
+    expected, (issue,) = choose_check_settings(description, None)
+    assert (issue.severity, issue.case) == ("error", None)
     assert "--percentiles" in issue.text
-    assert choose_check_settings(description, None, True, None)[1] == []
+    assert choose_check_settings(description, None, CheckSettings(has_hu=False))[1] == []
     assert not expected.has_hu
     kinds = {issue.kind for issue in check_cases(find_cases(tmp_path), expected).issues}
     assert not kinds & {"values", "orientation", "padding"}

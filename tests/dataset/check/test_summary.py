@@ -68,12 +68,12 @@ def test_order_and_format_of_issues():
     ]
     assert [issue.case for issue in sort_issues(issues)[:4]] == ["c2", "c10", None, "c2"]
     assert format_issues(issues) == [
-        "error: c2: grid",
-        "error: c10: two lines",
-        "warning: data set: MR",
-        "warning: c2: cut",
-        "note: 2 cases, first c2: padding",
-        "note: c2: no tumour",
+        "error: c2: grid [grid]",
+        "error: c10: two lines [grid]",
+        "warning: data set: MR [modality]",
+        "warning: c2: cut [cut]",
+        "note: 2 cases, first c2: padding [padding]",
+        "note: c2: no tumour [no tumour]",
     ]
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -28,15 +29,14 @@ def test_files_folders_and_data_sets_are_found(tmp_path):
     _write(tmp_path / "lits" / "part" / "volume-3.nii")
     _write(tmp_path / "lits" / "part" / "segmentation-3.nii")
     found = find_images([single, tmp_path / "flat", tmp_path / "set", tmp_path / "lits"])
+    found = found.images
     assert list(found) == ["single", "b", "a", "volume-3"]
     assert found["volume-3"].name == "volume-3.nii"
 
 
 def test_duplicate_names_and_inputs_without_images_are_refused(tmp_path):
-    one, two = _write(tmp_path / "x" / "a.nii"), _write(tmp_path / "y" / "a.nii.gz")
-    with pytest.raises(LiverSegError, match="Expected one image per case name"):
-        find_images([one, two])
-    assert find_images([one, one]) == {"a": one}
+    one = _write(tmp_path / "x" / "a.nii")
+    assert find_images([one, one]).images == {"a": one}
     (tmp_path / "empty").mkdir()
     with pytest.raises(
         LiverSegError, match=r"Expected image files, DICOM files or a data set in .*empty"
@@ -48,11 +48,44 @@ def test_duplicate_names_and_inputs_without_images_are_refused(tmp_path):
         find_images([tmp_path / "scan.png"])
 
 
+def test_inputs_of_one_name_get_the_names_of_their_folders(tmp_path, make_volumes, write_series):
+    ct, _ = make_volumes(shape=(2, 8, 8))
+    for patient in ("p1", "p2"):
+        write_series(tmp_path / patient / "CT", ct)
+    found = find_images([tmp_path / "p1" / "CT", tmp_path / "p2" / "CT"])
+    assert list(found.images) == ["p1_CT", "p2_CT"]
+    one, two = _write(tmp_path / "x" / "z" / "a.nii"), _write(tmp_path / "y" / "z" / "a.nii.gz")
+    assert find_images([one, two]).images == {"x_z_a": one, "y_z_a": two}
+    taken = _write(tmp_path / "x_z_a.nii.gz")  # a name that is taken is not given again
+    names = list(find_images([taken, one, two]).images)
+    assert names[0] == "x_z_a"
+    assert [name.endswith(end) for name, end in zip(names[1:], ("_x_z_a", "_y_z_a"), strict=True)]
+
+
+def test_an_input_that_fails_does_not_stop_the_others(tmp_path):
+    for folder in ("set1", "set2"):
+        for name in ("a", folder):
+            _write(tmp_path / folder / "images" / f"{name}.nii.gz")
+    _write(tmp_path / "set1" / "images" / "b.nii")
+    _write(tmp_path / "set1" / "images" / "b.nii.gz")
+    found = find_images([tmp_path / "set1", tmp_path / "scan.png", tmp_path / "set2"])
+    assert list(found.images) == ["set1", "set2"]
+    assert found.failures.keys() == {"a", "b", str(tmp_path / "scan.png")}
+    assert "both named a: predict them into different folders" in found.failures["a"]
+    assert all("\n" not in line for line in found.failures.values())
+
+
+def test_a_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(LiverSegError, match="Received a pipe"):
+        find_images([tmp_path / "list.csv"])
+
+
 def test_images_are_read_from_a_table(tmp_path):
     _write(tmp_path / "x" / "a.nii.gz")
     table = tmp_path / "list.csv"
     table.write_text("image,name\nx/a.nii.gz,first\n/abs/volume-7.nii,\n,\n\n")
-    assert find_images([table]) == {
+    assert find_images([table]).images == {
         "first": tmp_path / "x" / "a.nii.gz",
         "volume-7": Path("/abs/volume-7.nii"),
     }
@@ -79,9 +112,9 @@ def test_dicom_folders_and_trees_are_found_and_predicted(
     ct, _ = make_volumes(shape=(4, 20, 20))
     write_series(tmp_path / "tree" / "p1", ct)
     write_series(tmp_path / "tree" / "p2" / "CT", ct)
-    assert list(find_images([tmp_path / "tree"])) == ["p1", "p2_CT"]
+    assert list(find_images([tmp_path / "tree"]).images) == ["p1", "p2_CT"]
     (tmp_path / "tree" / "p2" / "CT" / "0001.dcm").unlink()
-    found = find_images([tmp_path / "tree" / "p1", tmp_path / "tree" / "p2"])
+    found = find_images([tmp_path / "tree" / "p1", tmp_path / "tree" / "p2"]).images
     assert list(found) == ["p1", "p2"]
     failures = predict_cases(found, bright_is_liver(), PredictionJob(tmp_path / "out")).failures
     assert failures.keys() == {"p2"}

@@ -1,15 +1,25 @@
+import gzip
+import json
+import os
 import resource
 import shutil
 import threading
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.dicom.series import DicomSeries, find_volume_series
+from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.provenance import MaskRecords
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.partials import partial_path
+from liverseg_tf.predict.batch.memory import estimate_memory
+from liverseg_tf.predict.batch.planning import find_shared_outputs, split_by_memory
 from liverseg_tf.predict.batch.predict_cases import predict_cases
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
 from liverseg_tf.predict.outputs.case_outputs import OutputFormats
@@ -105,15 +115,15 @@ def test_files_of_other_settings_are_outdated(tmp_path, images, bright_is_liver)
 
 def test_temporary_files_of_a_killed_run_are_removed(tmp_path, images, bright_is_liver):
     out = tmp_path / "out"
-    left = [out / ".partial-01234567-a.nii.gz", out / "probabilities" / "liver"]
-    left[1] = left[1] / ".partial-01234567-b.nii.gz"
-    other = out / ".partial-01234567-of_another_part.nii.gz"
-    for file in (*left, other):
+    live = partial_path(out / "of_another_part.nii.gz")
+    killed = live.name.replace(f"{os.getpid():08x}", f"{2**31 - 1:08x}")
+    left = [out / killed, out / "probabilities" / "liver" / killed]
+    for file in (*left, live):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("half")
     predict_cases(images, bright_is_liver(), PredictionJob(out, probabilities=True))
     assert not any(file.exists() for file in left)
-    assert other.exists()
+    assert live.exists()
 
 
 def test_postprocessing_of_the_model_is_the_default(tmp_path, images, bright_is_liver):
@@ -311,3 +321,163 @@ def test_volumes_of_few_slices_are_predicted(tmp_path, count, bright_is_liver):
     )
     assert not result.failures
     assert read_volume(tmp_path / "out" / "few.nii.gz").array.sum() == count * 19 * 20
+
+
+def _damaged(folder):
+    """Images that cannot be read, each for another reason."""
+    whole = _write(folder / "whole.nii").read_bytes()
+    contents = {
+        "empty.nii.gz": b"",
+        "text.nii": b"no image",
+        "no_gzip.nii.gz": b"\x1f\x8b\x08\x00" + bytes(range(200)),
+        "truncated.nii.gz": gzip.compress(whole)[:200],
+        "type.nii": whole[:70] + b"\xff\x7f" + whole[72:],  # an unknown data type
+        "shape.nii": whole[:42] + b"\xff\x7f" * 3 + whole[48:],
+        "negative.nii": whole[:42] + b"\x00\x80" * 3 + whole[48:],
+        "spacing.nii": whole[:80] + b"\x00\x00\xc0\x7f" * 3 + whole[92:],
+        "offset.nii": whole[:108] + b"\x00\x00\x80\x7f" + whole[112:],  # infinite
+        "x.mha": b"ObjectType = Image\nNDims = 3\nDimSize = 1 1\n",
+        "x.nrrd": b"NRRD0004\ntype: int16\n",
+    }
+    images = {}
+    for name, content in contents.items():
+        images[name] = folder / name
+        images[name].write_bytes(content)
+    (folder / "folder.nii.gz").mkdir()
+    os.mkfifo(folder / "pipe.nii.gz")
+    return images | {
+        "folder": folder / "folder.nii.gz",
+        "pipe": folder / "pipe.nii.gz",
+        "device": Path("/dev/zero"),
+        "long": folder / ("x" * 300 + ".nii.gz"),
+        "null": folder / "a\0b.nii.gz",
+        "series": DicomSeries("1.2", (folder / "missing.dcm",), 5),
+        "no files": DicomSeries("1.2", (), 5),
+        "z": _write(folder / "z.nii.gz"),
+    }
+
+
+def test_damaged_images_do_not_stop_the_run(tmp_path, bright_is_liver):
+    images, model = _damaged(tmp_path), bright_is_liver()
+    estimate_memory(images.values(), model.network, 8)
+    result = predict_cases(images, model, PredictionJob(tmp_path / "out"))
+    assert result.written == ["z"]
+    assert result.failures.keys() == images.keys() - {"z"}
+    for line in result.failures.values():
+        assert "\n" not in line
+        assert not line.startswith("Unexpected"), line
+
+
+def test_masks_of_another_size_than_written_are_not_kept(tmp_path, images, bright_is_liver):
+    job = PredictionJob(tmp_path / "out")
+    predict_cases(images, bright_is_liver(), job)
+    (tmp_path / "out" / "a.nii.gz").write_bytes(b"")
+    record = tmp_path / "out" / ".predictions" / "b.json"
+    for text in ("", "[" * 100_000, '{"provenance": 1}', "NaN", '{"files": {"a": 1e999}}', "\xff"):
+        record.write_text(text, encoding="latin-1")
+        result = predict_cases(images, bright_is_liver(), job)
+        assert (result.written, result.kept) in ((["a", "b"], ["c"]), (["b"], ["a", "c"]))
+    assert (tmp_path / "out" / "a.nii.gz").stat().st_size > 0
+
+
+def test_an_image_that_changes_is_predicted_again(tmp_path, make_volumes, write_series):
+    ct, _ = make_volumes(shape=(4, 20, 20))
+    write_series(tmp_path / "s", ct)
+    (series,) = find_volume_series(tmp_path / "s")
+    before = fingerprint_source(series)
+    os.utime(series.files[0], (1, 1))  # older than the others
+    assert fingerprint_source(series) != before
+
+
+def test_an_image_that_changes_while_it_is_read_is_refused(
+    tmp_path, images, bright_is_liver, monkeypatch
+):
+    def replaced(path, channel):
+        volume = read_volume(path, channel)
+        if path == images["b"]:
+            _write(path, bright=240)
+        return volume
+
+    monkeypatch.setattr("liverseg_tf.predict.input_image.read_image", replaced)
+    result = predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out"))
+    assert result.written == ["a", "c"]
+    assert "a file that has just changed" in result.failures["b"]
+
+
+def test_masks_that_vanish_during_the_run_are_failures(tmp_path, images, bright_is_liver):
+    def on_case(name, failure):
+        if name == "b":
+            shutil.rmtree(tmp_path / "out")
+
+    result = predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out"), on_case)
+    assert "a" in result.failures
+    assert "b" in result.failures
+    assert result.written == [name for name in "c" if name not in result.failures]
+    assert _masks(tmp_path / "out") == [f"{name}.nii.gz" for name in result.written]
+
+
+def test_two_runs_into_one_folder_leave_masks_with_their_own_records(
+    tmp_path, images, bright_is_liver
+):
+    """Two models write the same cases at the same time; each mask belongs to its record."""
+    models = [bright_is_liver(), bright_is_liver()]
+    models[1].fingerprint = "dark"
+    models[1].probabilities = lambda tiles: 1 - bright_is_liver().probabilities(tiles)
+    results = {}
+
+    def run(model):
+        job = PredictionJob(tmp_path / "out", force=True)
+        results[model.fingerprint] = predict_cases(images, model, job)
+
+    threads = [threading.Thread(target=run, args=[model]) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records = MaskRecords(tmp_path / "out")
+    for name in images:
+        owner = records.read(name).provenance["model"]
+        mask = np.asanyarray(nib.load(tmp_path / "out" / f"{name}.nii.gz").dataobj)
+        assert bool(mask[17, 17, 1]) == (owner == "bright")
+        assert name in results[owner].written
+        assert records.find_damage(name) is None
+
+
+def test_cases_that_would_write_the_same_file_are_refused(tmp_path, bright_is_liver):
+    images = {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "b")}
+    shared = find_shared_outputs({"a": [Path("a_b_c.stl")], "a_b": [Path("a_b_c.stl")], "c": []})
+    assert shared.keys() == {"a", "a_b"}
+    assert "a_b_c.stl for a and for a_b" in shared["a"]
+    assert predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out")).written
+
+
+def test_large_cases_run_alone():
+    sizes = {"a": 1, "b": 1, "c": 5, "d": 4, "e": 1}
+    groups = list(split_by_memory(list(sizes), sizes.get, 6))
+    assert groups == [["a", "b", "c"], ["d", "e"]]
+    assert list(split_by_memory([], sizes.get, 6)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["[bold]", "$x^{$", "a#b?c%d'e\"f<g>&", b"caf\xe9\x1b[31m".decode(errors="surrogateescape")],
+)
+def test_any_file_name_is_a_case_name(tmp_path, bright_is_liver, name):
+    images = {name: _write(tmp_path / f"{name}.nii.gz")}
+    job = PredictionJob(tmp_path / "out", outputs=OutputFormats(("nifti", "stl"), measure=True))
+    assert predict_cases(images, bright_is_liver(), job).written == [name]
+    assert predict_cases(images, bright_is_liver(), job).kept == [name]
+    assert (tmp_path / "out" / f"{name}.nii.gz").is_file()
+
+
+def test_warnings_are_written_with_the_masks_and_shown_again(tmp_path, bright_is_liver):
+    path = tmp_path / "a.nii.gz"
+    array = np.full((4, 20, 20), -500, np.int16)
+    array[1:3, 5:12, 5:12] = 100
+    write_volume(path, Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0])))
+    job = PredictionJob(tmp_path / "out", outputs=OutputFormats(measure=True))
+    for _ in range(2):  # written, then kept
+        result = predict_cases({"a": path}, bright_is_liver(), job)
+        assert any("1 mm" in warning for warning in result.warnings["a"])
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["warnings"]
+    assert MaskRecords(tmp_path / "out").read("a").warnings == result.warnings["a"]

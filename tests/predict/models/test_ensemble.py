@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.predict.models.ensemble import Ensemble, MirroredPredictor
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.predict.models.ensemble import Ensemble, MirroredPredictor, combine_networks
 
 
 class ColumnNumbers:
@@ -54,11 +55,27 @@ def test_an_ensemble_is_the_mean_and_keeps_common_steps(bright_is_liver):
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "other"), [("context", 3), ("regions", Regions({"spleen": (1,)})), ("tiles", None)]
-)
+DIFFERENT = {
+    "context": 3,
+    "context_spacing_mm": 5.0,
+    "regions": Regions({"spleen": (1,)}),
+    "tiles": None,
+}
+
+
+def test_a_difference_is_known_for_every_field_but_the_stride():
+    assert {field.name for field in fields(NetworkSpec)} == {*DIFFERENT, "stride"}
+
+
+def test_the_context_spacing_of_single_slices_does_not_matter():
+    one = NetworkSpec(context=1)
+    assert combine_networks([one, replace(one, context_spacing_mm=5.0)]) == one
+
+
+@pytest.mark.parametrize(("name", "other"), DIFFERENT.items())
 def test_models_with_different_specifications_are_refused(name, other, bright_is_liver):
-    one, two = bright_is_liver(), bright_is_liver()
+    context = 5 if name == "context_spacing_mm" else 1
+    one, two = bright_is_liver(context=context), bright_is_liver(context=context)
     other = other or replace(two.network.tiles, spacing_mm=2.0)
     two.network = replace(two.network, **{name: other})
     with pytest.raises(SettingsError, match=f"Expected models with the same {name}"):

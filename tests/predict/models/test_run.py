@@ -8,7 +8,7 @@ import pytest
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.model.run_record import RunRecord
+from liverseg_tf.model.run_record import RunRecord, compute_model_checksum
 from liverseg_tf.predict.models.load import load_predictor
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.train.network.unet import UNetSpec, build_unet
@@ -55,8 +55,29 @@ def test_a_missing_or_truncated_model_is_refused(untrained_run):
             RunPredictor(untrained_run)
         assert "Received: a truncated file, or one of another format" in str(caught.value)
     model.unlink()
-    with pytest.raises(LiverSegError, match="Received: no such file"):
+    with pytest.raises(LiverSegError, match=r"Expected a Keras model .* Received: no such file"):
         RunPredictor(untrained_run)
+
+
+def test_the_model_of_another_run_is_refused(untrained_run):
+    record = untrained_run / "run.json"
+    value, checksum = json.loads(record.read_text()), compute_model_checksum(untrained_run)
+    record.write_text(json.dumps(value | {"result": {"checksum": checksum}}))
+    assert RunPredictor(untrained_run).fingerprint.startswith(checksum)
+    record.write_text(json.dumps(value | {"result": {"checksum": "0" * 32}}))
+    with pytest.raises(LiverSegError, match=r"model\.keras is not the one .* run\.json describes"):
+        RunPredictor(untrained_run)
+
+
+def test_a_run_that_has_not_finished_warns(untrained_run):
+    record = untrained_run / "run.json"
+    value = json.loads(record.read_text())
+    record.write_text(json.dumps(value | {"result": {}}))
+    assert load_predictor([untrained_run]).warnings == ()
+    del value["result"]
+    record.write_text(json.dumps(value))
+    (line,) = load_predictor([untrained_run] * 2).warnings[:1]
+    assert line.startswith(f"The run {untrained_run} has not finished: its model is the best so")
 
 
 def test_a_model_with_other_channels_is_refused(untrained_run):
@@ -126,12 +147,13 @@ def test_another_version_of_a_model_file_is_refused_in_one_line(untrained_run):
     assert "\n" not in str(caught.value)
 
 
-def test_mixed_precision_predicts_about_the_same(untrained_run):
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_mixed_precision_predicts_about_the_same(untrained_run, precision):
     tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
     full = RunPredictor(untrained_run, "float32").probabilities(tiles)
-    mixed = RunPredictor(untrained_run, "mixed_float16")
+    mixed = RunPredictor(untrained_run, precision)
     policies = {layer.name: layer.compute_dtype for layer in mixed._model.layers}
-    assert policies["down0_conv_a"] == "float16"
+    assert policies["down0_conv_a"] == precision
     assert policies["logits"] == policies["probabilities"] == "float32"
     probabilities = mixed.probabilities(tiles)
     assert probabilities.dtype == np.float32

@@ -5,6 +5,41 @@ from skimage.draw import polygon2mask
 from liverseg_tf.predict.outputs.polygons import find_polygons
 
 
+def _rasterise(polygon, shape, edges):
+    """Even-odd rule at the centres of the pixels; `edges`: whether points on an edge are inside."""
+    rows, cols = np.indices(shape)
+    inside, on_edge = np.zeros(shape, bool), np.zeros(shape, bool)
+    for (row, col), (next_row, next_col) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        side = (next_col - col) * (rows - row) - (next_row - row) * (cols - col)
+        on_edge |= (
+            (side == 0)
+            & (np.minimum(row, next_row) <= rows)
+            & (rows <= np.maximum(row, next_row))
+            & (np.minimum(col, next_col) <= cols)
+            & (cols <= np.maximum(col, next_col))
+        )
+        crosses = (row > rows) != (next_row > rows)
+        inside ^= crosses & ((side < 0) == (next_row > row))
+    return inside | on_edge if edges else inside & ~on_edge
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_programs_agree_whether_or_not_they_count_edges_as_inside(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((13, 17)) < rng.uniform(0.6, 0.97)
+    for edges in (True, False):
+        drawn = [_rasterise(polygon, mask.shape, edges) for polygon in find_polygons(mask)]
+        np.testing.assert_array_equal(np.logical_xor.reduce(drawn), mask)
+
+
+def test_holes_above_each_other_and_at_the_same_corner():
+    mask = np.ones((12, 9), bool)
+    mask[2, 3:5] = mask[5:7, 2:5] = mask[8, 4] = mask[10, 6] = False
+    (polygon,) = find_polygons(mask)
+    for edges in (True, False):
+        np.testing.assert_array_equal(_rasterise(polygon, mask.shape, edges), mask)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_polygons_contain_exactly_the_pixels(seed):
     """Both the union of the polygons and their symmetric difference are the mask."""

@@ -3,9 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.train.session.validation import Validator
+from liverseg_tf.predict.tuning.tune import select_postprocessing
+from liverseg_tf.predict.tuning.validation_masks import predict_validation_masks
+from liverseg_tf.train.session.validation import Validator, written_masks
 
 
 class _TruthPredictor:
@@ -111,3 +114,46 @@ def test_hosts_share_the_slices_and_add_up_their_counts(blob_store):
         validator.score(model, sum_over_hosts=lambda own: counts.append(own) or own)
     together = _validator(blob_store).score(model, sum_over_hosts=lambda own: sum(counts))
     assert together == single
+
+
+class _RandomPredictor:
+    """Random probabilities that depend on the tile only, so that the channels contradict."""
+
+    postprocessing, fingerprint = PostProcessing(), "random"
+
+    def __init__(self, network):
+        self.network = network
+
+    def probabilities(self, tiles):
+        grey = tiles[..., :1].astype(np.int64)
+        factors = 37 + 10 * np.arange(len(self.network.regions))
+        return ((grey * factors % 256) / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        LIVER_REGIONS,
+        Regions({"liver": (1,), "tumour": (2,)}),  # disjoint
+        Regions({"tumour": (2,), "liver": (1, 2)}),  # the nested region first
+        Regions({"one": (1, 2), "two": (1, 3)}),
+    ],
+)
+def test_training_and_cross_validation_report_the_same_dice(blob_store, regions):
+    network = NetworkSpec(blob_store.spec, regions)
+    predictor, names = _RandomPredictor(network), ("case_2", "case_3")
+    scores = Validator(blob_store, names, network, 4).score(predictor.probabilities)
+    cases = predict_validation_masks(predictor, blob_store, names)
+    expected = select_postprocessing(cases, regions).dice_before
+    assert scores.case_dice == {
+        name: {region: pytest.approx(dice, nan_ok=True) for region, dice in by_region.items()}
+        for name, by_region in expected.items()
+    }
+
+
+def test_a_tumour_outside_the_liver_counts_as_liver_as_in_the_label_map():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.9], [0.1, 0.1]], np.float32)
+    nested = written_masks(probabilities, LIVER_REGIONS)
+    assert nested.tolist() == [[True, False], [True, True], [True, True], [False, False]]
+    disjoint = written_masks(probabilities, Regions({"liver": (1,), "tumour": (2,)}))
+    assert disjoint.tolist() == [[True, False], [False, True], [False, True], [False, False]]

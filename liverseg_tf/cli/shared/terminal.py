@@ -1,0 +1,109 @@
+"""Output on the terminal: lines that are safe to show, and an error if they cannot be written."""
+
+import errno
+import json
+import os
+import sys
+from contextlib import contextmanager, suppress
+
+import click
+
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.printable import printable
+
+
+def say(*lines: object, err: bool = False) -> None:
+    """Print lines, in which control characters of foreign names are visible.
+
+    Args:
+        lines: Texts, each of which is one line.
+        err: Whether they go to standard error instead of standard output.
+
+    Raises:
+        LiverSegError: If standard output cannot be written, for example on a full disk.
+    """
+    text = "\n".join(map(printable, lines))
+    if err:
+        click.echo(text, err=True)
+    else:
+        with writing_output():
+            click.echo(text)
+
+
+def say_json(value: object) -> None:
+    """Print a value as indented JSON, in which every character outside of ASCII is escaped.
+
+    Raises:
+        LiverSegError: If standard output cannot be written.
+    """
+    with writing_output():
+        click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def say_table(table: object, err: bool = False) -> None:
+    """Print a table of rich.
+
+    Raises:
+        LiverSegError: If standard output cannot be written.
+    """
+    from rich.console import Console  # `--help` does not need it
+
+    with writing_output():
+        # a name in brackets is neither a style nor an emoji
+        Console(stderr=err, markup=False, emoji=False, highlight=False).print(table)
+
+
+def print_error(message: str) -> None:
+    """Print a message on standard error as one line that begins with "Error:"."""
+    text = printable(" ".join(message.split()))
+    with suppress(OSError):  # the exit code says it, too
+        click.echo(click.style("Error: ", fg="red") + text, err=True)
+
+
+@contextmanager
+def writing_output():
+    """Turn an error of standard output into a `LiverSegError`; a closed pipe is left to click.
+
+    Raises:
+        LiverSegError: If standard output cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        _discard_output()
+        raise LiverSegError(
+            "Expected to write the results to standard output. "
+            f"Received: {error.strerror or error}. What was printed is incomplete."
+        ) from error
+
+
+@contextmanager
+def printable_usage_errors():
+    """Make control characters in click's own messages visible, and report a broken output."""
+    try:
+        with writing_output():
+            yield
+    except click.ClickException as error:
+        error.message = printable(error.message)
+        raise
+    except LiverSegError as error:
+        print_error(str(error))
+        raise click.exceptions.Exit(1) from error
+
+
+def flush_output() -> None:
+    """Write what standard output still holds.
+
+    Raises:
+        LiverSegError: If it cannot be written.
+    """
+    with writing_output():
+        sys.stdout.flush()
+
+
+def _discard_output() -> None:
+    """Let the interpreter's own flush at its end succeed."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,110 @@
+"""`store.json`: what a tile store contains. A store may be damaged, or a stranger's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liverseg_tf import __version__
+from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.choices import STORAGES
+from liverseg_tf.dataset.split import SplitRule
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.partials import PARTIAL
+from liverseg_tf.printable import printable
+from liverseg_tf.records import read_record
+from liverseg_tf.tiles.case_record import CaseRecord
+from liverseg_tf.tiles.spec import TileSpec
+
+STORE_FILE = "store.json"
+FORMAT = 3  # 3: the record of a case has `spec` and `cutter`
+_SIDES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class _Version:
+    format: Any = None
+    storage: Any = None
+
+
+@dataclass(frozen=True)
+class _Entries:
+    spec: dict[str, Any]
+    cases: dict[str, CaseRecord]
+    split: dict[str, list[str]]
+    split_rule: SplitRule | None
+
+
+def read_store(folder: Path) -> dict[str, Any]:
+    """Read and check `store.json`.
+
+    Returns:
+        The fields of a `TileStore`, without its folder.
+
+    Raises:
+        LiverSegError: If it is missing or damaged, has another format, or contradicts itself.
+    """
+    path = folder / STORE_FILE
+    version = read_record(path, _Version)
+    if version.format != FORMAT or version.storage not in STORAGES:
+        raise LiverSegError(
+            f"Expected a store of format {FORMAT} at {folder}. Received format "
+            f"{printable(version.format)[:40]}, storage {printable(version.storage)[:40]}: "
+            "preprocess the data set into another folder."
+        )
+    try:
+        entries = read_record(path, _Entries)
+        spec = TileSpec.from_json(entries.spec)
+    except SettingsError as error:  # values that no command would accept
+        raise LiverSegError(f"{str(error).rstrip('.')} ({path}).") from error
+    for name, case in entries.cases.items():
+        check_case_name(name, folder)
+        case.check(path)
+    _check_split(entries, path)
+    value = read_json(path)
+    return {"spec": spec} | {key: value[key] for key in ("storage", "cases", "split", "split_rule")}
+
+
+def write_store(folder: Path, fields: dict[str, Any]) -> None:
+    """Write `store.json` atomically.
+
+    Args:
+        folder: Folder of the store.
+        fields: The fields of a `TileStore`, without its folder.
+    """
+    header = {"format": FORMAT, "liverseg_tf": __version__, "spec": fields["spec"].to_json()}
+    split = fields["split"] or {side: [] for side in _SIDES}
+    write_json(folder / STORE_FILE, fields | header | {"split": split})
+
+
+def check_case_name(name: str, folder: Path) -> None:
+    """Check that the files of a case lie in its store, whatever a record says.
+
+    Args:
+        name: Name of the case.
+        folder: Folder of the store, for the message.
+
+    Raises:
+        LiverSegError: If the name is no plain name of a file.
+    """
+    plain = name not in ("", ".", "..") and not any(char in name for char in "/\\\0")
+    if not plain or Path(name).name != name or name.startswith(PARTIAL):
+        raise LiverSegError(
+            f"Expected plain names of cases in the store {folder}. Received '{printable(name)}', "
+            "which could lead to another folder."
+        )
+
+
+def _check_split(entries: _Entries, path: Path) -> None:
+    names = [name for side in entries.split.values() for name in side]
+    wrong = None
+    if set(entries.split) != set(_SIDES):
+        wrong = "other sides than train, val and test"
+    elif len(names) > len(set(names)):
+        wrong = "a case twice"
+    elif not entries.cases.keys() >= set(names):
+        wrong = "a case that the store does not list"
+    if wrong is not None:
+        raise LiverSegError(
+            f"Expected a split of the store's cases in {path}. Received {wrong}: preprocess the "
+            "data set again."
+        )
