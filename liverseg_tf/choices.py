@@ -26,6 +26,17 @@ DECAYS = ("cosine", "polynomial")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PATCH_SIZES = (1, 2, 4)
 HOSTS = ("tf-config", "slurm")
+# networks of keras.applications that contain the scaling of their input from 0..255
+ENCODERS = (
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2S",
+    "MobileNetV3Small",
+    "MobileNetV3Large",
+)
 
 # output formats of prediction; the files of a case are written from the last format to the first
 FORMATS = ("nifti", "seg", "rtstruct", "stl", "obj")

@@ -15,6 +15,10 @@ class SettingsError(LiverSegError):
     """Settings that cannot be used, alone or together (exit code 2)."""
 
 
+class MemoryLimitError(LiverSegError):
+    """An image that is too large for the memory of this machine."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class name if it has none.
 

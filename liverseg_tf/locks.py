@@ -1,6 +1,9 @@
 """Lock files, which the operating system releases when the process that holds them ends."""
 
+import math
 import re
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -57,7 +60,11 @@ def exclusive_lock(
 
 def _check_regular(path: Path) -> None:
     """Refuse a link or a pipe, as a store of another person may contain."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    try:
+        mode = os.lstat(path).st_mode  # one look: another process may remove the file at any time
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
         raise LiverSegError(
             f"Expected a regular file at {path}. Received a link, a pipe or a folder: remove it."
         )
@@ -67,8 +74,9 @@ def _check_regular(path: Path) -> None:
 def part_lock(path: Path, index: int, count: int, resource: str) -> Iterator[None]:
     """Hold one part of a resource; parts that overlap cannot be held at the same time.
 
-    Part `index` of `count` covers the range from (index - 1) / count to index / count. Part 1 of 1
-    is the whole resource. Each part that is held has a lock file of its own beside `path`, and
+    Part `index` of `count` is every `count`-th item from the `index`-th on, as
+    `DatasetPart.select` takes them: parts have common items if their indices are equal modulo the
+    greatest common divisor of the counts. Part 1 of 1 is the whole resource. Each part that is held has a lock file of its own beside `path`, and
     `path` is locked while parts are added or removed.
 
     Args:
@@ -89,9 +97,7 @@ def part_lock(path: Path, index: int, count: int, resource: str) -> Iterator[Non
                 if match is None:
                     continue
                 other_index, other_count = int(match[1]), int(match[2])
-                begins_before_its_end = (index - 1) * other_count < other_index * count
-                ends_after_its_begin = (other_index - 1) * count < index * other_count
-                if begins_before_its_end and ends_after_its_begin:
+                if (index - other_index) % math.gcd(count, other_count) == 0:
                     with exclusive_lock(other, resource, remove=True):
                         pass  # not held: the file was left by a process that was killed
             held.enter_context(exclusive_lock(own, resource, remove=True))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.locks import exclusive_lock, part_lock
 
@@ -81,8 +82,10 @@ def test_a_killed_process_holds_nothing(path, count):
         ((2, 3), (2, 3), False),
         ((2, 3), (1, 3), True),
         ((2, 3), (3, 3), True),
-        ((1, 2), (3, 4), True),
-        ((1, 2), (2, 4), False),
+        ((1, 2), (3, 4), False),  # items 1, 3, 5, ... and 3, 7, 11, ...
+        ((1, 2), (2, 4), True),
+        ((2, 6), (3, 4), True),
+        ((2, 6), (4, 4), False),
         ((2, 3), (1, 2), False),
         ((2, 4), (2, 3), False),
         ((1, 10), (10, 10), True),
@@ -103,6 +106,21 @@ def test_parts_that_overlap_exclude_each_other(path, theirs, ours, fits):
     assert [file.name for file in path.parent.iterdir()] in ([".lock"], [])  # none on Windows
 
 
+@pytest.mark.parametrize("count", range(1, 7))
+def test_parts_with_common_items_exclude_each_other(path, count):
+    """For all pairs of parts: as `DatasetPart.select` takes their items."""
+    items = list(range(60))
+    for other in range(1, 7):
+        ours, theirs = DatasetPart(1, count), DatasetPart(min(2, other), other)
+        common = set(ours.select(items)) & set(theirs.select(items))
+        with part_lock(path, theirs.index, theirs.count, "the store"):
+            try:
+                with part_lock(path, ours.index, ours.count, "the store"):
+                    assert not common, (ours, theirs)
+            except LiverSegError:
+                assert common, (ours, theirs)
+
+
 def test_many_threads_never_hold_overlapping_parts(path):
     parts = [(index, count) for count in (1, 2, 3) for index in range(1, count + 1)]
     held, refused, wrong, guard = {}, [0], [], threading.Lock()
@@ -112,13 +130,9 @@ def test_many_threads_never_hold_overlapping_parts(path):
             index, count = parts[(number * 7 + turn * 5) % len(parts)]
             try:
                 with part_lock(path, index, count, "the store"):
-                    mine = ((index - 1) / count, index / count)
+                    mine = set(DatasetPart(index, count).select(list(range(6))))
                     with guard:
-                        wrong.extend(
-                            (mine, other)
-                            for other in held.values()
-                            if min(mine[1], other[1]) - max(mine[0], other[0]) > 1e-9
-                        )
+                        wrong.extend((mine, other) for other in held.values() if mine & other)
                         held[number] = mine
                     time.sleep(0.002)
                     with guard:

@@ -26,10 +26,10 @@
   buildViews();
   buildWindows();
   buildLegend();
-  const goToLesion = buildFindings("Lesions", scene.lesions);
+  const goToComponent = buildFindings(`Components of ${scene.componentsOf}`, scene.components);
   const goToDifference = buildFindings("Differences", scene.differences);
   document.addEventListener("keydown", onKey, true);
-  (scene.lesions.length ? goToLesion : goToDifference)(1);
+  (scene.components.length ? goToComponent : goToDifference)(1);
   setView(view);
   byId("message").textContent = "";
   document.documentElement.dataset.state = "ready";
@@ -206,7 +206,7 @@
       ArrowUp: () => move(axis, 1), PageUp: () => move(axis, 1),
       ArrowDown: () => move(axis, -1), PageDown: () => move(axis, -1),
       ArrowLeft: () => move(across, 1), ArrowRight: () => move(across, -1), // as seen in the picture
-      n: () => goToLesion(1), p: () => goToLesion(-1), d: () => goToDifference(1),
+      n: () => goToComponent(1), p: () => goToComponent(-1), d: () => goToDifference(1),
       o: () => toggle(byId("outline")), m: () => masks.forEach((mask) => toggle(mask.checkbox)),
     };
     const numbers = Object.values(VIEWS).map((number) => [String(number + 1), () => setView(number)]);

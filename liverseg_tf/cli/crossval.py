@@ -8,7 +8,8 @@ import click
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.terminal import say, say_table
-from liverseg_tf.cli.shared.train_options import split_settings, train_options
+from liverseg_tf.cli.shared.train_options import train_options
+from liverseg_tf.cli.shared.train_settings import split_settings
 from liverseg_tf.cli.train import execution_options, train_one
 
 

@@ -82,6 +82,7 @@ from liverseg_tf.plural import count
     is_flag=True,
     help="Show the images with their own intensity range, because they are not in HU.",
 )
+@options.form
 @options.channel
 @click.pass_context
 def evaluate(
@@ -101,6 +102,7 @@ def evaluate(
     pictures,
     viewers,
     mr,
+    form,
     channel,
 ) -> None:
     """Compare predicted masks with the ground truth.
@@ -121,17 +123,21 @@ def evaluate(
 
     by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
     scoring = Scoring(protocol, None if by_default else regions, tolerance, distances, compat)
-    evaluation = _evaluate(truth, prediction, out, scoring, predicted_only, workers)
+    evaluation, files = _evaluate(truth, prediction, out, scoring, predicted_only, workers, form)
     failures = [failure.message for failure in evaluation.failures]
     notes, comparisons = list(evaluation.notes), None
     if versus is not None:
-        second = _evaluate(truth, versus, out / "versus", scoring, predicted_only, workers)
+        second, others = _evaluate(
+            truth, versus, out / "versus", scoring, predicted_only, workers, form
+        )
         failures += [f"{versus}: {failure.message}" for failure in second.failures]
         notes += [f"{versus}: {note}" for note in second.notes]
         comparisons = write_comparison(out, evaluation, second)
+        files += [*others, out / "versus.csv", out / "versus.json"]
     if report:
         not_drawn = _write_report(evaluation, out, pictures, viewers, mr, channel)
         failures += [failure.message for failure in not_drawn]
+        files.append(out / "report.html")
     for failure in failures:
         print_error(failure)
     for note in notes:
@@ -141,35 +147,36 @@ def evaluate(
         say_table(lits_table(evaluation))
     if comparisons is not None:
         say_table(comparison_table(comparisons))
-    for path in _existing_files(out):
-        say(f"written: {path}")
-    exit_if_failed(len(failures))
+    missing = [path for path in files if not path.is_file()]  # somebody removed the folder
+    for path in files:
+        if path not in missing:
+            say(f"written: {path}")
+    for path in missing:
+        print_error(f"Expected {path}, which was written. Received no such file: run it again.")
+    exit_if_failed(len(failures) + len(missing))
 
 
-def _evaluate(truth, prediction, out, scoring, predicted_only, workers):
+def _evaluate(truth, prediction, out, scoring, predicted_only, workers, form):
+    from dataclasses import replace
+
     from liverseg_tf.atomic import create_folder
     from liverseg_tf.evaluate.evaluate_folder import evaluate_pairs
     from liverseg_tf.evaluate.pairs import find_pairs
     from liverseg_tf.evaluate.report.tables import write_tables
 
-    pairs = find_pairs(truth, prediction)
+    pairs = [replace(pair, form=form) for pair in find_pairs(truth, prediction)]
     if predicted_only:
         predicted = [pair for pair in pairs if pair.prediction is not None]
-        left_out = count(len(pairs) - len(predicted), "case")
-        say(f"Note: {left_out} without a prediction left out.", err=True)
+        if len(predicted) < len(pairs):
+            left_out = count(len(pairs) - len(predicted), "case")
+            say(f"Note: {left_out} without a prediction left out.", err=True)
         pairs = predicted
     create_folder(out)  # fails before the work rather than after it
     with progress("evaluate", 1) as show:
         evaluation = evaluate_pairs(
             pairs, scoring, lambda case, done, total: show(done / total, case), workers
         )
-    write_tables(evaluation, out)
-    return evaluation
-
-
-def _existing_files(out):
-    names = ("scores.csv", "scores.json", "lits.csv", "summary.json", "versus.csv", "versus.json")
-    return [out / name for name in (*names, "report.html") if (out / name).is_file()]
+    return evaluation, write_tables(evaluation, out)
 
 
 def _write_report(evaluation, out, pictures, viewers, mr, channel):

@@ -7,7 +7,7 @@ from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.terminal import print_error, say
+from liverseg_tf.cli.shared.terminal import print_error, say, say_warnings
 from liverseg_tf.plural import count
 
 
@@ -88,6 +88,7 @@ def _postprocessing_option(flag: str, *values: str, help: str):
     help="Ignore the thresholds and post-processing that were tuned for the run. The "
     "post-processing options, --threshold to --fill-3d, still apply.",
 )
+@options.form
 @options.workers_options(
     "Number of processes, each with its own copy of the model. If there are several GPUs, each "
     "process uses one.",
@@ -135,8 +136,8 @@ def _postprocessing_option(flag: str, *values: str, help: str):
 def predict(inputs, models, out, side, part, workers, **settings) -> None:
     """Segment images and write their masks.
 
-    An INPUT is an image (NIfTI; MetaImage and NRRD need the extra 'itk'), a folder of images, a
-    DICOM series, a folder tree of DICOM series, a data set, or a table (.csv) with a column named
+    An INPUT is an image (NIfTI, MetaImage or NRRD), a folder of images, a DICOM series, a folder
+    tree of DICOM series, a data set, or a table (.csv) with a column named
     image. The mask of each image is written to OUT/NAME.nii.gz, with the shape, affine,
     orientation codes and units of the image.
 
@@ -166,13 +167,7 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     with progress("predict", len(images)) as show:
         finished = iter(range(1, len(images) + 1))
         result = _predict(images, load, job, workers, lambda name, _: show(next(finished), name))
-    guessed = result.guessed_geometry
-    if guessed:
-        say(
-            f"Warning: the headers of {count(len(guessed), 'image')} have no geometry "
-            f"({', '.join(guessed)}); a spacing of 1 mm and the orientation are assumed.",
-            err=True,
-        )
+    say_warnings(result.warnings)
     result.failures |= found.failures
     for message in result.failures.values():
         print_error(message)
@@ -213,6 +208,7 @@ def _create_job(out, steps, settings):
         inference=Inference(settings["batch_size"], settings["crop"]),
         force=settings["force"],
         outputs=OutputFormats(settings["formats"], settings["measure"]),
+        form=settings["form"],
     )
 
 

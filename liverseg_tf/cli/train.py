@@ -11,7 +11,8 @@ from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import FAILED, command
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say
-from liverseg_tf.cli.shared.train_options import split_settings, train_options
+from liverseg_tf.cli.shared.train_options import train_options
+from liverseg_tf.cli.shared.train_settings import split_settings
 from liverseg_tf.plural import count
 
 
@@ -62,7 +63,7 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     best validation Dice (3D, per case) and run.json, which prediction needs, and log.csv,
     validation.csv and curves.png.
 
-    To resume an interrupted run, repeat the same command.
+    To resume an interrupted run, repeat the same command. A run that has finished is kept.
     """
     started = time.monotonic()
     from liverseg_tf.tiles.store import TileStore
@@ -126,18 +127,30 @@ def execution_options(hardware: dict, started: float, hosts: str | None = None):
 
 
 def train_one(tiles, run, settings, execution, tune: bool) -> None:
-    """Train one run and print its progress and result."""
+    """Train one run and print its progress and result, or keep the run if it has finished."""
     from dataclasses import replace
 
     from liverseg_tf.train.session.fit import train as fit
     from liverseg_tf.train.session.interrupt import Interrupted
+    from liverseg_tf.train.session.resume import is_finished
+
+    if is_finished(run, tiles, settings):
+        _keep(tiles, run, tune)
+        return
+
+    def choose_postprocessing(folder: Path):
+        from liverseg_tf.predict.models.run import RunPredictor
+        from liverseg_tf.predict.tuning.tune import tune_postprocessing
+
+        return tune_postprocessing(RunPredictor(folder), tiles, tiles.split["val"]).postprocessing
 
     try:
         with progress("train", 1) as show:
             execution = replace(
                 execution, report=lambda now: show(now.fraction, _format_progress(now))
             )
-            trained = fit(tiles, run, settings, execution)
+            choose = choose_postprocessing if tune else None
+            trained = fit(tiles, run, settings, execution, choose)
     except Interrupted as error:
         print_error("Interrupted after a checkpoint was saved. Repeat the command to resume.")
         raise click.exceptions.Exit(FAILED) from error
@@ -145,9 +158,17 @@ def train_one(tiles, run, settings, execution, tune: bool) -> None:
         say(f"Note: {note}", err=True)
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice.items())
     say(f"{count(trained.steps, 'step')} in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
-    if tune and tiles.split["val"] and trained.written:
-        from liverseg_tf.predict.tuning.tune import tune_run
+    if trained.postprocessing is not None:
+        say(f"Post-processing: {trained.postprocessing}")
 
+
+def _keep(tiles, run, tune: bool) -> None:
+    """Keep a run that has finished; choose its post-processing if that is missing."""
+    from liverseg_tf.model.run_record import read_run
+    from liverseg_tf.predict.tuning.tune import tune_run
+
+    say(f"Kept: {run} holds this run, and it has finished. For a new run, use another folder.")
+    if tune and tiles.split["val"] and "postprocessing" not in read_run(run):
         say(f"Post-processing: {tune_run(run, tiles).postprocessing}")
 
 

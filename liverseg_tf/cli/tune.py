@@ -10,7 +10,8 @@ from liverseg_tf.cli.shared.terminal import say
 @command("tune")
 @click.argument("run", type=options.FOLDER)
 @click.argument("store", type=options.FOLDER)
-def tune(run, store) -> None:
+@click.option("--unfinished", is_flag=True, help="Accept a run whose training has not finished.")
+def tune(run, store, unfinished) -> None:
     """Choose thresholds and post-processing on validation cases.
 
     They are chosen for RUN on its validation cases in STORE and written to RUN/run.json. A step
@@ -20,7 +21,9 @@ def tune(run, store) -> None:
     from liverseg_tf.model.run_record import RunRecord
     from liverseg_tf.tiles.store import TileStore
 
-    RunRecord.read(run)
+    record = RunRecord.read(run)
+    if not unfinished:
+        record.check_finished(run)
     tiles = TileStore.open(store)
 
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
@@ -28,7 +31,7 @@ def tune(run, store) -> None:
     import_tensorflow()
     from liverseg_tf.predict.tuning.tune import tune_run
 
-    tuned = tune_run(run, tiles)
+    tuned = tune_run(run, tiles, unfinished)
     for name, (before, after) in tuned.means().items():
         say(f"{name}: Dice {before:.4f} before, {after:.4f} after")
     say(f"Post-processing of {run}: {tuned.postprocessing}")

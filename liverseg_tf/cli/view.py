@@ -8,6 +8,7 @@ from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.terminal import say
 from liverseg_tf.plural import count
+from liverseg_tf.printable import printable
 
 
 @command("view")
@@ -42,16 +43,17 @@ from liverseg_tf.plural import count
     is_flag=True,
     help="Show the image with its own intensity range, because it is not in HU.",
 )
+@options.form
 @options.channel
-def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> None:
+def view(image, masks, out, regions, names, title, limit_mb, mr, form, channel) -> None:
     """Write an interactive HTML page of a CT and its masks.
 
-    CT is a NIfTI file; each MASK is a label map on the same grid. The page opens in any browser
-    without a network connection. It shows slices in three planes, HU windows, a 3D rendering and
-    the volumes of the masks in ml, and jumps to lesions and to the places where the first two
-    masks differ.
+    CT is an image or a folder of one DICOM series; each MASK is a label map on the same grid. The
+    page opens in any browser without a network connection. It shows slices in three planes, HU
+    windows, a 3D rendering and the volumes of the masks in ml, and jumps to lesions and to the
+    places where the first two masks differ.
     """
-    from liverseg_tf.ct.nifti import read_labels, read_volume
+    from liverseg_tf.ct.images import read_image, read_label_image
     from liverseg_tf.errors import SettingsError
     from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, name_masks, write_viewer
 
@@ -60,10 +62,10 @@ def view(image, masks, out, regions, names, title, limit_mb, mr, channel) -> Non
             f"Expected --name once for each of {count(len(masks), 'mask')}. "
             f"Received {count(len(names), 'name')}."
         )
-    names = names or name_masks(masks)
+    names = tuple(map(printable, names or name_masks(masks)))
     if len(set(names)) < len(names):
         raise SettingsError(f"Expected another name for each mask. Received {', '.join(names)}.")
-    labels = {name: read_labels(mask) for name, mask in zip(names, masks, strict=True)}
+    labels = {name: read_label_image(mask, form) for name, mask in zip(names, masks, strict=True)}
     spec = ViewerSpec(title or image.name, regions, is_ct=not mr, limit_mb=limit_mb)
-    write_viewer(out, read_volume(image, channel), labels, spec)
+    write_viewer(out, read_image(image, channel, form), labels, spec)
     say(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -21,7 +21,12 @@ def walk(
     """
     visited = set()
     for root, folders, names in os.walk(folder, followlinks=True, onerror=on_error):
-        status = os.stat(root)
+        try:
+            status = os.stat(root)
+        except OSError as error:  # removed since it was listed
+            on_error(error)
+            folders.clear()
+            continue
         if (status.st_dev, status.st_ino) in visited:
             folders.clear()
             continue

@@ -101,8 +101,8 @@ def read_image_size(
         channel: See `read_volume`.
 
     Returns:
-        The shape along the file's axes i, j, k, the data type of the stored values, and the
-        spacing along these axes in mm (of the sform, if sform and qform disagree).
+        The shape along the file's axes i, j, k, the data type of the stored values (float32 if
+        slope or intercept make floats of them), and the spacing along these axes in mm (of the sform, if sform and qform disagree).
 
     Raises:
         LiverSegError: If there is no valid header of a 3D image.
@@ -116,7 +116,10 @@ def read_image_size(
         raise _invalid(path, error) from error
     i, j, k = map(int, header.get_data_shape())
     i_mm, j_mm, k_mm = map(float, nib.affines.voxel_sizes(affine))
-    return (i, j, k), header.get_data_dtype(), (i_mm, j_mm, k_mm)
+    dtype = header.get_data_dtype()
+    if not all(map(float.is_integer, _scaling(header))):
+        dtype = np.dtype(np.float32)
+    return (i, j, k), dtype, (i_mm, j_mm, k_mm)
 
 
 def write_labels(path: Path, labels: Volume) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import MemoryLimitError
 
 MAX_VOXELS = 2**32
 _CGROUPS = Path("/proc/self/cgroup")
@@ -23,18 +23,18 @@ def check_size(shape: tuple[int, ...], voxel_bytes: int, source: object) -> None
         source: File or series, for the error message.
 
     Raises:
-        LiverSegError: If the volume has more than 2^32 voxels or needs more than half of the
+        MemoryLimitError: If the volume has more than 2^32 voxels or needs more than half of the
             memory of the machine or of the control group of this process.
     """
     voxels = math.prod(map(int, shape))
     if voxels > MAX_VOXELS:
-        raise LiverSegError(
+        raise MemoryLimitError(
             f"Expected at most {MAX_VOXELS} voxels in {source}. "
             f"Received the shape {tuple(map(int, shape))}."
         )
     limit = memory_bytes() / 2  # the tiles need memory, too
     if voxels * voxel_bytes > limit:
-        raise LiverSegError(
+        raise MemoryLimitError(
             f"Expected at most {limit / 1e9:.1f} GB (half of the memory) for reading {source}. "
             f"Received {voxels * voxel_bytes / 1e9:.1f} GB, the shape {tuple(map(int, shape))}: "
             "use a machine with more memory."

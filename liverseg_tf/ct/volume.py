@@ -170,8 +170,13 @@ def check_finite(image: Volume) -> None:
         )
 
 
-def check_same_grid(image: Volume, mask: Volume) -> None:
+def check_same_grid(image: Volume, mask: Volume, names: str = "image and mask") -> None:
     """Check that a mask lies on the voxels of its image.
+
+    Args:
+        image: Image, or another mask.
+        mask: Mask.
+        names: What the two are called in the error message.
 
     Raises:
         LiverSegError: If the shapes differ, or if a corner of the mask's grid lies more than a
@@ -179,7 +184,7 @@ def check_same_grid(image: Volume, mask: Volume) -> None:
     """
     if image.array.shape != mask.array.shape:
         raise LiverSegError(
-            "Expected image and mask on one grid. Received the shapes "
+            f"Expected {names} on one grid. Received the shapes "
             f"{image.array.shape[::-1]} and {mask.array.shape[::-1]}."
         )
     last = np.array(image.array.shape[::-1]) - 1
@@ -190,7 +195,7 @@ def check_same_grid(image: Volume, mask: Volume) -> None:
     shift_mm = float(np.linalg.norm(shift, axis=1).max())
     if shift_mm > GRID_TOLERANCE_VOXELS * min(image.spacing_mm):
         raise LiverSegError(
-            "Expected image and mask on one grid. Received affines whose corners are up to "
+            f"Expected {names} on one grid. Received affines whose corners are up to "
             f"{shift_mm:.3g} mm apart: origins {_format_vector(image.affine[:3, 3])} and "
             f"{_format_vector(mask.affine[:3, 3])}, spacings "
             f"{_format_vector(image.spacing_mm[::-1])} and "

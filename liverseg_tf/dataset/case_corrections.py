@@ -21,11 +21,13 @@ class CaseCorrections:
         spacings: "NAME=0.7,0.7,1.5": spacing along the file's axes in mm.
         same_voxels: Names of cases whose mask lies on the voxels of the image, whatever its
             header says.
+        form: The form to use for all cases of which sform and qform disagree, "sform" or "qform".
     """
 
     orientations: Sequence[str] = ()
     spacings: Sequence[str] = ()
     same_voxels: Sequence[str] = ()
+    form: str | None = None
 
     def apply(self, cases: list[Case]) -> list[Case]:
         """Return the cases with their corrections.
@@ -34,6 +36,7 @@ class CaseCorrections:
             SettingsError: If a text has another form, or its name matches no case.
         """
         rules: list[tuple[str, Any, str]] = [
+            *([("*", self.form, "form")] if self.form is not None else []),
             *((*_split(text, "LPS"), "orientation") for text in self.orientations),
             *((*_split(text, "0.7,0.7,1.5"), "spacing_mm") for text in self.spacings),
             *((pattern, True, "same_voxels") for pattern in self.same_voxels),

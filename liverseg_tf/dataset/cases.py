@@ -1,13 +1,11 @@
 """The cases of a data set, found in any of the supported layouts."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from liverseg_tf.atomic import read_json
 from liverseg_tf.choices import LAYOUTS
 from liverseg_tf.ct.dicom.series import DicomSeries, contains_series
 from liverseg_tf.ct.grid_correction import GridCorrection
@@ -15,6 +13,7 @@ from liverseg_tf.ct.images import image_stem
 from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
 from liverseg_tf.dataset.lits import LITS_NAME, find_lits_files
+from liverseg_tf.dataset.msd import read_msd_entries
 from liverseg_tf.dataset.patients import find_patients
 from liverseg_tf.errors import LiverSegError, SettingsError
 
@@ -51,7 +50,7 @@ class Case:
     @property
     def has_image(self) -> bool:
         """Whether the image exists, readable or not."""
-        return isinstance(self.image, DicomSeries) or self.image.exists()
+        return isinstance(self.image, DicomSeries) or os.path.exists(self.image)
 
 
 def find_cases(
@@ -147,37 +146,13 @@ def find_image_sources(folder: Path) -> dict[str, Path]:
 
 
 def _find_msd_cases(folder: Path) -> list[Case]:
-    path = folder / "dataset.json"
-    entries = read_json(path).get("training")
-    if not isinstance(entries, list):
-        received = "a file without it" if entries is None else "another type of value"
-        raise LiverSegError(f"Expected a list 'training' in {path}. Received {received}.")
     cases: dict[str, Case] = {}
-    for entry in entries:
-        if not (isinstance(entry, dict) and {"image", "label"} <= entry.keys()):
-            raise LiverSegError(
-                f"Expected entries with image and label in {path}. Received {json.dumps(entry)}."
-            )
-        image, mask = (_path_inside(folder, entry[key]) for key in ("image", "label"))
-        if image_stem(image) is None:
-            continue  # archives that were packed on a Mac contain hidden ._ files
-        name, ambiguity = case_name(image), None
+    for entry in read_msd_entries(folder):
+        name, ambiguity = case_name(entry.image), entry.problem
         if name in cases:
-            ambiguity = f"Expected one case of each name. Received {name} twice."
-        elif image.name != mask.name:
-            ambiguity = (
-                f"Expected image and label of the same name in {path}. "
-                f"Received {image.name} and {mask.name}."
-            )
-        cases[name] = Case(name, image, mask, ambiguity=ambiguity)
+            ambiguity = f"Expected one case of each name in {folder}. Received {name} twice."
+        cases[name] = Case(name, entry.image, entry.mask, ambiguity=ambiguity)
     return list(cases.values())
-
-
-def _path_inside(folder: Path, relative: object) -> Path:
-    path = os.path.normpath(str(relative))
-    if os.path.isabs(path) or path.startswith(".."):
-        raise LiverSegError(f"Expected paths inside {folder} in its dataset.json. Received {path}.")
-    return folder / path
 
 
 def _find_lits_cases(folder: Path) -> list[Case]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from liverseg_tf.atomic import read_json
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.dataset.msd import is_nnunet_description
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.records import read_record
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,18 @@ def read_description(folder: Path) -> DatasetDescription:
     path = Path(folder) / "dataset.json"
     if not path.is_file():
         return DatasetDescription({}, ())
-    content = read_json(path)
+    content = read_record(path, dict)
+    if is_nnunet_description(content):
+        return DatasetDescription({}, ())  # its labels are numbers by name; its layout is not read
     labels, modalities = content.get("labels") or {}, content.get("modality") or {}
     try:
+        numbers = [int(label) for label in labels]
+        if len(set(numbers)) < len(numbers) or not all(0 <= number <= 255 for number in numbers):
+            raise ValueError
         named = {int(label): str(name) for label, name in labels.items() if int(label) > 0}
         return DatasetDescription(named, tuple(map(str, modalities.values())))
-    except (AttributeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise LiverSegError(
-            f"Expected labels and modality as objects with numbers as keys in {path}. "
-            "Received other values."
+            "Expected labels and modality as objects with numbers from 0 to 255 as keys in "
+            f"{path}. Received other values."
         ) from error

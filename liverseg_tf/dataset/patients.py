@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from liverseg_tf.ct.dicom.series import DicomSeries, first_patient
+from liverseg_tf.ct.dicom.recognise import Kind, recognise
+from liverseg_tf.ct.dicom.series import DicomSeries, files_below
 
 
 def find_patients(images: Mapping[str, Path | DicomSeries], root: Path) -> dict[str, str]:
@@ -26,10 +27,19 @@ def find_patients(images: Mapping[str, Path | DicomSeries], root: Path) -> dict[
         if isinstance(image, DicomSeries):
             folders[name], named[name] = image.folder, image.patient_id
         elif image.is_dir():
-            folders[name], named[name] = image, first_patient(image)
+            folders[name], named[name] = image, _first_patient(image)
     top = _top_folders(folders, Path(root))
     known = {top[name]: patient for name, patient in named.items() if patient}
     return {name: patient or known.get(top[name], top[name]) for name, patient in named.items()}
+
+
+def _first_patient(folder: Path) -> str:
+    """The PatientID of the first DICOM slice in a folder; empty if there is none."""
+    for path in files_below(folder):
+        file = recognise(path)
+        if file.kind is Kind.SLICE:
+            return file.patient_id
+    return ""
 
 
 def _top_folders(folders: dict[str, Path], root: Path) -> dict[str, str]:

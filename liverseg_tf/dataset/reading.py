@@ -1,6 +1,6 @@
 """Reading the image and the mask of a case, with the corrections of its headers."""
 
-from liverseg_tf.ct.grid_correction import lacks_geometry
+from liverseg_tf.ct.grid_correction import GridCorrection, lacks_geometry
 from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume, check_finite, check_same_grid
@@ -40,13 +40,13 @@ def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume
     """
     if case.ambiguity is not None:
         raise LiverSegError(case.ambiguity)
-    image = read_image(case.image, channel)
-    mask = None if case.mask is None else read_label_image(case.mask)
-    if case.correction is None:
-        return image, mask
-    if mask is not None:
-        mask = case.correction.apply_to_mask(mask, image)
-    return case.correction.apply(image), mask
+    correction = case.correction or GridCorrection()
+    form, any_spacing = correction.form_in_use, correction.spacing_mm is not None
+    image = read_image(case.image, channel, form, any_spacing)
+    mask = None
+    if case.mask is not None:
+        mask = correction.apply_to_mask(read_label_image(case.mask, form, any_spacing), image)
+    return correction.apply(image), mask
 
 
 def check_mask_grid(image: Volume, mask: Volume) -> None:
@@ -66,6 +66,11 @@ def check_mask_grid(image: Volume, mask: Volume) -> None:
 
 
 def has_guessed_geometry(case: Case, image: Volume) -> bool:
-    """Whether the header has no geometry and no correction gives the spacing."""
+    """Whether the header has no geometry and no correction gives it.
+
+    Args:
+        case: Case with its correction.
+        image: Image as read by `read_volumes`, with the correction applied.
+    """
     corrected = case.correction is not None and case.correction.spacing_mm is not None
-    return not corrected and lacks_geometry(image)
+    return image.lacks_orientation or (not corrected and lacks_geometry(image))

@@ -1,7 +1,7 @@
 """The split into training, validation and test cases: by patient, never by slice."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,8 @@ class SplitRule:
         test: Fraction of the patients used for the test, from 0 to below 1.
         seed: Seed of the random order of the patients.
         patient: Regular expression that finds the patient in the name of a case: its first
-            group, or the whole match. None if every case is a patient.
+            group, or the whole match. None takes the patient that the files name (the PatientID
+            of DICOM series); without one, every case is a patient.
 
     Raises:
         SettingsError: If the fractions are out of range or the expression is invalid.
@@ -47,15 +48,24 @@ class SplitRule:
                 ) from error
 
 
-def split_cases(names: Sequence[str], rule: SplitRule) -> dict[str, list[str]]:
+def split_cases(
+    names: Sequence[str],
+    rule: SplitRule,
+    patients: Mapping[str, str] | None = None,
+    known_sides: Mapping[str, str] | None = None,
+) -> dict[str, list[str]]:
     """Split cases so that all cases of a patient are on the same side.
 
     Fractions are rounded to whole patients. A side with a fraction above 0 gets at least one
-    patient if one is left for training; the test side comes first.
+    patient if one is left for training; the test side comes first. Patients whose side is known
+    keep it; new patients first fill the test side, then the validation side, up to their fractions
+    of all patients.
 
     Args:
         names: Names of the cases.
         rule: Settings of the split.
+        patients: Patients by case name, as far as the files name them.
+        known_sides: Sides of patients in an earlier split; see `find_sides`.
 
     Returns:
         Names in 'train', 'val' and 'test', in natural order. The same names and rule give the same
@@ -64,24 +74,54 @@ def split_cases(names: Sequence[str], rule: SplitRule) -> dict[str, list[str]]:
     Raises:
         SettingsError: If the expression for the patient does not match a name.
     """
-    patients, order = _shuffle_patients(names, rule)
-    n_test = _round_count(rule.test, len(order), len(order) - 1)
-    n_val = _round_count(rule.validation, len(order), len(order) - 1 - n_test)
-    groups = {
-        "test": order[:n_test],
-        "val": order[n_test : n_test + n_val],
-        "train": order[n_test + n_val :],
-    }
+    cases, order = _shuffle_patients(names, rule, patients or {})
+    known = known_sides or {}
+    groups = {side: [p for p in order if known.get(p) == side] for side in SIDES}
+    new = [patient for patient in order if known.get(patient) not in SIDES]
+    left = len(new) if groups["train"] else len(new) - 1  # one patient is needed for training
+    total = len(order)
+    wanted_test = _round_count(rule.test, total, total - 1)
+    wanted_val = _round_count(rule.validation, total, total - 1 - wanted_test)
+    n_test = max(0, min(wanted_test - len(groups["test"]), left))
+    n_val = max(0, min(wanted_val - len(groups["val"]), left - n_test))
+    groups["test"] += new[:n_test]
+    groups["val"] += new[n_test : n_test + n_val]
+    groups["train"] += new[n_test + n_val :]
     return {
         side: sorted(
-            (name for patient in groups[side] for name in patients[patient]), key=natural_sort_key
+            (name for patient in groups[side] for name in cases[patient]), key=natural_sort_key
         )
         for side in SIDES
     }
 
 
+def find_sides(
+    split: Mapping[str, Sequence[str]], rule: SplitRule, patients: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Find the side of each patient in a split.
+
+    A patient whose cases are on several sides, as in splits that did not know the patients, is on
+    the training side: a network may have learnt from some of the cases.
+
+    Args:
+        split: Names in 'train', 'val' and 'test'.
+        rule: Settings of the split.
+        patients: Patients by case name, as far as the files name them.
+    """
+    sides: dict[str, str] = {}
+    for side in SIDES:
+        for name in split.get(side, ()):
+            patient = _find_patient(name, rule.patient, patients or {})
+            sides[patient] = side if sides.get(patient, side) == side else "train"
+    return sides
+
+
 def split_for_fold(
-    split: dict[str, list[str]], rule: SplitRule, fold: int, count: int
+    split: dict[str, list[str]],
+    rule: SplitRule,
+    fold: int,
+    count: int,
+    patients: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:
     """Split training and validation cases again, for one fold of a cross-validation.
 
@@ -92,33 +132,34 @@ def split_for_fold(
         rule: Settings of the split; its fractions are ignored.
         fold: Number of the fold, from 1.
         count: Number of folds.
+        patients: Patients by case name, as far as the files name them.
 
     Raises:
         SettingsError: If there is no such fold, or there are fewer patients than folds.
     """
-    patients, order = _shuffle_patients([*split["train"], *split["val"]], rule)
+    cases, order = _shuffle_patients([*split["train"], *split["val"]], rule, patients or {})
     if not 1 <= fold <= count or not 2 <= count <= len(order):
         raise SettingsError(
             f"Expected a fold of 2 to {len(order)} folds (the number of patients). "
             f"Received {fold} of {count}."
         )
-    validated = {name for patient in order[fold - 1 :: count] for name in patients[patient]}
+    validated = {name for patient in order[fold - 1 :: count] for name in cases[patient]}
     sides = {"train": [], "val": [], "test": split["test"]}
-    for name in sorted((n for names in patients.values() for n in names), key=natural_sort_key):
+    for name in sorted((n for names in cases.values() for n in names), key=natural_sort_key):
         sides["val" if name in validated else "train"].append(name)
     return sides
 
 
 def _shuffle_patients(
-    names: Sequence[str], rule: SplitRule
+    names: Sequence[str], rule: SplitRule, patients: Mapping[str, str]
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Cases by patient, and the patients in random order."""
-    patients: dict[str, list[str]] = {}
+    cases: dict[str, list[str]] = {}
     for name in sorted(names, key=natural_sort_key):
-        patients.setdefault(_find_patient(name, rule.patient), []).append(name)
-    order = list(patients)
+        cases.setdefault(_find_patient(name, rule.patient, patients), []).append(name)
+    order = list(cases)
     np.random.default_rng(rule.seed).shuffle(order)
-    return patients, order
+    return cases, order
 
 
 def _round_count(fraction: float, total: int, at_most: int) -> int:
@@ -126,9 +167,9 @@ def _round_count(fraction: float, total: int, at_most: int) -> int:
     return max(0, min(count, at_most))
 
 
-def _find_patient(name: str, pattern: str | None) -> str:
+def _find_patient(name: str, pattern: str | None, patients: Mapping[str, str]) -> str:
     if pattern is None:
-        return name
+        return patients.get(name, name)
     match = re.search(pattern, name)
     patient = match and match[min(1, match.re.groups)]
     if patient is None:

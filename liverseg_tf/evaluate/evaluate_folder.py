@@ -81,6 +81,7 @@ def _collect(pairs: list[Pair], cases: list[CaseResult], scoring: Scoring) -> Ev
     if scoring.has_default_regions:  # the user did not decide to leave these labels out
         failures += [Failure(case.case, note) for case in cases for note in case.notes]
         notes = []
+    notes += [note for case in cases for note in case.origins]
     empty = [case.case for case in cases if case.failure and case.regions]
     if empty:
         notes.append(

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
 from liverseg_tf.dataset.cases import (
     case_name,
     detect_layout,
     find_cases,
-    find_nifti_files,
     natural_sort_key,
 )
 from liverseg_tf.errors import LiverSegError
@@ -24,12 +24,14 @@ class Pair:
         truth: Ground truth mask; None if there is only a prediction.
         prediction: Mask to score; None if there is only a ground truth mask.
         image: CT or MR; None if the ground truth is not a data set with images.
+        form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
     """
 
     case: str
     truth: Path | None = None
     prediction: Path | None = None
     image: Path | DicomSeries | None = None
+    form: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -93,9 +95,21 @@ def _find_masks(path: Path) -> dict[str, Path]:
         raise LiverSegError(
             f"Expected a mask or a folder of masks at {path}. Received no such file or folder."
         )
-    masks = find_nifti_files(path)
+    masks: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        if image_stem(file) is None or file.is_dir():
+            continue
+        other = masks.setdefault(case_name(file), file)
+        if other != file:
+            raise LiverSegError(
+                f"Expected one file per case. Received {other} and {file}, both named "
+                f"{case_name(file)}."
+            )
     if not masks:
-        raise LiverSegError(f"No masks found in {path}: .nii or .nii.gz files are needed.")
+        raise LiverSegError(
+            f"Expected masks in {path}, files ending in {', '.join(IMAGE_SUFFIXES)}. "
+            "Received none of them."
+        )
     return masks
 
 

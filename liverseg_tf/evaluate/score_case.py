@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.ct.bounding_box import bounding_box
-from liverseg_tf.ct.nifti import read_labels
+from liverseg_tf.ct.images import read_label_image
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, MemoryLimitError, first_line
 from liverseg_tf.evaluate.metrics.overlap import Overlap
+from liverseg_tf.evaluate.origin import describe_origin
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case
 from liverseg_tf.evaluate.protocols.scoring import Scoring, score_region
@@ -48,7 +49,8 @@ class CaseResult:
         case: Name of the case.
         regions: Results of the regions, in order.
         lits: Scores of the LiTS challenge; None under other protocols.
-        notes: Remarks for the user, one line each.
+        notes: Labels in the masks that belong to no region, one line each.
+        origins: Remarks on the origin of the prediction, one line each.
         failure: Why the case or its prediction could not be used; None if all went well.
     """
 
@@ -56,6 +58,7 @@ class CaseResult:
     regions: tuple[RegionResult, ...] = ()
     lits: LitsCase | None = None
     notes: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     failure: str | None = None
 
 
@@ -64,15 +67,16 @@ def score_case(pair: Pair, scoring: Scoring) -> CaseResult:
     assert pair.truth is not None, "a prediction without ground truth is not scored"
     truth = prediction = failure = None
     try:
-        truth = to_canonical(read_labels(pair.truth))
+        truth = to_canonical(read_label_image(pair.truth, pair.form))
         try:
             prediction = _read_prediction(pair, truth)
-        except (LiverSegError, MemoryError) as error:
-            if not scoring.missing_as_empty:
+        except LiverSegError as error:
+            # a prediction that does not fit into memory is none that is missing
+            if not scoring.missing_as_empty or isinstance(error, MemoryLimitError):
                 raise
             failure = _describe_error(error, pair.case, truth)
         return _score_volumes(pair, truth, prediction, scoring, failure)
-    except (LiverSegError, MemoryError) as error:
+    except Exception as error:  # a damaged file or a bug must not stop the other cases
         failure = _describe_error(error, pair.case, truth, prediction)
     return CaseResult(pair.case, failure=failure)
 
@@ -96,7 +100,7 @@ def score_masks(
     """
     scoring = scoring or Scoring(distances=False)
     truth, prediction = to_canonical(truth), to_canonical(prediction)
-    check_same_grid(truth, prediction)
+    check_same_grid(truth, prediction, "truth and prediction")
     box = bounding_box(truth.array, prediction.array)
     results = []
     for region in regions.names:
@@ -116,8 +120,8 @@ def _read_prediction(pair: Pair, truth: Volume) -> Volume:
             f"No prediction found for {pair.truth}: predict it, or leave out such cases "
             "(--predicted-only)."
         )
-    prediction = to_canonical(read_labels(pair.prediction))
-    check_same_grid(truth, prediction)
+    prediction = to_canonical(read_label_image(pair.prediction, pair.form))
+    check_same_grid(truth, prediction, "truth and prediction")
     return prediction
 
 
@@ -138,7 +142,8 @@ def _score_volumes(
         for path, mask in ((pair.truth, truth), (pair.prediction, prediction))
         if path is not None and mask is not None
     ]
-    return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), failure)
+    origins = () if prediction is None else describe_origin(pair)
+    return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), origins, failure)
 
 
 def _with_worst_scores(result: RegionResult) -> RegionResult:
@@ -170,6 +175,8 @@ def _describe_error(
     """Message about an error; if memory is missing, with the need as far as it is known."""
     if isinstance(error, LiverSegError):
         return str(error.about(case))
+    if not isinstance(error, MemoryError):
+        return f"Unexpected {type(error).__name__}: {first_line(error)} (case {case})"
     if truth is None:
         return f"Not enough memory to read the masks of case {case}: use fewer workers."
     arrays = [mask.array for mask in (truth, prediction) if mask is not None]

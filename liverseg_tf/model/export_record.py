@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from liverseg_tf.atomic import read_json
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.printable import printable
+from liverseg_tf.records import read_record as read_json_record
 
 FORMAT = 1
 SAVED_MODEL, LITERT, ONNX = "saved_model", "litert", "onnx"
@@ -29,7 +31,7 @@ class ExportRecord:
         postprocessing: Steps that were chosen on the validation cases of the run.
         fingerprint: Identifier that changes whenever the model does.
         mirrored: Whether the model was trained on tiles mirrored left to right.
-        split: Empty: the names of the cases stay with the run.
+        warnings: What must be known before the model is used, one line each.
     """
 
     path: Path
@@ -37,9 +39,19 @@ class ExportRecord:
     postprocessing: PostProcessing
     fingerprint: str
     mirrored: bool = False
-    split: dict[str, list[str]] = field(
-        default_factory=lambda: {"train": [], "val": [], "test": []}
-    )
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def split(self) -> dict[str, list[str]]:
+        """The split of the run, which an export does not contain: names may identify patients.
+
+        Raises:
+            SettingsError: Always.
+        """
+        raise SettingsError(
+            f"Expected a run for its training, validation or test cases. Received {self.path}: an "
+            "exported model does not know the split. Name the run, or the cases themselves."
+        )
 
     def __repr__(self) -> str:
         return (
@@ -66,24 +78,24 @@ class ExportRecord:
                 f"Expected {record_file}, which describes {path}, but there is no such file. "
                 "Export the model again, or copy this file as well."
             )
-        value = read_json(record_file)
+        entries = read_json_record(record_file, _Entries)
+        export, kind = entries.export, find_export_kind(path)
+        if export.format != FORMAT or export.kind != kind:
+            raise LiverSegError(
+                f"Expected a {kind} export of format {FORMAT}. Received a {printable(export.kind)} "
+                f"export of format {export.format} (file {record_file})."
+            )
         with reading_record(record_file):
-            export, kind = value["export"], find_export_kind(path)
-            if export["format"] != FORMAT or export["kind"] != kind:
-                raise LiverSegError(
-                    f"Expected a {kind} export of format {FORMAT}. "
-                    f"Received a {export['kind']} export of format {export['format']}."
-                )
             record = cls(
                 path,
-                NetworkSpec.from_json(value["network"]),
-                PostProcessing.from_json(value.get("postprocessing", {})),
-                str(value["fingerprint"]),
-                bool(value.get("settings", {}).get("mirror", False)),
+                NetworkSpec.from_json(entries.network),
+                PostProcessing.from_json(entries.postprocessing),
+                entries.fingerprint,
+                entries.settings.mirror,
+                tuple(map(printable, export.warnings)),
             )
             record.postprocessing.check(record.network.regions)
-            checksum = export["digest"]
-        if compute_checksum(path) != checksum:
+        if compute_checksum(path) != export.digest:
             raise LiverSegError(
                 f"Expected {path} as it was exported, but it does not match the checksum in "
                 f"{record_file.name}: files are truncated, modified or from another export."
@@ -91,9 +103,33 @@ class ExportRecord:
         return record
 
 
+@dataclass(frozen=True)
+class _Export:
+    format: int
+    kind: str
+    digest: str
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    mirror: bool = False
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The JSON values of a record that prediction needs."""
+
+    export: _Export
+    network: dict[str, Any]
+    fingerprint: str
+    postprocessing: dict[str, Any] = field(default_factory=dict)
+    settings: _Settings = _Settings()
+
+
 @contextmanager
 def reading_record(path: Path) -> Iterator[None]:
-    """Turn errors that arise while a record is parsed into one line with the path of its file.
+    """Add the path of a record to errors that arise while it is parsed.
 
     Raises:
         LiverSegError: If an entry is missing or has a wrong value.
@@ -102,12 +138,6 @@ def reading_record(path: Path) -> Iterator[None]:
         yield
     except LiverSegError as error:
         raise type(error)(f"{error} (file {path})") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        missing = isinstance(error, KeyError)
-        raise LiverSegError(
-            f"Expected a complete record in {path}, "
-            f"but {f'the entry {error} is missing' if missing else 'an entry has a wrong type'}."
-        ) from error
 
 
 def find_export_kind(path: Path) -> str | None:
@@ -154,6 +184,8 @@ def compute_checksum(path: Path) -> str:
     checksum = hashlib.blake2b(digest_size=16)
     try:
         for file in files:
+            if file.exists() and not file.is_file():  # reading a pipe would never end
+                raise LiverSegError(f"Expected a regular file at {file}. Received another kind.")
             if path.is_dir():
                 checksum.update(f"{file.name} {file.stat().st_size}\n".encode())
             with open(file, "rb") as content:

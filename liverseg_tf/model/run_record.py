@@ -79,7 +79,7 @@ class RunRecord:
                 NetworkSpec.from_json(entries.network),
                 asdict(entries.store.split),
                 PostProcessing.from_json(entries.postprocessing),
-                entries.settings.mirror,
+                entries.settings.is_mirrored,
                 entries.hardware.precision,
                 entries.result is not None,
                 None if entries.result is None else entries.result.checksum,
@@ -131,6 +131,12 @@ class _Store:
 @dataclass(frozen=True)
 class _Settings:
     mirror: bool = False
+    augment: float = 1.0
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Earlier versions accepted `mirror` without augmentation, where it has no effect."""
+        return self.mirror and self.augment > 0
 
 
 @dataclass(frozen=True)

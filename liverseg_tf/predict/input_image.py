@@ -17,12 +17,15 @@ _MASK_EQUAL_NEIGHBOURS = 0.75
 _ROUNDING = 1e-3
 
 
-def read_input(source: Path | DicomSeries, channel: int | None = None) -> Volume:
+def read_input(
+    source: Path | DicomSeries, channel: int | None = None, form: str | None = None
+) -> Volume:
     """Read an image and check that it can be segmented.
 
     Args:
         source: File, folder or series; see `read_image`.
         channel: Index of the volume to read from a 4D image.
+        form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
 
     Returns:
         Volume (z, row, col) in HU or MR units.
@@ -30,7 +33,7 @@ def read_input(source: Path | DicomSeries, channel: int | None = None) -> Volume
     Raises:
         LiverSegError: If the image cannot be read, is a mask, or contains NaN or infinity.
     """
-    image = read_image(source, channel)
+    image = read_image(source, channel, form)
     check_image(image)
     return image
 

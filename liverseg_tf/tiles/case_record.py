@@ -40,6 +40,14 @@ class CaseRecord:
     cutter: int
     source: dict[str, Any] | None = None
     guessed_geometry: bool = False
+    patient: str | None = None
+    image_digest: str | None = None
+    warnings: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    patient: str | None = None
+    image_digest: str | None = None
+    warnings: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:
@@ -68,7 +76,7 @@ class CaseRecord:
         try:
             wrong = self._contradiction(self.tile_spec)
         except LiverSegError as error:  # wrong settings of the tiles
-            raise LiverSegError(f"{str(error).rstrip('.')} ({source}).") from error
+            raise LiverSegError(f"{error} (in {source})") from error
         if wrong is not None:
             raise LiverSegError(
                 f"Expected the record of a case in {source}. Received one whose {wrong}: it is "
@@ -118,6 +126,6 @@ def parse_record(content: bytes, source: Path) -> tuple[dict, CaseRecord]:
     try:
         record = decode_record(content, CaseRecord, str(source))
     except SettingsError as error:  # a window without width
-        raise LiverSegError(f"{str(error).rstrip('.')} ({source}).") from error
+        raise LiverSegError(f"{error} (in {source})") from error
     record.check(source)
     return json.loads(content), record

@@ -10,10 +10,14 @@ import numpy as np
 from liverseg_tf.ct.bounding_box import bounding_box
 from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
+from liverseg_tf.ct.size_limit import memory_bytes
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
+from liverseg_tf.dataset.check.issues import WARNING
+from liverseg_tf.dataset.check.measurements import voxel_digest
+from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
 from liverseg_tf.dataset.reading import has_guessed_geometry, read_case
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, MemoryLimitError
 from liverseg_tf.tiles.case_record import CUTTER_VERSION
 from liverseg_tf.tiles.memory import cutting_memory_bytes
 from liverseg_tf.tiles.spec import TileSpec
@@ -56,7 +60,9 @@ class CaseTiles:
             outside the tiles), `checksum` of the pixels, `spec` and `cutter` (settings and version
             with which the tiles were cut), `source` (fingerprint of the source files) and
             `guessed_geometry` (whether spacing and orientation are guesses because the header has
-            none).
+            none), `patient` (None if the files do not name one), `image_digest` (checksum of the
+            voxels of the image), `warnings` of the check, and `accepted` (the rules whose errors
+            were accepted).
     """
 
     image: TileArray
@@ -87,21 +93,26 @@ class CaseTiles:
         return restore_labels(np.asarray(self.mask), self.record)
 
 
-def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
-    """Read a case and cut its tiles.
+def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> CaseTiles:
+    """Read a case, check it with the rules of `liverseg check`, and cut its tiles.
 
     Args:
         case: Case with image and mask.
         spec: Settings of the tiles.
+        check: What the case should contain. None takes `spec.check_settings()`.
 
     Raises:
         LiverSegError: If the case has no mask, a file is missing or damaged, image and mask are
-            on different grids, or there is not enough memory.
+            on different grids, a rule finds an error, or there is not enough memory.
     """
+    check = spec.check_settings() if check is None else check
     image = None
     try:
         before = source_fingerprint(case)
         image, mask = read_case(case, spec.channel)
+        _check_memory(image, spec)
+        guessed_geometry = has_guessed_geometry(case, image)
+        issues = judge_volumes(case.name, (image, mask), guessed_geometry, check)
         tiles = cut_tiles(image, mask, spec)
         if source_fingerprint(case) != before:
             raise LiverSegError(
@@ -115,7 +126,15 @@ def cut_case(case: Case, spec: TileSpec) -> CaseTiles:
         message = f"Not enough memory to cut the tiles{needed}: use fewer workers."
         raise LiverSegError(message).about(case.name) from error
     tiles.record["source"] = before
-    tiles.record["guessed_geometry"] = has_guessed_geometry(case, image)
+    warnings = [issue for issue in issues if issue.severity == WARNING]
+    entries = {
+        "guessed_geometry": guessed_geometry,
+        "patient": case.patient,
+        "image_digest": voxel_digest(image),
+        "warnings": [f"{issue.text} [{issue.kind}]" for issue in warnings],
+        "accepted": sorted({issue.kind for issue in warnings} & set(check.accepted)),
+    }
+    tiles.record.update(entries)
     return tiles
 
 
@@ -204,6 +223,16 @@ def source_fingerprint(case: Case) -> dict:
         # through JSON, so that it equals the one that is read from a file: tuples become lists
         fingerprint["correction"] = json.loads(json.dumps(case.correction.to_json()))
     return fingerprint
+
+
+def _check_memory(image: Volume, spec: TileSpec) -> None:
+    needed, limit = _memory_gb(image, spec), memory_bytes() / 1e9
+    if needed > limit:
+        raise MemoryLimitError(
+            f"Expected tiles that need at most {limit:.1f} GB, the memory of this process. "
+            f"Received tiles of {spec} that need {needed:.1f} GB: use a larger --spacing or a "
+            "smaller --tile."
+        )
 
 
 def _memory_gb(image: Volume, spec: TileSpec) -> float:

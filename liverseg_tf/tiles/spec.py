@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from liverseg_tf.ct.intensity import PercentileRange, Window
+from liverseg_tf.dataset.check.rules import CheckSettings
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.records import convert_record
 
@@ -65,6 +66,18 @@ class TileSpec:
     def channels(self) -> int:
         """Number of channels of a tile."""
         return 1 if self.percentiles is not None else len(self.windows)
+
+    def check_settings(self, accepted: tuple[str, ...] = ()) -> CheckSettings:
+        """Return the settings of the check of images that become such tiles.
+
+        Args:
+            accepted: Rules of which errors are turned into warnings.
+        """
+        has_hu = self.percentiles is None
+        windows = self.windows if has_hu else ()
+        return CheckSettings(
+            has_hu=has_hu, channel=self.channel, windows=windows, accepted=accepted
+        )
 
     def describe(self) -> dict[str, str]:
         """Return the settings as readable text, by name."""

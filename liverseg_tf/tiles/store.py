@@ -9,6 +9,7 @@ from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.partials import remove_at_once
 from liverseg_tf.records import convert_record
 from liverseg_tf.tiles import hdf5, png
+from liverseg_tf.tiles.case_patients import patients_of
 from liverseg_tf.tiles.case_record import CUTTER_VERSION
 from liverseg_tf.tiles.case_tiles import CaseTiles, checksum
 from liverseg_tf.tiles.spec import TileSpec
@@ -37,6 +38,8 @@ class TileStore:
         cases: Record of each complete case by name; see `CaseTiles`.
         split: Names of the cases in 'train', 'val' and 'test'.
         split_rule: Settings from which the split was made; see `SplitRule`.
+        sides: Side of each patient, which it keeps when cases are added. Patients of whom no case
+            is complete yet are included.
 
     Raises:
         SettingsError: If PNG cannot hold the number of windows.
@@ -48,6 +51,7 @@ class TileStore:
     cases: dict[str, dict] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
     split_rule: dict | None = None
+    sides: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.storage == "png" and self.spec.channels not in png.MODES:
@@ -100,7 +104,8 @@ class TileStore:
             return self
         if overwrite:
             remove_at_once(self.folder / "cases")
-            self.save()
+            # patients keep their sides: a network may have learnt from them
+            replace(self, sides=existing.sides, split_rule=existing.split_rule).save()
             return self
         settings, others = (
             store.spec.to_json() | {"storage": store.storage} for store in (self, existing)
@@ -170,7 +175,8 @@ class TileStore:
         """
         part = DatasetPart.parse(fold)
         rule = convert_record(self.split_rule or {}, SplitRule, f"the store {self.folder}")
-        return replace(self, split=split_for_fold(self.split, rule, part.index, part.count))
+        split = split_for_fold(self.split, rule, part.index, part.count, patients_of(self.cases))
+        return replace(self, split=split)
 
     def save(self) -> None:
         """Write `store.json` atomically."""

@@ -1,14 +1,14 @@
 """`store.json`: what a tile store contains. A store may be damaged, or a stranger's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.choices import STORAGES
 from liverseg_tf.dataset.split import SplitRule
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.partials import PARTIAL
 from liverseg_tf.printable import printable
 from liverseg_tf.records import read_record
@@ -32,6 +32,7 @@ class _Entries:
     cases: dict[str, CaseRecord]
     split: dict[str, list[str]]
     split_rule: SplitRule | None
+    sides: dict[str, Literal["train", "val", "test"]] = field(default_factory=dict)
 
 
 def read_store(folder: Path) -> dict[str, Any]:
@@ -54,14 +55,16 @@ def read_store(folder: Path) -> dict[str, Any]:
     try:
         entries = read_record(path, _Entries)
         spec = TileSpec.from_json(entries.spec)
-    except SettingsError as error:  # values that no command would accept
-        raise LiverSegError(f"{str(error).rstrip('.')} ({path}).") from error
+    except LiverSegError as error:  # also a `SettingsError`: no option of the user is wrong
+        text = str(error)
+        raise LiverSegError(text if str(path) in text else f"{text} (in {path})") from error
     for name, case in entries.cases.items():
         check_case_name(name, folder)
         case.check(path)
     _check_split(entries, path)
     value = read_json(path)
-    return {"spec": spec} | {key: value[key] for key in ("storage", "cases", "split", "split_rule")}
+    keys = ("storage", "cases", "split", "split_rule")
+    return {"spec": spec, "sides": entries.sides} | {key: value[key] for key in keys}
 
 
 def write_store(folder: Path, fields: dict[str, Any]) -> None:

@@ -1,10 +1,30 @@
 """Every setting of a training run, with its default."""
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
 
-from liverseg_tf.choices import DECAYS, LOSSES, NORMALISATIONS, OPTIMIZERS, PATCH_SIZES
+from liverseg_tf.choices import (
+    DECAYS,
+    ENCODERS,
+    LOSSES,
+    NORMALISATIONS,
+    OPTIMIZERS,
+    PATCH_SIZES,
+)
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.errors import SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.model.spec import MAX_CONTEXT
+from liverseg_tf.records import convert_record
+
+ENCODER_DEPTH = 5  # number of pooling levels of each of `choices.ENCODERS`
+_DEFAULT_DEPTH = 4
+_TYPE_NAMES: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+}
+_MANY = 1_000_000  # epochs, or steps of an epoch; more are a slip of the finger
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,7 +50,7 @@ class TrainSettings:
 
     # network
     base_filters: int = 16  # filters of the first level; doubled on each level, at most 512
-    depth: int = 4  # number of pooling levels
+    depth: int = _DEFAULT_DEPTH  # number of pooling levels; an encoder has its own
     patch: int = 1  # side in pixels of the patches that become one pixel of the first level
     residual: bool = False  # residual blocks
     attention: bool = False  # attention gates on the skip connections
@@ -41,7 +61,7 @@ class TrainSettings:
 
     # duration
     epochs: int = 50
-    steps_per_epoch: int = 100  # training batches between two validations
+    steps_per_epoch: int = 100  # number of training batches
     minutes: float | None = None  # wall-clock budget that replaces the number of epochs
     patience: int | None = None  # validations without improvement before training stops
 
@@ -63,48 +83,106 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.init_from is not None:
             object.__setattr__(self, "init_from", str(self.init_from))
+        self._check_types()
+        self._check_ranges()
+        self._check_combinations()
+
+    def _check_types(self) -> None:
+        """Check that each value has the type of its setting; a boolean is no number."""
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.type is Regions:
+                is_valid, name = isinstance(value, Regions), "an object of class Regions"
+            else:
+                is_valid = _has_type(value, setting.type)
+                name = _TYPE_NAMES[next(iter(get_args(setting.type)), setting.type)]
+            if not is_valid:
+                raise SettingsError(f"Expected {setting.name} as {name}. Received {value}.")
+
+    def _check_ranges(self) -> None:
         rules = {
-            "context": (self.context >= 1 and self.context % 2 == 1, "an odd number of slices"),
+            "context": (
+                1 <= self.context <= MAX_CONTEXT and self.context % 2 == 1,
+                f"an odd number of slices from 1 to {MAX_CONTEXT}",
+            ),
             "context_spacing_mm": (
                 self.context_spacing_mm is None or 0 < self.context_spacing_mm <= 100,
                 "above 0 and at most 100",
             ),
-            "base_filters": (self.base_filters >= 1, "at least 1"),
-            "depth": (1 <= self.depth <= 7, "from 1 to 7"),
+            "base_filters": _between(self.base_filters, 1, 512),
+            "depth": _between(self.depth, 1, 7),
             "patch": _one_of(self.patch, PATCH_SIZES),
             "normalisation": _one_of(self.normalisation, NORMALISATIONS),
             "dropout": (0 <= self.dropout < 1, "at least 0 and less than 1"),
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "steps_per_epoch": (self.steps_per_epoch >= 1, "at least 1"),
-            "minutes": (self.minutes is None or self.minutes > 0, "above 0"),
-            "patience": (self.patience is None or self.patience >= 1, "at least 1"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "encoder": _one_of(self.encoder, (None, *ENCODERS)),
+            "epochs": _between(self.epochs, 1, _MANY),
+            "steps_per_epoch": _between(self.steps_per_epoch, 1, _MANY),
+            "minutes": (
+                self.minutes is None or 0 < self.minutes <= _MANY,
+                f"above 0 and at most {_MANY}",
+            ),
+            "patience": _between(self.patience, 1, _MANY),
+            "batch_size": _between(self.batch_size, 1, 4096),
             "loss": _one_of(self.loss, LOSSES),
             "deep_supervision": (
-                1 <= self.deep_supervision <= self.depth,
-                f"from 1 to the depth, {self.depth}",
+                1 <= self.deep_supervision <= self.levels,
+                f"from 1 to the number of levels, {self.levels}",
             ),
             "optimizer": _one_of(self.optimizer, OPTIMIZERS),
-            "learning_rate": (self.learning_rate is None or self.learning_rate > 0, "above 0"),
+            "learning_rate": (
+                self.learning_rate is None or 0 < self.learning_rate <= 10,
+                "above 0 and at most 10",
+            ),
             "decay": _one_of(self.decay, DECAYS),
-            "weight_decay": (self.weight_decay >= 0, "at least 0"),
-            "clip_norm": (self.clip_norm > 0, "above 0"),
+            "weight_decay": _between(self.weight_decay, 0, 10),
+            "clip_norm": (0 < self.clip_norm <= _MANY, f"above 0 and at most {_MANY}"),
             "ema_decay": (0 <= self.ema_decay < 1, "at least 0 and less than 1"),
-            "foreground_fraction": (0 <= self.foreground_fraction <= 1, "from 0 to 1"),
-            "augment": (0 <= self.augment <= 3, "from 0 to 3"),
+            "foreground_fraction": _between(self.foreground_fraction, 0, 1),
+            "augment": _between(self.augment, 0, 3),
+            "seed": _between(self.seed, 0, 2**32 - 1),
         }
         for name, (is_valid, rule) in rules.items():
             if not is_valid:
                 raise SettingsError(f"Expected {name} {rule}. Received {getattr(self, name)}.")
-        if self.encoder is not None and self.patch > 1:
+
+    def _check_combinations(self) -> None:
+        """Refuse settings that would have no effect together."""
+        if self.encoder is None and self.encoder_weights is not None:
             raise SettingsError(
-                f"Expected patch 1 together with the encoder {self.encoder}. Received {self.patch}."
+                "Expected an encoder together with encoder_weights. "
+                f"Received {self.encoder_weights} without an encoder."
+            )
+        if self.encoder is not None:
+            for name, value, usable in (
+                ("patch", self.patch, (1,)),
+                ("dropout", self.dropout, (0,)),  # the encoder has no layers for it
+                ("depth", self.depth, (_DEFAULT_DEPTH, ENCODER_DEPTH)),
+            ):
+                if value not in usable:
+                    raise SettingsError(
+                        f"Expected {name} {usable[-1]} together with the encoder {self.encoder}. "
+                        f"Received {value}."
+                    )
+        if self.context == 1 and self.context_spacing_mm is not None:
+            raise SettingsError(
+                "Expected a context of at least 3 slices together with context_spacing_mm. "
+                "Received a context of 1."
+            )
+        if self.mirror and not self.augment:
+            raise SettingsError(
+                "Expected augment above 0 together with mirror, which is a part of the data "
+                "augmentation. Received 0."
             )
 
     def __repr__(self) -> str:
         changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
         values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in changed)
         return f"TrainSettings({values})"
+
+    @property
+    def levels(self) -> int:
+        """Number of pooling levels: the depth, or that of the encoder."""
+        return self.depth if self.encoder is None else ENCODER_DEPTH
 
     @property
     def max_learning_rate(self) -> float:
@@ -116,16 +194,35 @@ class TrainSettings:
         return asdict(self) | {"regions": self.regions.to_json()}
 
     @classmethod
-    def from_json(cls, value: dict) -> "TrainSettings":
-        """Return the settings that `to_json` wrote; missing settings have their default."""
+    def from_json(cls, value: object) -> "TrainSettings":
+        """Return the settings that `to_json` wrote; missing settings have their default.
+
+        Raises:
+            LiverSegError: If the value is not an object, and as the class.
+        """
+        record = convert_record(value, dict[str, Any], "the settings of a run")
         known = {field.name for field in fields(cls)}
-        settings = {name: setting for name, setting in value.items() if name in known}
-        return cls(**settings | {"regions": Regions.from_json(value["regions"])})
+        settings = {name: setting for name, setting in record.items() if name in known}
+        return cls(**settings | {"regions": Regions.from_json(record.get("regions"))})
 
     def differences(self, other: "TrainSettings") -> list[str]:
         """Return the names of the settings that differ between two runs."""
         return [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
 
 
+def _has_type(value: object, expected: Any) -> bool:
+    """Whether a value, which may be a number of NumPy, has a type such as `int | None`."""
+    try:
+        convert_record(value.item() if hasattr(value, "item") else value, expected, "a setting")
+    except LiverSegError:
+        return False
+    return True
+
+
+def _between(value: float | None, lowest: float, highest: float) -> tuple[bool, str]:
+    return value is None or lowest <= value <= highest, f"from {lowest} to {highest}"
+
+
 def _one_of(value: object, choices: tuple) -> tuple[bool, str]:
-    return value in choices, f"one of {', '.join(map(str, choices))}"
+    names = (str(choice) for choice in choices if choice is not None)
+    return value in choices, f"one of {', '.join(names)}"

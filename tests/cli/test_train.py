@@ -144,13 +144,31 @@ def test_organ_and_training_presets_are_combined(data, tmp_path):
     assert "64 x 64 x 5, batches of 1" in output
 
 
+def test_the_command_line_overrides_options_of_a_file_that_replace_it(data, tmp_path):
+    config = tmp_path / "my.toml"
+    config.write_text("[train]\nminutes = 90\ncontext = 3\ncontext-spacing-mm = 5\n")
+    output = _run(
+        "--config", config, "train", data / "store", tmp_path / "run", *TINY, "--dry-run",
+        "--context", 1,
+    )  # fmt: skip
+    assert "steps: 2 " in output
+    assert "64 x 64 x 1" in output
+
+
 def test_errors_are_one_line(data, tmp_path):
     for arguments, says in (
         (["--patch", 3], "Expected patch one of 1, 2, 4. Received 3"),
-        (["--encoder", "VGG99"], "Expected an encoder of"),
+        (["--encoder", "VGG99"], "Expected encoder one of"),
         (["--from", tmp_path / "none"], "Expected a run's model at"),
         (["--hosts", "slurm"], "This is not a step of a Slurm job"),
-        (["--deep-supervision", 9], "Expected deep_supervision from 1 to the depth"),
+        (["--deep-supervision", 9], "Expected deep_supervision from 1 to the number"),
+        (["--seed", -1], "Expected seed from 0 to 4294967295. Received -1"),
+        (["--learning-rate", "nan"], "Expected learning_rate above 0"),
+        (["--encoder-weights", "imagenet"], "Expected an encoder together with encoder_weights"),
+        (["--encoder", "MobileNetV3Small", "--depth", 4], "Expected no --depth together with"),
+        (["--epochs", 3, "--minutes", 1], "Expected --epochs or --minutes. Received both"),
+        (["--context-spacing-mm", 3], "Expected a context of at least 3 slices"),
+        (["--mirror", "--augment", 0], "Expected augment above 0 together with mirror"),
         (["--encoder", "MobileNetV3Small", "--encoder-weights", tmp_path / "x"], "no such file"),
     ):
         done = CliRunner().invoke(

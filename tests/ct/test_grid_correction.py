@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import permutations, product
 
 import nibabel as nib
@@ -76,6 +77,39 @@ def test_a_spacing_does_not_decide_between_two_orders(make_volumes):
         assert nib.aff2axcodes(laid.affine) == ("L", "P", "S")
 
 
+def test_a_spacing_does_not_move_a_mask_of_another_place(make_volumes):
+    """With the spacing alone, the mask's header still counts: it may be the one that is right."""
+    image, mask = make_volumes()
+    correction = GridCorrection(spacing_mm=(1, 1, 3))
+    corrected = correction.apply(image)
+    on_header, on_corrected = mask, replace(mask, affine=corrected.affine)
+    for known in (on_header, on_corrected):
+        laid = correction.apply_to_mask(known, image)
+        np.testing.assert_array_equal(laid.affine, corrected.affine)
+    moved = mask.affine.copy()
+    moved[0, 3] += 7
+    elsewhere = replace(mask, affine=moved)
+    with pytest.raises(LiverSegError, match=r"one grid.*--same-voxels"):
+        correction.apply_to_mask(elsewhere, image)
+    laid = replace(correction, same_voxels=True).apply_to_mask(elsewhere, image)
+    np.testing.assert_array_equal(laid.affine, corrected.affine)
+
+
+def test_a_form_alone_does_not_concern_the_mask(make_volumes):
+    image, mask = make_volumes()
+    assert GridCorrection(form="qform").apply_to_mask(mask, image) is mask
+    assert GridCorrection(form="qform").form_in_use == "qform"
+    assert GridCorrection("LPS", (1, 1, 3)).form_in_use == "sform", "only the origin is left"
+    assert GridCorrection("LPS").form_in_use is None
+
+
+def test_an_assumed_orientation_is_a_missing_geometry(make_volumes):
+    image = replace(make_volumes()[0], lacks_orientation=True)
+    assert lacks_geometry(image)
+    assert lacks_geometry(GridCorrection(spacing_mm=(1, 1, 3)).apply(image))
+    assert not lacks_geometry(GridCorrection("LPS").apply(image))
+
+
 def test_a_mask_of_another_shape_is_left_to_the_check_of_the_grids(make_volumes):
     image, mask = make_volumes()[0], make_volumes(0, (5, 20, 24))[1]
     assert GridCorrection("RAS").apply_to_mask(mask, image) is mask
@@ -96,6 +130,7 @@ def test_spacings_that_are_none(spacing):
 def test_the_record_is_json():
     value = json.loads(json.dumps(GridCorrection("LPS", (1, 2, 3)).to_json()))
     assert value == {"orientation": "LPS", "spacing_mm": [1, 2, 3], "same_voxels": False}
+    assert GridCorrection(form="sform").to_json()["form"] == "sform"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,12 +85,6 @@ def test_voxels_in_a_file_of_their_own_belong_to_the_image(tmp_path, make_volume
     path = write_itk(tmp_path / name, make_volumes()[0])
     assert sorted(source_files(path)) == sorted(tmp_path.iterdir())
     assert len(source_files(path)) == (2 if "hd" in name else 1)
-
-
-def test_simpleitk_is_named_with_its_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    with pytest.raises(LiverSegError, match=r"^SimpleITK is needed to read .*a\.mha.*\[itk\]'\.$"):
-        read_image(tmp_path / "a.mha")
 
 
 def test_broken_metaimages(tmp_path, make_volumes):

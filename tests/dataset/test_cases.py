@@ -1,5 +1,6 @@
 import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,8 @@ from liverseg_tf.dataset.cases import (
     find_nifti_files,
     natural_sort_key,
 )
+from liverseg_tf.dataset.description import read_description
+from liverseg_tf.dataset.reading import read_volumes
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 
@@ -83,7 +86,12 @@ def test_msd_reads_only_the_training_list(tmp_path):
         ({"training": [entry("a.nii.gz")] * 2}, ("a twice",)),
         ({"training": [entry("../../a.nii.gz")]}, ("inside",)),
         ({"training": [{"image": "/etc/a.nii.gz", "label": "/etc/a.nii.gz"}]}, ("inside", "/etc")),
-        ({"training": [{"image": 1, "label": 1}]}, ("cases", "no files")),
+        ({"training": [{"image": 1, "label": 1}]}, ("entry 1", "one path each")),
+        ({"training": [{"image": ["a.nii", "b.nii"], "label": "c.nii"}]}, ("one path each",)),
+        ({"training": [{"image": "C:\\a.nii.gz", "label": "C:\\a.nii.gz"}]}, ("inside",)),
+        ({"training": [entry("..\\..\\a.nii.gz")]}, ("inside",)),
+        ({"training": [entry("a.png")]}, ("ending in", "a.png")),
+        ({"channel_names": {"0": "CT"}, "labels": {"liver": 1}}, ("nnU-Net v2", "masks/NAME")),
         ({"training": []}, ("cases", "no files")),
         ({"training": [entry("._a.nii.gz")]}, ("cases", "no files")),
     ],
@@ -99,6 +107,45 @@ def test_ambiguous_entries_do_not_affect_the_others(tmp_path):
     assert a.ambiguity is None
     assert "b twice" in b.ambiguity
     assert "c.nii.gz and x.nii.gz" in c.ambiguity
+
+
+@pytest.mark.parametrize("prefix", [".\\", "", "./", "imagesTr/../"])
+def test_entries_with_slashes_of_windows(tmp_path, prefix):
+    """Paths that start with a dot were taken for hidden files, and their cases left out."""
+    entries = [
+        {"image": f"{prefix}imagesTr\\{name}", "label": f"{prefix}labelsTr\\{name}"}
+        for name in ("a.nii.gz", "._a.nii.gz")
+    ]
+    (case,) = find_cases(describe(tmp_path, training=entries))
+    assert case == Case("a", tmp_path / "imagesTr/a.nii.gz", tmp_path / "labelsTr/a.nii.gz")
+
+
+def test_every_entry_is_a_case_or_an_error(tmp_path):
+    entries = [entry("a.nii.gz"), entry("b.dcm"), entry("../../c.nii.gz"), "d", {"image": "e.nii"}]
+    cases = find_cases(describe(tmp_path, training=entries), allow_ambiguous=True)
+    assert [case.name for case in cases] == ["a", "b.dcm", "c", "entry_4", "entry_5"]
+    assert [case.ambiguity is None for case in cases] == [True, False, False, False, False]
+    with pytest.raises(LiverSegError, match=r"imagesTr/a\.nii\.gz. Received: no such file"):
+        read_volumes(cases[0])
+
+
+def test_paths_that_no_file_can_have():
+    for path in (Path("a" * 300), Path("a\0")):
+        assert not Case("a", path).has_image
+
+
+@pytest.mark.parametrize(
+    "labels", [["a"], {"x": "a"}, {"1": "a", "01": "b"}, {"300": "a"}, {"-1": "a"}, 1]
+)
+def test_labels_that_are_not_numbers_with_names(tmp_path, labels):
+    with pytest.raises(LiverSegError, match="labels and modality"):
+        read_description(describe(tmp_path, training=[], labels=labels))
+
+
+def test_a_description_that_starts_with_a_byte_order_mark(tmp_path):
+    text = json.dumps({"training": [entry("a.nii.gz")]})
+    (tmp_path / "dataset.json").write_text(text, encoding="utf-8-sig")
+    assert [case.name for case in find_cases(tmp_path)] == ["a"]
 
 
 def test_a_description_that_is_not_json(tmp_path):

@@ -100,3 +100,57 @@ def test_orientation_comes_from_the_corrected_grid(tmp_path, make_volumes):
     case = Case("a", tmp_path / "image.nii", tmp_path / "mask.nii", GridCorrection("RPI"))
     for volume in read_case(case):
         assert Orientation.of(volume.affine).flips == (True, False, True)
+
+
+def disagreeing(path, affine, volume):
+    """Write a file whose qform has slices of 3 mm."""
+    image = nib.Nifti1Image(volume.array.T, affine)
+    image.set_sform(affine, 1)
+    image.set_qform(affine @ np.diag([1, 1, 3 / SPACING[2], 1]), 1)
+    path.parent.mkdir(exist_ok=True)
+    nib.save(image, path)
+
+
+def test_forms_that_disagree_are_chosen_for_image_and_mask(tmp_path, make_volumes):
+    affine = np.diag([*SPACING, 1])
+    for folder, volume in zip(("images", "masks"), make_volumes(), strict=True):
+        disagreeing(tmp_path / folder / "a.nii.gz", affine, volume)
+    cases = find_cases(tmp_path)
+    with pytest.raises(LiverSegError, match="--use-sform or --use-qform"):
+        read_case(cases[0])
+    for form, thickness in (("sform", SPACING[2]), ("qform", 3)):
+        (case,) = CaseCorrections(form=form).apply(cases)
+        for volume in read_case(case):
+            assert volume.spacing_mm[0] == pytest.approx(thickness)
+    (case,) = CaseCorrections(["a=LPS"], ["a=1,1,3"]).apply(cases)  # only the origin is left
+    assert read_case(case)[0].spacing_mm == (3, 1, 1)
+
+
+@pytest.mark.parametrize("spacing", [(4, 4, 5), (1, 1, 1)])
+def test_a_header_without_orientation(tmp_path, make_volumes, spacing):
+    """Both codes are 0: the spacing is known, but LAS is assumed."""
+    image = nib.Nifti1Image(make_volumes()[0].array.T, None)
+    image.header.set_zooms(spacing)
+    nib.save(image, tmp_path / "a.nii.gz")
+    case = Case("a", tmp_path / "a.nii.gz")
+    volume = read_volumes(case)[0]
+    assert volume.lacks_orientation
+    assert has_guessed_geometry(case, volume)
+    for options, guessed in (
+        ({"spacings": ["a=4,4,6"]}, True),
+        ({"orientations": ["a=LPS"], "spacings": ["a=4,4,6"]}, False),
+        ({"orientations": ["a=LPS"]}, False),
+    ):
+        (corrected,) = CaseCorrections(**options).apply([case])
+        assert has_guessed_geometry(corrected, read_volumes(corrected)[0]) is guessed
+
+
+def test_a_spacing_that_cannot_be_right_is_corrected(tmp_path, make_volumes):
+    image, mask = make_volumes(0, (6, 20, 24), np.diag([700, 800, 2500, 1]))
+    write_volume(tmp_path / "images/a.nii", image)
+    write_volume(tmp_path / "masks/a.nii", mask)
+    (case,) = find_cases(tmp_path)
+    with pytest.raises(LiverSegError, match="not in mm"):
+        read_case(case)
+    (case,) = CaseCorrections(spacings=["a=0.7,0.8,2.5"]).apply([case])
+    assert read_case(case)[1].spacing_mm == (2.5, 0.8, 0.7)

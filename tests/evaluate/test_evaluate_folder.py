@@ -144,3 +144,48 @@ def test_output_folder_that_cannot_be_created(tmp_path):
     assert "evaluate:" not in done.output  # nothing was scored before
     with pytest.raises(LiverSegError, match="Expected to write"):
         write_tables(evaluate_folder(truth, truth), tmp_path / "file")
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".mhd", ".nii"])
+def test_masks_of_every_format_are_scored(tmp_path, suffix):
+    sitk = pytest.importorskip("SimpleITK")
+    truth = write(tmp_path / "t", a=labels(6, 2), b=labels(5, 1))
+    image = sitk.ReadImage(truth / "a.nii.gz")
+    for folder in ("p", "mixed"):
+        (tmp_path / folder).mkdir()
+        sitk.WriteImage(image, tmp_path / folder / f"a{suffix}")
+    write(tmp_path / "mixed", b=labels(5, 1))
+    pairs = ((truth, "mixed"), (tmp_path / "mixed", "t"), (truth / "a.nii.gz", f"p/a{suffix}"))
+    for one, other in pairs:
+        evaluation = evaluate_folder(one, tmp_path / other)
+        assert not evaluation.failures
+        assert {result.scores["dice"] for result in evaluation.results} == {1.0}
+
+
+def test_the_command_names_only_the_files_of_this_run(tmp_path):
+    truth = write(tmp_path / "t", a=labels(6, 2))
+    arguments = ["evaluate", str(truth), str(truth), "--out", str(tmp_path / "out"), "--no-report"]
+    done = CliRunner().invoke(liverseg, [*arguments, "--protocol", "lits"])
+    assert "lits.csv" in done.output
+    done = CliRunner().invoke(liverseg, [*arguments, "--predicted-only"])
+    assert done.exit_code == 0, done.output
+    assert "lits.csv" not in done.output
+    assert "0 cases" not in done.output
+    assert not (tmp_path / "out" / "lits.csv").exists()
+
+
+def test_names_that_are_commands_markup_or_formulas(tmp_path):
+    names = ("=1+2", "[bold]x", b"caf\xe9\x1b[31m".decode(errors="surrogateescape"), "a#b?c%20")
+    truth = write(tmp_path / "t", **dict.fromkeys(names, labels(6, 2)))
+    done = CliRunner().invoke(
+        liverseg, ["evaluate", str(truth), str(truth), "--out", str(tmp_path / "out")]
+    )
+    assert done.exit_code == 0, done.output
+    assert "\x1b[31m" not in done.output
+    assert "[bold]x" in done.output
+    with open(tmp_path / "out" / "scores.csv", encoding="utf-8") as file:
+        cases = {row["case"] for row in csv.DictReader(file)}
+    assert cases == {"'=1+2", "[bold]x", "caf\\xe9\\x1b[31m", "a#b?c%20"}
+    rows = json.loads((tmp_path / "out" / "scores.json").read_text())["rows"]
+    assert {row["case"] for row in rows} == set(names)
+    assert "caf\\xe9\\x1b[31m" in (tmp_path / "out" / "report.html").read_text("utf-8")

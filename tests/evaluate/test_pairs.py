@@ -96,8 +96,8 @@ def test_folder_layout_where_some_cases_have_no_mask(tmp_path):
     [
         ("t", "missing", "no such file or folder"),
         ("missing", "t", "no such file or folder"),
-        ("t", "empty", "No masks found in"),
-        ("empty", "t", "No masks found in"),
+        ("t", "empty", "Expected masks in"),
+        ("empty", "t", "Expected masks in"),
         ("t", "other", r"cases of .*t \(a, b, c and 1 more\). Received x in .*other"),
         ("t", "twice", "one file per case"),
     ],

@@ -6,6 +6,7 @@ from liverseg_tf.ct.nifti import write_labels
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import MemoryLimitError
 from liverseg_tf.evaluate import score_case as module
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.protocols.scoring import Scoring
@@ -34,7 +35,7 @@ def test_masks_in_different_axis_orders():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("read_labels", "Not enough memory to read the masks of case a: use fewer workers."),
+        ("read_label_image", "Not enough memory to read the masks of case a: use fewer workers."),
         (
             "score_masks",
             "Not enough memory to score the masks of case a (needs up to about 0.2 GB): "
@@ -57,3 +58,40 @@ def test_missing_memory_is_a_failure(tmp_path, monkeypatch, function, message):
 def test_memory_estimate_of_a_large_ct():
     # 512 x 512 x 200 voxels, bounding box 300 x 250 x 120
     assert module._estimate_memory_gb(512 * 512 * 200, 300 * 250 * 120) == pytest.approx(0.88, 0.01)
+
+
+@pytest.mark.parametrize("protocol", ["default", "lits", "msd"])
+@pytest.mark.parametrize("error", [MemoryError(), MemoryLimitError("Expected at most 1 GB.")])
+def test_a_prediction_that_does_not_fit_into_memory_is_not_an_empty_one(
+    tmp_path, monkeypatch, protocol, error
+):
+    def read(path, *settings):
+        if path == tmp_path / "p.nii.gz":
+            raise error
+        return labels()
+
+    monkeypatch.setattr(module, "read_label_image", read)
+    result = score_case(Pair("a", tmp_path / "a.nii.gz", tmp_path / "p.nii.gz"), Scoring(protocol))
+    assert "memory" in result.failure or "at most 1 GB" in result.failure
+    assert result.regions == ()
+    assert result.lits is None
+
+
+def test_an_unexpected_error_is_a_failure_of_its_case(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "read_label_image", lambda *arguments: 1 / 0)
+    result = score_case(Pair("a", tmp_path / "a.nii.gz", tmp_path / "a.nii.gz"), Scoring())
+    assert result.failure == "Unexpected ZeroDivisionError: division by zero (case a)"
+
+
+def test_grids_of_truth_and_prediction_are_called_so(tmp_path):
+    write_labels(tmp_path / "t.nii.gz", labels())
+    write_labels(tmp_path / "p.nii.gz", Volume(np.zeros((3, 4, 6), np.uint8), AFFINE))
+    moved = AFFINE.copy()
+    moved[0, 3] = 3
+    write_labels(tmp_path / "m.nii.gz", Volume(labels().array, moved))
+    for name in ("p", "m"):
+        result = score_case(
+            Pair("a", tmp_path / "t.nii.gz", tmp_path / f"{name}.nii.gz"), Scoring()
+        )
+        assert "Expected truth and prediction on one grid" in result.failure
+        assert "image" not in result.failure

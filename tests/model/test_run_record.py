@@ -33,6 +33,19 @@ def test_a_record_round_trip(run):
     assert read_finished_run(run / "nowhere") is None
 
 
+def test_a_run_without_augmentation_was_not_mirrored(run):
+    for settings, mirrored in (
+        ({"mirror": True}, True),
+        ({"mirror": True, "augment": 0.5}, True),
+        ({"mirror": True, "augment": 0.0}, False),
+        ({}, False),
+    ):
+        write_run_record(
+            run, NetworkSpec(), "tensorflow", store={"split": SPLIT}, settings=settings
+        )
+        assert RunRecord.read(run).mirrored == mirrored
+
+
 def test_the_representation_is_one_line():
     record = RunRecord(NetworkSpec(), SPLIT, PostProcessing(largest=("liver",)), mirrored=True)
     assert repr(record) == (

@@ -1,7 +1,7 @@
 """Test servers with the protocols and the errors of TensorFlow Serving.
 
-They serve SavedModels through the official messages and stubs. They do not have the batching,
-the limits and the folder polling of the real server.
+They serve SavedModels through the official messages and stubs. They do not have the limits and the
+folder polling of the real server; its batching is in tests/support/serving_batches.py.
 """
 
 import base64
@@ -28,7 +28,12 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+sys.path.append(str(Path(__file__).parents[1] / "support"))  # for a process of its own
+
+from serving_batches import BatchingRefusal  # noqa: E402
+
 HTTP_STATUS = {"INVALID_ARGUMENT": 400, "UNAUTHENTICATED": 401, "NOT_FOUND": 404}
+HTTP_STATUS |= {"FAILED_PRECONDITION": 412}
 HTTP_STATUS |= {"RESOURCE_EXHAUSTED": 429, "INTERNAL": 500, "UNAVAILABLE": 503}
 
 
@@ -48,6 +53,7 @@ class Models:
         after: Function of the name and the outputs of a signature that returns the outputs.
         spoil: Function that may change the bytes of a response before they are sent.
         token: Token that clients must send.
+        batching: `BatchingSession` that merges requests. None computes each request by itself.
     """
 
     folder: Path
@@ -56,6 +62,7 @@ class Models:
     after: Callable = lambda signature, outputs: outputs
     spoil: Callable = lambda data: data
     token: str | None = None
+    batching: object | None = None
     tokens: list = field(default_factory=list)
     _loaded: dict = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,11 +118,23 @@ class Models:
                     f"input {key} must be {spec.dtype.name} of shape {spec.shape}, not "
                     f"{inputs[key].dtype.name} of shape {inputs[key].shape}",
                 )
+        outputs = self._compute((name, version, signature), inputs, function)
+        return self.after(signature, outputs)
+
+    def _compute(self, signature, inputs, function) -> dict[str, np.ndarray]:
+        def compute(values):
+            outputs = function(**{key: tf.constant(value) for key, value in values.items()})
+            return {key: value.numpy() for key, value in outputs.items()}
+
+        values = {key: value.numpy() for key, value in inputs.items()}
         try:
-            outputs = function(**inputs)
+            if self.batching is None:
+                return compute(values)
+            return self.batching.run(signature, values, compute)
         except tf.errors.OpError as error:
             raise Refusal("INVALID_ARGUMENT", error.message) from error
-        return self.after(signature, {key: value.numpy() for key, value in outputs.items()})
+        except BatchingRefusal as error:
+            raise Refusal(*error.args) from error
 
     def check_token(self, authorization: str | None) -> None:
         self.tokens.append(authorization)

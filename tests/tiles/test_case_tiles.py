@@ -176,6 +176,16 @@ def test_too_little_memory_is_reported(tmp_path, make_dataset, monkeypatch, func
         cut_case(case, SMALL)
 
 
+def test_tiles_that_need_more_memory_than_there_is(tmp_path, make_dataset, monkeypatch):
+    """The limit of the control group counts; without it, the system would kill the process."""
+    (case, *_) = find_cases(make_dataset(tmp_path))
+    fine = TileSpec(spacing_mm=0.05, tile_shape=None)
+    cut_case(case, SMALL)
+    monkeypatch.setattr(case_tiles, "memory_bytes", lambda: 2e6)
+    cut_case(case, SMALL)
+    check_refused(case, "at most 0.0 GB", "larger --spacing", spec=fine)
+
+
 def real_case(shared_data, dataset):
     if dataset == "Task03_Liver":
         return find_cases(shared_data / dataset)[0]
@@ -225,14 +235,34 @@ def test_a_dicom_series_is_cut_like_its_nifti(tmp_path, make_volumes, write_seri
     before = [source_fingerprint(case) for case in cases]
     assert before == [record["source"] for record in records]
     assert before[0] == before[1]
-    assert before[0]["files"] == len(image.array)
-    assert before[0]["bytes"][0] == sum(file.stat().st_size for file in series.files)
-    os.utime(series.files[3], ns=(0, 2**62))
-    assert source_fingerprint(cases[0]) != before[0]
+    assert before[0]["image"]["files"] == len(image.array)
+    assert before[0]["image"]["bytes"] == sum(file.stat().st_size for file in series.files)
+    for modified_ns in (2**62, 10**9):  # newer, and older than every other slice
+        os.utime(series.files[3], ns=(0, modified_ns))
+        assert source_fingerprint(cases[0]) != before[0]
     series.files[2].unlink()
-    assert source_fingerprint(cases[1])["files"] == len(image.array) - 1
+    assert source_fingerprint(cases[1])["image"]["files"] == len(image.array) - 1
     with pytest.raises(LiverSegError, match="No such file"):
         source_fingerprint(cases[0])
+
+
+@pytest.mark.parametrize("file", ["images/case_0.nii.gz", "masks/case_0.nii.gz"])
+def test_files_that_change_while_they_are_read_are_refused(
+    tmp_path, make_dataset, monkeypatch, file
+):
+    (case, *_) = find_cases(make_dataset(tmp_path, "folder", 1))
+    read = case_tiles.read_case
+
+    def replace_while_reading(case, channel):
+        volumes = read(case, channel)
+        content = (tmp_path / file).read_bytes()
+        (tmp_path / file).unlink()
+        (tmp_path / file).write_bytes(content)
+        os.utime(tmp_path / file, ns=(0, 10**9))  # of the same size, and older
+        return volumes
+
+    monkeypatch.setattr(case_tiles, "read_case", replace_while_reading)
+    check_refused(case, "unchanged while they were read", file)
 
 
 numbers = count()

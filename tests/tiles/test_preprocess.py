@@ -1,9 +1,11 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.partials import PARTIAL
+from liverseg_tf.tiles import case_tiles
 from liverseg_tf.tiles import preprocess as stage
 from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
@@ -38,9 +41,9 @@ class DeadlyStore(TileStore):
 def in_this_process(monkeypatch):
     """Cut cases one after another in this process, to avoid starting a process in each test."""
 
-    def outcomes(cases, store, workers):
+    def outcomes(cases, store, check, workers):
         for case in cases:
-            yield case.name, stage._cut_case(store, case)
+            yield case.name, stage._cut_case(store, check, case)
 
     monkeypatch.setattr(stage, "_cut_cases", outcomes)
 
@@ -91,6 +94,7 @@ def test_a_second_run_keeps_what_is_unchanged(tmp_path, make_dataset, storage):
     first = run(data, tmp_path / "store", storage=storage)
     assert first.cut == ["case_0", "case_1", "case_2"]
     written = {name: first.store.path(name).stat().st_mtime_ns for name in first.cut}
+    modified = {file: file.stat().st_mtime_ns for file in data.rglob("*.nii.gz")}
     second = run(data, tmp_path / "store", storage=storage)
     assert (second.cut, second.kept) == ([], first.cut)
     assert second.store == TileStore.open(tmp_path / "store")
@@ -100,9 +104,9 @@ def test_a_second_run_keeps_what_is_unchanged(tmp_path, make_dataset, storage):
     write_labels(data / "masks/case_1.nii.gz", mask.with_array(np.minimum(mask.array, 1)))
     make_dataset(data, "folder", 4)  # writes 0 to 3 again; the times of 0 and 2 are restored
     for name in ("case_0", "case_2"):
-        for file, index in (("images", 0), ("masks", 1)):
-            ns = first.store.cases[name]["source"]["modified_ns"][index]
-            os.utime(data / file / f"{name}.nii.gz", ns=(ns, ns))
+        for folder in ("images", "masks"):
+            file = data / folder / f"{name}.nii.gz"
+            os.utime(file, ns=(0, modified[file]))
     write_labels(data / "masks/case_1.nii.gz", mask.with_array(np.minimum(mask.array, 1)))
     third = run(data, tmp_path / "store", storage=storage)
     assert (third.cut, third.kept) == (["case_1", "case_3"], ["case_0", "case_2"])
@@ -251,7 +255,7 @@ with part_lock(Path(sys.argv[1]) / ".lock", index, count, "the store"):
 @pytest.mark.parametrize(
     ("theirs", "ours", "fits"),
     [("1/1", "1/1", False), ("1/1", "2/3", False), ("2/3", "1/1", False), ("2/3", "2/3", False)]
-    + [("2/3", "1/3", True), ("2/3", "3/3", True), ("1/2", "3/4", True), ("1/2", "2/4", False)],
+    + [("2/3", "1/3", True), ("2/3", "3/3", True), ("1/2", "3/4", False), ("1/2", "2/4", True)],
 )
 def test_another_run_holds_the_store(tmp_path, make_dataset, theirs, ours, fits):
     job = PreprocessJob(find_cases(make_dataset(tmp_path / "data")), RULE, DatasetPart.parse(ours))
@@ -320,6 +324,102 @@ def test_temporary_files_of_a_crash_are_removed(tmp_path, make_dataset):
     check_complete(store, ["case_0", "case_1"])
 
 
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("storage", ["hdf5", "png"])
+def test_tiles_of_other_settings_are_never_kept(tmp_path, make_dataset, storage):
+    """Neither if the list of the store is lost, nor if its list has other settings."""
+    data = make_dataset(tmp_path / "data", count=2)
+    first = run(data, tmp_path / "store", storage=storage)
+    (tmp_path / "store/store.json").unlink()
+    other = TileSpec(tile_shape=(32, 32), spacing_mm=3)
+    second = run(data, tmp_path / "store", other, storage)
+    assert (second.cut, second.kept) == (["case_0", "case_1"], [])
+    check_complete(second.store, second.cut)
+    first.store.save()
+    with pytest.raises(LiverSegError, match=r"^Expected tiles of .* Received tiles of .*mm: 3;"):
+        TileStore.open(tmp_path / "store").read("case_0")
+    third = run(data, tmp_path / "store", storage=storage)
+    assert third.kept == []
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_tiles_of_another_version_are_cut_again(tmp_path, make_dataset, monkeypatch):
+    data = make_dataset(tmp_path / "data", count=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(case_tiles, "CUTTER_VERSION", 0)
+        assert len(run(data, tmp_path / "store").failures) == 2  # at the end, they are not current
+    assert len(run(data, tmp_path / "store").cut) == 2
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_png_store_that_was_removed_halfway_is_cut_again(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", count=2)
+    store = run(data, tmp_path / "store", storage="png").store
+    for z in range(4):
+        (store.path("case_0") / f"image/{z:04}.png").unlink()
+    (store.path("case_1") / "mask/0002.png").write_bytes(b"")
+    result = run(data, tmp_path / "store", storage="png")
+    assert (result.cut, result.kept) == (["case_0", "case_1"], [])
+    check_complete(result.store, result.cut)
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("storage", ["hdf5", "hdf5-gzip", "png"])
+def test_a_damaged_pixel_is_found_and_cut_again(tmp_path, make_dataset, storage):
+    data = make_dataset(tmp_path / "data", count=2)
+    store = run(data, tmp_path / "store", storage=storage).store
+    tiles = store.read("case_1")
+    image = np.array(tiles.image)
+    image[3, 5, 5] ^= 1
+    store.write("case_1", replace(tiles, image=image))
+    with pytest.raises(LiverSegError, match=r"case_1.* another checksum: .* preprocess .* again"):
+        store.read("case_1")
+    result = run(data, tmp_path / "store", storage=storage)
+    assert (result.cut, result.kept) == (["case_1"], ["case_0"])
+    check_complete(result.store, ["case_0", "case_1"])
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_tiles_that_disappear_during_the_run_are_told(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", count=3)
+    run(data, tmp_path / "store")
+    (data / "images/case_2.nii.gz").touch()
+
+    def remove(name, failure):
+        (tmp_path / "store/cases/case_0.h5").unlink()
+        (tmp_path / f"store/cases/{name}.h5").write_bytes(b"")
+
+    result = run(data, tmp_path / "store", on_case=remove)
+    assert (result.cut, result.kept) == ([], ["case_1"])
+    assert sorted(result.failures) == ["case_0", "case_2"]
+    for name, message in result.failures.items():
+        assert message.startswith(
+            f"Expected the tiles of case {name} to be in {tmp_path / 'store'}"
+        )
+    assert sorted(TileStore.open(tmp_path / "store").cases) == ["case_1"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_earlier_tiles_that_cannot_be_removed_are_told(tmp_path, make_dataset, monkeypatch):
+    data = make_dataset(tmp_path / "data", count=2)
+    run(data, tmp_path / "store")
+
+    def fail(path):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    job = PreprocessJob(find_cases(data), RULE, overwrite=True)
+    other = TileStore(tmp_path / "store", TileSpec(tile_shape=(16, 16)))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", fail)
+        with pytest.raises(
+            LiverSegError, match=r"^Expected to remove .*cases\. Received: Operation"
+        ):
+            preprocess(job, other)
+    result = preprocess(job, other)
+    assert (len(result.cut), result.kept) == (2, [])
+    check_complete(result.store, result.cut)
+
+
 def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LiverSegError, match=r"^Expected to write the store .*Received"):
@@ -333,6 +433,13 @@ def test_a_worker_that_dies_is_reported(tmp_path, make_dataset):
     for name, message in result.failures.items():
         assert "died (killed, or out of memory)" in message
         assert message.endswith(f"(case {name})")
+
+
+def is_complete(store, name):
+    try:
+        return store.read(name) is not None
+    except LiverSegError:
+        return False
 
 
 RUN = """
@@ -374,7 +481,7 @@ def test_a_run_that_is_killed(tmp_path, make_dataset, storage):
     spec = TileSpec(spacing_mm=0.5, tile_shape=(512, 512))
     found = {path.name for path in (tmp_path / "store/cases").iterdir()}
     store = TileStore(tmp_path / "store", spec, storage)
-    whole = [case.name for case in find_cases(data) if store.read_record(case.name)]
+    whole = [case.name for case in find_cases(data) if is_complete(store, case.name)]
     assert "case_0" in whole
     assert len(whole) < 4
     assert {name for name in found if not name.startswith(PARTIAL)} == {

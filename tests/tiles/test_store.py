@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import h5py
@@ -119,9 +120,8 @@ def test_interrupted_writing_leaves_complete_cases(tmp_path, make_tiles, storage
             store.write("a", make_tiles(seed=1))
     left = [path.name for path in (tmp_path / "cases").iterdir()]
     assert left == ([store.path("a").name] if earlier else [])
-    record = store.read_record("a")
-    assert (record is not None) == earlier
-    assert not earlier or record["checksum"] == make_tiles().record["checksum"]
+    if earlier:
+        assert store.read("a").record["checksum"] == make_tiles().record["checksum"]
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -142,10 +142,12 @@ def test_a_full_disk_is_reported(tmp_path, make_tiles, storage):
 @pytest.mark.parametrize("storage", STORAGES)
 def test_a_missing_case(tmp_path, storage):
     store = TileStore(tmp_path, ONE, storage)
-    assert store.read_record("a") is None
-    with pytest.raises(LiverSegError, match=r"^Expected .*a.* Received.*[Nn]o such file") as caught:
-        store.read("a")
-    assert "\n" not in str(caught.value)
+    for read in (store.read, store.read_record):
+        with pytest.raises(
+            LiverSegError, match=r"^Expected .*a.* Received.*[Nn]o such file"
+        ) as caught:
+            read("a")
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 500, -1])
@@ -154,29 +156,273 @@ def test_truncated_hdf5(tmp_path, make_tiles, cut):
     store.write("a", make_tiles())
     path = store.path("a")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(LiverSegError, match=r"a\.h5\. Received a truncated or other file\.$"):
-        store.read("a")
-    assert store.read_record("a") is None
+    for read in (store.read, store.read_record):
+        with pytest.raises(LiverSegError, match=r"a\.h5\. Received a truncated or other file\.$"):
+            read("a")
 
 
 def test_another_hdf5_file(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["image"] = np.zeros(3)
-    with pytest.raises(LiverSegError, match="Expected image, mask and record"):
+    with pytest.raises(LiverSegError, match=r"Expected the data set record in .*a\.h5"):
         hdf5.read_tiles(tmp_path / "a.h5")
 
 
 def test_broken_pngs(tmp_path, make_tiles):
     png.write_tiles(tmp_path / "a", make_tiles())
     case = png.read_tiles(tmp_path / "a")
+    (tmp_path / "a/image/0000.png").unlink()
     (tmp_path / "a/image/0001.png").write_bytes(b"")
-    (tmp_path / "a/image/0002.png").unlink()
+    Image.new("L", (24, 32)).save(tmp_path / "a/image/0002.png")  # rows and columns exchanged
     content = (tmp_path / "a/image/0003.png").read_bytes()
     (tmp_path / "a/image/0003.png").write_bytes(content[: len(content) // 2])
-    Image.new("L", (5, 5)).save(tmp_path / "a/image/0004.png")
-    for z in (1, 2, 3, 4):
-        with pytest.raises(LiverSegError, match=rf"^Expected a tile .*000{z}\.png"):
+    Image.new("P", (32, 24)).save(tmp_path / "a/image/0004.png")  # numbers of colours
+    Image.new("L", (32, 24)).save(tmp_path / "a/image/0005.png", "TIFF")
+    for z in range(6):
+        with pytest.raises(LiverSegError, match=rf"^Expected a tile .*000{z}\.png") as caught:
             case.image[z]
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["missing", "one more", "link", "no record", "linked folder"])
+def test_a_png_case_has_exactly_its_files(tmp_path, make_tiles, change):
+    png.write_tiles(tmp_path / "a", make_tiles())
+    picture = tmp_path / "a/image/0005.png"
+    if change == "missing":
+        picture.unlink()
+    elif change == "one more":
+        shutil.copy(picture, tmp_path / "a/image/0006.png")
+    elif change == "link":
+        picture.rename(tmp_path / "elsewhere.png")
+        picture.symlink_to(tmp_path / "elsewhere.png")
+    elif change == "no record":
+        (tmp_path / "a/record.json").unlink()
+    else:
+        (tmp_path / "a").rename(tmp_path / "elsewhere")
+        (tmp_path / "a").symlink_to(tmp_path / "elsewhere")
+    for read in (png.read_tiles, png.read_record):
+        with pytest.raises(LiverSegError, match=r"^Expected .* Received"):
+            read(tmp_path / "a")
+
+
+def write_hdf5(path, tiles, **datasets):
+    """A case as it is written, with some data sets replaced by values or by functions."""
+    with h5py.File(path, "w") as file:
+        arrays = {"image": tiles.image, "mask": tiles.mask, "record": json.dumps(tiles.record)}
+        for name, value in (arrays | datasets).items():
+            if callable(value):
+                value(file, name)
+            else:
+                file[name] = value
+
+
+def hostile_datasets(folder, tiles):
+    """Name and function for each kind of data set that must not be read."""
+    shape, size = tiles.image.shape, tiles.image.size
+    secret = folder / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["image"] = tiles.image
+    layout = h5py.VirtualLayout(shape, np.uint8)
+    layout[...] = h5py.VirtualSource(secret, "image", shape)
+
+    def compressed(**options):
+        return lambda file, name: file.create_dataset(name, shape, np.uint8, **options)
+
+    def unfilled(shape):
+        return lambda file, name: file.create_dataset(
+            name, shape, np.uint8, chunks=(1, *shape[1:]), compression="gzip"
+        )
+
+    def soft(file, name):
+        file["other"] = tiles.image
+        file[name] = h5py.SoftLink("/other")
+
+    return {
+        "strings": np.array(["a"] * 20, dtype=h5py.string_dtype()),
+        "references": lambda file, name: file.create_dataset(name, shape, h5py.ref_dtype),
+        "external link": h5py.ExternalLink(secret, "image"),
+        "soft link": soft,
+        "external storage": lambda file, name: file.create_dataset(
+            name, shape, np.uint8, external=[(str(folder / "secret.bin"), 0, size)]
+        ),
+        "virtual": lambda file, name: file.create_virtual_dataset(name, layout),
+        "group": lambda file, name: file.create_group(name),
+        "float": np.zeros(shape, np.float32),
+        "signed": np.zeros(shape, np.int8),
+        "big": np.zeros(shape, ">u2"),
+        "boolean": np.zeros(shape, bool),
+        "other shape": tiles.image[:-1],
+        "scalar": np.uint8(3),
+        "empty": h5py.Empty(np.uint8),
+        "unfilled": unfilled(shape),
+        "other filter": compressed(chunks=(1, *shape[1:]), compression="lzf"),
+        "checksum filter": compressed(chunks=(1, *shape[1:]), fletcher32=True),
+    }
+
+
+KINDS = ["strings", "references", "external link", "soft link", "external storage", "virtual"]
+KINDS += ["group", "float", "signed", "big", "boolean", "other shape", "scalar", "empty"]
+KINDS += ["unfilled", "other filter", "checksum filter"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_arrays_as_we_write_them_are_mapped(tmp_path, make_tiles, kind):
+    tiles = make_tiles()
+    (tmp_path / "secret.bin").write_bytes(bytes(tiles.image.size))
+    path = tmp_path / "a.h5"
+    write_hdf5(path, tiles, image=hostile_datasets(tmp_path, tiles)[kind])
+    for read in (hdf5.read_tiles, hdf5.read_record):
+        with pytest.raises(LiverSegError, match=r"^Expected .*a\.h5\. Received") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_every_hostile_kind_is_tried(tmp_path, make_tiles):
+    (tmp_path / "secret.bin").touch()
+    assert list(hostile_datasets(tmp_path, make_tiles())) == KINDS
+
+
+@pytest.mark.parametrize("record", [3, np.zeros(5), ["{}", "{}"], b"{}", "{", "[" * 9999, "", "{}"])
+def test_hdf5_records_of_another_kind(tmp_path, make_tiles, record):
+    write_hdf5(tmp_path / "a.h5", make_tiles(), record=record)
+    with pytest.raises(LiverSegError, match=r"a\.h5") as caught:
+        hdf5.read_tiles(tmp_path / "a.h5")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_address_beyond_the_end_of_the_file(tmp_path, make_tiles):
+    """Mapping it would end the process (SIGBUS) when a tile is read."""
+    path = tmp_path / "a.h5"
+    hdf5.write_tiles(path, make_tiles())
+    with h5py.File(path) as file:
+        address = file["image"].id.get_offset().to_bytes(8, "little")
+    content = path.read_bytes()
+    assert content.count(address) == 1
+    beyond = (len(content) - 100).to_bytes(8, "little")
+    path.write_bytes(content.replace(address, beyond))
+    with pytest.raises(LiverSegError, match=r"Received a (truncated or other|file that is too)"):
+        hdf5.read_tiles(path)
+
+
+def test_a_file_that_is_cut_short_after_it_was_opened(tmp_path, make_tiles):
+    path = tmp_path / "a.h5"
+    hdf5.write_tiles(path, make_tiles())
+    tiles = hdf5.read_tiles(path)
+    hdf5.check_mapped(tiles.image)
+    hdf5.check_mapped(make_tiles().image)  # in memory
+    with open(path, "r+b") as file:
+        file.truncate(4096)
+    with pytest.raises(
+        LiverSegError, match=r"a\.h5 .* Received a file of 4096 bytes, .* too short"
+    ):
+        hdf5.check_mapped(tiles.image)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_case_that_is_a_link_or_a_pipe(tmp_path, make_tiles):
+    store = TileStore(tmp_path, ONE).create()
+    store.write("a", make_tiles())
+    store.path("a").rename(tmp_path / "elsewhere.h5")
+    store.path("a").symlink_to(tmp_path / "elsewhere.h5")
+    os.mkfifo(store.path("b"))
+    for name in ("a", "b"):
+        with pytest.raises(LiverSegError, match="Received a link or something else"):
+            store.read(name)
+    (tmp_path / "cases").rename(tmp_path / "moved")
+    (tmp_path / "cases").symlink_to(tmp_path / "moved")
+    with pytest.raises(LiverSegError, match="Received a link"):
+        store.read("a")
+
+
+NAMES = ["../a", "/etc/passwd", "a/b", "a\\b", "", ".", "..", "a\0b", ".partial-1-a"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_cases_never_lead_out_of_the_store(tmp_path, make_tiles, name):
+    tiles = make_tiles()
+    store = TileStore(tmp_path / "s", ONE, cases={name: tiles.record})
+    for use in (store.path, store.read, store.read_record, lambda name: store.write(name, tiles)):
+        with pytest.raises(LiverSegError, match="Expected plain names of cases") as caught:
+            use(name)
+        assert str(caught.value).isprintable()
+    store.save()
+    with pytest.raises(LiverSegError, match="Expected plain names of cases"):
+        TileStore.open(tmp_path / "s")
+
+
+def saved_store(folder, make_tiles):
+    record = json.loads(json.dumps(make_tiles().record))
+    split = {"train": ["a"], "val": [], "test": ["b"]}
+    rule = {"validation": 0.2, "test": 0.1, "seed": 3, "patient": None}
+    store = TileStore(folder, ONE, "hdf5", {"a": record, "b": record}, split, rule)
+    store.save()
+    return json.loads((folder / "store.json").read_text())
+
+
+CHANGES = {
+    ("cases",): [None, 3, [], {"a": 3}, {"a": {}}],
+    ("cases", "a", "slices"): [None, "6", -1, 0, 7, 1e300, 10**12],
+    ("cases", "a", "shape"): [[6, 20], [6, 20, 25], [6, 0, 24], "abc", [6, 20, 24.5]],
+    ("cases", "a", "spacing_mm"): [[5, 0.8], [5, -1, 1], [0, 1, 1], ["a", 1, 1]],
+    ("cases", "a", "affine"): [[], [[1, 2, 3]] * 4, None],
+    ("cases", "a", "labels"): [{"a": 1}, {"0": 1}, {"256": 1}, {"1": -1}, []],
+    ("cases", "a", "slices_with"): [{"1": [6]}, {"1": [-1]}, {"1": 3}, {"x": []}],
+    ("cases", "a", "labelled_outside"): [2, -0.1, "0", None],
+    ("cases", "a", "orientation"): [{}, {"axes": [0, 0, 1], "flips": [False] * 3}, 3],
+    ("cases", "a", "transform", "shape"): [[0, 24], [24, 10**6], [24], [32, 24]],
+    ("cases", "a", "transform", "windows"): [[], 3, [{"level_hu": 1, "width_hu": 0}]],
+    ("cases", "a", "transform", "spacing_mm"): [[0, 1], [1e-9, 1e-9], [1]],
+    ("cases", "a", "transform", "native_shape"): [[20, 25], [10**9, 10**9]],
+    ("cases", "a", "spec"): [{}, None, {"windows": []}],
+    ("cases", "a", "checksum"): [None, 3],
+    ("split",): [{}, {"train": []}, [], {"train": ["c"], "val": [], "test": []}],
+    ("split", "val"): [["a"], "a", [3], None],
+    ("split_rule",): [3, {"validation": 2}, {"seed": "x"}, {"patient": "("}],
+    ("spec",): [{}, None, 3, {"windows": 1}],
+    ("spec", "spacing_mm"): ["1", 0, 1e300],
+    ("spec", "tile_shape"): [[24, 10**9], [1, 1], 24],
+    ("storage",): ["zarr", 3, None, []],
+    ("format",): [2, "3", None, {}],
+}
+
+
+@pytest.mark.parametrize("keys", CHANGES, ids=" ".join)
+def test_a_damaged_store_record_is_told_in_one_line(tmp_path, make_tiles, keys):
+    content = saved_store(tmp_path, make_tiles)
+    assert TileStore.open(tmp_path).split["test"] == ["b"]
+    for value in CHANGES[keys]:
+        changed = json.loads(json.dumps(content))
+        *above, last = keys
+        entry = changed
+        for key in above:
+            entry = entry[key]
+        entry[last] = value
+        (tmp_path / "store.json").write_text(json.dumps(changed))
+        with pytest.raises(LiverSegError) as caught:
+            TileStore.open(tmp_path)
+        assert type(caught.value) is LiverSegError, "exit code 1: no option of the user is wrong"
+        assert "\n" not in str(caught.value)
+        assert str(tmp_path) in str(caught.value), value
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "[" * 5000])
+def test_numbers_that_are_none_are_refused(tmp_path, make_tiles, number):
+    saved_store(tmp_path, make_tiles)
+    path = tmp_path / "store.json"
+    text = path.read_text()
+    path.write_text(text.replace('"labelled_outside": 0.0', f'"labelled_outside": {number}'))
+    assert path.read_text() != text
+    with pytest.raises(LiverSegError, match=r"store\.json") as caught:
+        TileStore.open(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_tiles_that_are_not_those_of_the_list(tmp_path, make_tiles, storage):
+    store = TileStore(tmp_path, ONE, storage, cases={"a": make_tiles().record})
+    store.write("a", make_tiles(seed=1))
+    with pytest.raises(LiverSegError, match=r"case a .* another checksum"):
+        store.read("a")
 
 
 def test_stores_survive_saving(tmp_path, make_tiles):
@@ -187,7 +433,7 @@ def test_stores_survive_saving(tmp_path, make_tiles):
         "png",
         cases={"a": json.loads(json.dumps(tiles.record))},
         split={"train": ["a"], "val": [], "test": []},
-        split_rule={"seed": 3},
+        split_rule={"validation": 0.2, "test": 0.1, "seed": 3, "patient": None},
     )
     store.save()
     assert TileStore.open(tmp_path / "s") == store
@@ -207,9 +453,9 @@ def test_folders_that_are_not_stores(tmp_path, make_tiles):
     content = json.loads(path.read_text())
     for change in ({"format": 99}, {"format": None}, {"storage": "zarr"}):
         path.write_text(json.dumps(content | change))
-        refused(tmp_path, "format 2")
+        refused(tmp_path, "format 3")
     path.write_text(json.dumps({k: v for k, v in content.items() if k != "split"}))
-    refused(tmp_path, "'split'")
+    refused(tmp_path, "missing required field split")
     path.write_text("{")
     refused(tmp_path, "JSON")
 
@@ -250,7 +496,7 @@ def test_two_windows_do_not_fit_into_png(tmp_path):
 
 
 def test_a_moved_store_still_opens(tmp_path, make_tiles):
-    store = TileStore(tmp_path / "old", ONE, cases={"a": {}}).create()
+    store = TileStore(tmp_path / "old", ONE, cases={"a": make_tiles().record}).create()
     store.write("a", make_tiles())
     shutil.move(tmp_path / "old", tmp_path / "new")
     np.testing.assert_array_equal(

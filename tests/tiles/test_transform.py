@@ -179,7 +179,7 @@ def test_transforms_survive_json(tile_shape, spacing_mm):
 
 @pytest.mark.parametrize("value", [{}, None, {"windows": 1}])
 def test_invalid_json(value):
-    with pytest.raises(LiverSegError, match=r"^Wrong entry \$.* in the tile transform of a case: "):
+    with pytest.raises(LiverSegError, match=r"in the tile transform of a case"):
         TileTransform.from_json(value)
 
 

@@ -74,6 +74,7 @@ def _parse_value(value: Any, option: click.Option, place: str) -> Any:
     """Return the value as click expects it: a repeatable option needs a list of its values."""
     if not option.multiple:
         _check_length(value, option.nargs, place)
+        _check_types([value], option, place)
         return value
     repeated = isinstance(value, list) and (
         option.nargs == 1 or any(isinstance(item, list) for item in value)
@@ -81,7 +82,43 @@ def _parse_value(value: Any, option: click.Option, place: str) -> Any:
     values = value if repeated or value == [] else [value]
     for item in values:
         _check_length(item, option.nargs, place)
+    _check_types(values, option, place)
     return values
+
+
+def _check_types(values: list, option: click.Option, place: str) -> None:
+    """Check the types of values: TOML has types, and click would convert most of them silently.
+
+    Args:
+        values: Values of the option; each is a list if the option takes several values.
+        option: Option of the command.
+        place: Key, section and file, for error messages.
+    """
+    kind = option.type
+    kinds = kind.types if isinstance(kind, click.Tuple) else [kind] * max(option.nargs, 1)
+    for value in values:
+        for item, item_kind in zip(
+            value if isinstance(value, list) else [value], kinds, strict=True
+        ):
+            expected = _expected_type(item, item_kind)
+            if expected is not None:
+                raise click.UsageError(f"Expected {expected} for {place}. Received {item!r}.")
+
+
+def _expected_type(value: Any, kind: click.ParamType) -> str | None:
+    """Return what an option expects if a value has another type. Numbers may be given as text."""
+    if isinstance(kind, click.types.BoolParamType):
+        return None if isinstance(value, bool) else "true or false"
+    if isinstance(kind, click.types.IntParamType):
+        is_valid = isinstance(value, int | str) and not isinstance(value, bool)
+        return None if is_valid else "an integer"
+    if isinstance(kind, click.types.FloatParamType):
+        is_valid = isinstance(value, int | float | str) and not isinstance(value, bool)
+        return None if is_valid else "a number"
+    if isinstance(kind, click.Path | click.Choice):
+        return None if isinstance(value, str) else "text in quotation marks"
+    is_valid = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return None if is_valid else "text"
 
 
 def _check_length(value: Any, expected: int, place: str) -> None:

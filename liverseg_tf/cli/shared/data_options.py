@@ -3,7 +3,7 @@
 import click
 
 from liverseg_tf.choices import ACCEPTABLE_RULES, LAYOUTS, STORAGES
-from liverseg_tf.cli.shared.options import channel, combine_options
+from liverseg_tf.cli.shared.options import channel, combine_options, form
 
 dataset_options = combine_options(
     click.option(
@@ -21,7 +21,7 @@ dataset_options = combine_options(
         metavar="NAME=LPS",
         help="Directions of the three voxel axes of a case, such as LPS; overrides its header. "
         "NAME is the case or a pattern: 'volume-2[89]=LPS'. The mask is assumed to lie on the "
-        "same voxels. Repeatable.",
+        "voxels of the image (--same-voxels). Repeatable.",
     ),
     click.option(
         "--spacing-of",
@@ -29,7 +29,8 @@ dataset_options = combine_options(
         multiple=True,
         metavar="NAME=I,J,K",
         help="Voxel spacing of a case along its three axes in mm; overrides its header. NAME is "
-        "the case or a pattern. Repeatable.",
+        "the case or a pattern. The header of the mask must give the same grid as that of the "
+        "image, or the corrected one, unless --same-voxels is set. Repeatable.",
     ),
     click.option(
         "--same-voxels",
@@ -38,6 +39,7 @@ dataset_options = combine_options(
         help="Case whose mask lies on the voxels of its image, even if their headers differ. NAME "
         "is the case or a pattern. Repeatable.",
     ),
+    form,
     channel,
 )
 
@@ -83,8 +85,8 @@ accept_option = click.option(
     "accepted",
     type=click.Choice(ACCEPTABLE_RULES),
     multiple=True,
-    help="Rule of which errors are turned into warnings, as `liverseg check` prints it in brackets. "
-    "Repeatable.",
+    help="Rule whose errors become warnings. `liverseg check` prints the rule of each problem in "
+    "brackets. Repeatable.",
 )
 
 
@@ -120,7 +122,7 @@ def find_corrected_cases(dataset, options):
     from liverseg_tf.dataset.cases import find_cases
 
     corrections = CaseCorrections(
-        options["orientations"], options["spacings"], options["same_voxels"]
+        options["orientations"], options["spacings"], options["same_voxels"], options["form"]
     )
     return corrections.apply(find_cases(dataset, options["layout"], allow_ambiguous=True))
 

@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from liverseg_tf.choices import SIDES
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.plural import count
 
@@ -74,7 +73,7 @@ class ModelLoader:
 
         if self.on_server:
             with self() as served:
-                return [_ServedRecord(served.network)]
+                return [_ServedRecord(self.models[0], served.network)]
         paths = [Path(model) for model in self.models]
         records = [read_record(path) for path in paths]
         if self.mirror:
@@ -101,8 +100,13 @@ class ModelLoader:
 class _ServedRecord:
     """Record of a model on a server, which does not know the names of cases."""
 
+    address: str
     network: object
 
     @property
     def split(self) -> dict[str, list[str]]:
-        return {side: [] for side in SIDES}
+        raise SettingsError(
+            "Expected a run for its training, validation or test cases. Received "
+            f"{self.address}: a model on a server does not know the split. Name the run, or the "
+            "cases themselves."
+        )

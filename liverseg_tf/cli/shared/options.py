@@ -54,6 +54,20 @@ channel = click.option(
 )
 
 
+def _choose_form(ctx: click.Context, param: click.Parameter, value: bool | None) -> str | None:
+    return None if value is None else "sform" if value else "qform"
+
+
+form = click.option(
+    "--use-sform/--use-qform",
+    "form",
+    default=None,
+    show_default="refuse such files",
+    callback=_choose_form,
+    help="Geometry to use of NIfTI files whose sform and qform disagree.",
+)
+
+
 def workers_options(help: str, default: int | None = None):
     """Return a decorator that adds the options --workers and --dask.
 

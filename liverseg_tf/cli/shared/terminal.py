@@ -4,12 +4,15 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager, suppress
 
 import click
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.printable import printable
+
+_LISTED = 10  # names of cases in one line
 
 
 def say(*lines: object, err: bool = False) -> None:
@@ -28,6 +31,22 @@ def say(*lines: object, err: bool = False) -> None:
     else:
         with writing_output():
             click.echo(text)
+
+
+def say_warnings(warnings: Mapping[str, Iterable[str]]) -> None:
+    """Print warnings on standard error, each of them once, with the cases that it concerns.
+
+    Args:
+        warnings: One line each, by case name.
+    """
+    cases: dict[str, list[str]] = {}
+    for name, lines in warnings.items():
+        for line in lines:
+            cases.setdefault(line, []).append(name)
+    for line, names in cases.items():
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        noun = "case" if len(names) == 1 else "cases"
+        say(f"Warning: {line} ({noun} {', '.join(names[:_LISTED])}{more})", err=True)
 
 
 def say_json(value: object) -> None:

@@ -226,18 +226,3 @@ _HARDWARE = (
 )
 
 train_options = options.combine_options(*_DURATION, *_TASK, *_NETWORK, *_OPTIMIZATION, *_HARDWARE)
-
-
-def split_settings(values: dict):
-    """Split the values of `train_options` into settings and hardware options.
-
-    Args:
-        values: Values by parameter name; the hardware options are removed.
-
-    Returns:
-        The `TrainSettings`, and a dictionary of precision, compiled and tensorboard.
-    """
-    from liverseg_tf.train.settings import TrainSettings
-
-    hardware = {name: values.pop(name) for name in ("precision", "compiled", "tensorboard")}
-    return TrainSettings(**values), hardware

@@ -1,5 +1,6 @@
 """Series that mix acquisitions, phases, echoes or reconstructions, although their slices fit."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from liverseg_tf.ct.dicom.slices import DicomSlice
@@ -61,7 +62,7 @@ def check_one_acquisition(slices: Sequence[DicomSlice]) -> None:
 
 
 def _count_runs(values: Sequence[str]) -> int:
-    return 1 + sum(first != second for first, second in zip(values, values[1:], strict=False))
+    return 1 + sum(first != second for first, second in itertools.pairwise(values))
 
 
 def _stacks(values: Sequence, smallest: int) -> Iterator[list[Sequence]]:
@@ -86,8 +87,7 @@ def _has_sorted_stacks(values: Sequence[str]) -> bool:
         return False
     for stacks in _stacks(numbers, 4):
         stacks = sorted(stacks, key=min)
-        pairs = zip(stacks, stacks[1:], strict=False)
-        if all(max(first) < min(second) for first, second in pairs):
+        if all(max(first) < min(second) for first, second in itertools.pairwise(stacks)):
             return True
     return False
 

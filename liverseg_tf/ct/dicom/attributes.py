@@ -23,7 +23,8 @@ _BINARY = {"US", "SS", "UL", "SL", "FD", "FL"}
 def read_attributes(dataset: Dataset) -> dict[str, str]:
     """Return the short values of a header by keyword, as text, without sequences and private tags.
 
-    Values that differ from slice to slice of any acquisition are left out, except InstanceNumber and times.
+    Values that differ from slice to slice of any acquisition are left out, except times and
+    InstanceNumber.
     """
     return dict(_short_values([dataset]))
 

@@ -1,5 +1,7 @@
 """Compressed images inside DICOM files: kind, size and completeness, without decoding them."""
 
+from typing import NoReturn
+
 from pydicom.uid import (
     UID,
     JPEG2000TransferSyntaxes,
@@ -13,6 +15,7 @@ from liverseg_tf.errors import LiverSegError
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _J2K_START = b"\xff\x4f\xff\x51"
+_JP2_START = b"\x00\x00\x00\x0cjP  "
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # Start of frame: all but the tables (DHT, JPG, DAC) that lie between; JPEG-LS has its own.
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -74,7 +77,11 @@ def _find_frame(codestream: bytes) -> tuple[int | None, int]:
 
 
 def _check_jpeg2000(codestream: bytes, current: DicomSlice) -> None:
-    place = codestream.find(_J2K_START, 0, 4096)  # inside a JP2 file, after its first boxes
+    place = 0
+    if codestream.startswith(_JP2_START):
+        place = codestream.find(_J2K_START, 0, 4096)  # after the first boxes of the JP2 file
+    elif not codestream.startswith(_J2K_START):
+        place = -1
     size = codestream[place + 4 : place + 43]
     if place < 0 or len(size) < 39:
         _refuse(current, "something else")

@@ -1,4 +1,4 @@
-"""DICOM files as streams: bounded reads, bounded inflation, headers, and the place of the pixels."""
+"""DICOM files as streams: bounded reads and inflation, headers, and the place of the pixels."""
 
 import io
 import struct

@@ -4,7 +4,8 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from liverseg_tf.ct.dicom.slices import DicomSlice, format_numbers
+from liverseg_tf.ct.dicom.slices import DicomSlice
+from liverseg_tf.ct.dicom.values import format_numbers
 from liverseg_tf.ct.volume import GRID_TOLERANCE_VOXELS, ORTHONORMAL_TOLERANCE
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.plural import count

@@ -1,4 +1,4 @@
-"""How the pixels of a DICOM file are stored: bits, sign, colours, and the values that mean padding."""
+"""How the pixels of a DICOM file are stored: bits, sign, colours, and values that mean padding."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from liverseg_tf import plural
+from liverseg_tf.ct.dicom.values import read_integer
 from liverseg_tf.errors import LiverSegError
 
 LARGEST_PIXELS = 2**26
@@ -34,7 +35,7 @@ def read_shape(dataset: Dataset, file: Path) -> tuple[int, int]:
     Raises:
         LiverSegError: If there is no size, or the image is in colour.
     """
-    rows, columns = (_integer(dataset, keyword, file) for keyword in ("Rows", "Columns"))
+    rows, columns = (read_integer(dataset, keyword, file) for keyword in ("Rows", "Columns"))
     if not (rows > 0 and columns > 0 and rows * columns <= LARGEST_PIXELS):
         raise LiverSegError(
             f"Expected a slice of 1 to {LARGEST_PIXELS} pixels in {file}. "
@@ -58,9 +59,9 @@ def read_pixel_format(dataset: Dataset, file: Path) -> PixelFormat:
         LiverSegError: If a tag is missing, or the pixels are stored in a way of which readers make
             different values.
     """
-    allocated = _integer(dataset, "BitsAllocated", file)
-    stored = _integer(dataset, "BitsStored", file)
-    sign = _integer(dataset, "PixelRepresentation", file)
+    allocated = read_integer(dataset, "BitsAllocated", file)
+    stored = read_integer(dataset, "BitsStored", file)
+    sign = read_integer(dataset, "PixelRepresentation", file)
     if allocated not in (8, 16, 32):
         raise LiverSegError(
             f"Expected 8, 16 or 32 BitsAllocated for the pixel data of {file}. "
@@ -75,7 +76,7 @@ def read_pixel_format(dataset: Dataset, file: Path) -> PixelFormat:
         raise LiverSegError(f"Expected a PixelRepresentation of 0 or 1 in {file}. Received {sign}.")
     high = stored - 1
     if dataset.get("HighBit") is not None or stored != allocated:
-        high = _integer(dataset, "HighBit", file)
+        high = read_integer(dataset, "HighBit", file)
     if high != stored - 1:
         raise LiverSegError(
             f"Expected a HighBit of {stored - 1} (BitsStored - 1) in {file}. Received {high}: "
@@ -94,7 +95,7 @@ def _read_padding(dataset: Dataset, signed: bool, bits: int, file: Path) -> tupl
     signed pixels as unsigned; `padding.py` compares bits accordingly.
     """
     ends = [
-        _integer(dataset, keyword, file, signed)
+        read_integer(dataset, keyword, file, signed)
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
         if dataset.get(keyword) not in (None, "")
     ]
@@ -103,14 +104,3 @@ def _read_padding(dataset: Dataset, signed: bool, bits: int, file: Path) -> tupl
     if min(ends) < 0 and max(ends) >= 1 << (bits - 1):
         ends = [end - (1 << bits) if end >= 1 << (bits - 1) else end for end in ends]
     return min(ends), max(ends)
-
-
-def _integer(dataset: Dataset, keyword: str, file: Path, signed: bool = False) -> int:
-    value = dataset.get(keyword)
-    if value is None or value == "":
-        raise LiverSegError(f"Expected {keyword} in {file}. The tag is missing or empty.")
-    if isinstance(value, bytes) and len(value) == 2:  # an ambiguous value representation
-        return int.from_bytes(value, "little", signed=signed)
-    if not isinstance(value, int):
-        raise LiverSegError(f"Expected one integer as {keyword} in {file}. Received {value}.")
-    return int(value)

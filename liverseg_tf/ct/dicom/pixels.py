@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import as_pixel_options, get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
@@ -17,7 +16,9 @@ from liverseg_tf.ct.dicom.file import PixelElement, open_dicom, read_header, see
 from liverseg_tf.ct.dicom.padding import to_units
 from liverseg_tf.ct.dicom.slices import DicomSlice
 from liverseg_tf.ct.size_limit import check_size
-from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.errors import LiverSegError
+
+_LONGEST_REASON = 200
 
 
 def read_pixels(slices: list[DicomSlice]) -> np.ndarray:
@@ -32,7 +33,7 @@ def read_pixels(slices: list[DicomSlice]) -> np.ndarray:
 
     Raises:
         LiverSegError: If a file has no pixels, or fewer or more of them than its header states, if
-            no decoder for their encoding is installed, or if the volume is too large for the memory.
+            no decoder for their encoding is installed, or if the volume does not fit into memory.
     """
     shape = (len(slices), *slices[0].shape)
     dtype = _smallest_dtype(slices)
@@ -108,8 +109,9 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
     except OSError as error:
         raise LiverSegError(f"Expected a file at {file}. Received: {error.strerror}.") from error
     except Exception as error:  # decoders raise errors of any class for broken pixels
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise LiverSegError(
-            f"Expected complete pixel data in {file}. Received: {first_line(error)}"
+            f"Expected complete pixel data in {file}. Received: {reason}"
         ) from error
 
 
@@ -154,7 +156,10 @@ def _check_native(element: PixelElement | None, current: DicomSlice, frames: int
 
 
 def _check_encapsulated(
-    stream: BinaryIO, element: PixelElement | None, frames: list[DicomSlice], options: dict[str, Any]
+    stream: BinaryIO,
+    element: PixelElement | None,
+    frames: list[DicomSlice],
+    options: dict[str, Any],
 ) -> None:
     """Check compressed frames before they are decoded; the stream stays where it is."""
     current = frames[0]

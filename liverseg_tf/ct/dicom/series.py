@@ -1,35 +1,22 @@
 """DICOM series: finding them in folder trees and reading them as volumes."""
 
-import errno
 import os
-import stat
+import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pydicom
-from pydicom import uid as uids
-from pydicom.dataset import Dataset
-
+from liverseg_tf.ct.dicom.acquisitions import check_one_acquisition
+from liverseg_tf.ct.dicom.copies import drop_copies
 from liverseg_tf.ct.dicom.geometry import stack_slices
 from liverseg_tf.ct.dicom.pixels import read_pixels
-from liverseg_tf.ct.dicom.slices import is_localizer, read_slices
+from liverseg_tf.ct.dicom.recognise import Kind, RecognisedFile, recognise
+from liverseg_tf.ct.dicom.slices import DicomSlice, read_slices
+from liverseg_tf.ct.dicom.strays import check_no_strays
 from liverseg_tf.ct.folder_walk import walk
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-
-_SLICE_CLASSES = {
-    *(uids.CTImageStorage, uids.EnhancedCTImageStorage, uids.LegacyConvertedEnhancedCTImageStorage),
-    *(uids.MRImageStorage, uids.EnhancedMRImageStorage, uids.LegacyConvertedEnhancedMRImageStorage),
-    *(uids.PositronEmissionTomographyImageStorage, uids.EnhancedPETImageStorage),
-    *(uids.LegacyConvertedEnhancedPETImageStorage, uids.XRay3DAngiographicImageStorage),
-}
-_OTHER_MODALITIES = ("RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SEG", "REG", "SR", "PR", "KO")
-_TAGS = [
-    *("SOPClassUID", "SeriesInstanceUID", "PatientID", "Modality", "SeriesNumber"),
-    *("SeriesDescription", "ImageType", "NumberOfFrames", "ImagePositionPatient"),
-]
 
 
 @dataclass(frozen=True)
@@ -46,6 +33,8 @@ class DicomSeries:
         modality: Modality, for example "CT".
         number: SeriesNumber as text; empty if there is none.
         description: SeriesDescription.
+        damaged: Files in the folders of the series that cannot be read, each with the reason.
+        single_images: Files of other series of one image in the folders of the series.
     """
 
     uid: str
@@ -56,6 +45,8 @@ class DicomSeries:
     modality: str = ""
     number: str = ""
     description: str = ""
+    damaged: tuple[tuple[Path, str], ...] = ()
+    single_images: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -65,6 +56,9 @@ class DicomSeries:
     def __str__(self) -> str:
         words = ["series", self.number, f"'{self.description}'" if self.description else ""]
         words += [self.uid or "without SeriesInstanceUID", "in", str(self.folder)]
+        if not self.uid and self.damaged:
+            path, reason = self.damaged[0]
+            words.append(f"with {path.name}: {reason}")
         return " ".join(word for word in words if word)
 
     def __repr__(self) -> str:
@@ -82,37 +76,42 @@ def find_series(folder: Path) -> list[DicomSeries]:
     and DICOM objects that are not slices of a patient (contours, segmentations, reports, screen
     captures). Links are followed, and each folder is visited once.
 
+    A file counts as damaged if it is a DICOM file that cannot be read, if it ends in .dcm and is no
+    DICOM file, or if it is no DICOM file and is named like the slices beside it.
+
     Args:
         folder: Root of the tree.
 
     Returns:
-        Series sorted by their first file. Files that cannot be read form a series without UID,
-        for which `read_series` raises an error.
+        Series sorted by their first file. Reading a series with damaged files beside it raises an
+        error. Damaged files without a series in their folder form a series without UID, for which
+        `read_series` raises an error, too.
     """
-    headers: dict[str, list[tuple[Path, Dataset | None]]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # unusual values are checked where they are used
-        for path in files_below(folder):
-            for dataset in _read_header(path):
-                uid = "" if dataset is None else str(dataset.get("SeriesInstanceUID") or "")
-                # Files without UID are grouped by folder; reading them reports the reason.
-                headers.setdefault(uid or str(path.parent), []).append((path, dataset))
-        found = [_build_series(entries) for entries in headers.values()]
+        files = [recognise(path) for path in files_below(folder)]
+    by_uid: dict[str, list[RecognisedFile]] = {}
+    for file in files:
+        if file.kind is Kind.SLICE and file.uid:
+            by_uid.setdefault(file.uid, []).append(file)
+    found = [_build_series(slices) for slices in by_uid.values()]
+    damaged = _damaged_files(files, found)
+    found = [_with_neighbours(series, found, damaged) for series in found]
+    beside = {file.parent for series in found if not series.localizer for file in series.files}
+    alone: dict[Path, list[RecognisedFile]] = {}
+    for file in damaged:
+        if file.path.parent not in beside:
+            alone.setdefault(file.path.parent, []).append(file)
+    for entries in alone.values():
+        reasons = tuple((file.path, file.reason) for file in entries)
+        found.append(replace(_build_series(entries), uid="", damaged=reasons))
     return sorted(found, key=lambda series: series.files[0])
 
 
 def contains_series(folder: Path) -> bool:
-    """Return whether a folder or its subfolders contain any DICOM slice."""
-    return any(True for path in files_below(folder) for _ in _read_header(path))
-
-
-def first_patient(folder: Path) -> str:
-    """Return the PatientID of the first DICOM slice of a folder; empty if there is none."""
-    for path in files_below(folder):
-        for dataset in _read_header(path):
-            if dataset is not None:
-                return _text(dataset, "PatientID")
-    return ""
+    """Return whether a folder or its subfolders contain any DICOM slice, damaged ones included."""
+    kinds = (recognise(path).kind for path in files_below(folder))
+    return any(kind in (Kind.SLICE, Kind.DAMAGED) for kind in kinds)
 
 
 def find_volume_series(folder: Path) -> list[DicomSeries]:
@@ -144,103 +143,98 @@ def read_series(series: DicomSeries) -> Volume:
         otherwise int32 or float32.
 
     Raises:
-        LiverSegError: If the series is not a volume; the message gives the series and the reason.
+        LiverSegError: If the series is not a volume, or damaged files lie beside it; the message
+            gives the series and the reason.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             slices = [current for file in series.files for current in read_slices(file)]
+            for path, reason in series.damaged:
+                raise LiverSegError(
+                    f"Expected only DICOM files that can be read beside a series. Received {path} "
+                    f"({reason}), which may be one of its slices: copy it again, or remove it."
+                )
             if not series.uid:
                 raise LiverSegError(
                     "Expected a SeriesInstanceUID in each file. The tag is missing or empty."
                 )
             slices = [current for current in slices if not current.localizer] or slices
-            slices, affine = stack_slices(slices)
-            return Volume(read_pixels(slices), affine)
+            slices, affine = stack_slices(drop_copies(slices))
+            check_one_acquisition(slices)
+            check_no_strays(slices, series.single_images)
+            return Volume(
+                read_pixels(slices),
+                affine,
+                modality=slices[0].modality,
+                warnings=tuple(_warnings(slices)),
+            )
     except LiverSegError as error:
         raise LiverSegError(f"{error} ({series})") from error
 
 
-def _build_series(entries: list[tuple[Path, Dataset | None]]) -> DicomSeries:
-    headers = [dataset for _, dataset in entries if dataset is not None]
-    first = headers[0] if headers else Dataset()
+def _warnings(slices: list[DicomSlice]) -> Iterator[str]:
+    first = slices[0]
+    if first.modality == "CT" and not first.rescaled:
+        yield (
+            "The DICOM headers have no RescaleSlope and RescaleIntercept: the stored values are "
+            "taken as HU."
+        )
+    if len(slices) > 1 and len({(current.uid, current.frame) for current in slices}) == 1:
+        yield (
+            "All DICOM files have one SOPInstanceUID: copies and phases are told apart by their "
+            "positions only."
+        )
+
+
+def _build_series(entries: list[RecognisedFile]) -> DicomSeries:
+    first = next((file for file in entries if file.kind is Kind.SLICE), entries[0])
     return DicomSeries(
-        uid=str(first.get("SeriesInstanceUID") or ""),
-        files=tuple(sorted(path for path, _ in entries)),
-        image_count=sum(_frame_count(dataset) for _, dataset in entries),
-        localizer=bool(headers) and all(map(is_localizer, headers)),
-        patient_id=_text(first, "PatientID"),
-        modality=_text(first, "Modality"),
-        number=_text(first, "SeriesNumber"),
-        description=_text(first, "SeriesDescription"),
+        uid=first.uid,
+        files=tuple(sorted(file.path for file in entries)),
+        image_count=sum(file.frames for file in entries),
+        localizer=all(file.localizer for file in entries),
+        patient_id=first.patient_id,
+        modality=first.modality,
+        number=first.number,
+        description=first.description,
     )
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    """Return a value as one line of text; empty if it is missing or cannot be parsed."""
-    try:
-        return " ".join(str(dataset.get(keyword) or "").split())
-    except Exception:  # pydicom parses values on access: a broken one raises any error
-        return ""
+def _damaged_files(files: list[RecognisedFile], found: list[DicomSeries]) -> list[RecognisedFile]:
+    """Return the files that may be slices and cannot be read, or lack a SeriesInstanceUID."""
+    names = {(path.parent, _name_pattern(path)) for series in found for path in series.files}
+    damaged = []
+    for file in files:
+        if file.kind is Kind.SLICE and not file.uid:
+            damaged.append(replace(file, reason="SeriesInstanceUID is missing or empty"))
+        elif file.kind is Kind.DAMAGED:
+            damaged.append(file)
+        elif (file.path.parent, _name_pattern(file.path)) in names and file.is_other_file:
+            damaged.append(replace(file, reason="no DICOM file, but named like the slices"))
+    return damaged
 
 
-def _frame_count(dataset: Dataset | None) -> int:
-    text = "" if dataset is None else _text(dataset, "NumberOfFrames")
-    return int(text) if text.isdecimal() else 1
+def _name_pattern(path: Path) -> str:
+    """Return a file name with all numbers, decimal or long hexadecimal ones, replaced."""
+    return re.sub(r"[0-9a-fA-F]{8,}|\d+", "#", path.name)
 
 
-def _read_header(path: Path) -> Iterator[Dataset | None]:
-    """Yield the header of a DICOM slice, None for a broken or unreadable file, or nothing."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            yield None
-        if not stat.S_ISREG(mode):  # reading a pipe would block
-            return
-        with open(path, "rb") as stream:
-            start = stream.read(132)
-            marked = start[128:] == b"DICM"
-            if not start and path.suffix.lower() == ".dcm":  # an empty file: an interrupted copy
-                yield None
-            # Files in old archives have no preamble and start with the first tags.
-            if not marked and start[:2] not in (b"\x08\0", b"\x02\0"):
-                return
-            stream.seek(0)
-            try:
-                dataset = pydicom.dcmread(
-                    stream, stop_before_pixels=True, force=True, specific_tags=_TAGS
-                )
-                if _is_slice(dataset):
-                    # pydicom parses values on access: broken ones raise an error here
-                    dataset.get("SeriesInstanceUID"), is_localizer(dataset)
-                    yield dataset
-                elif marked and _is_truncated(dataset):
-                    yield None
-            except (OSError, MemoryError):
-                raise
-            except Exception:  # broken headers raise errors of any class
-                if marked:
-                    yield None
-    except OSError as error:
-        if error.errno != errno.ELOOP:  # a link to itself is skipped
-            yield None
-
-
-def _is_slice(dataset: Dataset) -> bool:
-    sop_class, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
-    if sop_class in _SLICE_CLASSES or (not sop_class and modality in ("CT", "MR", "PT")):
-        return True
-    # Software that converts images to DICOM often stores them as Secondary Capture, with a
-    # position. Screenshots are stored like that, too, but without a position.
-    return "ImagePositionPatient" in dataset and modality not in _OTHER_MODALITIES
-
-
-def _is_truncated(dataset: Dataset) -> bool:
-    """Return whether the file ends before its SOPClassUID, which only a DICOMDIR lacks."""
-    directory = (
-        dataset.file_meta.get("MediaStorageSOPClassUID") == uids.MediaStorageDirectoryStorage
+def _with_neighbours(
+    series: DicomSeries, found: list[DicomSeries], damaged: list[RecognisedFile]
+) -> DicomSeries:
+    """Return a series with the files beside it that may belong to it."""
+    folders = {file.parent for file in series.files}
+    single = [
+        other.files[0]
+        for other in found
+        if other.image_count == 1 and not other.localizer and other.uid != series.uid
+    ]
+    return replace(
+        series,
+        damaged=tuple((file.path, file.reason) for file in damaged if file.path.parent in folders),
+        single_images=tuple(path for path in single if path.parent in folders),
     )
-    return not directory and "SOPClassUID" not in dataset
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -1,18 +1,17 @@
 """Headers of DICOM files: position, orientation, spacing and rescaling of each slice."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from liverseg_tf import plural
 from liverseg_tf.ct.dicom.attributes import read_attributes, read_group_attributes
 from liverseg_tf.ct.dicom.file import open_dicom, read_header, transfer_syntax
 from liverseg_tf.ct.dicom.pixel_format import PixelFormat, read_pixel_format, read_shape
+from liverseg_tf.ct.dicom.units import read_modality, read_rescaling
+from liverseg_tf.ct.dicom.values import as_list, check_numbers
 from liverseg_tf.errors import LiverSegError
 
 # Multi-frame files store these values in sequences, per frame or shared by all frames.
@@ -26,8 +25,6 @@ _GROUPS = {
     "RescaleIntercept": "PixelValueTransformationSequence",
     "RescaleType": "PixelValueTransformationSequence",
 }
-# Units of CT-like images that are no HU (PS3.3 C.11.1.1.2), such as maps of iodine.
-_OTHER_UNITS = {"OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT"}
 
 
 @dataclass(frozen=True)
@@ -103,12 +100,7 @@ def read_slices(file: Path) -> list[DicomSlice]:
 
 def is_localizer(dataset: Dataset) -> bool:
     """Return whether the header marks the image as a localizer (scout view)."""
-    return "LOCALIZER" in (str(value).upper() for value in _as_list(dataset.get("ImageType")))
-
-
-def format_numbers(numbers: tuple[float, ...]) -> str:
-    """Return numbers as text for an error message, separated by commas."""
-    return ", ".join(f"{number:g}" for number in numbers)
+    return "LOCALIZER" in (str(value).upper() for value in as_list(dataset.get("ImageType")))
 
 
 def _slices_of(dataset: Dataset, file: Path) -> list[DicomSlice]:
@@ -160,10 +152,10 @@ def _build_slice(
     dataset, file = header.dataset, header.file
 
     def numbers(keyword: str, count: int) -> tuple[float, ...]:
-        return _numbers(value_of(keyword), keyword, count, file)
+        return check_numbers(value_of(keyword), keyword, count, file)
 
-    modality = _modality(dataset)
-    slope, intercept, rescaled = _rescale(dataset, value_of, modality, file)
+    modality = read_modality(dataset)
+    slope, intercept, rescaled = read_rescaling(dataset, value_of, modality, file)
     stated_mm = value_of("SpacingBetweenSlices") or value_of("SliceThickness")
     return DicomSlice(
         file=file,
@@ -186,16 +178,9 @@ def _build_slice(
     )
 
 
-def _modality(dataset: Dataset) -> str:
-    """Return the modality; where the tag is missing, it follows from the class of the image."""
-    stated = str(dataset.get("Modality") or "").strip().upper()
-    words = UID(str(dataset.get("SOPClassUID") or "")).name.split()
-    return stated or next((word for word in words if word in ("CT", "MR")), "")
-
-
 def _check_no_mosaic(dataset: Dataset, file: Path) -> None:
     """Refuse files whose pixels are several slices side by side (Siemens, United Imaging)."""
-    kind = (str(value).upper() for value in _as_list(dataset.get("ImageType")))
+    kind = (str(value).upper() for value in as_list(dataset.get("ImageType")))
     creators = ((0x0019, "SIEMENS MR HEADER", 0x0A), (0x0065, "Image Private Header", 0x50))
     tiles = 0
     for group, creator, element in creators:
@@ -221,48 +206,3 @@ def _frame_values(dataset: Dataset, own: Dataset, shared: Dataset) -> Callable:
         return dataset.get(keyword) if keyword.startswith("Rescale") else None
 
     return value_of
-
-
-def _rescale(
-    dataset: Dataset, value_of: Callable, modality: str, file: Path
-) -> tuple[float, float, bool]:
-    """Return slope, intercept, and whether the header contains both."""
-    if dataset.get("ModalityLUTSequence"):
-        raise LiverSegError(
-            f"Expected RescaleSlope and RescaleIntercept in {file}. "
-            "Received a look-up table (ModalityLUTSequence), which is not supported."
-        )
-    units = str(value_of("RescaleType") or "").strip().upper()
-    if modality == "CT" and units in _OTHER_UNITS:
-        raise LiverSegError(
-            f"Expected a CT in HU in {file}. Received values of the RescaleType {units}."
-        )
-    slope, intercept = (value_of(keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
-    stated = slope not in (None, "") and intercept not in (None, "")
-    if modality == "CT" and not stated and dataset.get("PixelRepresentation") == 0:
-        raise LiverSegError(
-            f"Expected RescaleSlope and RescaleIntercept in {file}. "
-            "Received unsigned values without these tags: they are not HU."
-        )
-    slope = 1.0 if slope is None else _numbers(slope, "RescaleSlope", 1, file)[0]
-    intercept = 0.0 if intercept is None else _numbers(intercept, "RescaleIntercept", 1, file)[0]
-    if slope == 0:
-        raise LiverSegError(f"Expected a RescaleSlope other than 0 in {file}. Received 0.")
-    return slope, intercept, stated
-
-
-def _numbers(value: object, keyword: str, count: int, file: Path) -> tuple[float, ...]:
-    numbers = tuple(float(number) for number in _as_list(value))
-    expected = f"Expected {keyword} of {plural.count(count, 'finite number')} in {file}."
-    if not numbers:
-        raise LiverSegError(f"{expected} The tag is missing or empty.")
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise LiverSegError(f"{expected} Received {format_numbers(numbers)}.")
-    return numbers
-
-
-def _as_list(value: Any) -> list:
-    """Return a DICOM value, which may be missing, single or multiple, as a list."""
-    if value is None or value == "":
-        return []
-    return [value] if isinstance(value, str | float | int) else list(value)

@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from liverseg_tf.ct.regular_file import neighbouring_file, regular_file_size
 from liverseg_tf.ct.itk.voxel_files import VoxelFiles
+from liverseg_tf.ct.regular_file import neighbouring_file, regular_file_size
 from liverseg_tf.errors import LiverSegError
 
 MAX_HEADER_BYTES = 1 << 20

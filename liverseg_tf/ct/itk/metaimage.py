@@ -14,8 +14,8 @@ from liverseg_tf.ct.itk.itk_header import (
     read_file_list,
     read_line,
 )
-from liverseg_tf.ct.regular_file import neighbouring_file
 from liverseg_tf.ct.itk.voxel_files import VoxelFiles
+from liverseg_tf.ct.regular_file import neighbouring_file
 from liverseg_tf.errors import LiverSegError
 
 _DTYPES = {

@@ -11,13 +11,12 @@ from liverseg_tf.ct.itk.itk_header import (
     ItkHeader,
     open_header,
     parse_integers,
-    parse_numbers,
     read_file_list,
     read_line,
 )
 from liverseg_tf.ct.itk.nrrd_grid import read_grid
-from liverseg_tf.ct.regular_file import neighbouring_file
 from liverseg_tf.ct.itk.voxel_files import VoxelFiles
+from liverseg_tf.ct.regular_file import neighbouring_file
 from liverseg_tf.errors import LiverSegError
 
 _MAGIC = re.compile(r"NRRD000[1-5]")

@@ -5,10 +5,10 @@ from pathlib import Path
 from liverseg_tf.ct.itk.itk_header import ItkHeader
 from liverseg_tf.ct.itk.metaimage import read_metaimage_header
 from liverseg_tf.ct.itk.nrrd import read_nrrd_header
+from liverseg_tf.ct.itk.voxel_files import read_voxels
 from liverseg_tf.ct.rescale import peak_bytes, rescale
 from liverseg_tf.ct.size_limit import check_size
 from liverseg_tf.ct.volume import Volume, check_plausible_spacing
-from liverseg_tf.ct.itk.voxel_files import read_voxels
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.plural import count
 
@@ -33,8 +33,13 @@ def read_itk(path: Path, any_spacing: bool = False) -> Volume:
     path = Path(path)
     header = read_itk_header(path)
     check_size(header.voxels.shape, peak_bytes(header.voxels.dtype), path)
-    raw, surplus = read_voxels(header.voxels)
     notes = header.warnings
+    try:
+        raw, surplus = read_voxels(header.voxels)
+    except LiverSegError as error:
+        if header.voxels.files == (path,):
+            raise
+        raise LiverSegError(f"{error} (named by the header {path})") from error
     if surplus:
         notes = (*notes, f"{count(surplus, 'byte')} after the last voxel ignored")
     try:

@@ -27,7 +27,10 @@ _MAX_CLIPPED_AIR_HU = -900  # an image that ends here has lost nothing but noise
 _MAX_HUGE_FRACTION = 0.02
 _MIN_AIR_FRACTION = 0.01
 _MAX_DENSE_FRACTION = 0.1
-_MIN_SPREAD_HU = 60
+# Fat and contrast agent spread tissue over about 0.4 times the distance from air to water. In HU
+# that were clipped above air, the distance from the lowest value to 0 is smaller.
+_MIN_SPREAD = 0.55
+_MAX_SCALED_AIR = -350  # HU are rarely divided by less than 3
 _MAX_COMMON_FRACTION = 0.999
 _MIN_SOFT_TISSUE_FRACTION = 0.02
 _MAX_STEP_HU = 20
@@ -92,8 +95,8 @@ def find_reason_against_hu(values: IntensityStatistics) -> str | None:
         return f"{ends}: neither air nor fat, so not HU (MR?)"
     if values.tissue is not None and not _is_soft(values.tissue):
         return f"most tissue has about {values.tissue:.0f} HU: wrong scale or rescale intercept?"
-    if low > AIR_HU[1] and values.spread < _MIN_SPREAD_HU:
-        return f"tissue within {values.spread:.0f} HU and no air: scaled to another range?"
+    if low > _MAX_SCALED_AIR and values.spread < _MIN_SPREAD * abs(low):
+        return f"{ends}, and most tissue within {values.spread:.0f}: scaled to another range?"
     if values.fraction_soft_tissue < _MIN_SOFT_TISSUE_FRACTION:
         percent = _percent(values.fraction_soft_tissue)
         tissue = f"{SOFT_TISSUE_HU[0]} to {SOFT_TISSUE_HU[1]} HU"
@@ -103,7 +106,10 @@ def find_reason_against_hu(values: IntensityStatistics) -> str | None:
 
 def _check_grid(case: CaseMeasurements) -> Iterator[CaseIssue]:
     if case.guessed_geometry:
-        yield ERROR, "geometry", "header without geometry: set --spacing-of and --orientation"
+        text = "header without geometry: set --spacing-of and --orientation"
+        if any(abs(mm - 1) > 1e-3 for mm in case.spacing_mm):
+            text = "no orientation in the header: set --orientation"
+        yield ERROR, "geometry", text
     spacing = " x ".join(f"{mm:.3g}" for mm in case.spacing_mm)
     sides = [count * mm for count, mm in zip(case.shape, case.spacing_mm, strict=True)]
     if min(case.spacing_mm) < _SPACING_MM[0] or max(case.spacing_mm) > _SPACING_MM[1]:
@@ -121,7 +127,7 @@ def _check_modality(case: CaseMeasurements, has_hu: bool) -> Iterator[CaseIssue]
         yield (
             WARNING,
             "modality",
-            "the image is CT, and images scaled by percentiles (MR) are expected",
+            "the image is CT, and images without HU (MR) are expected",
         )
 
 

@@ -1,4 +1,4 @@
-"""Statistics of the intensities of an image, from which the rules recognise values that are no HU."""
+"""Statistics of the intensities of an image, which show whether its values are HU."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _BIN = 25.0  # width of the bins in which the most common value is found
 _BAND = 10.0  # width of the band around a blurred end of the range
 _NEAR = 8.0  # neighbours of an end of the range
 _MIN_VALUES = 32  # drawings have fewer different values, and many voxels at each of them
-_MIN_PILE = {"exact": 0.001, "blurred low": 0.1, "blurred high": 0.015}
+_MIN_PILE, _MIN_BLURRED_PILE = 0.001, 0.015  # of the voxels
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class IntensityStatistics:
         step: Distance between neighbouring values; 1 for images that were not scaled.
         tissue: Most common value of the voxels that are neither air nor padding. None if there
             are no such voxels.
-        spread: Distance between the first and the 99th percentile of the voxels that are not the
-            lowest ones.
+        spread: Distance between the 5th and the 95th percentile of the voxels above half of the
+            lowest value, thus of tissue if air is the lowest.
         percentiles: Percentiles of `PERCENTILES`.
         label_percentiles: The same percentiles of the voxels of each label.
     """
@@ -118,7 +118,7 @@ def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> 
     return IntensityStatistics(
         minimum=minimum,
         maximum=maximum,
-        fraction_not_finite=count_not_finite(array) / array.size,
+        fraction_not_finite=float(count_not_finite(array) / array.size),
         fraction_soft_tissue=histogram.fraction(*SOFT_TISSUE_HU),
         fraction_air=rest.count(*AIR_HU) / max(1, histogram.total),
         fraction_dense=histogram.fraction(*DENSE_HU),
@@ -128,7 +128,7 @@ def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> 
         clipped_above=above,
         step=_find_step(histogram.values),
         tissue=_find_tissue(rest),
-        spread=_find_spread(histogram, below),
+        spread=_find_spread(histogram.above(min(0.0, minimum / 2))),
         percentiles=_percentiles(sample[finite]),
         label_percentiles=label_percentiles,
     )
@@ -157,26 +157,28 @@ def _find_piles(histogram: _Histogram) -> tuple[float | None, float | None]:
         return None, None
     low, high = float(histogram.values[0]), float(histogram.values[-1])
     below = above = None
+    first, last = histogram.percentile(0.5), histogram.percentile(99.5)
     if _is_pile(histogram, histogram.counts[0], low, low + _NEAR):
         below = low
-    elif (
-        histogram.fraction(low, band := histogram.percentile(0.5) + _BAND)
-        > (_MIN_PILE["blurred low"])
-    ):
-        below = band - _BAND
+    elif _is_blurred_pile(histogram, (low, first + _BAND), (first + _BAND, first + 2 * _BAND)):
+        below = first
     if _is_pile(histogram, histogram.counts[-1], high - _NEAR, high):
         above = high
-    elif (
-        histogram.fraction(band := histogram.percentile(99.5) - _BAND, high)
-        > (_MIN_PILE["blurred high"])
-    ):
-        above = band + _BAND
+    elif _is_blurred_pile(histogram, (last - _BAND, high), (last - 2 * _BAND, last - _BAND)):
+        above = last
     return below, above
 
 
 def _is_pile(histogram: _Histogram, at_end: int, low: float, high: float) -> bool:
     beside = histogram.count(low, high) - at_end
-    return at_end > max(0.3 * beside, _MIN_PILE["exact"] * histogram.total)
+    return at_end > max(0.3 * beside, _MIN_PILE * histogram.total)
+
+
+def _is_blurred_pile(
+    histogram: _Histogram, end: tuple[float, float], beside: tuple[float, float]
+) -> bool:
+    at_end = histogram.count(*end)
+    return at_end > max(2 * histogram.count(*beside), _MIN_BLURRED_PILE * histogram.total)
 
 
 def _find_step(values: np.ndarray) -> float:
@@ -201,6 +203,5 @@ def _find_tissue(rest: _Histogram) -> float | None:
     return float((found[counts.argmax()] + 0.5) * _BIN)
 
 
-def _find_spread(histogram: _Histogram, below: float | None) -> float:
-    rest = histogram if below is None else histogram.above(below + _BAND)
-    return rest.percentile(99) - rest.percentile(1) if rest.total else 0.0
+def _find_spread(tissue: _Histogram) -> float:
+    return tissue.percentile(95) - tissue.percentile(5) if tissue.total else 0.0

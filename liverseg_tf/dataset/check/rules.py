@@ -113,7 +113,7 @@ def require_usable(issues: Iterable[Issue]) -> None:
     errors = [issue for issue in issues if issue.severity == ERROR]
     if not errors:
         return
-    rules = [rule for rule in dict.fromkeys(error.kind for error in errors)]
+    rules = list(dict.fromkeys(error.kind for error in errors))
     hint = ""
     if all(rule in ACCEPTABLE_RULES for rule in rules):
         options = " ".join(f"--accept {rule}" for rule in rules)

@@ -15,6 +15,7 @@ from liverseg_tf.evaluate.evaluation import Evaluation
 from liverseg_tf.evaluate.metrics.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.report.score_text import UNDEFINED
+from liverseg_tf.printable import spreadsheet_text
 
 COMPARED = ("dice", "jaccard", "assd", "rmsd", "msd", "hd95", "hd95_area", "nsd")
 DEFINITIONS = {
@@ -138,7 +139,13 @@ def write_comparison(out: Path, first: Evaluation, second: Evaluation) -> list[C
     comparisons = compare_evaluations(first, second)
     columns = ("case", "region", "score", "first", "second", "difference")
     rows = (
-        dict(zip(columns, (*pair, pair[-1] - pair[-2]), strict=True))
+        dict(
+            zip(
+                columns,
+                (spreadsheet_text(pair[0]), *pair[1:], pair[-1] - pair[-2]),
+                strict=True,
+            )
+        )
         for pair in paired_scores(first, second)
     )
     write_csv(Path(out) / "versus.csv", columns, rows)

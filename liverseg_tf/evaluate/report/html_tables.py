@@ -1,14 +1,15 @@
 """Tables of a report as HTML. Each can be scrolled by itself."""
 
 import math
+import os
 from collections.abc import Mapping
-from html import escape
 from urllib.parse import quote
 
 from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation, Statistics
 from liverseg_tf.evaluate.metrics import distances, overlap
 from liverseg_tf.evaluate.protocols.lits import summarise_lits
 from liverseg_tf.evaluate.report.score_text import UNDEFINED, format_score, heading
+from liverseg_tf.evaluate.viewer.html import escape
 
 _DEFINITIONS = overlap.DEFINITIONS | distances.DEFINITIONS
 
@@ -79,9 +80,11 @@ def case_table(
     ]
     links = {}
     for case in {result.case for result in evaluation.results}:
-        links[case] = link(pictures[case], case) if case in pictures else escape(case)
+        links[case] = escape(case)
+        if case in pictures:
+            links[case] = f'<a href="{escape(pictures[case])}">{links[case]}</a>'
         if case in viewers:
-            links[case] += f" · {link(viewers[case], 'viewer')}"
+            links[case] += f" · {link_file(viewers[case], 'viewer')}"
     table = _table(["Case", "Region", *map(heading, names)], _without_repeated_names(rows), links)
     return f"<h2>Scores of each case</h2>\n{table}"
 
@@ -105,9 +108,9 @@ def definitions(evaluation: Evaluation) -> str:
     )
 
 
-def link(address: str, text: str) -> str:
-    """Return a link to a file beside the report, or to a place in the report."""
-    return f'<a href="{escape(quote(address, safe="/#"))}">{escape(text)}</a>'
+def link_file(path: str, text: str) -> str:
+    """Return a link to a file, whatever characters its path relative to the report contains."""
+    return f'<a href="{quote(os.fsencode(path), safe="/")}">{escape(text)}</a>'
 
 
 def _format_statistics(score: str, values: Statistics) -> list[str]:

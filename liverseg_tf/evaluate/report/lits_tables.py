@@ -15,6 +15,7 @@ from liverseg_tf.evaluate.protocols.lits import (
     summarise_lits,
 )
 from liverseg_tf.evaluate.report.score_text import UNDEFINED
+from liverseg_tf.printable import spreadsheet_text
 
 SOURCE = "PatrickChrist/lits-challenge-scoring"
 
@@ -36,7 +37,7 @@ def lits_json(evaluation: Evaluation) -> dict:
 
 def write_lits_csv(path: Path, evaluation: Evaluation) -> None:
     """Write one line per case; an undefined score is an empty field."""
-    rows = [_case_values(case) for case in evaluation.lits]
+    rows = [_case_values(case) | {"case": spreadsheet_text(case.case)} for case in evaluation.lits]
     write_csv(path, list(rows[0]) if rows else [], rows)
 
 

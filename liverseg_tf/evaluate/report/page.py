@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 
 from liverseg_tf import __version__
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.report.html_tables import (
     case_table,
     definitions,
-    link,
+    link_file,
     lits_table,
     summary_table,
 )
@@ -20,7 +19,7 @@ from liverseg_tf.evaluate.report.plots import (
     plot_volumes,
 )
 from liverseg_tf.evaluate.report.score_text import heading
-from liverseg_tf.evaluate.viewer.html import embed_picture
+from liverseg_tf.evaluate.viewer.html import embed_picture, escape
 from liverseg_tf.plural import count
 
 TITLE = "Segmentation report"
@@ -122,7 +121,9 @@ def _pictures(pictures: ReportPictures, n_cases: int) -> Iterator[str]:
             f"Axial, coronal and sagittal slice of {case} with contours of ground truth and "
             "prediction"
         )
-        viewer = f" · {link(pictures.viewers[case], 'viewer')}" if case in pictures.viewers else ""
+        viewer = (
+            f" · {link_file(pictures.viewers[case], 'viewer')}" if case in pictures.viewers else ""
+        )
         yield (
             f'<figure class="case" id="case-{index}"><figcaption>{escape(case)}{viewer}'
             f'</figcaption><div class="box">{embed_picture(png, "png", text)}</div></figure>\n'

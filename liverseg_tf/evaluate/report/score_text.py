@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from liverseg_tf.evaluate.metrics import distances
+from liverseg_tf.printable import printable
 
 UNDEFINED = "–"  # noqa: RUF001
 MAIN_SCORES: Mapping[str, tuple[str, str]] = {  # score: heading, format
@@ -43,8 +44,8 @@ def format_score(score: str, value: float) -> str:
 
 
 def escape_mathtext(text: str) -> str:
-    """Escape dollar signs, which begin a formula in matplotlib."""
-    return text.replace("$", r"\$")
+    """Escape dollar signs, which begin a formula in matplotlib, and control characters."""
+    return printable(text).replace("$", r"\$")
 
 
 def _is_distance(score: str) -> bool:

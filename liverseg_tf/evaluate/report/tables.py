@@ -17,17 +17,21 @@ from liverseg_tf.evaluate.metrics.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap
 from liverseg_tf.evaluate.metrics.surface_distances import SURFACES
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS
+from liverseg_tf.evaluate.report.earlier_results import SCORES, clear_earlier_results
 from liverseg_tf.evaluate.report.lits_tables import lits_json, write_lits_csv
 from liverseg_tf.evaluate.report.nnunet_summary import write_summary
 from liverseg_tf.evaluate.report.score_text import MAIN_SCORES, format_score
 from liverseg_tf.evaluate.score_case import RegionResult
+from liverseg_tf.printable import printable, spreadsheet_text
 
 DEFINITIONS_VERSION = 1  # increased when a formula changes
 _COUNTS = [field.name for field in dataclasses.fields(Overlap)]
 
 
-def write_tables(evaluation: Evaluation, out: Path) -> None:
+def write_tables(evaluation: Evaluation, out: Path) -> list[Path]:
     """Write the tables of an evaluation into a folder, each atomically.
+
+    The results of an earlier evaluation are removed before, its report and viewer pages included.
 
     These are scores.csv and scores.json; with the protocol lits also lits.csv and the section
     `lits` of scores.json, with nnunet also summary.json.
@@ -36,18 +40,31 @@ def write_tables(evaluation: Evaluation, out: Path) -> None:
         evaluation: Result to write.
         out: Folder, created if it is missing.
 
+    Returns:
+        Paths of the files.
+
     Raises:
-        LiverSegError: If a file cannot be written.
+        LiverSegError: If a file cannot be written, or the folder contains files with the names of
+            results that no earlier evaluation has written.
     """
     out = Path(out)
+    clear_earlier_results(out)
     names = evaluation.score_names
-    rows = [_row(result, names) for result in evaluation.results]
+    rows = [
+        _row(result, names) | {"case": spreadsheet_text(result.case)}
+        for result in evaluation.results
+    ]
+    # the first file marks the folder as one of an evaluation
+    write_json(out / SCORES, scores_json(evaluation))
     write_csv(out / "scores.csv", ["case", "region", *names, *_COUNTS], rows)
-    write_json(out / "scores.json", scores_json(evaluation))
+    written = [out / "scores.csv", out / SCORES]
     if evaluation.scoring.protocol == "lits":
         write_lits_csv(out / "lits.csv", evaluation)
+        written.append(out / "lits.csv")
     if evaluation.scoring.protocol == "nnunet" and evaluation.pairs:
         write_summary(out / "summary.json", evaluation)
+        written.append(out / "summary.json")
+    return written
 
 
 def scores_json(evaluation: Evaluation) -> dict:
@@ -105,7 +122,7 @@ def score_table(evaluation: Evaluation) -> Table:
     for heading, _ in MAIN_SCORES.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for case, region, *texts in _case_rows(evaluation):
-        table.add_row(Text(case), Text(region), *texts)  # Text: names are not markup
+        table.add_row(Text(printable(case)), Text(region), *texts)  # Text: names are not markup
     table.add_section()
     means, intervals = _mean_rows(evaluation), _interval_rows(evaluation)
     for name, region, *texts in means:

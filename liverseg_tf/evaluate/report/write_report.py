@@ -4,18 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from liverseg_tf.ct.images import read_image
+from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.intensity import Window
-from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.pairs import Pair
+from liverseg_tf.evaluate.report.earlier_results import VIEWERS
 from liverseg_tf.evaluate.report.overlay import ABDOMEN, CaseVolumes, overlay_case
 from liverseg_tf.evaluate.report.page import TITLE, ReportPictures, report_body
 from liverseg_tf.evaluate.viewer.html import Page, read_asset, write_page
 from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, write_viewer
 
-REPORT, VIEWERS = "report.html", "viewer"
+REPORT = "report.html"
+_NO_MEMORY = "Not enough memory to show the image: close other programs."
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,10 @@ def write_report(
             if spec.viewers:
                 viewers[case] = f"{VIEWERS}/{case}.html"
                 _write_viewer(out / viewers[case], volumes, evaluation, spec)
-        except LiverSegError as error:
+        except (LiverSegError, MemoryError) as error:
             viewers.pop(case, None)
-            failures.append(Failure(case, str(error.about(case))))
+            reason = error if isinstance(error, LiverSegError) else LiverSegError(_NO_MEMORY)
+            failures.append(Failure(case, str(reason.about(case))))
         if on_case is not None:
             on_case(case, done, len(cases))
     body = report_body(evaluation, ReportPictures(pictures, viewers, tuple(failures)))
@@ -98,8 +100,10 @@ def _read_volumes(pair: Pair, channel: int | None) -> CaseVolumes:
     assert pair.truth is not None, "scored pairs are complete"
     assert pair.prediction is not None, "scored pairs are complete"
     assert pair.image is not None, "only cases with an image are drawn"
-    truth, prediction = read_labels(pair.truth), read_labels(pair.prediction)
-    return CaseVolumes(pair.case, read_image(pair.image, channel), truth, prediction)
+    truth, prediction = (
+        read_label_image(mask, pair.form) for mask in (pair.truth, pair.prediction)
+    )
+    return CaseVolumes(pair.case, read_image(pair.image, channel, pair.form), truth, prediction)
 
 
 def _write_viewer(

@@ -1,4 +1,4 @@
-"""Findings that the viewer lists: lesions, and differences between two masks."""
+"""Findings that the viewer lists: components of a region, and differences between two masks."""
 
 from dataclasses import dataclass
 

@@ -2,14 +2,18 @@
 
 import base64
 import hashlib
+import html
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from liverseg_tf.atomic import replacing
+from liverseg_tf.printable import printable
+
+_GENERATOR = '<meta name="generator" content="liverseg_tf">'
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,20 @@ class Page:
     style: str
     body: Iterable[str]
     scripts: tuple[str, ...] = ()
+
+
+def escape(text: str) -> str:
+    """Return a text as HTML, in which control characters are visible."""
+    return html.escape(printable(text))
+
+
+def is_own_page(path: Path) -> bool:
+    """Return whether a file is a page that `write_page` has written."""
+    try:
+        with open(path, "rb") as stream:
+            return _GENERATOR.encode() in stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -48,6 +66,7 @@ def write_page(path: Path, page: Page) -> None:
     ):
         stream.write(
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            f"{_GENERATOR}\n"
             f'<meta http-equiv="Content-Security-Policy" content="{_policy(page)}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{escape(page.title)}</title>\n<style>{page.style}</style></head>\n<body>\n"

@@ -25,6 +25,7 @@ from liverseg_tf.evaluate.viewer.crop import (
 from liverseg_tf.evaluate.viewer.findings import find_differences, list_components
 from liverseg_tf.evaluate.viewer.html import Page, embed_bytes, embed_json, read_asset, write_page
 from liverseg_tf.evaluate.viewer.packed_nifti import pack_image, pack_labels
+from liverseg_tf.printable import printable
 
 WINDOWS = {  # name: level and width in HU
     "abdomen": (40, 400),
@@ -51,7 +52,7 @@ class ViewerSpec:
 
     Args:
         title: Title of the page.
-        regions: Regions of the masks. The components of the last one are listed as lesions.
+        regions: Regions of the masks. The components of the last one are listed.
         is_ct: Whether the image is in HU. Otherwise the window is its 1st to 99th percentile.
         limit_mb: Maximum size of the volumes in the page in MB (10^6 bytes), > 0.
     """
@@ -87,16 +88,13 @@ def write_viewer(
     spec = spec or ViewerSpec()
     image = to_canonical(image)
     canonical = {}
-    for name, mask in masks.items():
+    for name, mask in ((printable(name), mask) for name, mask in masks.items()):
         canonical[name] = to_canonical(mask)
-        try:
-            check_same_grid(image, canonical[name])
-        except LiverSegError as error:
-            raise LiverSegError(f"{error} (mask {name})") from error
+        check_same_grid(image, canonical[name], f"the image and the mask {name}")
     window = Window(*WINDOWS["abdomen"]) if spec.is_ct else _MR_RANGE.window_of(image.array)
     packed, notes = _pack(image, list(canonical.values()), window, spec)
     scene = {
-        "title": spec.title,
+        "title": printable(spec.title),
         "isCt": spec.is_ct,
         "window": [round(window.level_hu, 3), round(window.width_hu, 3)],
         "windows": WINDOWS if spec.is_ct else {},
@@ -105,7 +103,8 @@ def write_viewer(
             _describe_mask(name, mask, spec.regions, COLOURS[index % len(COLOURS)])
             for index, (name, mask) in enumerate(canonical.items())
         ],
-        "lesions": _lesions(canonical, spec.regions),
+        "componentsOf": spec.regions.names[-1],
+        "components": _components(canonical, spec.regions),
         "differences": _differences(canonical, spec.regions),
     }
     write_page(path, _page(spec.title, scene, packed))
@@ -203,11 +202,11 @@ def _describe_mask(name: str, mask: Volume, regions: Regions, colours: tuple[str
     }
 
 
-def _lesions(masks: dict[str, Volume], regions: Regions) -> list[dict]:
+def _components(masks: dict[str, Volume], regions: Regions) -> list[dict]:
     return [
-        {**dataclasses.asdict(lesion), "text": f"{lesion.text} in {name}"}
+        {**dataclasses.asdict(component), "text": f"{component.text} in {name}"}
         for name, mask in masks.items()
-        for lesion in list_components(mask, regions)
+        for component in list_components(mask, regions)
     ]
 
 

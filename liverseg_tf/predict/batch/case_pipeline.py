@@ -25,7 +25,10 @@ from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, file_safe_na
 from liverseg_tf.predict.segment_volume import find_regions
 
 PIPELINE_VERSION = 2  # increase it with every change of the code that changes masks
-GUESSED_GEOMETRY = "The header has no geometry: a spacing of 1 mm and the orientation are assumed."
+GUESSED_GEOMETRY = (
+    "The header has no geometry or no orientation: the orientation, or also a spacing of 1 mm, is "
+    "assumed."
+)
 _SLAB = 16  # slices at a time
 
 
@@ -112,6 +115,10 @@ class CasePipeline:
             return step(case)
         except LiverSegError as error:
             failure = str(error.about(case.name))
+        except OSError as error:
+            place = case.source if error.filename is None else error.filename
+            reason = f"Expected access to {place}. Received: {error.strerror or error}."
+            failure = str(LiverSegError(reason).about(case.name))
         except MemoryError:
             failure = self._out_of_memory(case)
         except Exception as error:  # a bug or a device error must not stop the other cases
@@ -128,7 +135,7 @@ class CasePipeline:
         """Read and check the image."""
         record = case.record
         assert record is not None, "`plan` comes first"
-        image = read_input(case.source, self.predictor.network.tiles.channel)
+        image = read_input(case.source, self.predictor.network.tiles.channel, self.job.form)
         content = digest_content(case.source)
         if self._provenance(case.source) != record.provenance:
             raise LiverSegError(
@@ -208,7 +215,8 @@ class CasePipeline:
         return [folder / file_safe_name(region) / f"{name}.nii.gz" for region in regions]
 
     def _provenance(self, source: Path | DicomSeries) -> dict:
-        return {
+        form = {} if self.job.form is None else {"form": self.job.form}
+        return form | {
             "source": fingerprint_source(source),
             "model": self.predictor.fingerprint,
             "postprocessing": json.loads(json.dumps(self.postprocessing.to_json())),

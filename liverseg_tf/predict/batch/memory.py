@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from isal import igzip
 
 from liverseg_tf.ct.dicom.series import DicomSeries
-from liverseg_tf.ct.nifti_header import read_header
-from liverseg_tf.ct.regular_file import regular_file_size
+from liverseg_tf.ct.images import read_image_size
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
 
 _BASE_BYTES = 0.65e9  # Python, TensorFlow and a model
@@ -67,7 +66,7 @@ def estimate_memory(
     """Estimate the memory of a prediction run from the headers of its images.
 
     Args:
-        images: NIfTI files and DICOM series. Other images are ignored.
+        images: Files and DICOM series. Folders are ignored.
         network: Network whose tiles are used.
         batch_size: Number of slices per batch.
 
@@ -87,24 +86,15 @@ def estimate_memory(
 
 def _image_size(image: Path | DicomSeries) -> _ImageSize | None:
     """Return the size, or None if the header cannot be read; reading the image reports why."""
-    return _series_size(image) if isinstance(image, DicomSeries) else _nifti_size(image)
+    return _series_size(image) if isinstance(image, DicomSeries) else _file_size(image)
 
 
-def _nifti_size(image: Path) -> _ImageSize | None:
+def _file_size(image: Path) -> _ImageSize | None:
     try:
-        regular_file_size(image)  # a pipe would block
-        opener = igzip.open if image.name.lower().endswith(".gz") else open
-        with opener(image, "rb") as stream:
-            header = read_header(stream, image)
-        shape = header.get_data_shape()
-        col_mm, row_mm = map(float, header.get_zooms()[:2])
-        dtype, scaled = header.get_data_dtype(), header.get_slope_inter()[0] not in (None, 1)
-    except Exception:  # damaged files raise any error
+        (cols, rows, slices), dtype, (col_mm, row_mm, _) = read_image_size(image, 0)
+    except LiverSegError:
         return None
-    if len(shape) != 3:
-        return None
-    cols, rows, slices = shape
-    is_small = dtype.kind in "iu" and dtype.itemsize <= 2 and not scaled
+    is_small = dtype.kind in "iu" and dtype.itemsize <= 2
     return _ImageSize((cols, rows, slices), 2 if is_small else 4, (col_mm, row_mm))
 
 

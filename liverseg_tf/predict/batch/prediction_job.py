@@ -21,6 +21,7 @@ class PredictionJob:
         inference: Options of the inference.
         force: Whether masks that are up to date are computed again.
         outputs: File formats, and whether measurements are written.
+        form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
     """
 
     folder: Path
@@ -30,3 +31,4 @@ class PredictionJob:
     inference: Inference = Inference()
     force: bool = False
     outputs: OutputFormats = OutputFormats()
+    form: str | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import THRESHOLD, PostProcessing
+from liverseg_tf.model.run_lock import run_lock
 from liverseg_tf.model.run_record import RunRecord, write_postprocessing
 from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.predict.tuning.validation_masks import (
@@ -64,23 +65,29 @@ class TuningResult:
         )
 
 
-def tune_run(folder: Path, store: TileStore) -> TuningResult:
+def tune_run(folder: Path, store: TileStore, unfinished: bool = False) -> TuningResult:
     """Select the post-processing of a run and write it into its `run.json`.
 
     Args:
         folder: Folder of the run.
         store: Store from which the run was trained.
+        unfinished: Whether to accept a run that has not finished.
 
     Returns:
         The selected post-processing.
 
     Raises:
-        LiverSegError: If the run cannot be loaded; see also `tune_postprocessing`.
+        LiverSegError: If the run cannot be loaded, has not finished, or is being written by
+            another process; see also `tune_postprocessing`.
     """
     from liverseg_tf.predict.models.run import RunPredictor
 
-    result = tune_postprocessing(RunPredictor(folder), store, RunRecord.read(folder).split["val"])
-    write_postprocessing(folder, result.postprocessing)
+    record = RunRecord.read(folder)
+    if not unfinished:
+        record.check_finished(folder)
+    with run_lock(folder):
+        result = tune_postprocessing(RunPredictor(folder), store, record.split["val"])
+        write_postprocessing(folder, result.postprocessing)
     return result
 
 

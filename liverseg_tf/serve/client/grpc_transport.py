@@ -7,7 +7,13 @@ import numpy as np
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.retry import RetryPolicy, Unavailable
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import ClientOptions, Request, Response
+from liverseg_tf.serve.client.transport import (
+    MIXED_BATCH_HINT,
+    ClientOptions,
+    Request,
+    Response,
+    is_mixed_batch,
+)
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _MAX_RESPONSE_BYTES = 256 << 20  # gRPC's own limit is 4 MiB
@@ -100,6 +106,8 @@ class GrpcTransport:
         if code == "DEADLINE_EXCEEDED":
             details = f"no answer within {self._timeout_s:g} s"
         text = f"Expected an answer from {self._address}. Received {code}: {details}"
+        if is_mixed_batch(code, details):
+            return Unavailable(text + MIXED_BATCH_HINT)
         invalid_certificate = "CERTIFICATE_VERIFY_FAILED" in details
         # a server that stops cancels requests in progress; apart from it, only `close` does
         if code in ("UNAVAILABLE", "CANCELLED") and not invalid_certificate:

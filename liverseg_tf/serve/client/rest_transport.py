@@ -5,15 +5,21 @@ import http.client
 import json
 import socket
 import threading
-import time
 
 import numpy as np
 
+from liverseg_tf.deadline import time_limit
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.plural import count
 from liverseg_tf.retry import Unavailable
 from liverseg_tf.serve.client.address import Access, ServerAddress
-from liverseg_tf.serve.client.transport import ClientOptions, Request, Response
+from liverseg_tf.serve.client.transport import (
+    MIXED_BATCH_HINT,
+    ClientOptions,
+    Request,
+    Response,
+    is_mixed_batch,
+)
 
 _MAX_OVERHEAD_BYTES = 1 << 20  # of a response without its values
 _BYTES_PER_VALUE = 32  # 0.123456789 with spaces and brackets
@@ -23,6 +29,7 @@ _STATUS_NAMES = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    412: "FAILED_PRECONDITION",
     429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
@@ -91,7 +98,7 @@ class RestTransport:
             states = {
                 int(one["version"]): str(one["state"]) for one in status["model_version_status"]
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._error("no states of versions") from error
         available = [version for version, state in states.items() if state == "AVAILABLE"]
         if not available:
@@ -116,8 +123,11 @@ class RestTransport:
         reason = value.get("error") if isinstance(value, dict) else None
         name = _STATUS_NAMES.get(status, "status")
         text = f"{name} ({status}): {self._access.sanitise(reason or 'no reason')}"
+        text_of_error = f"Expected an answer from {self._address}. Received {text}"
+        if is_mixed_batch(name, text):
+            raise Unavailable(text_of_error + MIXED_BATCH_HINT)
         if status == 503:
-            raise Unavailable(f"Expected an answer from {self._address}. Received {text}")
+            raise Unavailable(text_of_error)
         raise self._error(text)
 
     def _send(self, method: str, path: str, body: bytes | None, limit: int) -> tuple[int, bytes]:
@@ -126,13 +136,16 @@ class RestTransport:
         missing, timeout_s = "connection", options.connect_timeout_s
         try:
             if connection.sock is None:
-                connection.connect()
+                with time_limit(timeout_s, lambda: connection.sock):
+                    connection.connect()
+            opened = connection.sock  # a response without a length takes it from the connection
             missing, timeout_s = "answer", options.request_timeout_s
-            connection.sock.settimeout(timeout_s)
+            opened.settimeout(timeout_s)
             headers = {"Content-Type": "application/json", **self._access.headers()}
-            connection.request(method, path, body, headers)
-            with connection.getresponse() as response:
-                return response.status, self._read(response, limit)
+            with time_limit(timeout_s, lambda: opened):
+                connection.request(method, path, body, headers)
+                with connection.getresponse() as response:
+                    return response.status, self._read(response, limit)
         except TimeoutError as error:
             connection.close()
             raise self._error(f"DEADLINE_EXCEEDED: no {missing} within {timeout_s:g} s") from error
@@ -151,14 +164,12 @@ class RestTransport:
             raise
 
     def _read(self, response: http.client.HTTPResponse, limit: int) -> bytes:
-        """Read a body; the time limit holds for all of it, even if it arrives slowly."""
-        deadline, data = time.monotonic() + self._options.request_timeout_s, bytearray()
+        """Read a body of at most `limit` bytes."""
+        data = bytearray()
         while response.length != 0 and (chunk := response.read1(_CHUNK)):
             data += chunk
             if len(data) > limit:
                 raise self._error(f"more than {limit} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError
         if response.length:
             raise http.client.IncompleteRead(bytes(data[:80]), response.length)
         return bytes(data)

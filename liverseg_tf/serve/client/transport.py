@@ -5,6 +5,24 @@ from typing import Protocol
 
 import numpy as np
 
+MIXED_BATCH_HINT = (
+    " (the server merges requests of clients whose tiles differ in size: start it without "
+    "--enable_batching)"
+)
+
+
+def is_mixed_batch(code: str, details: str) -> bool:
+    """Whether a request failed only because of the requests that the server merged it with.
+
+    With --enable_batching, TensorFlow Serving merges the requests of all clients, and refuses all
+    of them if the shapes of their tiles differ. Each of them may succeed when it is sent again.
+
+    Args:
+        code: Name of the status.
+        details: Message of the server.
+    """
+    return code == "FAILED_PRECONDITION" and "different shapes" in details
+
 
 @dataclass(frozen=True)
 class ClientOptions:

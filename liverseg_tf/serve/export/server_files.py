@@ -17,10 +17,14 @@ _MODEL = """\
     model_version_policy {{ latest {{ num_versions: 1 }} }}
   }}
 """
-# every request holds several slices, so that a few clients fill a batch of 32; a timeout of 2 ms
-# is short compared with the time per slice
+# for servers that are started with --enable_batching, which the command below does not do: a server
+# does not group requests by shape, and the tiles of two patients differ in shape
 _BATCHING = """\
-max_batch_size { value: 32 }
+# Used only with --enable_batching, which merges the requests of all clients. Requests whose slices
+# differ in shape then fail with FAILED_PRECONDITION, so that all clients must send one shape.
+max_batch_size { value: 1024 }
+enable_large_batch_splitting { value: true }
+max_execution_batch_size { value: 32 }
 batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 64 }
 num_batch_threads { value: 4 }
@@ -76,7 +80,6 @@ def docker_command(out: Path) -> str:
         f"--mount type=bind,source={Path(out).resolve()},target={ROOT},readonly",
         "tensorflow/serving",
         f"--model_config_file={ROOT}/{MODELS} --model_config_file_poll_wait_seconds=60",
-        f"--enable_batching --batching_parameters_file={ROOT}/{BATCHING}",
         f"--monitoring_config_file={ROOT}/{MONITORING}",
     ]
     return " \\\n  ".join(options)

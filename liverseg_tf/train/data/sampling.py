@@ -1,14 +1,23 @@
 """Sampling of training slices: a batch is a pure function of the seed and the step."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.tiles.hdf5 import check_mapped
 from liverseg_tf.tiles.store import TileStore
+
+_READERS = 8  # threads that compare tiles with their checksums
 
 
 class BatchSampler:
     """Draws training batches from the cases of a store.
+
+    The tiles of all cases are compared with their checksums first.
 
     Args:
         store: Store with the tiles.
@@ -20,7 +29,7 @@ class BatchSampler:
             all slices.
 
     Raises:
-        LiverSegError: If a case is missing, or if no case contains any region.
+        LiverSegError: If a case is missing or damaged, or if no case contains any region.
     """
 
     def __init__(
@@ -32,7 +41,10 @@ class BatchSampler:
         foreground_fraction: float,
     ):
         self.network, self.batch_size = network, batch_size
-        self._cases = [store.read(name) for name in case_names]
+        self._names = list(case_names)
+        self._failure: LiverSegError | None = None
+        with ThreadPoolExecutor(_READERS) as executor:
+            self._cases = list(executor.map(store.read, case_names))
         self._slice_steps = [network.slice_step(case.slice_mm) for case in self._cases]
         slice_counts = [case.mask.shape[0] for case in self._cases]
         self._all_slices = _list_slices(enumerate(range(count) for count in slice_counts))
@@ -64,6 +76,9 @@ class BatchSampler:
         Returns:
             Image (tiles, h, w, channels) uint8 and mask (tiles, h, w, 1) uint8 labels. Tiles
             that are smaller than the largest of the store are padded with 0 at the end.
+
+        Raises:
+            LiverSegError: If a tile cannot be read any more; see `telling_errors`.
         """
         chosen = self._draw_slices(np.random.default_rng((seed, step)))[positions]
         image = np.zeros((len(chosen), *self.shape, self.network.channels), np.uint8)
@@ -71,9 +86,29 @@ class BatchSampler:
         for i, (case, z) in enumerate(chosen):
             tiles = self._cases[case]
             h, w = tiles.mask.shape[1:]
-            image[i, :h, :w] = self.network.stack(tiles.image, z, self._slice_steps[case])
-            mask[i, :h, :w, 0] = tiles.mask[int(z)]
+            try:
+                for array in (tiles.image, tiles.mask):
+                    check_mapped(array)
+                image[i, :h, :w] = self.network.stack(tiles.image, z, self._slice_steps[case])
+                mask[i, :h, :w, 0] = tiles.mask[int(z)]
+            except LiverSegError as error:
+                self._failure = error.about(self._names[case])
+                raise self._failure from error
         return image, mask
+
+    @contextmanager
+    def telling_errors(self) -> Iterator[None]:
+        """Raise the error of a tile instead of what the library makes of it that asked for a batch.
+
+        Raises:
+            LiverSegError: If a tile could not be read; it names the file and the case.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._failure is None:
+                raise
+            raise self._failure from error
 
     def _draw_slices(self, rng: np.random.Generator) -> np.ndarray:
         """Draw (tiles, 2) pairs of case index and slice index."""

@@ -5,20 +5,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
+from liverseg_tf.choices import ENCODERS
 from liverseg_tf.errors import LiverSegError, SettingsError, first_line
+from liverseg_tf.train.settings import ENCODER_DEPTH
 
-# networks that contain the scaling of their input from 0..255
-ENCODERS = (
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetB2",
-    "EfficientNetV2B0",
-    "EfficientNetV2B1",
-    "EfficientNetV2S",
-    "MobileNetV3Small",
-    "MobileNetV3Large",
-)
-ENCODER_DEPTH = 5
 _PROBE_SIZE = 64  # pixels
 
 
@@ -26,7 +16,7 @@ def build_encoder(name: str, tiles, weights: str | None = None) -> list:
     """Build an encoder and return its last feature map of each size.
 
     Args:
-        name: One of `ENCODERS`.
+        name: One of `choices.ENCODERS`.
         tiles: (batch, h, w, channels), 0..255; h and w are multiples of 32. A single channel is
             repeated three times, three channels are used as they are, and any other number is
             mapped to three by a 1x1 convolution.
@@ -37,7 +27,7 @@ def build_encoder(name: str, tiles, weights: str | None = None) -> list:
         Five tensors (batch, h / n, w / n, filters) for n = 2, 4, 8, 16, 32.
 
     Raises:
-        SettingsError: If the name is not in `ENCODERS`.
+        SettingsError: If the name is not in `choices.ENCODERS`.
         LiverSegError: If the weights cannot be read or downloaded.
     """
     if name not in ENCODERS:

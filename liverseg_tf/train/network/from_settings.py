@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.network.encoders import ENCODER_DEPTH
 from liverseg_tf.train.network.unet import UNetSpec
 from liverseg_tf.train.settings import TrainSettings
 
@@ -20,7 +19,7 @@ def make_unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
         channels=network.channels,
         outputs=tuple(network.regions.names),
         base_filters=settings.base_filters,
-        depth=settings.depth if settings.encoder is None else ENCODER_DEPTH,
+        depth=settings.levels,
         normalisation=settings.normalisation,
         dropout=settings.dropout,
         residual=settings.residual,

@@ -2,14 +2,18 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Protocol
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.records import convert_record
 
 CHECKPOINT_FILE = "checkpoint.npz"
 _METADATA = "metadata"
@@ -53,17 +57,42 @@ class Checkpoint:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 state = [arrays[name] for name in sorted(arrays.files) if name != _METADATA]
-                return cls(state, json.loads(arrays[_METADATA].tobytes()))
+                metadata = json.loads(arrays[_METADATA].tobytes())
+            convert_record(metadata, _Metadata, str(path))
         except Exception as error:  # a broken zip archive of arrays raises many classes
-            raise LiverSegError(
-                f"The checkpoint {path} is damaged ({first_line(error)}): delete it to start the "
-                "run again."
-            ) from error
+            raise _damaged(path, error) from error
+        return cls(state, metadata)
+
+    def restore(self, learner: "StatefulLearner", folder: Path) -> None:
+        """Give the learner its state back.
+
+        Args:
+            learner: Learner with the same network, loss and optimizer.
+            folder: Folder of the run, for error messages.
+
+        Raises:
+            LiverSegError: If the state is that of another network or another backend.
+        """
+        try:
+            learner.load_state(self.learner_state)
+        except (ValueError, TypeError) as error:  # another number or other shapes of variables
+            raise _damaged(Path(folder) / CHECKPOINT_FILE, error) from error
+
+    def training_state(self) -> "TrainingState":
+        """Return the state of the training loop."""
+        return msgspec.convert(self.metadata["training_state"], TrainingState)
 
     @staticmethod
     def remove(folder: Path) -> None:
         """Remove the checkpoint of a run that has finished, if there is one."""
         (Path(folder) / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+class StatefulLearner(Protocol):
+    """The part of a `Learner` that a checkpoint needs."""
+
+    def load_state(self, state: Sequence[np.ndarray]) -> None:
+        """Continue from the result of `state`."""
 
 
 @dataclass
@@ -81,10 +110,11 @@ class TrainingState:
         validation_seconds: Part of this time that was spent on validation.
         log_rows: Rows of `log.csv`.
         validation_rows: Rows of `validation.csv`.
+        is_complete: Whether the last epoch is done, so that only the end of the run is left.
     """
 
-    step: int = 0
-    epoch: int = 0
+    step: Annotated[int, Meta(ge=0)] = 0
+    epoch: Annotated[int, Meta(ge=0)] = 0
     epoch_loss_sum: float = 0.0
     best_mean_dice: float = -math.inf
     best_dice: dict[str, float] = field(default_factory=dict)
@@ -93,7 +123,27 @@ class TrainingState:
     validation_seconds: float = 0.0
     log_rows: list[dict] = field(default_factory=list)
     validation_rows: list[dict] = field(default_factory=list)
+    is_complete: bool = False
 
     def to_json(self) -> dict:
         """Return the fields as a plain dictionary."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    training_state: TrainingState
+    settings: dict[str, Any]
+    store: "_Store"
+
+
+@dataclass(frozen=True)
+class _Store:
+    split: dict[str, list[str]]
+    checksums: dict[str, str]
+
+
+def _damaged(path: Path, error: Exception) -> LiverSegError:
+    return LiverSegError(
+        f"The checkpoint {path} is damaged ({first_line(error)}): delete it to start the run again."
+    )

@@ -1,9 +1,11 @@
 """Stage 2 of the pipeline: trains a network on a store and writes a run."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
@@ -31,6 +33,8 @@ class TrainingResult:
         seconds: Wall-clock time of the run.
         notes: Remarks for the user, one sentence each.
         written: Whether this host wrote the run.
+        postprocessing: Thresholds and steps that were chosen at the end; None if none were asked
+            for.
     """
 
     dice: dict[str, float]
@@ -39,6 +43,7 @@ class TrainingResult:
     seconds: float
     notes: tuple[str, ...] = ()
     written: bool = True
+    postprocessing: PostProcessing | None = None
 
 
 def train(
@@ -46,8 +51,12 @@ def train(
     folder: Path,
     settings: TrainSettings,
     execution: ExecutionOptions = ExecutionOptions(),
+    choose_postprocessing: Callable[[Path], PostProcessing] | None = None,
 ) -> TrainingResult:
     """Train a U-Net on a store and write it to a folder, or resume a run that was interrupted.
+
+    A run can be interrupted at any time, also while the post-processing is chosen: the result is
+    the last thing that is written, and the same call continues where the run ended.
 
     The validation cases of the store's split choose the best model. If there are none, the
     training cases do, and the reported Dice says nothing about other patients.
@@ -57,27 +66,42 @@ def train(
         folder: Folder of the run. It must not hold a finished run.
         settings: Settings of the run.
         execution: Execution options; they affect results only through rounding.
+        choose_postprocessing: Function from the folder of the run, with the best model, to the
+            post-processing to record. None chooses none. It is not called without validation
+            cases.
 
     Raises:
         SettingsError: If the folder holds a finished run, or an interrupted run with other
             settings, or if settings and hosts exclude each other.
         LiverSegError: If no training case contains a region, the loss is not finite, the store
-            changes during the run, or a file cannot be read or written.
+            changes during the run, a file cannot be read or written, or another process is
+            writing the run.
         Interrupted: If the process received SIGINT or SIGTERM; a checkpoint is written first.
     """
     execution = resolve_hosts(settings, execution)
-    started = time.monotonic() if execution.started is None else execution.started
-    hosts = execution.hosts
-    host_index, host_count = (0, 1) if hosts is None else (hosts.index, hosts.count)
-
-    # the training data
     network = make_network_spec(store, settings)
     sampler = BatchSampler(
         store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
+    run = RunFolder.create(folder, writes=execution.hosts is None or execution.hosts.index == 0)
+    with run.locked():
+        return _train(store, run, sampler, settings, execution, choose_postprocessing)
 
-    # the folder of the run, and the checkpoint if the run was interrupted
-    run = RunFolder.create(folder, writes=host_index == 0)
+
+def _train(
+    store: TileStore,
+    run: RunFolder,
+    sampler: BatchSampler,
+    settings: TrainSettings,
+    execution: ExecutionOptions,
+    choose_postprocessing: Callable[[Path], PostProcessing] | None,
+) -> TrainingResult:
+    """Train with the batches of a sampler; see `train`."""
+    started = time.monotonic() if execution.started is None else execution.started
+    hosts, network = execution.hosts, sampler.network
+    host_index, host_count = (0, 1) if hosts is None else (hosts.index, hosts.count)
+
+    # the checkpoint, if the run was interrupted
     checkpoint = Checkpoint.read(run.folder)
     if checkpoint is not None:
         check_same_run(run.folder, store, settings, checkpoint.metadata)
@@ -86,11 +110,11 @@ def train(
     learner = make_learner(network, settings, execution)
     state = TrainingState()
     if checkpoint is not None:
-        learner.load_state(checkpoint.learner_state)
-        state = TrainingState(**checkpoint.metadata["training_state"])
+        checkpoint.restore(learner, run.folder)
+        state = checkpoint.training_state()
     started -= state.elapsed_seconds  # a resumed run has used a part of its time budget
 
-    sections = {
+    sections: dict[str, object] = {
         "settings": settings.to_json(),
         "parameters": learner.components.model.count_params(),
         "hardware": vars(learner.components.hardware),
@@ -125,10 +149,15 @@ def train(
         budget = StepBudget(settings.epochs * settings.steps_per_epoch)
     else:
         budget = ClockBudget(settings.minutes * 60, started)
-    TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
+    with sampler.telling_errors():
+        TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
 
-    # A `run.json` with a result marks a finished run. The checkpoint is removed after it, so that
-    # the run can be resumed at any time.
+    # Everything after the last epoch comes before the result, which marks a finished run. Until it
+    # is written, there is the checkpoint of the last epoch, from which all of this is repeated.
+    postprocessing = None
+    if choose_postprocessing is not None and store.split["val"] and run.writes:
+        postprocessing = choose_postprocessing(run.folder)
+        sections["postprocessing"] = postprocessing.to_json()
     result = TrainingResult(
         state.best_dice,
         list(validator.case_names),
@@ -136,11 +165,12 @@ def train(
         time.monotonic() - started,
         _make_notes(store, sampler.absent_regions(), learner.components.unmatched_layers),
         run.writes,
+        postprocessing,
     )
-    run.write_record(
+    run.write_result(
         network,
-        **sections,
-        result={
+        sections,
+        {
             "dice": result.dice,
             "validated_on": result.validated_on,
             "steps": result.steps,

@@ -118,8 +118,8 @@ class TrainingLoop:
         state.epoch, state.epoch_loss_sum = state.epoch + 1, 0.0
         state.log_rows.append(row)
         self.recorder.write_log(state)
-        if not is_last:
-            self._save_checkpoint()
+        state.is_complete = is_last
+        self._save_checkpoint()
         self._timer.restart()
 
     def _validate(self) -> ValidationScores:
@@ -158,6 +158,8 @@ class TrainingLoop:
         return TrainingProgress(completed, state.epoch + 1, loss, best_dice)
 
     def _is_finished(self) -> bool:
+        if self.state.is_complete:
+            return True
         patience = self.settings.patience
         is_stalled = patience is not None and self.state.validations_since_best >= patience
         return is_stalled or self._completed_fraction() >= 1

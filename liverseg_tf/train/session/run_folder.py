@@ -1,5 +1,7 @@
 """The folder of a run: everything that is needed to predict and to know how the run was made."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,13 @@ import keras
 
 from liverseg_tf.atomic import create_folder, replacing, write_csv
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.model.run_record import MODEL_FILE, read_finished_run, write_run_record
+from liverseg_tf.model.run_lock import run_lock
+from liverseg_tf.model.run_record import (
+    MODEL_FILE,
+    compute_model_checksum,
+    read_finished_run,
+    write_run_record,
+)
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.preview.curves import draw_curves
 from liverseg_tf.train.preview.figure_file import write_figure
@@ -17,8 +25,9 @@ from liverseg_tf.train.preview.figure_file import write_figure
 class RunFolder:
     """A folder with `model.keras` (the best weights), `run.json`, the logs and `curves.png`.
 
-    Until the run has finished, the folder also holds `checkpoint.npz`; see `Checkpoint`. With
-    TensorBoard, it holds `tensorboard/`; see `TensorBoardWriter`.
+    Until the run has finished, the folder also holds `checkpoint.npz`; see `Checkpoint`. While it
+    is written, it holds the file `.lock`. With TensorBoard, it holds `tensorboard/`; see
+    `TensorBoardWriter`.
 
     Args:
         folder: Path of the folder.
@@ -37,18 +46,52 @@ class RunFolder:
             SettingsError: If the folder holds a finished run.
             LiverSegError: If the folder cannot be created.
         """
-        folder = Path(folder)
-        if read_finished_run(folder) is not None:
+        run = cls(Path(folder), writes)
+        run._check_unfinished()
+        create_folder(run.folder)
+        return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the folder, so that nobody else writes the run.
+
+        Raises:
+            SettingsError: If another process has just finished the run.
+            LiverSegError: If another process is writing it.
+        """
+        if not self.writes:
+            yield
+            return
+        with run_lock(self.folder):
+            self._check_unfinished()
+            yield
+
+    def _check_unfinished(self) -> None:
+        if read_finished_run(self.folder) is not None:
             raise SettingsError(
-                f"Expected a new folder for the run. Received {folder}, which holds a finished run."
+                f"Expected a new folder for the run. Received {self.folder}, which holds a "
+                "finished run."
             )
-        create_folder(folder)
-        return cls(folder, writes)
 
     def write_record(self, network: NetworkSpec, **sections: object) -> None:
         """Write `run.json`; see `write_run_record`."""
         if self.writes:
             write_run_record(self.folder, network, keras.backend.backend(), **sections)
+
+    def write_result(
+        self, network: NetworkSpec, sections: dict[str, object], result: dict[str, object]
+    ) -> None:
+        """Write `run.json` with the result, which marks a finished run.
+
+        Args:
+            network: Input and output of the model.
+            sections: Further sections of the record; see `write_run_record`.
+            result: Result of the training. The checksum of the model is added, so that the model
+                of another run is noticed.
+        """
+        if self.writes:
+            checksum = compute_model_checksum(self.folder)
+            self.write_record(network, **sections, result=result | {"checksum": checksum})
 
     def save_model(self, model: keras.Model) -> None:
         """Save a model as `model.keras`, in place of the previous one."""

@@ -177,7 +177,7 @@ def test_dtype_is_the_smallest_that_holds_the_values(
     np.testing.assert_array_equal(volume.array[:4], ct.array[:4])
 
 
-def test_padding_is_kept_and_signed_values_are_sign_extended(tmp_path, write_series):
+def test_padding_of_air_is_kept_and_signed_values_are_sign_extended(tmp_path, write_series):
     def signed(dataset, z):
         dataset.PixelRepresentation, dataset.PixelPaddingValue = 1, -2000
         dataset.PixelData = np.full((6, 7), -2000, "<i2").tobytes()
@@ -230,7 +230,7 @@ def test_file_names_and_unrelated_files_are_ignored(tmp_path, write_series):
         os.makedirs(tmp_path / "B", exist_ok=True)
         (tmp_path / "é with spaces" / "A" / f"{z}").rename(tmp_path / "B" / f"{z}.txt")
     (tmp_path / "empty").touch()
-    (tmp_path / "notes.dcm").write_text("no DICOM at all")
+    (tmp_path / "notes.txt").write_text("no DICOM at all")
     (tmp_path / "B" / "scan.nii").write_bytes(b"\0" * 400)
     (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (tmp_path / "B" / "loop").symlink_to(tmp_path)

@@ -150,8 +150,9 @@ NO_HU = {  # a pattern of the reason
     "0 to 1": (lambda a: np.clip((a + 200) / 450, 0, 1).astype(np.float32), "normalised"),
     "-1 to 1": (lambda a: np.clip(a / 500, -1, 1).astype(np.float32), "normalised"),
     "divided by 1000": (lambda a: (a / 1000).astype(np.float32), "normalised"),
-    "divided by 10": (lambda a: (np.maximum(a, -1024) / 10).astype(np.float32), "another range"),
-    "divided by 10, rounded": (lambda a: np.rint(np.maximum(a, -1024) / 10), "another range"),
+    "divided by 10": (lambda a: (np.maximum(a, -1024) / 10).astype(np.float32), "8-bit"),
+    "divided by 10, rounded": (lambda a: np.rint(np.maximum(a, -1024) / 10), "8-bit"),
+    "divided by 5": (lambda a: (np.maximum(a, -1024) / 5).astype(np.float32), "another range"),
     "times 10": (hu_scaled(10, 0), "wrong scale"),
     "times 2": (hu_scaled(2, 1024), "rescale intercept"),
     "no intercept": (lambda a: np.maximum(a, -1024) + 1024, "intercept left out"),
@@ -189,7 +190,7 @@ def blurred(array):
 
 def stepped(array):
     """As stored with 8 bits: in steps of 400 / 255 HU, rounded to integers."""
-    steps = np.rint((np.clip(array, -125, 275) + 125) * 255 / 400)
+    steps = np.rint((np.clip(array, -125.0, 275.0) + 125) * 255 / 400)
     return np.floor(steps * 400 / 255 - 125).astype(np.int16)
 
 
@@ -208,7 +209,7 @@ LIVER, SOFT, BRAIN = Window(25, 450), Window(75, 400), Window(40, 80)
         (lambda a: np.clip(a, -500, 3000), LIVER, "warning", "clipped below -500 HU"),
         (stepped, SOFT, "warning", "clipped below -125 and above 275 HU"),
         (stepped, LIVER, "error", "window of -200 to 250 HU"),
-        (blurred, Window(50, 500), "error", "window of -200 to 300 HU"),
+        (blurred, Window(0, 500), "error", "window of -250 to 250 HU"),
         (blurred, Window(25, 300), "warning", "clipped below"),
         (lambda a: np.clip(a, -100, 100), BRAIN, "warning", "below -100 and above 100 HU"),
     ],

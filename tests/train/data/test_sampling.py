@@ -81,3 +81,40 @@ def test_regions_that_no_case_contains_are_named(blob_store):
         LiverSegError, match=r"labels of spleen.* Received cases with the labels 1, 2"
     ):
         BatchSampler(blob_store, ["case_0"], nothing, 4, 0.5)
+
+
+def test_damaged_tiles_are_found_before_training(blob_store):
+    path = blob_store.path("case_1")
+    content = bytearray(path.read_bytes())
+    offset = blob_store.read("case_1").image.offset
+    content[offset + 5000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LiverSegError, match=r"case_1.* another checksum"):
+        _sampler(blob_store)
+
+
+def test_a_tile_that_breaks_during_training_is_told_with_its_case(blob_store):
+    """What fails inside tf.data reaches the user as the reason, not as a traceback."""
+    sampler = _sampler(blob_store)
+    with open(blob_store.path("case_1"), "r+b") as file:
+        file.truncate(4096)
+
+    def through_a_library():
+        try:
+            for step in range(20):
+                sampler.batch(0, step)
+        except LiverSegError as error:
+            raise RuntimeError(f"UnknownError: {error} Traceback ...") from error
+
+    with (
+        pytest.raises(
+            LiverSegError, match=r"^Expected .*case_1\.h5 .* too short.*\(case case_1\)$"
+        ),
+        sampler.telling_errors(),
+    ):
+        through_a_library()
+
+
+def test_other_errors_stay_as_they_are(blob_store):
+    with pytest.raises(ValueError, match="other"), _sampler(blob_store).telling_errors():
+        raise ValueError("other")

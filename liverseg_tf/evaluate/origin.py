@@ -1,0 +1,53 @@
+"""Remarks on predictions: masks of another image, and what was assumed when they were made."""
+
+from pathlib import Path
+
+from liverseg_tf.ct.fingerprint import fingerprint_source
+from liverseg_tf.ct.images import image_stem
+from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.evaluate.pairs import Pair
+
+
+def describe_origin(pair: Pair) -> tuple[str, ...]:
+    """Compare a prediction's record, if there is one, with the image of the ground truth.
+
+    Args:
+        pair: Files of a case.
+
+    Returns:
+        Remarks for the user, one line each.
+    """
+    if pair.prediction is None:
+        return ()
+    record = _read_record(pair.prediction)
+    if record is None:
+        return ()
+    notes = [f"{pair.prediction} was predicted with a warning: {each}" for each in record.warnings]
+    if pair.image is not None and not _is_same_image(record, pair):
+        notes.append(
+            f"{pair.prediction} was made from another image than {pair.image}"
+            f"{f' (from {record.image})' if record.image else ''}: predict it again."
+        )
+    return tuple(notes)
+
+
+def _read_record(prediction: Path) -> MaskRecord | None:
+    """Return the record of exactly this file; a mask that replaced it has another size."""
+    name = image_stem(prediction) or prediction.name
+    record = MaskRecords(prediction.parent).read(name)
+    if record is None or prediction.stat().st_size not in record.files.values():
+        return None
+    return record
+
+
+def _is_same_image(record: MaskRecord, pair: Pair) -> bool:
+    """Whether the image has the recorded content; True if that cannot be found out."""
+    assert pair.image is not None, "checked before"
+    try:
+        # equal names, sizes and times of the files are enough; a copy has other times
+        if record.provenance.get("source") == fingerprint_source(pair.image):
+            return True
+        return not record.content or digest_content(pair.image) == record.content
+    except LiverSegError:
+        return True  # drawing the image reports the error

@@ -1,0 +1,70 @@
+"""Compressed pixels are what the header describes, and complete."""
+
+import numpy as np
+import pydicom
+import pytest
+
+from liverseg_tf.ct.images import read_image
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
+
+KINDS = ["JPEGLosslessProcess14_1", "JPEG2000Lossless", "JPEGLSLossless"]
+
+
+def make_ct():
+    array = np.random.default_rng(0).integers(-1000, 1000, (2, 12, 18)).astype(np.int16)
+    return Volume(array, np.diag([-0.7, 0.8, 2.5, 1.0]))
+
+
+@pytest.fixture(params=KINDS)
+def compressed(request, tmp_path, write_series):
+    gdcm = pytest.importorskip("gdcm")
+    for path in write_series(tmp_path, make_ct()).iterdir():
+        reader, change = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax()
+        reader.SetFileName(str(path))
+        assert reader.Read()
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, request.param)))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer = gdcm.ImageWriter()
+        writer.SetFileName(str(path))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+    return tmp_path
+
+
+def rewrite(folder, edit):
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        (frame,) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
+        frame = edit(dataset, frame)
+        dataset.PixelData = pydicom.encaps.encapsulate([frame])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.save_as(path)
+
+
+def test_complete_codestreams_are_read(compressed):
+    np.testing.assert_array_equal(read_image(compressed).array, make_ct().array)
+
+
+def test_codestreams_of_another_shape_are_refused(compressed):
+    def transpose(dataset, frame):
+        dataset.Rows, dataset.Columns = dataset.Columns, dataset.Rows
+        return frame
+
+    rewrite(compressed, transpose)
+    with pytest.raises(LiverSegError, match=r"18 x 12 pixels.*an image of 12 x 18"):
+        read_image(compressed)
+
+
+def test_codestreams_without_an_end_are_refused(compressed):
+    rewrite(compressed, lambda dataset, frame: frame[: len(frame) * 3 // 4])
+    with pytest.raises(LiverSegError, match="without its end"):
+        read_image(compressed)
+
+
+def test_codestreams_of_another_kind_are_refused(compressed):
+    rewrite(compressed, lambda dataset, frame: b"\x89PNG" + frame)
+    with pytest.raises(LiverSegError, match="something else"):
+        read_image(compressed)
