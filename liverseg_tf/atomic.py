@@ -16,7 +16,7 @@ from pathlib import Path
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.partials import clear_abandoned_partials, partial_path, remove
 
-_SYNC_THREADS = 16  # file systems write the files of several threads in one go
+_SYNC_THREADS = 8  # file systems write the files of several threads in one go
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -121,16 +121,13 @@ def sync(path: Path) -> None:
         _sync_file(path)
         return
     files, folders = [], []
-    for folder, _, names in os.walk(path):
-        folders.append(Path(folder))
-        files += [Path(folder) / name for name in names]
-    if len(files) > 1:
-        with ThreadPoolExecutor(_SYNC_THREADS) as executor:
-            list(executor.map(_sync_file, files))
-    for file in files[:1]:
-        _sync_file(file)
+    for root, _, names in os.walk(path):
+        folders.append(Path(root))
+        files += [Path(root) / name for name in names]
+    with ThreadPoolExecutor(_SYNC_THREADS) as executor:
+        list(executor.map(_sync_file, files))
     for folder in folders:
-        _sync_folder(Path(folder))
+        _sync_folder(folder)
 
 
 def _sync_file(path: Path) -> None:

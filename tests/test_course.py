@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("one_core", "untraced_module")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
 NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
-# options that make trainings short; all other options of a command are kept
-SHORT = ["--epochs", "1", "--steps-per-epoch", "2"]
+# options that make trainings short and networks small; all other options of a command are kept
+SHORT = ["--epochs", "1", "--steps-per-epoch", "2", "--base-filters", "4", "--depth", "2"]
 
 
 def _shortened(words):
@@ -40,14 +40,69 @@ def folder(tmp_path_factory, small_phantoms):
     return folder
 
 
+class Notebook(lessons.Session):
+    """Runs the cells of the notebook of a lesson in IPython, in place of the blocks of the page.
+
+    Args:
+        path: Path of the notebook.
+        shell: IPython in this process. Its commands (`!liverseg`) run in this process as well.
+    """
+
+    def __init__(self, path, shell):
+        super().__init__(_shortened)
+        self.pictures, self._shell = 0, shell
+        shell.system = self._print_output
+        cells = json.loads(path.read_text())["cells"]
+        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        self._run_cell(sources[0])  # it installs the package where it is missing
+        self.left = sources[1:]
+
+    def run(self, block):
+        if lessons.REAL.search(block.text):  # notebooks do not have these
+            return super().run(block)
+        return self._run_cell(self.left.pop(0))
+
+    def _run_cell(self, source):
+        capture = pytest.importorskip("IPython.utils.capture")
+        with capture.capture_output() as captured:
+            result = self._shell.run_cell(source)
+        result.raise_error()
+        self.pictures += sum("image/png" in output.data for output in captured.outputs)
+        return captured.stdout
+
+    def _print_output(self, command):
+        print(super().run(lessons.Block("bash", command)), end="")
+
+
+@pytest.fixture
+def shell():
+    """IPython in this process."""
+    interactive = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    shell = interactive.instance()
+    shell.history_manager.enabled = False
+    yield shell
+    interactive.clear_instance()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_lesson_prints_what_it_shows(page, folder, monkeypatch):
-    """The lessons run in order, because later lessons use the output of earlier ones."""
+def test_a_lesson_prints_what_it_shows(page, folder, monkeypatch, request):
+    """The lessons run in order, because later lessons use the output of earlier ones.
+
+    The cells of a notebook run in place of the blocks of its page, which are the same.
+    """
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
-    wrong = lessons.run_page(page, write=False, session=lessons.Session(_shortened))
+    path = page.parent / "notebooks" / f"{page.stem}.ipynb"
+    if not path.exists():
+        session = lessons.Session(_shortened)
+    else:
+        session = Notebook(path, request.getfixturevalue("shell"))
+    wrong = lessons.run_page(page, write=False, session=session)
     assert wrong == [], "\n".join(wrong)
+    if path.exists():
+        assert session.left == []
+        assert session.pictures == path.read_text().count("display(Image(")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -79,8 +134,9 @@ def test_a_notebook_agrees_with_its_page(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_in_a_kernel_of_its_own(tmp_path, monkeypatch):
+    """One notebook is enough: `test_a_lesson_prints_what_it_shows` runs the cells of all."""
+    (path,) = (path for path in NOTEBOOKS if path.stem.startswith("7"))
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

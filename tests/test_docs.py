@@ -1,5 +1,6 @@
 """Every command that the documentation shows is run, and every link and picture is there."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_links_and_pictures_exist(page):
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), target
+
+
+def test_every_block_of_python_is_run_by_a_test():
+    """Those of lessons by test_course.py, that of serving by serve/client/test_cli.py."""
+    pages = {str(page.relative_to(ROOT)) for page in PAGES if _blocks(page, "python")}
+    lessons = {page for page in pages if page.startswith("docs/course/")}
+    assert pages - lessons == {"docs/predict.md", "docs/serving.md"}
 
 
 @pytest.mark.slow
@@ -201,6 +209,10 @@ def test_the_commands_and_the_code_of_prediction_run():
         assert program == "liverseg"
         _invoke(arguments)
     assert Path("PROBABLE/probabilities/tumour/new.nii.gz").exists()
+    # the code is for a run of `train` without options
+    record = json.loads(Path("RUN/run.json").read_text())
+    assert record["settings"].pop("mirror")
+    Path("RUN/run.json").write_text(json.dumps(record))
     names: dict = {}
     for block in _blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)

@@ -60,7 +60,7 @@ MAY_IMPORT_FRAMEWORKS = {
     "serve/export/warmup.py": {"tensorflow"},
     "serve/export/quantize.py": {"keras", "tensorflow"},
     "serve/export/convert.py": {"keras", "tensorflow"},
-    "serve/export/export_run.py": {"keras"},
+    "serve/export/export_run.py": {"keras", "tensorflow"},
 }
 
 

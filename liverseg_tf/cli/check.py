@@ -6,14 +6,13 @@ import click
 
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.data_options import (
-    accept_option,
     check_settings,
     dataset_options,
     find_corrected_cases,
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.shared.options import FOLDER, region, workers_options
+from liverseg_tf.cli.shared.options import FOLDER, accept_rule, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import say, say_json, say_table
 from liverseg_tf.plural import count
@@ -24,7 +23,7 @@ from liverseg_tf.plural import count
 @region
 @dataset_options
 @tile_options
-@accept_option
+@accept_rule
 @click.option(
     "--json",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),

@@ -45,7 +45,8 @@ from liverseg_tf.cli.shared.terminal import say
     help="Store whose training tiles calibrate the value ranges of --litert int8.",
 )
 @click.option("--onnx", is_flag=True, help="Also write an ONNX file (needs the extra 'onnx').")
-def export(run, out, name, version, quantize, litert, calibrate, onnx) -> None:
+@click.option("--unfinished", is_flag=True, help="Accept a run whose training has not finished.")
+def export(run, out, name, version, quantize, litert, calibrate, onnx, unfinished) -> None:
     """Export a run for TensorFlow Serving, LiteRT or ONNX.
 
     RUN is written to OUT/NAME/VERSION as a SavedModel, together with the configuration of the
@@ -54,7 +55,9 @@ def export(run, out, name, version, quantize, litert, calibrate, onnx) -> None:
     """
     from liverseg_tf.model.run_record import RunRecord
 
-    RunRecord.read(run)
+    record = RunRecord.read(run)
+    if not unfinished:
+        record.check_finished(run)
 
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 

@@ -89,6 +89,7 @@ def _postprocessing_option(flag: str, *values: str, help: str):
     "post-processing options, --threshold to --fill-3d, still apply.",
 )
 @options.form
+@options.accept_rule
 @options.workers_options(
     "Number of processes, each with its own copy of the model. If there are several GPUs, each "
     "process uses one.",
@@ -140,6 +141,8 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     tree of DICOM series, a data set, or a table (.csv) with a column named
     image. The mask of each image is written to OUT/NAME.nii.gz, with the shape, affine,
     orientation codes and units of the image.
+
+    Images that break a rule of `liverseg check` get no mask, unless --accept names the rule.
 
     Masks that exist and were made from the same image by the same model with the same settings
     are kept.
@@ -209,6 +212,7 @@ def _create_job(out, steps, settings):
         force=settings["force"],
         outputs=OutputFormats(settings["formats"], settings["measure"]),
         form=settings["form"],
+        accepted=settings["accepted"],
     )
 
 

@@ -4,22 +4,25 @@ import click
 
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.data_options import (
+    check_settings,
     dataset_options,
     find_corrected_cases,
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.shared.options import FOLDER, workers_options
+from liverseg_tf.cli.shared.options import FOLDER, accept_rule, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.terminal import print_error, say
+from liverseg_tf.cli.shared.terminal import print_error, say, say_warnings
 from liverseg_tf.plural import count
 
 
 @command("preprocess")
 @click.argument("dataset", type=FOLDER)
 @click.argument("store", type=FOLDER)
+@region
 @dataset_options
 @tile_options
+@accept_rule
 @click.option(
     "--val",
     type=float,
@@ -52,24 +55,34 @@ from liverseg_tf.plural import count
     "--overwrite", is_flag=True, help="Replace the tiles of a STORE that has other settings."
 )
 @workers_options("Number of processes.")
-def preprocess(dataset, store, **options) -> None:
+@click.pass_context
+def preprocess(ctx, dataset, store, regions, **options) -> None:
     """Cut the volumes of a data set into 2D tiles.
 
     The volumes of DATASET are resampled in-plane, their intensities are clipped to the window,
     and the slices are cut into tiles, which are written to the folder STORE. STORE also records
     the split into training, validation and test patients.
 
-    Cases that are already in STORE are kept if their files have not changed.
+    The rules of `liverseg check` apply: cases with errors are refused, unless --accept names the
+    rule. --region names the labels that are expected; all labels are stored.
+
+    Cases that are already in STORE are kept if their files have not changed, and patients keep
+    their side of the split when cases are added.
     """
+    from liverseg_tf.dataset.check.rules import require_usable
     from liverseg_tf.dataset.dataset_part import DatasetPart
     from liverseg_tf.tiles.preprocess import PreprocessJob
     from liverseg_tf.tiles.preprocess import preprocess as run
     from liverseg_tf.tiles.store import TileStore
 
-    target = TileStore(store, tile_spec(options), options["storage"])
+    spec = tile_spec(options)
+    target = TileStore(store, spec, options["storage"])
     rule = _split_rule(options)
     cases = find_corrected_cases(dataset, options)
-    job = PreprocessJob(cases, rule, DatasetPart.parse(options["part"]), options["overwrite"])
+    part = DatasetPart.parse(options["part"])
+    check, issues = check_settings(ctx, dataset, regions, spec, options["accepted"])
+    require_usable(issues)
+    job = PreprocessJob(cases, rule, part, options["overwrite"], check)
     total = len(job.part.select(job.cases))
     with progress("preprocess", total) as show:
         finished = iter(range(1, total + 1))
@@ -79,7 +92,9 @@ def preprocess(dataset, store, **options) -> None:
     for message in result.failures.values():
         print_error(message)
     _note_labels_outside_tiles(result.store.cases)
-    _warn_about_missing_geometry(result.store.cases)
+    warnings = {name: case.get("warnings", ()) for name, case in result.store.cases.items()}
+    say_warnings({"data set": [issue.line for issue in issues]} | warnings)
+    _warn_about_split(result, rule)
     split = result.store.split
     say(
         f"{count(len(result.cut), 'case')} cut, {len(result.kept)} kept, "
@@ -101,15 +116,19 @@ def _note_labels_outside_tiles(cases) -> None:
         )
 
 
-def _warn_about_missing_geometry(cases) -> None:
-    names = [name for name, case in cases.items() if case.get("guessed_geometry")]
-    if names:
+def _warn_about_split(result, rule) -> None:
+    store = result.store
+    if result.redrawn:
         say(
-            f"Warning: the headers of {count(len(names), 'case')} have no geometry "
-            f"({', '.join(names)}); a spacing of 1 mm and the orientation are assumed. Set them "
-            "with --spacing-of and --orientation; see `liverseg check`.",
+            "Warning: --val, --test, --seed or --patient differ from those of the store, so the "
+            "patients were split again: use no earlier run to measure on the new test side.",
             err=True,
         )
+    patients = set(store.sides.values())
+    for side, fraction in (("val", rule.validation), ("test", rule.test)):
+        if fraction > 0 and len(store.cases) > 1 and not store.split[side]:
+            reason = "all cases are of one patient" if len(patients) == 1 else "too few patients"
+            say(f"Warning: there are no {side} cases: {reason} (see --patient).", err=True)
 
 
 def _split_rule(options):

@@ -69,6 +69,11 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     from liverseg_tf.tiles.store import TileStore
 
     settings, hardware = split_settings(values)
+    if (show_batch is not None or show_network is not None) and (dry_run or hosts is not None):
+        raise click.UsageError(
+            "Expected --show-batch and --show-network without --dry-run and --hosts. "
+            "Received both: a picture is drawn on one host, and nothing else is done."
+        )
     tiles = TileStore.open(store)
     if fold is not None:
         tiles = tiles.in_fold(fold)

@@ -102,7 +102,8 @@ def read_image_size(
 
     Returns:
         The shape along the file's axes i, j, k, the data type of the stored values (float32 if
-        slope or intercept make floats of them), and the spacing along these axes in mm (of the sform, if sform and qform disagree).
+        slope or intercept make floats of them), and the spacing along these axes in mm (of the
+        sform, if sform and qform disagree).
 
     Raises:
         LiverSegError: If there is no valid header of a 3D image.
@@ -206,11 +207,13 @@ def _read(
             raise EOFError
         stream.seek(offset + index * size)
         data = read_exactly(stream, size)
-        surplus = count_to_end(stream, total - (index + 1) * size, size // shape[2])
-    if surplus >= size // shape[2]:
+        # a smaller length along one axis leaves at least so many bytes
+        limit = size // max(shape)
+        surplus = count_to_end(stream, total - (index + 1) * size, limit)
+    if surplus >= limit:
         raise LiverSegError(
             f"Expected the voxels of the shape {tuple(map(int, shape))} in {path}. Received at "
-            "least one slice more than that: the header does not describe the file."
+            f"least {limit} bytes more: the header does not describe the file."
         )
     notes = (f"{count(surplus, 'byte')} after the last voxel ignored",) if surplus else ()
     raw = np.frombuffer(data, dtype).reshape(shape[::-1])

@@ -43,8 +43,9 @@ def affine_of(header: nib.Nifti1Header, path: Path, form: str | None = None) -> 
     shape = np.array((*header.get_data_shape(), 1, 1, 1)[:3])
     header = header.copy()
     header["pixdim"][:4] = (-1 if pixdim[0] == -1 else 1, *np.abs(pixdim[1:4]))
-    affine = np.array(_choose_form(header, shape, path, form), np.float64)
-    affine[:3] *= _UNIT_MM[unit]
+    with np.errstate(over="ignore", invalid="ignore"):  # `Volume` refuses infinity and NaN
+        affine = np.array(_choose_form(header, shape, path, form), np.float64)
+        affine[:3] *= _UNIT_MM[unit]
     return affine
 
 

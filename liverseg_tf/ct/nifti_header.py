@@ -9,6 +9,8 @@ import numpy as np
 
 from liverseg_tf.errors import LiverSegError, first_line
 
+_FORM_CODES = range(6)
+_EOL_CHECKS = {(0, 0, 0, 0), (13, 10, 26, 10)}
 _MAX_OFFSET = 2**28  # of the voxels: extensions of 256 MB
 
 
@@ -94,10 +96,20 @@ def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> N
 
 def _check_fields(header: nib.Nifti1Header) -> None:
     offset, code = float(header["vox_offset"]), int(header["datatype"])
-    if header["magic"].item() == header.pair_magic:
+    magic = header["magic"].item()
+    if magic == header.pair_magic:
         raise ValueError(
             "the header of a pair of .hdr and .img, which is not read: convert it to one .nii file"
         )
+    if magic != header.single_magic:
+        raise ValueError(f"the unknown format {magic!a}")
+    if "eol_check" in header and tuple(header["eol_check"]) not in _EOL_CHECKS:
+        raise ValueError("a file in which a transfer as text has changed line ends")
+    if not 0 <= header["dim"][0] <= 7:
+        raise ValueError(f"{int(header['dim'][0])} dimensions")
+    for name in ("sform_code", "qform_code"):
+        if header[name] not in _FORM_CODES:
+            raise ValueError(f"the unknown {name} {int(header[name])}")
     if not header.single_vox_offset <= offset <= _MAX_OFFSET or offset % 1:
         raise ValueError(f"voxels at byte {offset:g}, which is not possible")
     if code not in nib.nifti1.data_type_codes:

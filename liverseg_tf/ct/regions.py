@@ -8,6 +8,7 @@ import numpy as np
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.plural import count
+from liverseg_tf.printable import printable
 
 
 @dataclass(frozen=True, init=False)
@@ -18,8 +19,8 @@ class Regions:
         items: Pairs (name, labels) in order, or a mapping from names to labels.
 
     Raises:
-        SettingsError: If there is no region, a name is empty or used twice, a region has no
-            labels, or a label is not an integer from 1 to 255.
+        SettingsError: If there is no region, a name is empty, used twice or has control
+            characters, a region has no labels, or a label is not an integer from 1 to 255.
 
     Example:
         >>> Regions({"liver": (1, 2), "tumour": (2,)})
@@ -195,6 +196,10 @@ def _check_name(name: object) -> str:
         )
     if not name.strip():
         raise SettingsError("Expected a name for each region. Received an empty name.")
+    if not name.isprintable():
+        raise SettingsError(
+            f"Expected names of regions without control characters. Received {printable(name)}."
+        )
     return name
 
 

@@ -16,6 +16,26 @@ def rescale(raw: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> np.n
         (only if `raw` is uint8 and stays unchanged), int16, int32 or float32: the first that
         holds all values.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32: infinite
+        return _rescale(raw, slope, intercept)
+
+
+def peak_bytes(dtype: np.dtype, slope: float = 1.0, intercept: float = 0.0) -> int:
+    """Return the bytes per voxel that exist at once while `rescale` works, at most.
+
+    Args:
+        dtype: Data type of the stored values.
+        slope: Slope from the header.
+        intercept: Intercept from the header.
+    """
+    if dtype.kind != "f" and (slope, intercept) == (1, 0) and dtype in (np.int16, np.uint8):
+        return dtype.itemsize
+    if dtype.kind == "f" or slope != round(slope) or intercept != round(intercept):
+        return dtype.itemsize + 4
+    return dtype.itemsize + (8 + 4 if dtype.itemsize > 2 else 4 + 2)
+
+
+def _rescale(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     integer = raw.dtype.kind in "iu" and slope == round(slope) and intercept == round(intercept)
     if not integer:
         values = raw.astype(np.float32)
@@ -32,18 +52,3 @@ def rescale(raw: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> np.n
     values = np.multiply(raw, int(slope), dtype=np.int64 if raw.dtype.itemsize > 2 else np.int32)
     values += int(intercept)
     return values.astype(np.int16 if fits else np.int32, copy=False)
-
-
-def peak_bytes(dtype: np.dtype, slope: float = 1.0, intercept: float = 0.0) -> int:
-    """Return the bytes per voxel that exist at once while `rescale` works, at most.
-
-    Args:
-        dtype: Data type of the stored values.
-        slope: Slope from the header.
-        intercept: Intercept from the header.
-    """
-    if dtype.kind != "f" and (slope, intercept) == (1, 0) and dtype in (np.int16, np.uint8):
-        return dtype.itemsize
-    if dtype.kind == "f" or slope != round(slope) or intercept != round(intercept):
-        return dtype.itemsize + 4
-    return dtype.itemsize + (8 + 4 if dtype.itemsize > 2 else 4 + 2)

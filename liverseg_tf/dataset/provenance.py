@@ -33,6 +33,7 @@ class MaskRecord:
         image: Path of the image, for people.
         content: Digest of the content of the image's files; see `digest_content`.
         warnings: What had to be assumed, one line each.
+        accepted: Rules of the check whose errors were accepted.
     """
 
     provenance: dict[str, Any]
@@ -40,6 +41,7 @@ class MaskRecord:
     image: str = ""
     content: str = ""
     warnings: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

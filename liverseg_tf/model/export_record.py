@@ -9,6 +9,7 @@ from typing import Any
 
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.run_entries import TrainingSettings
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.printable import printable
 from liverseg_tf.records import read_record as read_json_record
@@ -91,7 +92,7 @@ class ExportRecord:
                 NetworkSpec.from_json(entries.network),
                 PostProcessing.from_json(entries.postprocessing),
                 entries.fingerprint,
-                entries.settings.mirror,
+                entries.settings.is_mirrored,
                 tuple(map(printable, export.warnings)),
             )
             record.postprocessing.check(record.network.regions)
@@ -112,11 +113,6 @@ class _Export:
 
 
 @dataclass(frozen=True)
-class _Settings:
-    mirror: bool = False
-
-
-@dataclass(frozen=True)
 class _Entries:
     """The JSON values of a record that prediction needs."""
 
@@ -124,7 +120,7 @@ class _Entries:
     network: dict[str, Any]
     fingerprint: str
     postprocessing: dict[str, Any] = field(default_factory=dict)
-    settings: _Settings = _Settings()
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
 
 
 @contextmanager

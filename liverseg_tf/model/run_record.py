@@ -3,16 +3,20 @@
 import hashlib
 import platform
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from liverseg_tf.atomic import write_json
-from liverseg_tf.choices import PRECISIONS
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.export_record import ExportRecord, find_export_kind, reading_record
+from liverseg_tf.model.export_record import (
+    ExportRecord,
+    find_export_kind,
+    reading_record,
+)
 from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.run_entries import RunEntries
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.records import convert_record
 from liverseg_tf.records import read_record as read_json_record
@@ -73,7 +77,7 @@ class RunRecord:
                 f"Expected a run of format {FORMAT} at {folder}. "
                 f"Received format {value.get('format')}."
             )
-        entries = convert_record(value, _Entries, str(path))
+        entries = convert_record(value, RunEntries, str(path))
         with reading_record(path):
             record = cls(
                 NetworkSpec.from_json(entries.network),
@@ -100,6 +104,26 @@ class RunRecord:
             "post-processing have not been chosen. Repeat its train command to finish it.",
         )
 
+    def check_model(self, folder: Path) -> str:
+        """Check that the model of the run is the one that the record describes.
+
+        Args:
+            folder: Folder of the run.
+
+        Returns:
+            The checksum of the model.
+
+        Raises:
+            LiverSegError: If it is another model, or there is none.
+        """
+        checksum = compute_model_checksum(folder)
+        if self.checksum not in (None, checksum):
+            raise LiverSegError(
+                f"The model {Path(folder) / MODEL_FILE} is not the one whose training {RUN_FILE} "
+                "describes: one of them was replaced or damaged. Copy both from the same run."
+            )
+        return checksum
+
     def check_finished(self, folder: Path) -> None:
         """Check that the run has finished.
 
@@ -114,51 +138,6 @@ class RunRecord:
                 f"Expected a finished run at {folder}. Received a run that was interrupted: repeat "
                 "its train command to finish it, or accept it with --unfinished."
             )
-
-
-@dataclass(frozen=True)
-class _Split:
-    train: list[str]
-    val: list[str]
-    test: list[str]
-
-
-@dataclass(frozen=True)
-class _Store:
-    split: _Split
-
-
-@dataclass(frozen=True)
-class _Settings:
-    mirror: bool = False
-    augment: float = 1.0
-
-    @property
-    def is_mirrored(self) -> bool:
-        """Earlier versions accepted `mirror` without augmentation, where it has no effect."""
-        return self.mirror and self.augment > 0
-
-
-@dataclass(frozen=True)
-class _Hardware:
-    precision: Literal[PRECISIONS] = "float32"  # type: ignore[valid-type]
-
-
-@dataclass(frozen=True)
-class _Result:
-    checksum: str | None = None
-
-
-@dataclass(frozen=True)
-class _Entries:
-    """The JSON values of `run.json` that prediction and export need."""
-
-    network: dict[str, Any]
-    store: _Store
-    settings: _Settings = _Settings()
-    hardware: _Hardware = _Hardware()
-    postprocessing: dict[str, Any] = field(default_factory=dict)
-    result: _Result | None = None
 
 
 def compute_model_checksum(folder: Path) -> str:

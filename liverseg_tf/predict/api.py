@@ -1,5 +1,6 @@
 """The function `segment`: from an image to its label map, without writing files."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ import numpy as np
 
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.predict.input_image import check_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor
+from liverseg_tf.predict.input_image import check_image, judge_image, read_input
+from liverseg_tf.predict.models.predictor import Predictor, warnings_of
 from liverseg_tf.predict.segment_volume import Inference, find_regions
 
 
@@ -18,6 +19,7 @@ def segment(
     model: Predictor | Path | str | Sequence[Path | str],
     postprocessing: PostProcessing | None = None,
     inference: Inference = Inference(),
+    accepted: Sequence[str] = (),
 ) -> Volume:
     """Segment a volume.
 
@@ -28,12 +30,15 @@ def segment(
         postprocessing: Post-processing of the masks. None applies the steps that were chosen on
             the model's validation cases.
         inference: Options of the inference.
+        accepted: Rules of `liverseg check` whose errors become warnings, which are shown with
+            `warnings.warn`.
 
     Returns:
         Label map (z, row, col) uint8 on the grid of the image and with its header.
 
     Raises:
-        LiverSegError: If the image or the model cannot be read or used.
+        LiverSegError: If the image or the model cannot be read or used, or the image breaks a rule
+            of `liverseg check` that is not accepted.
         SettingsError: If the post-processing names a region that the model does not have.
 
     Example:
@@ -42,10 +47,14 @@ def segment(
         ((75, 512, 512), 2)
     """
     predictor = _load_predictor(model)
+    for line in warnings_of(predictor):
+        warnings.warn(line, stacklevel=2)
     if isinstance(image, Volume):
         check_image(image)
     else:
         image = read_input(Path(image), predictor.network.tiles.channel)
+    for issue in judge_image(image, predictor.network.tiles.check_settings(tuple(accepted))):
+        warnings.warn(issue.line, stacklevel=2)
     if postprocessing is None:
         postprocessing = predictor.postprocessing
     regions = predictor.network.regions

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.ct.dicom.series import DicomSeries
+from liverseg_tf.ct.grid_correction import lacks_geometry
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume, check_finite
+from liverseg_tf.dataset.check.issues import WARNING, Issue
+from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
 from liverseg_tf.errors import LiverSegError
 
 _MAX_MASK_VALUES = 16
@@ -46,6 +49,24 @@ def check_image(image: Volume) -> None:
     """
     _check_not_a_mask(image)
     check_finite(image)
+
+
+def judge_image(image: Volume, settings: CheckSettings) -> list[Issue]:
+    """Apply the rules of `liverseg check` to an image.
+
+    Args:
+        image: Image in HU or MR units.
+        settings: What the model takes, and the accepted rules; see `TileSpec.check_settings`.
+
+    Returns:
+        Warnings, accepted errors among them.
+
+    Raises:
+        LiverSegError: If a rule finds an error that is not accepted.
+    """
+    guessed_geometry = image.lacks_orientation or lacks_geometry(image)
+    issues = judge_volumes("", (image, None), guessed_geometry, settings)
+    return [issue for issue in issues if issue.severity == WARNING]
 
 
 def check_images_not_overwritten(images: Mapping[str, Path | DicomSeries], folder: Path) -> None:

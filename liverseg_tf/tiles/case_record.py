@@ -44,10 +44,6 @@ class CaseRecord:
     image_digest: str | None = None
     warnings: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
-    patient: str | None = None
-    image_digest: str | None = None
-    warnings: tuple[str, ...] = ()
-    accepted: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:

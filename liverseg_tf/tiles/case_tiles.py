@@ -131,7 +131,7 @@ def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> 
         "guessed_geometry": guessed_geometry,
         "patient": case.patient,
         "image_digest": voxel_digest(image),
-        "warnings": [f"{issue.text} [{issue.kind}]" for issue in warnings],
+        "warnings": [issue.line for issue in warnings],
         "accepted": sorted({issue.kind for issue in warnings} & set(check.accepted)),
     }
     tiles.record.update(entries)

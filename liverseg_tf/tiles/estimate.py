@@ -44,13 +44,16 @@ def estimate_store(cases: list[Case], checked: CheckResult, spec: TileSpec) -> S
 
     Args:
         cases: Cases of the data set.
-        checked: Result of their check; cases with errors are left out.
+        checked: Result of their check; cases with errors are left out, as `preprocess` refuses
+            them.
         spec: Settings of the tiles.
 
     Returns:
         None if no case can be cut.
     """
     bad = {issue.case for issue in checked.issues if issue.severity == ERROR}
+    if None in bad:  # the data set as a whole is refused
+        return None
     usable = [case for case in cases if case.name in checked.measurements.keys() - bad]
     if not usable:
         return None

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import strerror
 from pathlib import Path
 
 import h5py
@@ -77,7 +78,7 @@ def check_mapped(array: object) -> None:
     """
     if not isinstance(array, np.memmap):
         return
-    path = array.filename
+    path = str(array.filename)
     size = os.path.getsize(path) if os.path.isfile(path) else 0
     if size < array.offset + array.nbytes:
         raise LiverSegError(
@@ -113,7 +114,8 @@ def _open(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
-        reason = "a truncated or other file" if path.exists() else "no such file"
+        number = getattr(error, "errno", None)  # missing, no permission, too many open files
+        reason = "a truncated or other file" if number is None else f"an error: {strerror(number)}"
         raise LiverSegError(f"Expected a case of tiles at {path}. Received {reason}.") from error
 
 

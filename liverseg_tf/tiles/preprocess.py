@@ -184,7 +184,7 @@ def _cut_cases(
 ) -> Generator[tuple[str, dict | str], None, None]:
     """Yield the name of each case with its record or its error message, as the cases end."""
     folder = Path(store.folder).absolute()
-    empty = replace(store, folder=folder, cases={}, split={}, split_rule=None)
+    empty = replace(store, folder=folder, cases={}, split={}, split_rule=None, sides={})
     for index, outcome in run_jobs(functools.partial(_cut_case, empty, check), cases, workers):
         name = cases[index].name
         if isinstance(outcome, LiverSegError):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,11 @@ def broken(phantoms, tmp_path):
     return tmp_path / "set"
 
 
+def _without_rules(output):
+    """The lines of an output without the names of rules in brackets at their ends."""
+    return [re.sub(r" \[[^]]+\]$", "", line) for line in output.splitlines()]
+
+
 def _not_finite(name):
     raise AssertionError(f"{name} is no JSON")
 
@@ -63,7 +69,7 @@ def test_a_clean_data_set_has_exit_code_0(phantoms):
     assert done.stdout.splitlines()[-1] == "3 cases: 0 errors, 0 warnings"
     for row in ("slices", "in-plane spacing, mm", "HU at 50 %", "liver, ml", "preprocess takes"):
         assert row in done.stdout
-    assert max(map(len, done.output.splitlines())) <= 80
+    assert max(map(len, _without_rules(done.output))) <= 80
 
 
 def test_issues_are_printed_as_lines_and_errors_have_exit_code_1(broken, tmp_path):
@@ -73,7 +79,8 @@ def test_issues_are_printed_as_lines_and_errors_have_exit_code_1(broken, tmp_pat
     assert lines[0].startswith("error: phantom_001: header without geometry")
     assert lines[1].startswith("error: phantom_002: Expected a whole NIfTI file at ")
     assert lines[-1].startswith("3 cases: 2 errors, ")
-    assert all(len(line) <= 80 for line in lines if str(broken) not in line)
+    assert lines[0].endswith("[geometry]")
+    assert all(len(line) <= 80 for line in _without_rules(done.stdout) if str(broken) not in line)
     found = json.loads((tmp_path / "found.json").read_text(), parse_constant=_not_finite)
     assert [(f["severity"], f["case"]) for f in found["issues"]][:2] == [
         ("error", "phantom_001"),
@@ -123,10 +130,28 @@ def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_preprocess_warns_about_guessed_geometry(broken, tmp_path):
-    done = _run("preprocess", broken, tmp_path / "store", "--workers", 1, "--tile", 64)
-    assert "Warning: the headers of 1 case have no geometry (phantom_001)" in done.stderr
-    assert "are assumed" in done.stderr
+def test_preprocess_refuses_what_check_calls_an_error(broken, tmp_path):
+    """The estimate is that of the cases that are cut, with and without --accept."""
+    arguments = [broken, "--workers", 1, "--tile", 64]
+    for accepted in ([], ["--accept", "geometry"]):
+        found = tmp_path / "found.json"
+        done = _run("check", *arguments, *accepted, "--json", found)
+        assert done.exit_code == 1, "phantom_002 cannot be read"
+        found = json.loads(found.read_text())
+        errors = {issue["case"] for issue in found["issues"] if issue["severity"] == "error"}
+        store = tmp_path / f"store{len(accepted)}"
+        done = _run("preprocess", *arguments, *accepted, "--storage", "hdf5", "--overwrite", store)
+        assert done.exit_code == 1
+        cut = TileStore.open(store).cases
+        assert cut.keys() == {f"phantom_00{n}" for n in range(3)} - errors
+        written = sum(file.stat().st_size for file in (store / "cases").iterdir())
+        assert found["estimate"]["store_bytes"] == pytest.approx(written, rel=0.1)
+    assert "Warning: header without geometry" in done.stderr
+    assert "[geometry] (case phantom_001)" in done.stderr
+    assert cut["phantom_001"]["accepted"] == ["geometry"]
+    done = _run("preprocess", *arguments, store)
+    assert "(to use it all the same: --accept geometry). (case phantom_001)" in done.stderr
+    assert TileStore.open(store).cases.keys() == {"phantom_000"}, "what was accepted is cut no more"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +161,7 @@ def test_preprocess_warns_about_guessed_geometry(broken, tmp_path):
         (["--spacing-of", "*=1,2"], 2, "three spacings"),
         (["--tile", "axb"], 2, "Expected --tile"),
         (["--channel", "-1"], 2, "-1"),
+        (["--accept", "everything"], 2, "'everything' is not one of 'clipped'"),
         (["--layout", "lits"], 1, "Expected cases in"),
     ],
 )
@@ -149,7 +175,16 @@ def test_wrong_usage(phantoms, options, code, says):
 def test_percentiles_are_for_mr(tmp_path):
     assert _run("phantom", tmp_path, "--count", 1, "--modality", "mr", *SMALL).exit_code == 0
     done = _run("check", tmp_path, "--workers", 1)
-    assert "warning: data set: images are MR, not CT: use --percentiles" in done.stdout
+    assert "error: data set: images are MR, not CT: use --percentiles" in done.stdout
+    assert "preprocess takes" not in done.stdout
+    store = tmp_path / "store"
+    done = _run("preprocess", tmp_path, store, "--workers", 1)
+    assert done.exit_code == 1
+    assert not store.exists()
+    assert "images are MR, not CT" in done.stderr
+    done = _run("preprocess", tmp_path, store, "--workers", 1, "--accept", "modality")
+    assert done.exit_code == 0, done.output
+    assert "Warning: images are MR, not CT" in done.stderr
     done = _run("check", tmp_path, "--workers", 1, "--percentiles", 0.5, 99.5)
     assert "not CT" not in done.stdout
     assert "value at 50 %" in done.stdout

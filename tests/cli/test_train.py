@@ -144,6 +144,35 @@ def test_organ_and_training_presets_are_combined(data, tmp_path):
     assert "64 x 64 x 5, batches of 1" in output
 
 
+@pytest.mark.slow
+def test_the_same_command_keeps_a_finished_run_and_completes_it(data, tmp_path):
+    train = ["train", data / "store", tmp_path / "run", *TINY]
+    assert "\nPost-processing: " in _run(*train)
+    record = tmp_path / "run" / "run.json"
+    finished = record.read_bytes()
+    assert _run(*train).startswith("Kept: ")
+    assert record.read_bytes() == finished
+    assert "seed 0. Received 1: use another folder" in _run(*train, "--seed", 1, code=2)
+    value = json.loads(finished)
+    del value["postprocessing"]  # as if it had been trained with --no-tune
+    record.write_text(json.dumps(value))
+    assert "\nPost-processing: " in _run(*train)
+    assert json.loads(record.read_text()) == json.loads(finished)
+    del value["result"]
+    record.write_text(json.dumps(value))
+    for command in (
+        ["tune", tmp_path / "run", data / "store"],
+        ["export", tmp_path / "run", tmp_path / "out"],
+    ):
+        assert "Expected a finished run at" in _run(*command, code=1)
+    masks = ["predict", data / "set", "--model", tmp_path / "run", "--out", tmp_path / "masks"]
+    output = _run(*masks, "--side", "test", "--measure")
+    assert "Warning: The run" in output
+    assert "has not finished" in output
+    (measured,) = (tmp_path / "masks").glob("*.json")
+    assert "has not finished" in measured.read_text()
+
+
 def test_the_command_line_overrides_options_of_a_file_that_replace_it(data, tmp_path):
     config = tmp_path / "my.toml"
     config.write_text("[train]\nminutes = 90\ncontext = 3\ncontext-spacing-mm = 5\n")
@@ -168,6 +197,7 @@ def test_errors_are_one_line(data, tmp_path):
         (["--encoder", "MobileNetV3Small", "--depth", 4], "Expected no --depth together with"),
         (["--epochs", 3, "--minutes", 1], "Expected --epochs or --minutes. Received both"),
         (["--context-spacing-mm", 3], "Expected a context of at least 3 slices"),
+        (["--dry-run", "--show-batch", tmp_path / "x.png"], "without --dry-run and --hosts"),
         (["--mirror", "--augment", 0], "Expected augment above 0 together with mirror"),
         (["--encoder", "MobileNetV3Small", "--encoder-weights", tmp_path / "x"], "no such file"),
     ):

@@ -3,6 +3,7 @@ import itertools
 import os
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -381,6 +382,10 @@ def test_flipped_bits_in_gzip_files(tmp_path):
         ({"dim": [3, -7, 6, 5, 1, 1, 1, 1]}, "(-7, 6, 5)"),
         ({"dim": [3, -1, 1, 1, 1, 1, 1, 1]}, "header"),
         ({"dim": [0] * 8}, "3D"),
+        ({"dim": [32767, 7, 6, 5, 1, 1, 1, 1]}, "header"),
+        ({"sform_code": 77}, "unknown sform_code 77"),
+        ({"qform_code": -1}, "unknown qform_code -1"),
+        ({"magic": b"n+1x"}, "an Analyze header"),
         ({"datatype": 77}, "unknown data type 77"),
         ({"datatype": 0}, "data type"),
         ({"vox_offset": 0}, "voxels at byte 0"),
@@ -539,8 +544,8 @@ def test_files_that_hold_more_than_their_header_says(tmp_path, suffix):
     write = gzip.compress if suffix.endswith(".gz") else bytes
     path.write_bytes(write(content + b"\0" * 5))
     assert read_volume(path).warnings == ("5 bytes after the last voxel ignored",)
-    path.write_bytes(write(content + b"\0" * 84))
-    check_refused(read_volume, path, "at least one slice more")
+    path.write_bytes(write(content + b"\0" * 60))
+    check_refused(read_volume, path, "bytes more")
     path.write_bytes(write(content))
     assert read_volume(path).warnings == ()
 
@@ -553,6 +558,24 @@ def test_every_volume_of_a_4d_file_must_be_there(tmp_path):
 
 def test_bits_per_voxel_that_contradict_the_data_type(tmp_path):
     check_refused(read_volume, save(tmp_path, voxels(), bitpix=32), "32 bits", "16 bits")
+
+
+def test_a_nifti_2_file_whose_line_ends_were_changed(tmp_path):
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti2Image(voxels(), AFFINE), path)
+    np.testing.assert_array_equal(read_volume(path).array, voxels().T)
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + content[8:12].replace(b"\r", b"\n") + content[12:])
+    check_refused(read_volume, path, "line ends")
+    path.write_bytes(content[:4] + b"x+2\0" + content[8:])
+    check_refused(read_volume, path, "unknown format")
+
+
+def test_values_beyond_float32_are_infinite(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        array = read_volume(save(tmp_path, np.full(SHAPE, 1e300))).array
+    assert np.isinf(array).all()
 
 
 def test_gzip_with_other_bytes_behind_it(tmp_path):

@@ -87,6 +87,9 @@ def test_nested_and_containing_regions():
     [
         {},
         {"": (1,)},
+        {"liver\x1b[2J": (1,)},
+        {"liver\nlung": (1,)},
+        {"\u202eliver": (1,)},
         {"liver": ()},
         {"liver": (0,)},
         {"liver": (256,)},

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liverseg_tf.dataset.cases import natural_sort_key
-from liverseg_tf.dataset.split import SplitRule, split_cases, split_for_fold
+from liverseg_tf.dataset.split import SplitRule, find_sides, split_cases, split_for_fold
 from liverseg_tf.errors import SettingsError
 
 SIDES = ("train", "val", "test")
@@ -129,3 +129,46 @@ def test_invalid_folds(fold, count):
     split = {"train": ["a", "b", "c", "d"], "val": ["e", "f"], "test": ["g"]}
     with pytest.raises(SettingsError, match=f"Received {fold} of {count}"):
         split_for_fold(split, SplitRule(), fold, count)
+
+
+@given(st.integers(2, 30), st.integers(0, 20), st.integers(1, 3), rules)
+@settings(max_examples=100, deadline=None)
+def test_patients_keep_their_side_when_cases_are_added(patients, more, scans, rule):
+    names, everyone = make_names(patients, scans), make_names(patients + more, scans + 1)
+    before = split_cases(names, rule)
+    after = split_cases(everyone, rule, None, find_sides(before, rule))
+    for side in SIDES:
+        assert set(before[side]) <= set(after[side])
+    assert sorted(n for side in SIDES for n in after[side]) == sorted(everyone)
+    assert after == split_cases(everyone[::-1], rule, None, find_sides(before, rule))
+
+
+def test_new_patients_fill_the_sides_up_to_their_fractions():
+    rule = SplitRule(0.2, 0.2)
+    before = split_cases([f"case_{n}" for n in range(10)], rule)
+    assert [len(before[side]) for side in SIDES] == [6, 2, 2]
+    after = split_cases([f"case_{n}" for n in range(20)], rule, None, find_sides(before, rule))
+    assert [len(after[side]) for side in SIDES] == [12, 4, 4]
+
+
+def test_patients_that_the_files_name():
+    names = [f"{patient}_{phase}" for patient in range(10) for phase in ("art", "ven")]
+    patients = {name: f"PAT{name[0]}" for name in names}
+    rule = SplitRule(0.3, 0.3)
+    split = split_cases(names, rule, patients)
+    assert [len(split[side]) for side in SIDES] == [8, 6, 6]
+    for fold in range(1, 5):
+        sides = split_for_fold(split, rule, fold, 4, patients)
+        on_side = [{name[0] for name in sides[side]} for side in SIDES]
+        assert sum(map(len, on_side)) == 10
+    by_expression = SplitRule(0.3, 0.3, patient="^(.)_")  # the user knows better
+    assert split_cases(names, by_expression, dict.fromkeys(names, "ANONYMOUS")) == split_cases(
+        names, by_expression
+    )
+
+
+def test_a_patient_on_several_sides_goes_to_the_training_side():
+    split = {"train": ["a_1"], "val": ["b_1"], "test": ["a_2", "b_2", "c_1"]}
+    patients = {name: name[0] for names in split.values() for name in names}
+    sides = find_sides(split, SplitRule(), patients)
+    assert sides == {"a": "train", "b": "train", "c": "test"}

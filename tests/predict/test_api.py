@@ -57,3 +57,10 @@ def test_nan_is_refused(ct, bright_is_liver):
 def test_the_result_can_be_written_as_nifti(ct, bright_is_liver, tmp_path):
     write_volume(tmp_path / "mask.nii.gz", segment(ct, bright_is_liver()))
     assert nib.load(tmp_path / "mask.nii.gz").shape == ct.array.shape[::-1]
+
+
+def test_a_model_that_needs_a_warning_gives_it(ct, bright_is_liver):
+    model = bright_is_liver()
+    model.warnings = ("The run has not finished.",)
+    with pytest.warns(UserWarning, match="has not finished"):
+        segment(ct, model)

@@ -63,7 +63,7 @@ def make_run(folder, kind, **sections):
     keras.utils.set_random_seed(0)
     run = RunFolder.create(folder)
     split = {"train": ["patient_a"], "val": [], "test": []}
-    run.write_record(network, store={"split": split}, **sections)
+    run.write_record(network, store={"split": split}, result={}, **sections)
     depth = network.stride.bit_length() - 1
     spec = UNetSpec(network.channels, network.regions.names, 4, depth)
     model = build_unet(replace(spec, **UNET_SETTINGS.get(kind, {})))

@@ -30,7 +30,7 @@ from tensorflow_serving.apis import (
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))  # for a process of its own
 
-from serving_batches import BatchingRefusal  # noqa: E402
+from serving_batches import BatchingRefusal
 
 HTTP_STATUS = {"INVALID_ARGUMENT": 400, "UNAUTHENTICATED": 401, "NOT_FOUND": 404}
 HTTP_STATUS |= {"FAILED_PRECONDITION": 412}
@@ -53,6 +53,7 @@ class Models:
         after: Function of the name and the outputs of a signature that returns the outputs.
         spoil: Function that may change the bytes of a response before they are sent.
         token: Token that clients must send.
+        loaded: SavedModels by their folder; the others are loaded when they are first called.
         batching: `BatchingSession` that merges requests. None computes each request by itself.
     """
 
@@ -64,7 +65,7 @@ class Models:
     token: str | None = None
     batching: object | None = None
     tokens: list = field(default_factory=list)
-    _loaded: dict = field(default_factory=dict)
+    loaded: dict = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def versions(self, name: str) -> list[int]:
@@ -86,9 +87,9 @@ class Models:
     def signatures(self, name: str, version: int) -> dict:
         with self._lock:
             path = str(self.folder / name / str(version))
-            if path not in self._loaded:
-                self._loaded[path] = tf.saved_model.load(path)
-            return self._loaded[path].signatures
+            if path not in self.loaded:
+                self.loaded[path] = tf.saved_model.load(path)
+            return self.loaded[path].signatures
 
     def signature(self, name: str, version: int, signature: str):
         signatures = self.signatures(name, version)

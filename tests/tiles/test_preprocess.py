@@ -491,3 +491,75 @@ def test_a_run_that_is_killed(tmp_path, make_dataset, storage):
     assert sorted(result.kept) == whole
     assert result.failures == {}
     check_complete(result.store, [f"case_{n}" for n in range(4)])
+
+
+def _sides(store):
+    return {name: side for side, names in store.split.items() for name in names}
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_patients_keep_their_side_when_cases_are_added(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", count=4)
+    before = run(data, tmp_path / "store").store
+    assert set(_sides(before).values()) == {"train", "val", "test"}
+    result = run(make_dataset(data, count=9), tmp_path / "store")
+    assert not result.redrawn
+    after = _sides(result.store)
+    assert _sides(before).items() <= after.items()
+    assert [len(result.store.split[side]) for side in ("train", "val", "test")] == [3, 3, 3]
+    # also when a case is missing for a while, or the tiles are made anew
+    (data / "images/case_0.nii.gz").rename(tmp_path / "away")
+    run(data, tmp_path / "store")
+    (tmp_path / "away").rename(data / "images/case_0.nii.gz")
+    other = TileStore(tmp_path / "store", TileSpec(tile_shape=(16, 16)))
+    again = preprocess(PreprocessJob(find_cases(data), RULE, overwrite=True), other)
+    assert _sides(again.store) == after
+    redrawn = preprocess(PreprocessJob(find_cases(data), SplitRule(0.1, 0.1, seed=5)), other)
+    assert redrawn.redrawn
+    assert [len(redrawn.store.split[side]) for side in ("train", "val", "test")] == [7, 1, 1]
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("parts", [["1/1"], ["1/2", "2/2"], ["3/3", "1/3", "2/3"]])
+def test_all_cases_of_a_patient_are_on_one_side(tmp_path, make_dataset, parts):
+    cases = find_cases(make_dataset(tmp_path / "data", count=6))
+    cases = [replace(case, patient=f"P{n // 2}") for n, case in enumerate(cases)]
+    store = TileStore(tmp_path / "store", SPEC)
+    for part in parts:
+        result = preprocess(PreprocessJob(cases, RULE, DatasetPart.parse(part)), store)
+    opened = TileStore.open(store.folder)
+    assert opened.split == result.store.split == {
+        "train": ["case_2", "case_3"], "val": ["case_0", "case_1"], "test": ["case_4", "case_5"],
+    }  # fmt: skip
+    assert opened.cases["case_3"]["patient"] == "P1"
+    assert opened.sides == {"P0": "val", "P1": "train", "P2": "test"}
+    for fold in ("1/2", "2/2"):
+        sides = _sides(opened.in_fold(fold))
+        assert all(sides[f"case_{n}"] == sides[f"case_{n + 1}"] for n in (0, 2, 4))
+    # a case that the files now ascribe to another patient is cut again
+    moved = [replace(case, patient="P0") for case in cases[:3]] + cases[3:]
+    again = preprocess(PreprocessJob(moved, RULE), store)
+    assert again.cut == ["case_2"]
+    assert {_sides(again.store)[name] for name in ("case_0", "case_1", "case_2")} == {"train"}
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_one_image_under_two_names_is_cut_only_if_it_is_accepted(tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "data", count=8)
+    for folder in ("images", "masks"):
+        content = (data / folder / "case_2.nii.gz").read_bytes()
+        (data / folder / "case_7.nii.gz").write_bytes(content)
+    for _ in range(2):
+        result = run(data, tmp_path / "store")
+        assert list(result.failures) == ["case_7"]
+        assert "same voxels as in case case_2" in result.failures["case_7"]
+        assert "case_7" not in result.store.cases
+    check = replace(SPEC.check_settings(), accepted=("duplicate",))
+    job = PreprocessJob(find_cases(data), RULE, check=check)
+    result = preprocess(job, TileStore(tmp_path / "store", SPEC))
+    assert (result.failures, result.kept[-1]) == ({}, "case_7")
+    sides = _sides(result.store)
+    assert sides["case_2"] == sides["case_7"]
+    for fold in ("1/3", "2/3", "3/3"):
+        sides = _sides(result.store.in_fold(fold))
+        assert sides["case_2"] == sides["case_7"]

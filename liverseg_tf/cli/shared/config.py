@@ -36,9 +36,10 @@ def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[st
         click.UsageError: If the file is not valid TOML, or a section or key is unknown.
     """
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"Expected a TOML file at {path}. Received: {error}.") from error
+        sections = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise click.UsageError(f"Expected a TOML file at {path}. Received: {reason}.") from error
     defaults = {}
     for section, values in sections.items():
         command = group.get_command(ctx, section)

@@ -2,7 +2,7 @@
 
 import click
 
-from liverseg_tf.choices import ACCEPTABLE_RULES, LAYOUTS, STORAGES
+from liverseg_tf.choices import LAYOUTS, STORAGES
 from liverseg_tf.cli.shared.options import channel, combine_options, form
 
 dataset_options = combine_options(
@@ -77,16 +77,6 @@ tile_options = combine_options(
         default="hdf5",
         help="File format of the tiles. Files of hdf5-gzip are smaller and slower to read.",
     ),
-)
-
-
-accept_option = click.option(
-    "--accept",
-    "accepted",
-    type=click.Choice(ACCEPTABLE_RULES),
-    multiple=True,
-    help="Rule whose errors become warnings. `liverseg check` prints the rule of each problem in "
-    "brackets. Repeatable.",
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from liverseg_tf.choices import ACCEPTABLE_RULES
 from liverseg_tf.errors import SettingsError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -65,6 +66,17 @@ form = click.option(
     show_default="refuse such files",
     callback=_choose_form,
     help="Geometry to use of NIfTI files whose sform and qform disagree.",
+)
+
+
+accept_rule = click.option(
+    "--accept",
+    "accepted",
+    type=click.Choice(ACCEPTABLE_RULES),
+    multiple=True,
+    metavar="RULE",
+    help="Turn the errors of a rule into warnings; `liverseg check` prints the rule in brackets. "
+    f"One of {', '.join(ACCEPTABLE_RULES)}. Repeatable.",
 )
 
 

@@ -83,6 +83,8 @@ def _read_fields(stream: BinaryIO) -> dict[str, str]:
 
 
 def _shape(fields: dict[str, str]) -> tuple[int, ...]:
+    if fields.get("ObjectType", "Image") != "Image":
+        raise HeaderError("an object that is not an image (ObjectType)")
     (axes,) = parse_integers(_field(fields, "NDims"), "NDims", 1)
     shape = tuple(parse_integers(_field(fields, "DimSize"), "DimSize"))
     if len(shape) != axes:
@@ -131,6 +133,8 @@ def _affine(fields: dict[str, str], axes: int) -> tuple[np.ndarray, bool]:
     if matrix is not None:  # a row for each axis of the file
         directions = np.reshape(parse_numbers(fields[matrix], matrix, axes**2), (axes, axes))
     offset = _one_of(fields, _OFFSET_FIELDS)
+    if "CenterOfRotation" in fields:  # only the file's direction is used, as ITK does
+        parse_numbers(fields["CenterOfRotation"], "CenterOfRotation", axes)
     origin = [0.0] * axes if offset is None else parse_numbers(fields[offset], offset, axes)
     affine = np.eye(4)
     affine[:3, :3] = _LPS_TO_RAS @ directions[:3, :3].T * spacing[:3]

@@ -66,10 +66,10 @@ def read_grid(fields: dict[str, str], shape: tuple[int, ...]) -> NrrdGrid:
         raise HeaderError(f"a space of {len(axes)} instead of 3 dimensions")
     origin = np.zeros(3)
     if "spaceorigin" in fields:
-        (vector,) = _parse_vectors(fields["spaceorigin"], "space origin") or [None]
-        if vector is None or len(vector) != 3:
+        origins = _parse_vectors(fields["spaceorigin"], "space origin")
+        if len(origins) != 1 or origins[0] is None or len(origins[0]) != 3:
             raise HeaderError(f"a space origin of '{fields['spaceorigin']}'")
-        origin = np.array(vector)
+        origin = np.array(origins[0])
     to_ras, named = _space(fields)
     affine = np.eye(4)
     if "spacedirections" in fields:

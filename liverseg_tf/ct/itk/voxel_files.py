@@ -56,8 +56,8 @@ def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, int]:
         bytes after the last voxel, which are ignored.
 
     Raises:
-        LiverSegError: If a file is missing, truncated, damaged, or holds at least one slice more
-            than its header says.
+        LiverSegError: If a file is missing, truncated, damaged, or holds many more voxels than
+            its header says.
     """
     size = math.prod(voxels.shape) * voxels.dtype.itemsize
     data = np.empty(size, np.uint8)  # memory is used only as it is filled
@@ -76,10 +76,11 @@ def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, int]:
             raise LiverSegError(
                 f"Expected undamaged voxels in {path}. Received: {first_line(error)}."
             ) from error
-    if surplus >= size // voxels.shape[-1]:
+    limit = size // max(voxels.shape)  # what a smaller length along one axis leaves, at least
+    if surplus >= limit:
         raise LiverSegError(
             f"Expected the voxels of the shape {voxels.shape} in {voxels.files[0]}. Received at "
-            "least one slice more than that: the header does not describe the file."
+            f"least {limit} bytes more: the header does not describe the file."
         )
     array = data.view(voxels.dtype).reshape(voxels.shape[::-1])
     return array.astype(voxels.dtype.newbyteorder("="), copy=False), surplus
@@ -113,7 +114,7 @@ def _read_part(
 
 def _decompress(file: BinaryIO, voxels: VoxelFiles, part: np.ndarray) -> int:
     """Decompress to the end of the file, so that the checksum is compared."""
-    limit = part.size // voxels.shape[-1] + voxels.skip + 1
+    limit = part.size + voxels.skip  # enough to be refused
     make = _DECOMPRESSORS[voxels.encoding]
     decompressor, position = make(), -voxels.skip
     while not decompressor.eof or (decompressor := _next_stream(file, voxels, decompressor)):

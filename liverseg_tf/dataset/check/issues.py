@@ -25,9 +25,13 @@ class Issue:
     case: str | None
     text: str
 
+    @property
+    def line(self) -> str:
+        """The text in one line, with the kind in brackets."""
+        return f"{' '.join(self.text.split())} [{self.kind}]"
+
     def __str__(self) -> str:
-        text = " ".join(self.text.split())
-        return f"{self.severity}: {self.case or 'data set'}: {text} [{self.kind}]"
+        return f"{self.severity}: {self.case or 'data set'}: {self.line}"
 
 
 def sort_issues(issues: Iterable[Issue]) -> list[Issue]:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -22,6 +23,8 @@ DOWNLOAD_RETRIES = RetryPolicy(
     max_retries=8, deadline_s=math.inf, initial_backoff_s=1.0, max_backoff_s=60.0, jitter=0.0
 )
 MIN_PROGRESS_BYTES = 1 << 20  # new bytes after which retries are counted from 0 again
+# a connection that brings fewer bytes within the timeout counts as lost
+MIN_BYTES_PER_TIMEOUT = 1 << 16
 _CHUNK = 1 << 20
 _COMPRESSED = ("gzip", "x-gzip", "deflate", "br", "compress", "zstd")
 OnBytes = Callable[[int, int], None]  # bytes done, and bytes in total
@@ -42,7 +45,8 @@ def fetch(
             that its file is still the same, and kept if this download fails.
         retry_policy: Retries of requests that fail. Retries are counted from 0 again after every
             `MIN_PROGRESS_BYTES` new bytes.
-        timeout_s: Seconds without a byte after which a connection is given up.
+        timeout_s: Seconds after which a connection is given up that has brought fewer than
+            `MIN_BYTES_PER_TIMEOUT` bytes.
         on_bytes: Callback for the progress.
 
     Raises:
@@ -114,8 +118,13 @@ def _receive(
         total = partial.state()[1]
         try:
             with open(partial.path, "ab") as file:
+                started, counted = time.monotonic(), offset
                 while offset < end:
                     chunk = _read(response, min(_CHUNK, end - offset))
+                    if offset - counted >= MIN_BYTES_PER_TIMEOUT:
+                        started, counted = time.monotonic(), offset
+                    elif time.monotonic() - started > timeout_s:
+                        raise Unavailable("a connection that is too slow (timeout)")
                     file.write(chunk)
                     offset += len(chunk)
                     if on_bytes is not None:

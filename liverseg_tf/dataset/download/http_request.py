@@ -4,10 +4,11 @@ import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urljoin, urlsplit
 
 from liverseg_tf import __version__
+from liverseg_tf.deadline import time_limit
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.retry import Unavailable
 
@@ -51,7 +52,8 @@ def send_request(address: Address, headers: dict[str, str], timeout_s: float) ->
     Args:
         address: Address of the file.
         headers: Further headers of the request.
-        timeout_s: Seconds to wait for a connection, and for each next byte.
+        timeout_s: Seconds to wait for a connection, for the header of the response, and then for
+            each next byte.
 
     Returns:
         The response of any status, with its body not read yet.
@@ -118,8 +120,8 @@ def describe_error(error: object) -> str:
 def _open(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
     # no handlers for files and FTP, and none that follows redirects with all headers
     opener = urllib.request.OpenerDirector()
-    for handler in ("ProxyHandler", "UnknownHandler", "HTTPHandler", "HTTPSHandler"):
-        opener.add_handler(getattr(urllib.request, handler)())
+    for handler in (urllib.request.ProxyHandler, urllib.request.UnknownHandler, _Http, _Https):
+        opener.add_handler(handler())
     url = redact_url(request.full_url)
     try:
         return opener.open(request, timeout=timeout_s)
@@ -132,6 +134,33 @@ def _open(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
         raise Unavailable(f"no answer from {url} ({describe_error(reason)})") from error
     except ValueError as error:
         raise LiverSegError(f"Expected the address of a file. Received {url}.") from error
+
+
+class _TimeLimited(HTTPConnection):
+    """A connection whose timeout holds for connecting and for the header, not for each byte."""
+
+    def connect(self) -> None:
+        with time_limit(self.timeout, lambda: self.sock):
+            super().connect()
+
+    def getresponse(self) -> HTTPResponse:
+        opened = self.sock  # a response without a length takes it from the connection
+        with time_limit(self.timeout, lambda: opened):
+            return super().getresponse()
+
+
+class _TimeLimitedTls(_TimeLimited, HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_TimeLimited, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_TimeLimitedTls, req)
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

@@ -1,11 +1,11 @@
 """A file of which only the first part has been downloaded."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.partials import remove
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ class PartialFile:
     def remove(self) -> None:
         """Remove the part and its record."""
         for path in (self.path, self.record_path):
-            with suppress(OSError):
-                path.unlink()
+            remove(path)
 
 
 def write_error(path: Path, error: OSError) -> LiverSegError:

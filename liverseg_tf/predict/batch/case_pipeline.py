@@ -8,7 +8,6 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.fingerprint import fingerprint_source
-from liverseg_tf.ct.grid_correction import lacks_geometry
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
@@ -19,16 +18,12 @@ from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.predict.batch.memmap import memmap_zeros
 from liverseg_tf.predict.batch.memory import estimate_memory
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
-from liverseg_tf.predict.input_image import read_input
-from liverseg_tf.predict.models.predictor import Predictor
+from liverseg_tf.predict.input_image import judge_image, read_input
+from liverseg_tf.predict.models.predictor import Predictor, warnings_of
 from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, file_safe_name, write_outputs
 from liverseg_tf.predict.segment_volume import find_regions
 
 PIPELINE_VERSION = 2  # increase it with every change of the code that changes masks
-GUESSED_GEOMETRY = (
-    "The header has no geometry or no orientation: the orientation, or also a spacing of 1 mm, is "
-    "assumed."
-)
 _SLAB = 16  # slices at a time
 
 
@@ -42,7 +37,6 @@ class CaseState:
         record: What the masks are made from; see `MaskRecord`.
         image: Image, as long as a later step needs it.
         masks: Predicted masks, from the second step until they are written.
-        guessed_geometry: Whether the header of the image gives neither spacing nor orientation.
         failure: Error message, one line; None as long as no step has failed.
     """
 
@@ -51,7 +45,6 @@ class CaseState:
     record: MaskRecord | None = None
     image: Volume | None = None
     masks: RegionMasks | None = None
-    guessed_geometry: bool = False
     failure: str | None = None
 
 
@@ -99,6 +92,9 @@ class CasePipeline:
         """Return whether all output files exist, made from this image, model and settings."""
         if case.record is None or self.job.force:
             return False
+        earlier = self.records.read(case.name)
+        if earlier is None or not set(earlier.accepted) <= set(self.job.accepted):
+            return False
         complete = self.records.complete_files(case.name, case.record.provenance)
         return self._output_names(case.name) <= complete
 
@@ -142,10 +138,16 @@ class CasePipeline:
                 f"Expected {case.source} to stay as it is while it is read. Received a file that "
                 "has just changed: run the command again when it is complete."
             )
-        guessed = lacks_geometry(image)
-        warnings = (*image.warnings, *((GUESSED_GEOMETRY,) if guessed else ()))
-        record = replace(record, image=str(case.source), content=content, warnings=warnings)
-        return replace(case, record=record, image=image, guessed_geometry=guessed)
+        accepted = self.job.accepted
+        issues = judge_image(image, self.predictor.network.tiles.check_settings(accepted))
+        record = replace(
+            record,
+            image=str(case.source),
+            content=content,
+            warnings=(*warnings_of(self.predictor), *(issue.line for issue in issues)),
+            accepted=tuple(sorted({issue.kind for issue in issues} & set(accepted))),
+        )
+        return replace(case, record=record, image=image)
 
     def segment(self, case: CaseState) -> CaseState:
         """Predict the masks."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from liverseg_tf.atomic import replacing
+from liverseg_tf.atomic import create_folder
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.partials import PARTIAL
+from liverseg_tf.partials import PARTIAL, partial_path, remove
 
 
 def check_writable(folder: Path) -> None:
@@ -17,9 +17,15 @@ def check_writable(folder: Path) -> None:
     Raises:
         LiverSegError: If the folder cannot be written.
     """
-    with replacing(Path(folder) / f"{PARTIAL}check") as partial:
+    create_folder(folder)
+    partial = partial_path(Path(folder) / "check")
+    try:
         partial.touch()
-    (Path(folder) / f"{PARTIAL}check").unlink(missing_ok=True)
+    except OSError as error:
+        raise LiverSegError(
+            f"Expected to write into {folder}. Received: {error.strerror or error}."
+        ) from error
+    remove(partial)
 
 
 def memmap_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:

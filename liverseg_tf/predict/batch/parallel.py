@@ -64,7 +64,6 @@ def predict_parallel(
             outcome = PredictionResult(failures={name: failure})
         result.written += outcome.written
         result.kept += outcome.kept
-        result.guessed_geometry += outcome.guessed_geometry
         result.failures |= outcome.failures
         result.warnings |= outcome.warnings
         on_case(name, outcome.failures.get(name))

@@ -24,14 +24,12 @@ class PredictionResult:
         written: Names of the cases whose masks were written.
         kept: Names of the cases whose masks were up to date.
         failures: Error message, one line, of each case that failed, by case name.
-        guessed_geometry: Names of the cases whose headers give neither spacing nor orientation.
         warnings: What had to be assumed, one line each, by case name.
     """
 
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    guessed_geometry: list[str] = field(default_factory=list)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def fail(self, name: str, failure: str) -> None:
@@ -92,8 +90,6 @@ def predict_cases(
             ended.append(case)
         else:
             result.failures[case.name] = case.failure
-        if case.guessed_geometry:
-            result.guessed_geometry.append(case.name)
         if case.record is not None and case.record.warnings:
             result.warnings[case.name] = case.record.warnings
         on_case(case.name, case.failure)

@@ -21,6 +21,7 @@ class PredictionJob:
         inference: Options of the inference.
         force: Whether masks that are up to date are computed again.
         outputs: File formats, and whether measurements are written.
+        accepted: Rules of the check of which errors are turned into warnings.
         form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
     """
 
@@ -32,3 +33,4 @@ class PredictionJob:
     force: bool = False
     outputs: OutputFormats = OutputFormats()
     form: str | None = None
+    accepted: tuple[str, ...] = ()

@@ -25,6 +25,5 @@ def check_probabilities(values: np.ndarray, shape: tuple[int, ...], source: str)
     lowest, highest = values.min(), values.max()  # NaN if any value is NaN
     if not (lowest >= 0 and highest <= 1):
         raise LiverSegError(
-            f"Expected probabilities from 0 to 1 from {source}. "
-            f"Received {lowest:g} to {highest:g}."
+            f"Expected probabilities from 0 to 1 from {source}. Received {lowest:g} to {highest:g}."
         )

@@ -10,12 +10,7 @@ import numpy as np
 
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.precision import Device, choose_prediction_precision
-from liverseg_tf.model.run_record import (
-    MODEL_FILE,
-    RUN_FILE,
-    RunRecord,
-    compute_model_checksum,
-)
+from liverseg_tf.model.run_record import MODEL_FILE, RunRecord
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.plural import count
 
@@ -44,12 +39,7 @@ class RunPredictor:
         self.network, self.postprocessing = record.network, record.postprocessing
         self.warnings = record.warnings(folder)
         path = Path(folder) / MODEL_FILE
-        checksum = compute_model_checksum(folder)
-        if record.checksum not in (None, checksum):
-            raise LiverSegError(
-                f"The model {path} is not the one whose training {RUN_FILE} describes: one of them "
-                "was replaced or damaged. Copy both from the same run."
-            )
+        checksum = record.check_model(folder)
         self._model = _load_model(path)
         self.fingerprint = _compute_fingerprint(checksum, self.network)
         shapes = [getattr(self._model, f"{end}_shape", None) for end in ("input", "output")]

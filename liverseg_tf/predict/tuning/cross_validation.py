@@ -8,6 +8,7 @@ import numpy as np
 
 from liverseg_tf.atomic import read_json, write_csv, write_json
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.model.run_lock import run_lock
 from liverseg_tf.model.run_record import RunRecord, write_postprocessing
 from liverseg_tf.predict.tuning.tune import TuningResult, select_postprocessing
 from liverseg_tf.predict.tuning.validation_masks import ValidationMasks, predict_validation_masks
@@ -74,15 +75,22 @@ def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> Cros
         The selected post-processing and the Dice of each case.
 
     Raises:
-        LiverSegError: If a run cannot be loaded or has no validation cases, or if two runs
-            validated the same case.
+        LiverSegError: If a run cannot be loaded, has not finished or has no validation cases, if
+            two runs validated the same case, or if another process is writing the folder.
     """
+    with run_lock(folder):
+        return _cross_validate(Path(folder), store, runs)
+
+
+def _cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> CrossValidationResult:
     from liverseg_tf.predict.models.run import RunPredictor
 
     fold_by_case: dict[str, int] = {}
     cases: list[ValidationMasks] = []
     for fold, run in enumerate(runs, 1):
-        names = RunRecord.read(run).split["val"]
+        record = RunRecord.read(run)
+        record.check_finished(run)
+        names = record.split["val"]
         repeated = sorted(fold_by_case.keys() & set(names))
         if repeated or not names:
             received = (
@@ -99,7 +107,8 @@ def cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> Cros
         fold_by_case |= dict.fromkeys(names, fold)
     tuning = select_postprocessing(cases, predictor.network.regions)
     for run in runs:
-        write_postprocessing(run, tuning.postprocessing)
+        with run_lock(run):
+            write_postprocessing(run, tuning.postprocessing)
     result = CrossValidationResult(tuning, fold_by_case)
     _write_result(folder, runs, result)
     return result

@@ -1,18 +1,20 @@
 """A model on a server as a predictor, without TensorFlow: only the network runs there."""
 
-import json
-import re
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.predict.models.probabilities import check_probabilities
+from liverseg_tf.records import decode_record
 from liverseg_tf.retry import Retries, RetryPolicy
 from liverseg_tf.serve.client.address import Access, ServerAddress
 from liverseg_tf.serve.client.transport import ClientOptions, Request, Response, Transport
@@ -59,7 +61,9 @@ class ServedModel:
         try:
             response = self._describe()
             self._version = response.version
-            self.network, self.postprocessing, self.fingerprint = self._read_record(response)
+            record = self._read_record(response)
+            self.network, self.postprocessing = record.network, record.postprocessing
+            self.fingerprint, self.warnings = record.fingerprint, record.warnings
         except BaseException:
             self.close()
             raise
@@ -110,7 +114,7 @@ class ServedModel:
         """
         failures = self._retries.failures
         if self._checked_failures != failures:
-            *_, fingerprint = self._read_record(self._describe())
+            fingerprint = self._read_record(self._describe()).fingerprint
             if fingerprint != self.fingerprint:
                 raise LiverSegError(
                     f"Expected {self._address} to stay the model {self.fingerprint}. "
@@ -137,17 +141,7 @@ class ServedModel:
         )
         response = self._retries.call(lambda: self._transport.call(request), cancelled)
         values = response.value
-        if values.shape != outputs.shape or values.dtype != np.float32:
-            raise LiverSegError(
-                f"Expected probabilities of shape {outputs.shape} from {self._address}. "
-                f"Received {values.dtype} of shape {values.shape}."
-            )
-        lowest, highest = values.min(), values.max()  # NaN if any value is NaN
-        if not (lowest >= 0 and highest <= 1):
-            raise LiverSegError(
-                f"Expected probabilities from 0 to 1 from {self._address}. "
-                f"Received {lowest:g} to {highest:g}."
-            )
+        check_probabilities(values, outputs.shape, str(self._address))
         self._check_version(response)
         outputs[:] = values
 
@@ -165,25 +159,49 @@ class ServedModel:
                 f"Received an answer of version {response.version}."
             )
 
-    def _read_record(self, response: Response) -> tuple[NetworkSpec, PostProcessing, str]:
-        """Read network, post-processing and fingerprint from the record of the model."""
+    def _read_record(self, response: Response) -> "_ServedRecord":
+        """Read the record of the model."""
         values = response.value
         try:
             if values.shape != (1,) or values.dtype != object or len(values[0]) > _MAX_RECORD_BYTES:
-                raise ValueError("values that are not a record")
-            record = json.loads(values[0])
-            network = NetworkSpec.from_json(record["network"])
-            postprocessing = PostProcessing.from_json(record.get("postprocessing", {}))
-            postprocessing.check(network.regions)
-            fingerprint = record["fingerprint"]
-            if not re.fullmatch(r"[ -~]{1,500}", fingerprint):
-                raise ValueError("an invalid fingerprint")
-        except (LookupError, TypeError, ValueError, RecursionError, LiverSegError) as error:
+                raise LiverSegError("values that are not a record")
+            entries = decode_record(values[0], _Entries, "the record of the model")
+            record = _ServedRecord(
+                NetworkSpec.from_json(entries.network),
+                PostProcessing.from_json(entries.postprocessing),
+                entries.fingerprint,
+                tuple(map(self._access.sanitise, entries.export.warnings)),
+            )
+            record.postprocessing.check(record.network.regions)
+        except LiverSegError as error:
             raise LiverSegError(
                 f"Expected the record of a model that liverseg exported at {self._address}. "
                 f"Received: {self._access.sanitise(error)}"
             ) from error
-        return network, postprocessing, fingerprint
+        return record
+
+
+@dataclass(frozen=True)
+class _ServedRecord:
+    network: NetworkSpec
+    postprocessing: PostProcessing
+    fingerprint: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Export:
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The JSON values of the record that the client needs."""
+
+    network: dict[str, Any]
+    fingerprint: Annotated[str, Meta(pattern="^[ -~]{1,500}$")]
+    postprocessing: dict[str, Any] = field(default_factory=dict)
+    export: _Export = _Export()
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,19 @@ def calibration_tiles(folder: Path, network: NetworkSpec) -> Iterator[np.ndarray
             yield np.pad(tile, [(0, int(missing[0])), (0, int(missing[1])), (0, 0)])[None]
 
 
+def check_onnx() -> None:
+    """Check that ONNX files can be written.
+
+    Raises:
+        LiverSegError: If tf2onnx is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import tf2onnx  # noqa: F401
+    except ImportError as error:
+        raise LiverSegError("--onnx needs tf2onnx: pip install 'liverseg_tf[onnx]'.") from error
+
+
 def write_onnx(model: keras.Model, path: Path) -> None:
     """Write an ONNX file that accepts tiles of any height and width.
 
@@ -91,11 +104,9 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     Raises:
         LiverSegError: If tf2onnx is not installed.
     """
-    try:
-        import onnx
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise LiverSegError("--onnx needs tf2onnx: pip install 'liverseg_tf[onnx]'.") from error
+    check_onnx()
+    import onnx
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns about its own corrections of tf2onnx
         model.export(path, format="onnx", verbose=False)

@@ -2,22 +2,30 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from operator import methodcaller
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import replacing, write_json
 from liverseg_tf.choices import LITERT_TYPES
-from liverseg_tf.errors import SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError, first_line
+from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model import export_record
 from liverseg_tf.model.run_record import read_run
 from liverseg_tf.predict.models.run import RunPredictor
-from liverseg_tf.serve.export.convert import calibration_tiles, to_litert, write_onnx
+from liverseg_tf.serve.export.convert import (
+    calibration_tiles,
+    check_onnx,
+    to_litert,
+    write_onnx,
+)
 from liverseg_tf.serve.export.quantize import quantize_weights
 from liverseg_tf.serve.export.server_files import docker_command, write_server_files
 from liverseg_tf.serve.export.signatures import build_signatures
@@ -85,7 +93,8 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     """Export a run.
 
     `OUT/NAME/VERSION/` gets its name when it is complete, since servers watch for new versions.
-    LiteRT and ONNX files are named `OUT/NAME-VERSION-TYPE.tflite` and `OUT/NAME-VERSION.onnx`.
+    LiteRT and ONNX files are named `OUT/NAME-VERSION-TYPE.tflite` and `OUT/NAME-VERSION.onnx`. No
+    file is ever replaced. If one cannot be written, the ones before it stay.
 
     Args:
         run: Folder of the run.
@@ -94,13 +103,24 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
 
     Raises:
         SettingsError: If the version already exists.
-        LiverSegError: If the run cannot be loaded or a file cannot be written.
+        LiverSegError: If the run cannot be loaded, a file cannot be written, or another process is
+            exporting a model of the same name to the same folder.
     """
+    if settings.onnx:
+        check_onnx()
     predictor = RunPredictor(run, "float32")
-    folder = _new_version(Path(out) / settings.name, settings.version)
-    version = int(folder.name)
+    out = Path(out)
+    lock = out / f".{settings.name}.lock"
+    with exclusive_lock(lock, f"the model {out / settings.name}", remove=True):
+        return _export(run, predictor, out, settings)
+
+
+def _export(
+    run: Path, predictor: RunPredictor, out: Path, settings: ExportSettings
+) -> ExportResult:
+    version = _choose_version(out, settings)
+    folder = out / settings.name / str(version)
     model, network = predictor.model, predictor.network
-    thresholds = predictor.postprocessing.thresholds(network.regions)
 
     def make_record(kind: str, weights: str = "none") -> dict:
         return _run_properties(run, predictor) | {
@@ -113,53 +133,90 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
                 "weights": weights,
                 "liverseg_tf": __version__,
                 "tensorflow": package_version("tensorflow"),
+                "warnings": list(predictor.warnings),
             },
         }
 
-    files = []
-    with replacing(folder) as partial:
-        record = make_record(export_record.SAVED_MODEL, settings.weights)
-        quantized = quantize_weights(model, settings.weights)
-        signatures = build_signatures(network, quantized, json.dumps(record), thresholds)
-        archive = keras.export.ExportArchive()
-        # the variables of endpoints are saved; `track` would save those of a model twice
-        for signature in signatures:
-            archive.add_endpoint(signature.name, signature.function, list(signature.inputs))
-        archive.write_out(partial, verbose=False)
-        extra = partial / "assets.extra"
-        extra.mkdir()
-        write_warmup(extra, settings.name, signatures, network)
-        _write_record(extra / "run.json", record, partial)
+    written: list[Path] = []
+    with _telling_what_is_written(written):
+        with _as_write_errors(folder), replacing(folder, overwrite=False) as partial:
+            record = make_record(export_record.SAVED_MODEL, settings.weights)
+            _write_saved_model(partial, predictor, settings, record)
+        written.append(folder)
+        write_server_files(out, settings.name)
         for weight_type in settings.litert:
             tiles = None
             if weight_type == "int8":
                 assert settings.calibration is not None, "checked by ExportSettings"
                 tiles = calibration_tiles(settings.calibration, network)
-            path = Path(out) / f"{settings.name}-{version}-{weight_type}.tflite"
+            path = out / f"{settings.name}-{version}-{weight_type}.tflite"
             content = to_litert(model, tiles)
             record = make_record(export_record.LITERT, weight_type)
             _write_file(path, methodcaller("write_bytes", content), record)
-            files.append(path)
+            written.append(path)
         if settings.onnx:
-            path = Path(out) / f"{settings.name}-{version}.onnx"
+            path = out / f"{settings.name}-{version}.onnx"
             _write_file(path, lambda p: write_onnx(model, p), make_record(export_record.ONNX))
-            files.append(path)
-    write_server_files(Path(out), settings.name)
-    return ExportResult(folder, tuple(files), docker_command(out))
+            written.append(path)
+    return ExportResult(folder, tuple(written[1:]), docker_command(out))
 
 
-def _new_version(model: Path, version: int | None) -> Path:
-    """Return the folder of a version that does not exist, by default the one after the latest."""
-    if version is None:
-        versions = [int(path.name) for path in export_record.list_versions(model)]
-        version = max(versions, default=0) + 1
-    folder = model / str(version)
-    if folder.exists():
+def _write_saved_model(
+    folder: Path, predictor: RunPredictor, settings: ExportSettings, record: dict
+) -> None:
+    network = predictor.network
+    thresholds = predictor.postprocessing.thresholds(network.regions)
+    quantized = quantize_weights(predictor.model, settings.weights)
+    signatures = build_signatures(network, quantized, json.dumps(record), thresholds)
+    archive = keras.export.ExportArchive()
+    # the variables of endpoints are saved; `track` would save those of a model twice
+    for signature in signatures:
+        archive.add_endpoint(signature.name, signature.function, list(signature.inputs))
+    archive.write_out(folder, verbose=False)
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    write_warmup(extra, settings.name, signatures, network)
+    _write_record(extra / "run.json", record, folder)
+
+
+def _choose_version(out: Path, settings: ExportSettings) -> int:
+    """Return the number of a version that does not exist, by default the one after the latest."""
+    pattern = rf"{re.escape(settings.name)}-([1-9][0-9]{{0,17}})(-\w+)?(\.tflite|\.onnx)"
+    files = (re.fullmatch(pattern, path.name) for path in out.glob("*") if path.is_file())
+    versions = {int(path.name) for path in export_record.list_versions(out / settings.name)}
+    versions |= {int(match[1]) for match in files if match}
+    if settings.version is None:
+        return max(versions, default=0) + 1
+    if settings.version in versions:
         raise SettingsError(
-            f"Expected a new version of the model, but {folder} already exists. Choose another "
-            "--version, or omit it for the next number."
+            f"Expected a new version of the model {out / settings.name}, but version "
+            f"{settings.version} already exists. Choose another --version, or omit it for the next "
+            "number."
         )
-    return folder
+    return settings.version
+
+
+@contextmanager
+def _as_write_errors(target: Path) -> Iterator[None]:
+    """Turn TensorFlow's errors, such as that of a full disk, into one line."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        full = isinstance(error, tf.errors.ResourceExhaustedError)
+        reason = "No space left on device" if full else first_line(error)
+        raise LiverSegError(f"Expected to write {target}. Received: {reason}.") from error
+
+
+@contextmanager
+def _telling_what_is_written(written: list[Path]) -> Iterator[None]:
+    """Add the files that are complete, and stay, to an error about the next one."""
+    try:
+        yield
+    except LiverSegError as error:
+        if not written:
+            raise
+        complete = ", ".join(map(str, written))
+        raise type(error)(f"{error} Complete: {complete}.") from error
 
 
 def _run_properties(run: Path, predictor: RunPredictor) -> dict:
@@ -177,13 +234,14 @@ def _run_properties(run: Path, predictor: RunPredictor) -> dict:
 
 
 def _write_file(path: Path, write: Callable[[Path], object], record: dict) -> None:
-    """Write a file and then its record.
-
-    If the second step fails, an older record does not match the checksum of the new file.
-    """
-    with replacing(path) as partial:
+    """Write a new file and its record; if one of them fails, neither is there."""
+    with _as_write_errors(path), replacing(path, overwrite=False) as partial:
         write(partial)
-    _write_record(export_record.record_path(path), record, path)
+    try:
+        _write_record(export_record.record_path(path), record, path)
+    except LiverSegError:
+        path.unlink()
+        raise
 
 
 def _write_record(path: Path, record: dict, model: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.locks import exclusive_lock
 
 MODELS, BATCHING, MONITORING = "models.config", "batching_parameters.txt", "monitoring.config"
 ROOT = "/models"  # path of the folder in the container
@@ -49,10 +50,16 @@ def write_server_files(out: Path, name: str) -> None:
     Raises:
         LiverSegError: If a file cannot be read or written.
     """
-    for file, text in ((BATCHING, _BATCHING), (MONITORING, _MONITORING)):
-        if not (out / file).exists():
-            _write_text(out / file, text)
-    path = out / MODELS
+    # two exports of different models may end at the same time
+    with exclusive_lock(out / ".server-files.lock", f"{out / MODELS}", wait=True, remove=True):
+        for file, text in ((BATCHING, _BATCHING), (MONITORING, _MONITORING)):
+            if not (out / file).exists():
+                _write_text(out / file, text)
+        _add_model(out / MODELS, name)
+
+
+def _add_model(path: Path, name: str) -> None:
+    """Add a model to `models.config`, which is written if it does not exist."""
     entry = _MODEL.format(name=name, root=ROOT)
     if not path.exists():
         _write_text(path, f"model_config_list {{\n{entry}}}\n")

@@ -43,13 +43,18 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
         compiled: Whether to compile steps. None chooses.
 
     Raises:
-        SettingsError: If the precision is unknown.
+        SettingsError: If the precision is unknown, or JAX is not to compile.
     """
     if precision is not None and precision not in PRECISIONS:
         raise SettingsError(
             f"Expected a precision of {', '.join(PRECISIONS)}. Received {precision}."
         )
     is_jax, has_gpu = keras.backend.backend() == "jax", _has_gpu()
+    if is_jax and compiled is False:
+        raise SettingsError(
+            "Expected --xla with the Keras backend jax, which compiles every step. "
+            "Received --no-xla."
+        )
     if precision is None:
         if has_gpu:
             precision = _choose_gpu_precision()

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from liverseg_tf.errors import LiverSegError, first_line
-from liverseg_tf.model.run_record import MODEL_FILE
+from liverseg_tf.model.run_record import MODEL_FILE, RUN_FILE, RunRecord
 
 
 def load_matching_weights(model: keras.Model, run: Path) -> list[str]:
@@ -19,9 +19,12 @@ def load_matching_weights(model: keras.Model, run: Path) -> list[str]:
         One line for each layer of `model` that has no counterpart and keeps its random weights.
 
     Raises:
-        LiverSegError: If the run has no model, the model cannot be read, or no layer matches.
+        LiverSegError: If the run has no model, the model cannot be read or is not the one of its
+            record, or no layer matches.
     """
     path = Path(run) / MODEL_FILE
+    if (Path(run) / RUN_FILE).is_file() and path.is_file():
+        RunRecord.read(run).check_model(run)
     try:
         earlier = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many classes for missing and broken files

@@ -4,6 +4,8 @@ import math
 
 from matplotlib.figure import Figure
 
+from liverseg_tf.train.preview.figure_file import literal
+
 
 def draw_curves(log_rows: list[dict]) -> Figure:
     """Draw loss and learning rate on the left, and validation Dice on the right.
@@ -23,8 +25,9 @@ def draw_curves(log_rows: list[dict]) -> Figure:
     for column in [name for name in log_rows[0] if name.startswith("dice_")]:
         points = [(row["epoch"], row[column]) for row in log_rows if not math.isnan(row[column])]
         if points:
-            label = f"{column.removeprefix('dice_')}: best {max(dice for _, dice in points):.3f}"
-            right.plot(*zip(*points, strict=True), marker=".", label=label)
+            best = max(dice for _, dice in points)
+            label = f"{column.removeprefix('dice_')}: best {best:.3f}"
+            right.plot(*zip(*points, strict=True), marker=".", label=literal(label))
     right.set(xlabel="epoch", ylabel="Dice per case, 3D", title="Validation", ylim=(0, 1))
     right.grid(alpha=0.3)
     if right.lines:

@@ -11,7 +11,7 @@ from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.preview.contours import COLOURS, draw_contours
-from liverseg_tf.train.preview.figure_file import write_figure
+from liverseg_tf.train.preview.figure_file import literal, write_figure
 from liverseg_tf.train.settings import TrainSettings
 
 _TILES_PER_ROW = 4
@@ -64,7 +64,7 @@ def draw_tiles(tiles: np.ndarray, truth: np.ndarray, region_names: tuple[str, ..
 
 def _draw_legend(figure: Figure, region_names: tuple[str, ...]) -> None:
     lines = [
-        Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name)
+        Line2D([], [], color=COLOURS[n % len(COLOURS)], label=literal(name))
         for n, name in enumerate(region_names)
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=len(region_names), frameon=False)

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.partials import remove
 from liverseg_tf.records import convert_record
 
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -85,7 +86,7 @@ class Checkpoint:
     @staticmethod
     def remove(folder: Path) -> None:
         """Remove the checkpoint of a run that has finished, if there is one."""
-        (Path(folder) / CHECKPOINT_FILE).unlink(missing_ok=True)
+        remove(Path(folder) / CHECKPOINT_FILE)
 
 
 class StatefulLearner(Protocol):
@@ -131,16 +132,23 @@ class TrainingState:
 
 
 @dataclass(frozen=True)
-class _Metadata:
-    training_state: TrainingState
-    settings: dict[str, Any]
-    store: "_Store"
+class RecordedStore:
+    """What a run records of its store, in `run.json` and in its checkpoints.
+
+    Args:
+        split: Names of the cases on each side of the split.
+        checksums: Checksum of the tiles of each case.
+    """
+
+    split: dict[str, list[str]]
+    checksums: dict[str, str]
 
 
 @dataclass(frozen=True)
-class _Store:
-    split: dict[str, list[str]]
-    checksums: dict[str, str]
+class _Metadata:
+    training_state: TrainingState
+    settings: dict[str, Any]
+    store: RecordedStore
 
 
 def _damaged(path: Path, error: Exception) -> LiverSegError:

@@ -79,32 +79,33 @@ def train(
         Interrupted: If the process received SIGINT or SIGTERM; a checkpoint is written first.
     """
     execution = resolve_hosts(settings, execution)
-    network = make_network_spec(store, settings)
-    sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
-    )
     run = RunFolder.create(folder, writes=execution.hosts is None or execution.hosts.index == 0)
     with run.locked():
-        return _train(store, run, sampler, settings, execution, choose_postprocessing)
+        return _train(store, run, settings, execution, choose_postprocessing)
 
 
 def _train(
     store: TileStore,
     run: RunFolder,
-    sampler: BatchSampler,
     settings: TrainSettings,
     execution: ExecutionOptions,
     choose_postprocessing: Callable[[Path], PostProcessing] | None,
 ) -> TrainingResult:
-    """Train with the batches of a sampler; see `train`."""
+    """Train in a folder that nobody else writes; see `train`."""
     started = time.monotonic() if execution.started is None else execution.started
-    hosts, network = execution.hosts, sampler.network
+    hosts = execution.hosts
     host_index, host_count = (0, 1) if hosts is None else (hosts.index, hosts.count)
 
     # the checkpoint, if the run was interrupted
     checkpoint = Checkpoint.read(run.folder)
     if checkpoint is not None:
         check_same_run(run.folder, store, settings, checkpoint.metadata)
+
+    # the training data
+    network = make_network_spec(store, settings)
+    sampler = BatchSampler(
+        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
+    )
 
     # network, loss and optimizer: new ones, or in the state of the checkpoint
     learner = make_learner(network, settings, execution)

@@ -1,10 +1,14 @@
 """Checks whether a run can be resumed: it needs the same store, split and settings."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.run_record import read_finished_run
+from liverseg_tf.records import convert_record
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.session.checkpoint import RecordedStore
 from liverseg_tf.train.settings import TrainSettings
 
 
@@ -33,17 +37,26 @@ def check_same_run(folder: Path, store: TileStore, settings: TrainSettings, reco
 
     Raises:
         SettingsError: If the settings or the split differ.
-        LiverSegError: If a case of the store has changed since.
+        LiverSegError: If a case of the store has changed since, or the record is damaged.
     """
-    earlier = TrainSettings.from_json(record["settings"])
+    recorded = convert_record(record, _Recorded, f"the run {folder}")
+    earlier = TrainSettings.from_json(recorded.settings)
     for name in settings.differences(earlier):
         raise SettingsError(
             f"Expected the settings of the run in {folder}, {name} {getattr(earlier, name)}. "
             f"Received {getattr(settings, name)}: use another folder or the same settings."
         )
-    if record["store"]["split"] != store.split:
+    if recorded.store.split != store.split:
         raise SettingsError(
             f"The run in {folder} was started with another split of the cases: use another folder, "
             "or the same split and fold."
         )
-    store.check_unchanged(record["store"]["checksums"])
+    store.check_unchanged(recorded.store.checksums)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """The sections of a record that are compared."""
+
+    settings: dict[str, Any]
+    store: RecordedStore

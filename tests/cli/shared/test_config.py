@@ -120,3 +120,42 @@ def test_a_missing_file_is_an_error(tmp_path):
     done = _run("--config", tmp_path / "none.toml", "train", tmp_path, tmp_path / "run")
     assert done.exit_code == 2
     assert "Expected a TOML file" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[evaluate]\nreport = 0", "Expected true or false for 'report'"),
+        ("[evaluate]\nreport = 'no'", "Expected true or false for 'report'"),
+        ("[evaluate]\nviewers = []", "Expected one value for 'viewers'"),
+        ("[evaluate]\npictures = true", "Expected an integer for 'pictures'"),
+        ("[evaluate]\npictures = 2.5", "Expected an integer for 'pictures'"),
+        ("[evaluate]\npictures = 1979-05-27", "Expected an integer for 'pictures'"),
+        ("[evaluate]\npictures = 99999999999999999999999999", None),
+        ("[evaluate]\nout = 3\nprotocol = 1", "Expected text in quotation marks for 'out'"),
+        ("[evaluate]\nregion = [['liver', 1]]", "Expected one value for 'region'"),
+        ("[evaluate]\ntolerance = 'x'", "'x' is not a valid float"),
+        ("[predict]\ninside = [['a', 'b', true]]", "Expected a number for 'inside'"),
+        ("[predict]\nthreshold = [['a', nan]]", None),
+        ("[evaluate]\na = " + "[" * 5000, "Expected a TOML file"),
+        ("evaluate = 3", "Expected sections named after commands"),
+        ("[[evaluate]]", "Expected sections named after commands"),
+        ("\x00", "Expected a TOML file"),
+    ],
+)
+def test_wrong_types_are_one_line(tmp_path, text, says):
+    config = tmp_path / "my.toml"
+    config.write_text(text)
+    command = "predict" if "predict" in text else "evaluate"
+    words = {
+        "evaluate": [tmp_path / "none", tmp_path / "none", "--out", tmp_path / "out"],
+        "predict": [tmp_path / "none", "--model", tmp_path / "none", "--out", tmp_path / "out"],
+    }
+    done = _run("--config", config, command, *words[command])
+    assert isinstance(done.exception, SystemExit)
+    if says is None:
+        assert done.exit_code in (1, 2)
+    else:
+        assert done.exit_code == 2
+        assert says in done.stderr
+    assert sum("Error" in line for line in done.stderr.splitlines()) == 1

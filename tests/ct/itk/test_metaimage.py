@@ -124,13 +124,19 @@ def test_lengths_that_do_not_agree(tmp_path):
     check_refused(compressed(path, content[:-3], CompressedDataSize=str(len(content))), "bytes")
     check_refused(compressed(path, content + b"more", CompressedDataSize=None), "after the end")
     check_refused(compressed(path, zlib.compress(VOXELS[1:].tobytes())), "truncated")
-    check_refused(compressed(path, zlib.compress(VOXELS.tobytes() * 2)), "at least one slice more")
-    check_refused(compressed(path, zlib.compress(b"\0" * 10**8)), "at least one slice more")
+    check_refused(compressed(path, zlib.compress(VOXELS.tobytes() * 2)), "bytes more")
+    check_refused(compressed(path, zlib.compress(b"\0" * 10**8)), "bytes more")
     check_refused(write(path, VOXELS.tobytes()[:-1]), "truncated")
-    check_refused(write(path, VOXELS.tobytes() * 2), "at least one slice more")
+    check_refused(write(path, VOXELS.tobytes() * 2), "bytes more")
     assert read_image(write(path, VOXELS.tobytes() + b"\n")).warnings == (
         "1 byte after the last voxel ignored",
     )
+
+
+def test_one_row_less_than_the_file_has(tmp_path):
+    """The other rows would be shifted from slice to slice."""
+    check_refused(write(tmp_path / "a.mha", DimSize="5 5 7"), "bytes more")
+    check_refused(write(tmp_path / "a.mha", DimSize="4 6 7"), "bytes more")
 
 
 def test_nothing_is_written_to_the_terminal(tmp_path, capfd):

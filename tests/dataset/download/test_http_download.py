@@ -251,6 +251,37 @@ def test_a_connection_without_data_times_out(serve, partial):
     check_refused(server, partial, "timeout", timeout_s=0.2)
 
 
+def _drip(first, then):
+    """A response whose rest arrives in small pieces, each in time, and never ends."""
+
+    def drip(handler):
+        handler.wfile.write(first)
+        while True:
+            handler.wfile.write(then)
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+    return drip
+
+
+@pytest.mark.parametrize(
+    "drip",
+    [
+        _drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        _drip(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        _drip(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", b"x"),
+        _drip(b"HTTP/1.1 302 Found\r\nLocation: ", b"/"),
+    ],
+    ids=["interim responses", "header", "body", "redirect"],
+)
+def test_a_server_that_sends_a_little_now_and_then_is_left(serve, partial, drip):
+    server = serve(BODY)
+    server.acts = [drip] * 3
+    started = time.monotonic()
+    check_refused(server, partial, "timeout", "after 2 retries", timeout_s=0.15)
+    assert time.monotonic() - started < 3
+
+
 def test_a_server_that_does_not_run_is_an_error(tmp_path, serve):
     server = serve(BODY)
     server.http.shutdown()

@@ -1,7 +1,9 @@
 import base64
 import math
+import os
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from liverseg_tf.evaluate.evaluate_folder import evaluate_folder
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.metrics.overlap import Overlap, score_overlap
 from liverseg_tf.evaluate.protocols.scoring import Scoring
+from liverseg_tf.evaluate.report.html_tables import link_file
 from liverseg_tf.evaluate.report.write_report import ReportSpec, sort_by_dice, write_report
 from liverseg_tf.evaluate.score_case import RegionResult
 
@@ -105,6 +108,21 @@ def test_viewers_are_linked(dataset):
     for link in links:
         assert (dataset / "out" / link).is_file()
     assert "Shown: 1 of 2 cases, those with the lowest Dice" in page
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("a#b", "a?b", "a%20b", "a'b\"c", "a&amp;b", "a b", "a:b", "Fälle-肝臓", "[x](y)", "\\a"),
+        b"caf\xe9".decode(errors="surrogateescape"),
+    ],
+)
+def test_links_lead_to_the_pages_of_cases_with_any_name(case):
+    """As a browser resolves them: the fragment and the query are cut off, then %XX is decoded."""
+    (address,) = Tags(link_file(f"viewer/{case}.html", "viewer")).links
+    parts = urlsplit(urljoin("file:///out/report.html", address))
+    assert os.fsdecode(unquote_to_bytes(parts.path)) == f"/out/viewer/{case}.html"
+    assert (parts.query, parts.fragment) == ("", "")
 
 
 def test_unreadable_image_affects_only_its_own_picture(dataset):

@@ -54,6 +54,7 @@ def test_voxels_and_their_positions(tmp_path, axes):
     tumour = np.count_nonzero(labels.array == 2) * labels.voxel_volume_ml
     assert legend["regions"][1]["ml"] == pytest.approx(tumour)
     assert sum(lesion["volume_ml"] for lesion in scene["components"]) == pytest.approx(tumour)
+    assert scene["componentsOf"] == "tumour"
     assert scene["window"] == [40, 400]
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import json
 import os
@@ -183,7 +184,7 @@ def test_components_with_low_probability_are_removed(tmp_path, images, bright_is
         (np.array([0, 0.99999, 1.99998]).repeat(1000), "only the values 0, 1, 2"),
         (np.zeros(2000, np.uint8), "only the value 0"),
         (np.arange(100).repeat(20), "values 0, 1, 2, 3, ..."),  # a label map of a hundred organs
-        (np.full(2000, -1000), "Expected a body"),
+        (np.full(2000, -1000), "all voxels have the same value"),
         (np.full(2000, np.nan), "finite values"),
     ],
 )
@@ -202,10 +203,35 @@ def test_masks_and_empty_images_are_refused(tmp_path, values, message, bright_is
 def test_images_with_few_integer_values_are_accepted(tmp_path, most, shape, bright_is_liver):
     values = np.random.default_rng(0).integers(0, most, shape).astype(np.uint8)
     write_volume(tmp_path / "mr.nii.gz", Volume(values, np.diag([-1.0, -1.0, 1.0, 1.0])))
-    result = predict_cases(
-        {"mr": tmp_path / "mr.nii.gz"}, bright_is_liver(), PredictionJob(tmp_path / "out")
-    )
-    assert result.written == ["mr"]
+    job = PredictionJob(tmp_path / "out", accepted=("geometry", "values"))
+    assert predict_cases({"mr": tmp_path / "mr.nii.gz"}, bright_is_liver(), job).written == ["mr"]
+
+
+def _no_hu(array):
+    return np.maximum(array, -1024) + 1024
+
+
+def test_images_that_break_a_rule_get_no_mask_unless_it_is_accepted(
+    tmp_path, images, bright_is_liver
+):
+    volume = read_volume(images["a"])
+    write_volume(tmp_path / "bad.nii.gz", volume.with_array(_no_hu(volume.array)))
+    images = {"bad": tmp_path / "bad.nii.gz", "a": images["a"]}
+    refuse = PredictionJob(tmp_path / "out", outputs=OutputFormats(measure=True))
+    accept = dataclasses.replace(refuse, accepted=("values",))
+    result = predict_cases(images, bright_is_liver(), refuse)
+    assert result.written == ["a"]
+    assert result.failures["bad"].endswith("(to use it all the same: --accept values). (case bad)")
+    assert _masks(tmp_path / "out") == ["a.nii.gz"]
+    result = predict_cases(images, bright_is_liver(), accept)
+    assert (result.written, result.kept) == (["bad"], ["a"])
+    (warning,) = result.warnings["bad"]
+    assert warning.endswith("[values]")
+    assert json.loads((tmp_path / "out/bad.json").read_text())["warnings"] == [warning]
+    record = MaskRecords(tmp_path / "out").read("bad")
+    assert (record.warnings, record.accepted) == ((warning,), ("values",))
+    assert predict_cases(images, bright_is_liver(), accept).kept == ["bad", "a"]
+    assert "--accept values" in predict_cases(images, bright_is_liver(), refuse).failures["bad"]
 
 
 def test_an_unwritable_folder_is_refused_before_any_prediction(tmp_path, images, bright_is_liver):
@@ -474,9 +500,11 @@ def test_warnings_are_written_with_the_masks_and_shown_again(tmp_path, bright_is
     array = np.full((4, 20, 20), -500, np.int16)
     array[1:3, 5:12, 5:12] = 100
     write_volume(path, Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0])))
-    job = PredictionJob(tmp_path / "out", outputs=OutputFormats(measure=True))
+    job = PredictionJob(
+        tmp_path / "out", outputs=OutputFormats(measure=True), accepted=("geometry", "values")
+    )
     for _ in range(2):  # written, then kept
         result = predict_cases({"a": path}, bright_is_liver(), job)
-        assert any("1 mm" in warning for warning in result.warnings["a"])
+        assert any("[geometry]" in warning for warning in result.warnings["a"])
     assert json.loads((tmp_path / "out" / "a.json").read_text())["warnings"]
     assert MaskRecords(tmp_path / "out").read("a").warnings == result.warnings["a"]

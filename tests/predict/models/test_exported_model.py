@@ -1,4 +1,4 @@
-"""Exported files of foreign origin: other code, other files, and values that are no probabilities."""
+"""Exported files of foreign origin: other code, other files, values that are no probabilities."""
 
 import json
 import os

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 
 import numpy as np
@@ -102,6 +103,36 @@ def test_dicom_objects_need_a_dicom_series(kind, make_volumes, tmp_path):
     ):
         write_outputs(tmp_path / "out", "a", case, OutputFormats((kind, "nifti"), measure=True))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["seg", "rtstruct"])
+def test_slices_in_different_frames_of_reference_are_refused(
+    kind, make_volumes, write_series, tmp_path
+):
+    image, labels = make_volumes(affine=AFFINE)
+
+    def edit(dataset, z):
+        dataset.FrameOfReferenceUID = f"1.2.3.{z + 1}"
+
+    (series,) = find_series(write_series(tmp_path / "ct", image, edit))
+    case = SegmentedCase(series, image, labels, LIVER_REGIONS)
+    with pytest.raises(
+        LiverSegError, match="one FrameOfReferenceUID .* Received 6 diff"
+    ):
+        write_outputs(tmp_path, "a", case, OutputFormats((kind,)))
+
+
+def test_warnings_are_part_of_every_file_with_a_place_for_them(make_volumes, write_dicom, tmp_path):
+    pytest.importorskip("highdicom")
+    case = _dicom_case(tmp_path, make_volumes, write_dicom)
+    notes = ("The spacing of \x1b 1 mm is assumed, für " + "x" * 2000,)
+    case = dataclasses.replace(case, warnings=notes)
+    write_outputs(tmp_path, "a", case, OutputFormats(("seg", "rtstruct"), measure=True))
+    assert read_json(tmp_path / "a.json")["warnings"][0].startswith("The spacing of \\x1b 1 mm")
+    seg = pydicom.dcmread(tmp_path / "a.seg.dcm").ImageComments
+    structures = pydicom.dcmread(tmp_path / "a.rtstruct.dcm").StructureSetDescription
+    assert seg.startswith("The spacing of _ 1 mm is assumed, f_xfcr ")
+    assert structures == seg[:1024]
 
 
 def test_unknown_formats_are_refused(monkeypatch):

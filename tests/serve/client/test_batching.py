@@ -91,9 +91,12 @@ def test_a_request_that_never_succeeds_is_told_what_to_do(start, servers, models
     models.before = before
     protocol = "rest" if "Rest" in start.__name__ else "grpc"
     policy = RetryPolicy(deadline_s=0.2, initial_backoff_s=0.01)
-    with start(models) as server, _model(server, protocol, retry_policy=policy) as model:
-        with pytest.raises(LiverSegError, match="FAILED_PRECONDITION") as error:
-            model.probabilities(np.zeros((1, 8, 8, 1), np.uint8))
+    with (
+        start(models) as server,
+        _model(server, protocol, retry_policy=policy) as model,
+        pytest.raises(LiverSegError, match="FAILED_PRECONDITION") as error,
+    ):
+        model.probabilities(np.zeros((1, 8, 8, 1), np.uint8))
     hint = "start it without --enable_batching" in str(error.value)
     assert hint == ("shapes" in details)
     assert ("retries" in str(error.value)) == hint  # any other reason is final

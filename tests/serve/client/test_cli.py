@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from lessons import blocks_of
 
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_labels
@@ -31,10 +33,9 @@ def test_a_served_model_makes_the_masks_of_a_local_one(
         two = predict(images, "--model", address, "--model", address, "--out", tmp_path / "o")
         assert two.exit_code == 2
         assert "Expected a single --model and no --mirror" in two.output
-        assert (
-            predict(images, "--model", address, "--side", "test", "--out", tmp_path / "o").exit_code
-            == 2
-        )
+        side = predict(images, "--model", address, "--side", "test", "--out", tmp_path / "o")
+        assert side.exit_code == 2
+        assert "a model on a server does not know the split" in side.output
     paths = {path.name.removesuffix(".nii.gz"): path for path in images.iterdir()}
     predict_cases(paths, local, PredictionJob(tmp_path / "here"))
     for name in paths:
@@ -42,6 +43,20 @@ def test_a_served_model_makes_the_masks_of_a_local_one(
             read_labels(tmp_path / where / f"{name}.nii.gz").array for where in ("here", "there")
         )
         np.testing.assert_array_equal(here, there)
+
+
+def test_the_code_of_the_documentation_runs(start, models, tmp_path, make_dataset, monkeypatch):
+    images = make_dataset(tmp_path / "data", count=1) / "images"
+    next(images.iterdir()).rename(tmp_path / "ct.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[3] / "docs" / "serving.md"
+    blocks = [block.text for block in blocks_of(page.read_text()) if block.language == "python"]
+    assert blocks
+    with start(models) as server:
+        names = {"ADDRESS": server.address("liver", "grpc" if "Grpc" in start.__name__ else "rest")}
+        for block in blocks:
+            exec(compile(block, str(page), "exec"), names)
+    assert names["mask"].array.shape == (6, 20, 24)
 
 
 def test_an_invalid_address_is_an_error_of_one_line(tmp_path, make_dataset, monkeypatch):

@@ -1,8 +1,10 @@
+import keras
 import pytest
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.learner import hardware
 from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
+from liverseg_tf.train.learner.hosts import join_hosts
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,11 @@ def test_given_options_override_the_automatic_choice():
     assert Hardware("bfloat16").policy == "mixed_bfloat16"
     with pytest.raises(SettingsError, match="Received float8"):
         choose_hardware("float8")
+
+
+def test_options_that_jax_would_ignore_are_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(SettingsError, match=r"--xla .* compiles every step\. Received --no-xla"):
+        choose_hardware(compiled=False)
+    with pytest.raises(SettingsError, match=r"backend tensorflow together with --hosts"):
+        join_hosts("slurm")

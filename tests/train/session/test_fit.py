@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.tiles.store import TileStore
@@ -228,6 +229,38 @@ def test_a_signal_ends_training_between_two_steps(blob_store, tmp_path, monkeypa
     trained = train(blob_store, tmp_path / "run", settings)
     assert trained.steps == 7
     _assert_same_runs(tmp_path / "uninterrupted", tmp_path / "run")
+
+
+class _Killed(BaseException):
+    """Takes the place of SIGKILL."""
+
+
+@untraced
+def test_a_run_killed_after_its_last_step_is_resumed_there(blob_store, tmp_path, monkeypatch):
+    settings = dataclasses.replace(TINY, epochs=1, steps_per_epoch=2)
+    chosen, run = PostProcessing(largest=("liver",)), tmp_path / "run"
+
+    def kill(folder):
+        assert RunRecord.read(folder).warnings(folder)
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        train(blob_store, run, settings, choose_postprocessing=kill)
+    assert not is_finished(run, blob_store, settings)
+    weights = (run / "model.keras").read_bytes()
+
+    monkeypatch.setattr(loop.TrainingLoop, "_train_step", None)  # nothing is trained again
+    trained = train(blob_store, run, settings, choose_postprocessing=lambda folder: chosen)
+    assert trained.steps == 2
+    assert trained.postprocessing == chosen
+    assert (run / "model.keras").read_bytes() == weights
+    record = RunRecord.read(run)
+    assert record.postprocessing == chosen
+    assert record.finished
+    assert record.warnings(run) == ()
+    assert {path.name for path in run.iterdir()} == {
+        *("model.keras", "run.json", "log.csv", "validation.csv", "curves.png")
+    }
 
 
 @pytest.fixture

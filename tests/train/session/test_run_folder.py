@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.model.run_record import RunRecord, compute_model_checksum, write_run_record
+from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.session.run_folder import RunFolder
 
 
@@ -45,3 +47,48 @@ def test_log_and_curves_contain_epochs_without_validation(tmp_path):
     other_host.write_log(rows, [])
     other_host.save_model(None)
     assert not other_host.folder.exists()
+
+
+def test_a_run_has_one_writer(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    with run.locked():
+        with (
+            pytest.raises(
+                LiverSegError, match=r"exclusive access to .*run\. Received: another run"
+            ),
+            RunFolder.create(tmp_path / "run").locked(),
+        ):
+            pass
+        with RunFolder(tmp_path / "run", writes=False).locked():
+            pass  # another host of the same run
+    assert list(run.folder.iterdir()) == []
+    with RunFolder.create(tmp_path / "run").locked():
+        pass
+
+
+def test_a_run_that_has_just_been_finished_is_not_trained_again(tmp_path):
+    waiting = RunFolder.create(tmp_path / "run")
+    write_run_record(waiting.folder, NetworkSpec(), "tensorflow", result={})
+    with pytest.raises(SettingsError, match="holds a finished run"), waiting.locked():
+        pass
+
+
+def test_temporary_files_of_killed_processes_are_removed(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    (run.folder / ".partial-0123abcd-model.keras").write_text("half")
+    (run.folder / ".partial-0123abcd-folder").mkdir()
+    with run.locked():
+        assert [path.name for path in run.folder.iterdir()] == [".lock"]
+
+
+def test_the_result_has_the_checksum_of_the_model(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    (run.folder / "model.keras").write_bytes(b"weights")
+    split = {"train": [], "val": [], "test": []}
+    run.write_result(NetworkSpec(), {"store": {"split": split}}, {"steps": 3})
+    record = RunRecord.read(run.folder)
+    assert record.finished
+    assert record.checksum == compute_model_checksum(run.folder)
+    (run.folder / "model.keras").unlink()
+    with pytest.raises(LiverSegError, match="no such file"):
+        run.write_result(NetworkSpec(), {}, {})

@@ -1,0 +1,162 @@
+"""Headers that contradict themselves, or have other units, in the commands that read images."""
+
+import csv
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from liverseg_tf.cli.main import liverseg
+from liverseg_tf.ct.nifti import read_labels, read_volume
+from liverseg_tf.dataset.check import check_cases
+from liverseg_tf.predict.input_image import read_input
+from liverseg_tf.tiles import preprocess
+from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.workers import run_jobs_here
+
+SMALL = ["--shape", 6, 28, 28, "--spacing", 32, 14, 14]
+
+
+def run(*arguments):
+    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def rewrite(path, edit):
+    """Write a file again, with another header."""
+    image = nib.load(path)
+    image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    edit(image)
+    nib.save(image, path)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Run jobs in this process, which is faster than starting worker processes."""
+    for module in (check_cases, preprocess):
+        monkeypatch.setattr(
+            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
+        )
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
+    assert run("phantom", folder, "--count", 2, *SMALL).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def dataset(phantoms, tmp_path):
+    return shutil.copytree(phantoms, tmp_path / "set")
+
+
+def thinner_qform(image):
+    affine = image.affine.copy()
+    image.set_sform(affine, 1)
+    image.set_qform(affine @ np.diag([1, 1, 0.75, 1]), 1)
+
+
+@pytest.fixture
+def contradicting(dataset):
+    for folder in ("imagesTr", "labelsTr"):
+        rewrite(dataset / folder / "phantom_001.nii.gz", thinner_qform)
+    return dataset
+
+
+def test_forms_that_disagree_are_errors_until_one_is_chosen(contradicting, tmp_path):
+    done = run("check", contradicting, "--workers", 1, "--json", tmp_path / "check.json")
+    assert done.exit_code == 1
+    (line,) = [line for line in done.output.splitlines() if "sform and a qform" in line]
+    assert "phantom_001" in line
+    assert "--use-sform or --use-qform" in line
+    assert "sform and" not in run("check", contradicting, "--workers", 1, "--use-qform").output
+
+
+def test_preprocess_cuts_the_form_that_was_chosen(contradicting, tmp_path):
+    store = tmp_path / "store"
+    options = ["--workers", 1, "--tile", 32, "--spacing", 14]
+    done = run("preprocess", contradicting, store, *options)
+    assert done.exit_code == 1
+    assert "--use-sform or --use-qform" in done.output
+    for flag, factor in (("--use-sform", 1), ("--use-qform", 0.75)):
+        run("preprocess", contradicting, store, *options, flag)
+        record = TileStore.open(store).cases["phantom_001"]
+        assert np.prod(record["spacing_mm"]) == pytest.approx(factor * 32 * 14 * 14), flag
+
+
+def test_evaluate_and_view_take_the_form_that_was_chosen(contradicting, tmp_path):
+    masks = contradicting / "labelsTr"
+    options = ["--out", tmp_path / "scores", "--no-report", "--workers", 1]
+    done = run("evaluate", masks, masks, *options)
+    assert done.exit_code == 1
+    assert "--use-sform or --use-qform" in done.output
+    volumes = {}
+    for flag in ("--use-sform", "--use-qform"):
+        assert run("evaluate", masks, masks, *options, flag).exit_code == 0
+        with open(tmp_path / "scores/scores.csv", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["case"] == "phantom_001"]
+        column = next(name for name in rows[0] if "ml" in name)
+        volumes[flag] = float(rows[0][column])
+    assert volumes["--use-qform"] == pytest.approx(0.75 * volumes["--use-sform"], rel=1e-3)
+    image = contradicting / "imagesTr/phantom_001.nii.gz"
+    view = ["view", image, masks / image.name, "--out", tmp_path / "page.html"]
+    assert run(*view).exit_code == 1
+    assert run(*view, "--use-sform").exit_code == 0
+
+
+def test_predict_refuses_what_has_no_choice(contradicting):
+    image = contradicting / "imagesTr/phantom_001.nii.gz"
+    volume_ml = 32 * 14 * 14 / 1000
+    assert read_input(image, form="sform").voxel_volume_ml == pytest.approx(volume_ml)
+    assert read_input(image, form="qform").voxel_volume_ml == pytest.approx(0.75 * volume_ml)
+    assert "--use-sform / --use-qform" in run("predict", "--help").output
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("micron", 1e3)])
+def test_volumes_of_masks_in_other_units(dataset, tmp_path, unit, factor):
+    """Without the unit, 1.5 litres are 1.5e-6 or 1.5e12 ml."""
+    path = dataset / "labelsTr/phantom_000.nii.gz"
+    before = read_labels(path)
+
+    def scale(image):
+        affine = np.diag([factor] * 3 + [1]) @ image.affine
+        image.set_sform(affine, 1)
+        image.set_qform(affine, 1)
+        image.header.set_xyzt_units(unit, "sec")
+
+    rewrite(path, scale)
+    assert read_volume(path).voxel_volume_ml == pytest.approx(before.voxel_volume_ml, rel=1e-5)
+
+
+def test_a_header_without_orientation_is_an_error(dataset, tmp_path):
+    def forget(image):
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+
+    for folder in ("imagesTr", "labelsTr"):
+        rewrite(dataset / folder / "phantom_001.nii.gz", forget)
+    done = run("check", dataset, "--workers", 1)
+    assert done.exit_code == 1
+    assert "phantom_001: no orientation in the header: set --orientation" in done.output
+    done = run("check", dataset, "--workers", 1, "--orientation", "*_001=LPS")
+    assert "no orientation" not in done.output
+
+
+def test_entries_of_a_description_that_do_not_exist(dataset, tmp_path):
+    path = dataset / "dataset.json"
+    content = json.loads(path.read_text())
+    for entry in content["training"]:
+        for key in ("image", "label"):
+            entry[key] = entry[key].replace("./", ".\\").replace("/", "\\")
+    path.write_text(json.dumps(content))
+    assert "2 cases" in run("check", dataset, "--workers", 1).output
+    (dataset / "imagesTr/phantom_001.nii.gz").unlink()
+    done = run("check", dataset, "--workers", 1)
+    assert done.exit_code == 1
+    assert "phantom_001.nii.gz. Received: no such file" in done.output
