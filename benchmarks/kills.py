@@ -295,27 +295,59 @@ def two_writers(campaign: Campaign, command: Command, chance: random.Random) -> 
 
 
 def full_disk(campaign: Campaign, command: Command, chance: random.Random) -> dict:
-    """Let every file end at a size, as on a full disk, or print to a full disk."""
+    """Run a command on a full disk, with files that cannot grow, or printing to a full disk."""
     campaign.reference(command)
     first = campaign.work / "out" / command.name.replace(" ", "-") / "first"
-    largest = max(path.stat().st_size for path in first.rglob("*") if path.is_file())
-    limit = chance.choice([0, 100, largest // 2, largest - 1, None])
+    sizes = [path.stat().st_size for path in first.rglob("*") if path.is_file()]
+    kind = chance.choice(["full disk", "full disk", "small files", "standard output"])
+    limit = int(chance.choice([0, 100, *(max(sizes) * n // 5 for n in range(1, 5))]))
+    if kind == "full disk":
+        limit = int(chance.uniform(0.02, 1) * sum(sizes)) // 4096 * 4096
     out = campaign.new_output(command, "disk")
+    with full(kind, limit, out) as options:
+        if kind == "full disk" and not options.pop("mounted"):
+            kind = "small files"  # no disk can be mounted here
+            options = {"preexec_fn": functools.partial(limit_files, limit)}
+        done = campaign.run(command, out, **options)
+        if done.returncode == 0 and kind == "full disk":
+            result = campaign.judge(command, out)  # it fits: blocks are shared with the old output
+        elif done.returncode in (1, 2) and "Traceback" not in done.stderr:
+            if kind == "full disk":
+                subprocess.run(["mount", "-o", "remount,size=1g", out], check=False)
+            result = campaign.judge(command, out)
+        else:
+            result = f"WRONG: ends with {done.returncode}: {last_line(done.stderr)}"
+    return {"how": kind, "limit": limit, "said": last_line(done.stderr), "result": result}
 
-    def set_limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    if limit is None:
+@contextmanager
+def full(kind: str, limit: int, out: Path) -> Iterator[dict]:
+    """Prepare a full disk of a kind; yield options for the process."""
+    if kind == "standard output":
         with open("/dev/full", "w") as terminal:
-            done = campaign.run(command, out, stdout=terminal)
+            yield {"stdout": terminal}
+    elif kind == "small files":
+        yield {"preexec_fn": functools.partial(limit_files, limit)}
     else:
-        done = campaign.run(command, out, preexec_fn=set_limit)
-    if done.returncode in (1, 2) and "Traceback" not in done.stderr:
-        result = campaign.judge(command, out)
-    else:
-        what = "no space for its output" if limit is None else f"files of {limit} bytes"
-        result = f"WRONG: {what}, ends with {done.returncode}: {last_line(done.stderr)}"
-    return {"limit": limit, "said": last_line(done.stderr), "result": result}
+        before = out.with_name("before")
+        shutil.rmtree(before, ignore_errors=True)
+        if out.exists():
+            out.rename(before)
+            limit += 2 * sum(path.stat().st_size for path in before.rglob("*") if path.is_file())
+        out.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={max(limit, 4096)}", "tmpfs", str(out)]
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        if before.exists():
+            shutil.copytree(before, out, dirs_exist_ok=True)
+        try:
+            yield {"mounted": mounted}
+        finally:
+            if mounted:
+                subprocess.run(["umount", "-l", out], check=True)
+
+
+def limit_files(limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 TRIALS: dict[str, Callable[[Campaign, Command, random.Random], dict]] = {

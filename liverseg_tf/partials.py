@@ -21,7 +21,7 @@ from liverseg_tf.errors import LiverSegError
 PARTIAL = ".partial-"
 _NAME = re.compile(r"\.partial-(?P<tag>[0-9a-z]+)-(?P<target>.+)", re.DOTALL)
 _TAG = re.compile(
-    r"(?P<machine>[0-9a-f]{4})(?P<pid>[0-9a-f]{8})(?P<process>[0-9a-f]{4})[0-9a-f]{6}"
+    r"(?P<machine>[0-9a-f]{8})(?P<pid>[0-9a-f]{8})(?P<process>[0-9a-f]{4})[0-9a-f]{6}"
 )
 _ABANDONED_SECONDS = 24 * 3600  # after which nobody asks whether the owner is alive
 
@@ -151,7 +151,7 @@ def _machine() -> str:
     except OSError:
         container = 0
     text = f"{socket.gethostname()} {container}"
-    return hashlib.blake2b(text.encode(), digest_size=2).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 @functools.cache

@@ -7,7 +7,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 prepare_environment test
 [[ " $* " == *" --fast "* ]] || prepare_browser
+# the tests start many Python processes; without compiled modules, each one would compile its own
+unset PYTHONDONTWRITEBYTECODE
 ruff check .
 ruff format --check .
-mypy
-python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20 "$@"
+# mypy runs beside the tests, since it uses one core only; its report comes last
+types="$(mktemp)"
+trap 'rm -f "$types"' EXIT
+mypy >"$types" 2>&1 &
+checker=$!
+status=0
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20 "$@" || status=$?
+wait "$checker" || status=1
+cat "$types"
+exit "$status"

@@ -119,9 +119,12 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def one_core(monkeypatch):
-    """A machine where commands start no processes, which take longer than the small cases do."""
+    """A machine with one core: commands start no processes unless a test asks for --workers.
+
+    Starting processes takes longer than the small cases of the tests do.
+    """
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
 

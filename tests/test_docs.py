@@ -11,17 +11,21 @@ from lessons import blocks_of, commands_of
 
 from liverseg_tf.cli.main import liverseg
 
-pytestmark = pytest.mark.usefixtures("one_core", "untraced_module")
+pytestmark = pytest.mark.usefixtures("untraced_module")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data_cache" / "README.md"])
-# what makes them short: one epoch of a few batches, small tiles
+# what makes them short: one epoch of a few batches without augmentation, small tiles and phantoms
 SHORT = """
+[phantom]
+shape = [8, 64, 64]
+spacing = [25, 6.5, 6.5]
 [train]
 epochs = 1
 steps-per-epoch = 2
 base-filters = 4
 depth = 2
 batch-size = 2
+augment = 0
 [preprocess]
 spacing = 6
 tile = 64
@@ -43,7 +47,7 @@ def trained(tmp_path_factory, small_phantoms, untraced_module):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "short.toml").write_text(SHORT)
     small_phantoms(folder / "SET", 4)
-    for line in ("preprocess SET STORE --val 0.25", "train STORE RUN --mirror"):
+    for line in ("preprocess SET STORE --val 0.25", "train STORE RUN --augment 0.5 --mirror"):
         words = [str(folder / word) if word.isupper() else word for word in line.split()]
         _invoke(["--config", str(folder / "short.toml"), *words])
     return folder

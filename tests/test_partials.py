@@ -60,7 +60,7 @@ def test_only_abandoned_files_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(partials, "_process", lambda: "0000")
     earlier = partial_path(tmp_path / "earlier")  # an earlier process with this number
     monkeypatch.undo()
-    monkeypatch.setattr(partials, "_machine", lambda: "ffff")
+    monkeypatch.setattr(partials, "_machine", lambda: "ffffffff")
     foreign, old = partial_path(tmp_path / "foreign"), partial_path(tmp_path / "old")
     monkeypatch.undo()
     others = [tmp_path / name for name in (".partial-", ".partial-notes", ".partial-a-b", "c")]

@@ -20,9 +20,9 @@ def _run(*arguments):
 def test_a_real_ct_through_all_stages(shared_data, tmp_path):
     dataset = shared_data / "Task03_Liver"
     store, run, masks = (tmp_path / name for name in ("store", "run", "masks"))
-    _run("preprocess", dataset, store, "--spacing", 3, "--tile", 128, "--workers", 1)
-    network = ["--base-filters", 8, "--augment", 0.3, "--region", "liver=1,2"]
-    done = _run("train", store, run, "--epochs", 1, "--steps-per-epoch", 100, *network)
+    _run("preprocess", dataset, store, "--spacing", 6, "--tile", 64, "--workers", 1)
+    network = ["--base-filters", 8, "--depth", 3, "--augment", 0.3, "--region", "liver=1,2"]
+    done = _run("train", store, run, "--epochs", 1, "--steps-per-epoch", 80, *network)
     assert "no validation cases" in done.output
     _run("predict", dataset, "--model", run, "--out", masks, "--largest", "liver")
     _run("evaluate", dataset, masks, "--out", tmp_path / "scores", "--region", "liver=1,2")

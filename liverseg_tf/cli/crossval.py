@@ -41,10 +41,11 @@ def crossval(store, out, folds, **values) -> None:
 
     import_tensorflow()
     from liverseg_tf.predict.tuning.cross_validation import cross_validate
-    from liverseg_tf.train.session.resume import is_finished
+    from liverseg_tf.train.session.resume import is_finished, remove_leftovers
 
     for fold, (run, fold_tiles) in enumerate(zip(runs, stores, strict=True), 1):
         if is_finished(run, fold_tiles, settings):
+            remove_leftovers(run)
             say(f"fold {fold} of {folds}: kept")
             continue
         say(f"fold {fold} of {folds}:")

@@ -48,7 +48,11 @@ LIVER_OPTION = ["--region", "liver=1,2"]
     help="Training time.",
 )
 @click.option(
-    "--seed", type=int, metavar="N", default=0, help="Random seed of the phantoms and the training."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    metavar="N",
+    default=0,
+    help="Random seed of the phantoms and the training.",
 )
 @click.pass_context
 def demo(ctx, out, cases, unseen, minutes, seed) -> None:

@@ -32,7 +32,8 @@ from liverseg_tf.cli.shared.terminal import say
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
     default=60.0,
-    help="Time without data after which a connection is considered lost, in seconds.",
+    help="Time after which a connection that has brought almost no data (less than 64 KiB) is "
+    "considered lost, in seconds.",
 )
 def download(name, out, listed, url, keep_archive, retries, timeout) -> None:
     """Download a public data set.

@@ -5,7 +5,7 @@ import click
 from liverseg_tf import plural
 from liverseg_tf.choices import MODALITIES
 from liverseg_tf.cli.shared.command import command
-from liverseg_tf.cli.shared.options import FOLDER
+from liverseg_tf.cli.shared.options import FOLDER, SEED
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import say
 
@@ -15,7 +15,7 @@ from liverseg_tf.cli.shared.terminal import say
 @click.option("--count", type=click.IntRange(1), metavar="N", default=10, help="Number of cases.")
 @click.option(
     "--seed",
-    type=int,
+    type=SEED,
     metavar="N",
     default=0,
     help="Random seed of the first case. Each further case uses the next number.",

@@ -10,7 +10,7 @@ from liverseg_tf.cli.shared.data_options import (
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.shared.options import FOLDER, accept_rule, region, workers_options
+from liverseg_tf.cli.shared.options import FOLDER, SEED, accept_rule, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say, say_warnings
 from liverseg_tf.plural import count
@@ -37,7 +37,7 @@ from liverseg_tf.plural import count
     default=0.15,
     help="Fraction of the patients for testing.",
 )
-@click.option("--seed", type=int, metavar="N", default=0, help="Random seed of the split.")
+@click.option("--seed", type=SEED, metavar="N", default=0, help="Random seed of the split.")
 @click.option(
     "--patient",
     metavar="REGEX",

@@ -171,7 +171,9 @@ def _keep(tiles, run, tune: bool) -> None:
     """Keep a run that has finished; choose its post-processing if that is missing."""
     from liverseg_tf.model.run_record import read_run
     from liverseg_tf.predict.tuning.tune import tune_run
+    from liverseg_tf.train.session.resume import remove_leftovers
 
+    remove_leftovers(run)
     say(f"Kept: {run} holds this run, and it has finished. For a new run, use another folder.")
     if tune and tiles.split["val"] and "postprocessing" not in read_run(run):
         say(f"Post-processing: {tune_run(run, tiles).postprocessing}")

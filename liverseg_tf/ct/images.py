@@ -1,5 +1,6 @@
 """Reading of images in any format: NIfTI, DICOM, MetaImage and NRRD."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,11 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.plural import count
 
 IMAGE_SUFFIXES = (*SUFFIXES, *ITK_SUFFIXES)
+# without .img and .raw, which belong to a header
+_UNREAD_SUFFIXES = (
+    *(".hdr", ".mgh", ".mgz", ".mnc", ".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst"),
+    *(".hdr.gz", ".nrrd.gz", ".mha.gz", ".gipl", ".gipl.gz"),
+)
 
 
 def image_stem(path: Path) -> str | None:
@@ -28,6 +34,16 @@ def image_stem(path: Path) -> str | None:
         if path.name.lower().endswith(suffix) and not path.name.startswith("."):
             return path.name[: -len(suffix)]
     return None
+
+
+def is_unread_image(path: Path) -> bool:
+    """Return whether a file is a volume in a format that is not read, which must not be ignored.
+
+    Example:
+        >>> is_unread_image(Path("ct.hdr")), is_unread_image(Path("ct.json"))
+        (True, False)
+    """
+    return path.name.lower().endswith(_UNREAD_SUFFIXES) and not path.name.startswith(".")
 
 
 def read_image(
@@ -56,20 +72,24 @@ def read_image(
     """
     if not isinstance(source, DicomSeries):
         source = Path(source)
-        if not source.is_dir() and not source.name.lower().endswith(ITK_SUFFIXES):
+        if not os.path.isdir(source) and not source.name.lower().endswith(ITK_SUFFIXES):
             return read_volume(source, channel, form, any_spacing)
     if channel:
         raise LiverSegError(f"Expected a 4D NIfTI file for channel {channel}. Received {source}.")
     if isinstance(source, DicomSeries):
         return read_series(source)
-    return read_series(_only_series(source)) if source.is_dir() else read_itk(source, any_spacing)
+    return (
+        read_series(_only_series(source))
+        if os.path.isdir(source)
+        else read_itk(source, any_spacing)
+    )
 
 
 def source_files(source: Path | DicomSeries) -> list[Path]:
     """List the files from which an image is read, so that changes can be detected."""
     if isinstance(source, DicomSeries):
         return list(source.files)
-    if Path(source).is_dir():
+    if os.path.isdir(source):
         return list(files_below(source))
     return itk_files(source) if str(source).lower().endswith(ITK_SUFFIXES) else [Path(source)]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from liverseg_tf.ct.volume import check_affine
 from liverseg_tf.errors import LiverSegError
 
 FORMS = ("sform", "qform")
@@ -68,9 +69,11 @@ def _choose_form(
     spacing = header["pixdim"][1:4].astype(np.float64)
     if not has_qform and (not np.isfinite(spacing).all() or spacing.min() <= 0):
         return sform  # there is nothing that contradicts it
-    sform_spacing = nib.affines.voxel_sizes(sform)
-    if not np.isfinite(sform).all() or sform_spacing.min() <= 0:
+    try:
+        check_affine(sform)
+    except LiverSegError:
         return sform  # `Volume` refuses it
+    sform_spacing = nib.affines.voxel_sizes(sform)
     if has_qform:
         try:
             other = header.get_qform()

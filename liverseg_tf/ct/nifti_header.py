@@ -37,7 +37,7 @@ def read_header(stream: BinaryIO, path: Path) -> nib.Nifti1Header:
                 raise LiverSegError(
                     f"Expected a valid NIfTI header in {path}. Received: {first_line(error)}."
                 ) from error
-    raise LiverSegError(f"Expected a NIfTI file at {path}. Received {_describe(start)}.")
+    raise LiverSegError(f"Expected a NIfTI file at {path}. Received {_describe(start, path)}.")
 
 
 def choose_channel(
@@ -114,17 +114,19 @@ def _check_fields(header: nib.Nifti1Header) -> None:
         raise ValueError(f"voxels at byte {offset:g}, which is not possible")
     if code not in nib.nifti1.data_type_codes:
         raise ValueError(f"unknown data type {code}")
-    bits, expected = int(header["bitpix"]), 8 * nib.nifti1.data_type_codes.dtype[code].itemsize
+    bits, expected = int(header["bitpix"]), 8 * header.get_data_dtype().itemsize
     if bits not in (0, expected) and expected:
         raise ValueError(f"{bits} bits per voxel for a data type of {expected} bits")
 
 
-def _describe(start: bytes) -> str:
+def _describe(start: bytes, path: Path) -> str:
     """Describe the start of a file that is no NIfTI file."""
     if not start:
         return "an empty file"
     if start[:2] == b"\x1f\x8b":
-        return "a compressed file: rename it to .nii.gz"
+        if path.name.lower().endswith(".nii"):
+            return "a compressed file: rename it to .nii.gz"
+        return "a compressed file of another format: convert it to NIfTI"
     if start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):  # 348, the size of the header
         return "another file (an Analyze header, or a damaged one): convert it to NIfTI"
     return "another file (no NIfTI header)"

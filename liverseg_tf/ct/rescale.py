@@ -28,11 +28,13 @@ def peak_bytes(dtype: np.dtype, slope: float = 1.0, intercept: float = 0.0) -> i
         slope: Slope from the header.
         intercept: Intercept from the header.
     """
-    if dtype.kind != "f" and (slope, intercept) == (1, 0) and dtype in (np.int16, np.uint8):
-        return dtype.itemsize
+    stored, native = dtype.itemsize, dtype.newbyteorder("=")
+    swapped = 0 if dtype.isnative else stored  # the copy in the machine's byte order
+    if (slope, intercept) == (1, 0) and native in (np.int16, np.uint8):
+        return stored + swapped
     if dtype.kind == "f" or slope != round(slope) or intercept != round(intercept):
-        return dtype.itemsize + 4
-    return dtype.itemsize + (8 + 4 if dtype.itemsize > 2 else 4 + 2)
+        return stored + max(swapped, 4)
+    return stored + max(swapped, 8 + 4 if stored > 2 else 4 + 2)
 
 
 def _rescale(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:

@@ -110,7 +110,8 @@ def check_affine(affine: np.ndarray) -> None:
         )
     if not np.isfinite(affine).all():
         raise LiverSegError("Expected a finite affine. Received NaN or infinite values in it.")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    with np.errstate(over="ignore"):
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if spacing.min() < 1e-6:
         raise LiverSegError(
             "Expected an affine with a spacing above 0 mm along each axis. "

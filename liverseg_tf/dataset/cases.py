@@ -9,13 +9,14 @@ from pathlib import Path
 from liverseg_tf.choices import LAYOUTS
 from liverseg_tf.ct.dicom.series import DicomSeries, contains_series
 from liverseg_tf.ct.grid_correction import GridCorrection
-from liverseg_tf.ct.images import image_stem
+from liverseg_tf.ct.images import image_stem, is_unread_image
 from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
 from liverseg_tf.dataset.lits import LITS_NAME, find_lits_files
 from liverseg_tf.dataset.msd import read_msd_entries
 from liverseg_tf.dataset.patients import find_patients
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.printable import printable
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,14 @@ def find_cases(
             f"Expected cases in {folder} (layout {layout}). Received no files of this layout."
         )
     patients = find_patients({case.name: case.image for case in cases}, folder)
-    cases = [replace(case, patient=patients.get(case.name)) for case in cases]
+    cases = [
+        replace(
+            case,
+            patient=patients.get(case.name),
+            ambiguity=case.ambiguity or _find_encoding_fault(case.name),
+        )
+        for case in cases
+    ]
     cases = sorted(cases, key=lambda case: natural_sort_key(case.name))
     for case in cases:
         if case.ambiguity is not None and not allow_ambiguous:
@@ -177,7 +185,11 @@ def _group_masks(folder: Path) -> dict[str, list[Path]]:
 
 def _group_sources(folder: Path) -> dict[str, list[Path]]:
     paths = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith(".")]
-    return _group_by_name(p for p in paths if image_stem(p) or (p.is_dir() and contains_series(p)))
+    return _group_by_name(
+        path
+        for path in paths
+        if image_stem(path) or is_unread_image(path) or (path.is_dir() and contains_series(path))
+    )
 
 
 def _group_by_name(paths: Iterable[Path]) -> dict[str, list[Path]]:
@@ -214,6 +226,15 @@ def _find_ambiguity(name: str, files: list) -> str | None:
     if len(files) == 1:
         return None
     return f"Expected one file per case. Received {files[0]} and {files[1]}, both named {name}."
+
+
+def _find_encoding_fault(name: str) -> str | None:
+    """Say that a name is not UTF-8, so that no record can contain it."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"Expected file names in UTF-8. Received {printable(name)}: rename the files."
+    return None
 
 
 _FIND_BY_LAYOUT: dict[str, Callable[[Path], list[Case]]] = {

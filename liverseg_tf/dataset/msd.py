@@ -67,10 +67,13 @@ def _parse(folder: Path, entry: object, number: int) -> MsdEntry:
     if not (isinstance(image, str) and isinstance(label, str)):
         received = json.dumps(entry)
         received = received if len(received) < _SHOWN else f"{received[:_SHOWN]}..."
-        problem = f"Expected one path each as image and label in {source}. Received {received}."
-        return MsdEntry(Path(f"entry_{number}"), Path(), problem)
+        return MsdEntry(
+            Path(f"entry_{number}"),
+            Path(),
+            f"Expected one path each as image and label in {source}. Received {received}.",
+        )
     paths = [_normalise(folder, text) for text in (image, label)]
-    problem = None
+    problem: str | None = None
     for text, relative in zip((image, label), paths, strict=True):
         if os.path.isabs(relative) or _DRIVE.match(relative) or relative.split("/")[0] == "..":
             problem = f"Expected paths inside {folder} in {source}. Received {text}."

@@ -81,7 +81,7 @@ def _collect(pairs: list[Pair], cases: list[CaseResult], scoring: Scoring) -> Ev
     if scoring.has_default_regions:  # the user did not decide to leave these labels out
         failures += [Failure(case.case, note) for case in cases for note in case.notes]
         notes = []
-    notes += [note for case in cases for note in case.origins]
+    notes += _group_origins(cases)
     empty = [case.case for case in cases if case.failure and case.regions]
     if empty:
         notes.append(
@@ -98,3 +98,15 @@ def _collect(pairs: list[Pair], cases: list[CaseResult], scoring: Scoring) -> Ev
         scoring,
         tuple(case.lits for case in cases if case.lits is not None),
     )
+
+
+def _group_origins(cases: list[CaseResult]) -> list[str]:
+    """Remarks on the origin of predictions, each of them once, with its cases."""
+    by_remark: dict[str, list[str]] = {}
+    for case in cases:
+        for remark in case.origins:
+            by_remark.setdefault(remark, []).append(case.case)
+    return [
+        f"{remark} ({'case' if len(names) == 1 else 'cases'} {', '.join(names)})"
+        for remark, names in by_remark.items()
+    ]

@@ -23,7 +23,7 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
     record = _read_record(pair.prediction)
     if record is None:
         return ()
-    notes = [f"{pair.prediction} was predicted with a warning: {each}" for each in record.warnings]
+    notes = [f"Predicted with a warning: {warning}" for warning in record.warnings]
     if pair.image is not None and not _is_same_image(record, pair):
         notes.append(
             f"{pair.prediction} was made from another image than {pair.image}"

@@ -13,6 +13,7 @@ from liverseg_tf.dataset.cases import (
     natural_sort_key,
 )
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.printable import printable
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Pair:
     """Files of one case.
 
     Args:
-        case: Name of the case.
+        case: Name of the case, in which control characters are visible.
         truth: Ground truth mask; None if there is only a prediction.
         prediction: Mask to score; None if there is only a ground truth mask.
         image: CT or MR; None if the ground truth is not a data set with images.
@@ -59,12 +60,19 @@ def find_pairs(truth: Path, prediction: Path) -> list[Pair]:
     """
     truth, prediction = Path(truth).absolute(), Path(prediction).absolute()
     if truth.is_file() and prediction.is_file():
-        return [Pair(case_name(truth), truth, prediction)]
+        return [Pair(printable(case_name(truth)), truth, prediction)]
     truths, predictions = _find_truths(truth), _find_masks(prediction)
+    # results are text files, which cannot contain every name that a file can have
     pairs = [
-        replace(truths.get(case, Pair(case)), prediction=predictions.get(case))
+        replace(
+            truths.get(case, Pair(case)), case=printable(case), prediction=predictions.get(case)
+        )
         for case in sorted(truths | predictions, key=natural_sort_key)
     ]
+    names = [pair.case for pair in pairs]
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise LiverSegError(f"Expected different names of cases. Received {name} twice.")
     if not any(pair.is_complete for pair in pairs):
         raise LiverSegError(
             f"Expected predictions named like the cases of {truth} ({_format_names(truths)}). "

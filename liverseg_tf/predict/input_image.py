@@ -9,7 +9,7 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.grid_correction import lacks_geometry
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume, check_finite
-from liverseg_tf.dataset.check.issues import WARNING, Issue
+from liverseg_tf.dataset.check.issues import Issue
 from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
 from liverseg_tf.errors import LiverSegError
 
@@ -65,8 +65,7 @@ def judge_image(image: Volume, settings: CheckSettings) -> list[Issue]:
         LiverSegError: If a rule finds an error that is not accepted.
     """
     guessed_geometry = image.lacks_orientation or lacks_geometry(image)
-    issues = judge_volumes("", (image, None), guessed_geometry, settings)
-    return [issue for issue in issues if issue.severity == WARNING]
+    return judge_volumes("", (image, None), guessed_geometry, settings)
 
 
 def check_images_not_overwritten(images: Mapping[str, Path | DicomSeries], folder: Path) -> None:

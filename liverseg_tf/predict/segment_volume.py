@@ -9,6 +9,7 @@ import numpy as np
 
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import THRESHOLD
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.model.spec import NetworkSpec
@@ -17,6 +18,7 @@ from liverseg_tf.predict.inference_region import InferenceRegion
 from liverseg_tf.predict.models.predictor import Predictor, average_passes
 
 _MAX_BATCH_PIXELS = 8 * 1024**2
+_MAX_TILE_VALUES = 2**28  # 1 GB in float32; more comes from the record of a foreign model
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def find_regions(
         The masks, without post-processing, on the grid of the image.
 
     Raises:
-        LiverSegError: If `inference.crop` is set and the image contains no body.
+        LiverSegError: If `inference.crop` is set and the image contains no body, or the input of
+            the model for one slice would not fit into memory.
     """
     network = predictor.network
     canonical = to_canonical(image)
@@ -74,7 +77,15 @@ def find_regions(
     agreement = PassAgreement(network.regions.names, thresholds)
     # large slices at a fine spacing use smaller batches instead of more memory
     pixels = tile_shape[0] * tile_shape[1]
-    batch_size = max(1, min(inference.batch_size, _MAX_BATCH_PIXELS // pixels))
+    values = pixels * network.channels
+    if values > _MAX_TILE_VALUES:
+        raise LiverSegError(
+            f"Expected a model whose input for one slice has at most {_MAX_TILE_VALUES} values. "
+            f"Received {tile_shape[0]} x {tile_shape[1]} pixels and {network.channels} channels: "
+            "its spacing is too fine, or its context too large, for this image."
+        )
+    limit = min(_MAX_BATCH_PIXELS // pixels, _MAX_TILE_VALUES // values)
+    batch_size = max(1, min(inference.batch_size, limit))
     slabs = _split_into_slabs(inference_region.slices, batch_size)
 
     def cut(slab: range) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The record of a case in a store, and its check: a store may be damaged, or a stranger's."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,14 +104,20 @@ class CaseRecord:
         return None
 
 
+_DIGEST = "digest"
 _LABELS = {str(label) for label in range(1, 256)}
+
+
+def format_record(record: dict) -> str:
+    """Return the record of a case as JSON, with a digest of all its entries."""
+    return json.dumps(record | {_DIGEST: _digest(record)})
 
 
 def parse_record(content: bytes, source: Path) -> tuple[dict, CaseRecord]:
     """Parse and check the record of a case.
 
     Args:
-        content: The record as JSON.
+        content: The record as `format_record` returned it.
         source: Where it comes from, for error messages.
 
     Returns:
@@ -123,5 +130,16 @@ def parse_record(content: bytes, source: Path) -> tuple[dict, CaseRecord]:
         record = decode_record(content, CaseRecord, str(source))
     except SettingsError as error:  # a window without width
         raise LiverSegError(f"{error} (in {source})") from error
+    value = json.loads(content)
+    if value.pop(_DIGEST, None) != _digest(value):
+        raise LiverSegError(
+            f"Expected the record of a case in {source} as it was written. Received one that has "
+            "changed: it is damaged, so preprocess the data set again."
+        )
     record.check(source)
-    return json.loads(content), record
+    return value, record
+
+
+def _digest(record: dict) -> str:
+    text = json.dumps(record, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

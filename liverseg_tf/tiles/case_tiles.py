@@ -13,7 +13,6 @@ from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
 from liverseg_tf.ct.size_limit import memory_bytes
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
-from liverseg_tf.dataset.check.issues import WARNING
 from liverseg_tf.dataset.check.measurements import voxel_digest
 from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
 from liverseg_tf.dataset.reading import has_guessed_geometry, read_case
@@ -112,7 +111,7 @@ def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> 
         image, mask = read_case(case, spec.channel)
         _check_memory(image, spec)
         guessed_geometry = has_guessed_geometry(case, image)
-        issues = judge_volumes(case.name, (image, mask), guessed_geometry, check)
+        warnings = judge_volumes(case.name, (image, mask), guessed_geometry, check)
         tiles = cut_tiles(image, mask, spec)
         if source_fingerprint(case) != before:
             raise LiverSegError(
@@ -126,7 +125,6 @@ def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> 
         message = f"Not enough memory to cut the tiles{needed}: use fewer workers."
         raise LiverSegError(message).about(case.name) from error
     tiles.record["source"] = before
-    warnings = [issue for issue in issues if issue.severity == WARNING]
     entries = {
         "guessed_geometry": guessed_geometry,
         "patient": case.patient,

@@ -5,7 +5,6 @@ name memory that they do not have. Only what `write_tiles` writes is read.
 """
 
 import io
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import numpy as np
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.tiles.case_record import CaseRecord, parse_record
+from liverseg_tf.tiles.case_record import CaseRecord, format_record, parse_record
 from liverseg_tf.tiles.case_tiles import CaseTiles
 
 SUFFIX = ".h5"
@@ -96,7 +95,7 @@ def _write(path: Path, tiles: CaseTiles, options: dict) -> None:
                 options = {**options, "chunks": (1, *array.shape[1:])}
             file.create_dataset(name, data=array, **options)
         # a dataset, because an attribute is limited to 64 KiB
-        file.create_dataset("record", data=json.dumps(tiles.record))
+        file.create_dataset("record", data=format_record(tiles.record))
     with replacing(path) as partial:
         partial.write_bytes(content.getbuffer())
 

@@ -1,6 +1,5 @@
 """PNG storage: one folder per case and one file per slice, which any tool can read."""
 
-import json
 import os
 import stat
 from pathlib import Path
@@ -10,7 +9,7 @@ from PIL import Image
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.errors import LiverSegError, first_line
-from liverseg_tf.tiles.case_record import parse_record
+from liverseg_tf.tiles.case_record import format_record, parse_record
 from liverseg_tf.tiles.case_tiles import CaseTiles
 
 SUFFIX = ""
@@ -88,7 +87,7 @@ def write_tiles(path: Path, tiles: CaseTiles) -> None:
                     np.squeeze(plane, -1) if plane.shape[-1:] == (1,) else plane
                 )
                 picture.save(partial / name / f"{z:04d}.png", compress_level=1)
-        (partial / "record.json").write_text(json.dumps(tiles.record))
+        (partial / "record.json").write_text(format_record(tiles.record))
 
 
 def read_tiles(path: Path) -> CaseTiles:

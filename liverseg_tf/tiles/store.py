@@ -1,5 +1,6 @@
 """The tile store: a folder with the tiles of all cases, cut with one spec, and their split."""
 
+import json
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -211,15 +212,15 @@ class TileStore:
         """
         tiles = _FILE_FORMATS[self.storage][0].read_tiles(self.path(name))
         self._check_settings(name, tiles.record)
-        listed = self.cases.get(name, tiles.record)
-        if (
-            listed.get("checksum") != tiles.record["checksum"]
-            or checksum(tiles.image, tiles.mask) != tiles.record["checksum"]
-        ):
+        listed = json.loads(json.dumps(self.cases.get(name, tiles.record)))  # tuples become lists
+        wrong = "a record that differs from that in store.json" if listed != tiles.record else None
+        if checksum(tiles.image, tiles.mask) != tiles.record["checksum"]:
+            wrong = "tiles with another checksum"
+        if wrong is not None:
             raise LiverSegError(
                 f"Expected the tiles of case {name} as `liverseg preprocess` cut them, in "
-                f"{self.path(name)}. Received tiles with another checksum: the store is damaged, "
-                "so preprocess the data set again."
+                f"{self.path(name)}. Received {wrong}: the store is damaged, so preprocess the "
+                "data set again."
             )
         return tiles
 

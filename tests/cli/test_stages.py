@@ -38,7 +38,7 @@ def work(tmp_path_factory, untraced_module):
     assert "4 cases cut, 0 kept, 0 failed; 2 train, 1 val, 1 test" in done.output
     done = _run(
         "train", folder / "store", folder / "run", "--epochs", 1, "--steps-per-epoch", 2,
-        "--base-filters", 4, "--depth", 2, "--batch-size", 2, "--context", 3,
+        "--base-filters", 4, "--depth", 2, "--batch-size", 2, "--context", 3, "--augment", 0,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "2 steps in" in done.output
@@ -157,7 +157,8 @@ def test_tensorflow_is_silent_onednn_is_on_and_matplotlib_is_imported_only_when_
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
     """Trained in separate processes, with tiles that are large enough for several threads."""
-    assert _run("phantom", tmp_path / "set", "--count", 2).exit_code == 0
+    few = ["--shape", 16, 160, 160, "--spacing", 12, 2, 2]
+    assert _run("phantom", tmp_path / "set", "--count", 2, *few).exit_code == 0
     tiles = ["--spacing", 3, "--tile", 128, "--val", 0.5, "--test", 0]
     assert _run("preprocess", tmp_path / "set", tmp_path / "store", *tiles).exit_code == 0
     weights = []

@@ -13,6 +13,7 @@ from liverseg_tf.cli.main import liverseg
 
 pytestmark = pytest.mark.usefixtures("untraced_module")
 TINY = ["--epochs", 1, "--steps-per-epoch", 2, "--base-filters", 4, "--depth", 2, "--batch-size", 2]
+TINY += ["--augment", 0]
 
 
 def _run(*arguments, code=0):
@@ -139,7 +140,7 @@ def test_a_full_disk_gives_one_line_and_no_partial_files(data, small_disk):
 def test_organ_and_training_presets_are_combined(data, tmp_path):
     output = _run(
         "--preset", "liver", "--preset", "accurate", "train", data / "store", tmp_path / "run",
-        "--dry-run", "--batch-size", 1,
+        "--dry-run", "--batch-size", 1, "--base-filters", 4,
     )  # fmt: skip
     assert "64 x 64 x 5, batches of 1" in output
 
@@ -150,7 +151,11 @@ def test_the_same_command_keeps_a_finished_run_and_completes_it(data, tmp_path):
     assert "\nPost-processing: " in _run(*train)
     record = tmp_path / "run" / "run.json"
     finished = record.read_bytes()
+    names = {path.name for path in record.parent.iterdir()}
+    for left in ("checkpoint.npz", ".lock", ".partial-0123abcd-model.keras"):
+        (record.parent / left).touch()  # by a process that was killed at its very end
     assert _run(*train).startswith("Kept: ")
+    assert {path.name for path in record.parent.iterdir()} == names
     assert record.read_bytes() == finished
     assert "seed 0. Received 1: use another folder" in _run(*train, "--seed", 1, code=2)
     value = json.loads(finished)

@@ -1,3 +1,4 @@
+import gzip
 import json
 import random
 from pathlib import Path
@@ -217,6 +218,17 @@ def test_folders_of_pairs(tmp_path):
     ]
 
 
+def test_images_in_formats_that_are_not_read_are_not_ignored(tmp_path):
+    touch(tmp_path, "images/a.hdr", "images/a.img", "images/b.mgz", "images/b.json", "masks/c.nii")
+    touch(tmp_path, "images/c.nii.bz2", "images/.d.hdr")
+    cases = find_cases(tmp_path)
+    assert [case.name for case in cases] == ["a.hdr", "b.mgz", "c", "c.nii.bz2"]
+    (tmp_path / "images/b.mgz").write_bytes(gzip.compress(b"x"))
+    for case, words in zip(cases[:2], ("a pair of", "another format"), strict=True):
+        with pytest.raises(LiverSegError, match=words):
+            read_volumes(case)
+
+
 def test_folders_of_pairs_with_lits_names(tmp_path):
     touch(tmp_path, "images/volume-3.nii", "masks/segmentation-3.nii")
     (case,) = find_cases(tmp_path)
@@ -314,3 +326,14 @@ def test_a_case_is_one_line_in_a_notebook(tmp_path):
         f"Case(name: b; image: series 4 1.2.3 in {tmp_path}/ct; mask: none; corrected header; "
         "ambiguous files)"
     )
+
+
+def test_names_that_no_record_can_contain_are_refused(tmp_path, make_dataset):
+    folder = make_dataset(tmp_path / "set", count=2)
+    name = b"caf\xe9.nii.gz".decode(errors="surrogateescape")
+    for part in ("images", "masks"):
+        (folder / part / "case_0.nii.gz").rename(folder / part / name)
+    with pytest.raises(LiverSegError, match=r"in UTF-8\. Received caf\\xe9: rename the files"):
+        find_cases(folder)
+    faults = [case.ambiguity is None for case in find_cases(folder, allow_ambiguous=True)]
+    assert sorted(faults) == [False, True]

@@ -13,6 +13,7 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluate_folder import evaluate_folder
 from liverseg_tf.evaluate.protocols.scoring import Scoring
 from liverseg_tf.evaluate.report.tables import write_tables
+from liverseg_tf.printable import printable
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml per voxel, RAS
 
@@ -187,5 +188,10 @@ def test_names_that_are_commands_markup_or_formulas(tmp_path):
         cases = {row["case"] for row in csv.DictReader(file)}
     assert cases == {"'=1+2", "[bold]x", "caf\\xe9\\x1b[31m", "a#b?c%20"}
     rows = json.loads((tmp_path / "out" / "scores.json").read_text())["rows"]
-    assert {row["case"] for row in rows} == set(names)
+    assert {row["case"] for row in rows} == set(map(printable, names))
     assert "caf\\xe9\\x1b[31m" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    arguments = ["evaluate", str(truth), str(truth), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(liverseg, [*arguments, "--no-report", "--protocol", "nnunet"])
+    assert done.exit_code == 0, done.output
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"scores.csv", "scores.json", "summary.json"}

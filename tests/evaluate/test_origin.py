@@ -73,4 +73,4 @@ def test_warnings_of_the_prediction_are_repeated(work):
     record = MaskRecord({"source": fingerprint_source(image)}, warnings=("no geometry",))
     MaskRecords(work / "masks").write("a", record, {"a.nii.gz"})
     (note,) = _notes(work)
-    assert note.endswith("was predicted with a warning: no geometry")
+    assert note == "Predicted with a warning: no geometry (case a)"

@@ -117,6 +117,7 @@ def test_tissues_have_their_hounsfield_units(canonical):
         assert image.array.max() > 250
 
 
+@pytest.mark.slow
 def test_tumours_are_darker_and_inside_the_liver():
     spec = PhantomSpec(tumours=4, spacing_mm=(4.0, 2.2, 2.2), shape=(50, 160, 160), organs=True)
     for seed in range(3):
@@ -182,6 +183,7 @@ def test_axes_can_be_chosen(axes):
     assert "".join(nib.aff2axcodes(image.affine)) == axes
 
 
+@pytest.mark.slow
 def test_no_threshold_finds_the_liver(canonical):
     scores = [
         best_threshold_dice(image.array, np.isin(labels.array, (1, 2)))

@@ -244,3 +244,10 @@ def test_the_agreement_is_that_of_the_masks_at_the_tuned_thresholds(
     predictor = _TwoPasses(bright_is_liver())
     masks = find_regions(_bright_box()[0], predictor, Inference(thresholds=thresholds))
     assert masks.agreement["liver"] == agreement
+
+
+def test_a_model_whose_input_would_fill_the_memory_is_refused(bright_is_liver):
+    image = Volume(np.zeros((2, 104, 104), np.int16), np.diag([-1.0, -1.0, 5.0, 1.0]))
+    model = bright_is_liver(spacing_mm=0.05, context=63)  # as a foreign record may state
+    with pytest.raises(LiverSegError, match="2080 x 2080 pixels and 63 channels"):
+        find_regions(image, model, Inference(crop=False))

@@ -11,6 +11,7 @@ from liverseg_tf.choices import STORAGES
 from liverseg_tf.ct.intensity import Window
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
+from liverseg_tf.tiles.case_record import format_record
 from liverseg_tf.tiles.case_tiles import checksum, cut_tiles
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import _FILE_FORMATS, TileStore
@@ -113,7 +114,7 @@ def test_interrupted_writing_leaves_complete_cases(tmp_path, make_tiles, storage
         store.write("a", make_tiles())
     with pytest.MonkeyPatch.context() as patch:
         if storage == "png":
-            patch.setattr(json, "dumps", fail)  # after the PNG files, before the record
+            patch.setattr(png, "format_record", fail)  # after the PNG files, before the record
         else:
             patch.setattr(type(tmp_path), "write_bytes", write_half)
         with pytest.raises(LiverSegError, match=r"^Expected to write .*No space left on device\.$"):
@@ -208,7 +209,7 @@ def test_a_png_case_has_exactly_its_files(tmp_path, make_tiles, change):
 def write_hdf5(path, tiles, **datasets):
     """A case as it is written, with some data sets replaced by values or by functions."""
     with h5py.File(path, "w") as file:
-        arrays = {"image": tiles.image, "mask": tiles.mask, "record": json.dumps(tiles.record)}
+        arrays = {"image": tiles.image, "mask": tiles.mask, "record": format_record(tiles.record)}
         for name, value in (arrays | datasets).items():
             if callable(value):
                 value(file, name)
@@ -421,8 +422,21 @@ def test_numbers_that_are_none_are_refused(tmp_path, make_tiles, number):
 def test_tiles_that_are_not_those_of_the_list(tmp_path, make_tiles, storage):
     store = TileStore(tmp_path, ONE, storage, cases={"a": make_tiles().record})
     store.write("a", make_tiles(seed=1))
-    with pytest.raises(LiverSegError, match=r"case a .* another checksum"):
+    with pytest.raises(LiverSegError, match=r"case a .* a record that differs from that in store"):
         store.read("a")
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_digit_of_a_record_that_changes_is_found(tmp_path, make_tiles, storage):
+    store = TileStore(tmp_path, ONE, storage)
+    store.write("a", make_tiles())
+    path = store.path("a") / ("record.json" if storage == "png" else "")
+    content = path.read_bytes()
+    assert content.count(b'"slices_with": {"1": [1, 2') == 1
+    path.write_bytes(content.replace(b'"slices_with": {"1": [1, 2', b'"slices_with": {"1": [1, 3'))
+    for read in (store.read, store.read_record):
+        with pytest.raises(LiverSegError, match=r"record of a case .* has changed: it is damaged"):
+            read("a")
 
 
 def test_stores_survive_saving(tmp_path, make_tiles):

@@ -11,6 +11,7 @@ from liverseg_tf.errors import SettingsError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
 
 LIVER_REGIONS = ("liver=1,2", "tumour=2")
 

@@ -105,7 +105,7 @@ def printable_usage_errors():
         with writing_output():
             yield
     except click.ClickException as error:
-        error.message = printable(error.message)
+        vars(error)["message"] = printable(error.message)  # click declares it as final
         raise
     except LiverSegError as error:
         print_error(str(error))

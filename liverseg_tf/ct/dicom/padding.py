@@ -62,7 +62,9 @@ def _find_padding(stored: np.ndarray, values: np.ndarray, current: DicomSlice) -
         return None
     if current.modality != "CT":
         others = values[~padding]
-        above = not others.size or (values[padding].max() - others.min()) * current.slope > 0
+        above = (
+            not others.size or (int(values[padding].max()) - int(others.min())) * current.slope > 0
+        )
         return padding if above else None
     units = values[padding] * np.float64(current.slope) + current.intercept
     lowest, highest = float(units.min()), float(units.max())

@@ -116,7 +116,7 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
 
 
 def _checked(stored: np.ndarray, current: DicomSlice) -> np.ndarray:
-    """Return the decoded pixels after a check of their shape and sign."""
+    """Return the decoded pixels in the machine's byte order after a check of shape and sign."""
     if stored.shape != current.shape:
         raise LiverSegError(
             f"Expected {_size(current.shape)} pixels in {current.file}. "
@@ -127,7 +127,7 @@ def _checked(stored: np.ndarray, current: DicomSlice) -> np.ndarray:
             f"Expected {'signed' if current.pixels.signed else 'unsigned'} pixels in "
             f"{current.file}. Received others."
         )
-    return stored
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from liverseg_tf.ct.dicom.recognise import Kind, RecognisedFile, recognise
 from liverseg_tf.ct.dicom.slices import DicomSlice, read_slices
 from liverseg_tf.ct.dicom.strays import check_no_strays
 from liverseg_tf.ct.folder_walk import walk
-from liverseg_tf.ct.volume import Volume
+from liverseg_tf.ct.volume import Volume, check_plausible_spacing
 from liverseg_tf.errors import LiverSegError
 
 
@@ -163,12 +163,14 @@ def read_series(series: DicomSeries) -> Volume:
             slices, affine = stack_slices(drop_copies(slices))
             check_one_acquisition(slices)
             check_no_strays(slices, series.single_images)
-            return Volume(
+            volume = Volume(
                 read_pixels(slices),
                 affine,
                 modality=slices[0].modality,
                 warnings=tuple(_warnings(slices)),
             )
+            check_plausible_spacing(volume, series.folder)
+            return volume
     except LiverSegError as error:
         raise LiverSegError(f"{error} ({series})") from error
 

@@ -163,7 +163,8 @@ def _voxel_files(
     if name.upper() == "LOCAL":
         if skip > 0:
             raise HeaderError(f"a HeaderSize of {skip} for voxels in the same file")
-        files, skip = (path,), stream.tell()
+        files: tuple[Path, ...] = (path,)
+        skip = stream.tell()
     elif name.upper().split()[:1] == ["LIST"]:
         if encoding != "raw":
             raise HeaderError("a list of files that are not raw")

@@ -80,7 +80,8 @@ def read_grid(fields: dict[str, str], shape: tuple[int, ...]) -> NrrdGrid:
         named = False  # the directions of the axes within the space are not given
         affine[:3, :3] = to_ras @ axes * _axis_units(fields, len(shape), spatial)
         affine[:3, 3] = to_ras @ (_space_units(fields) * origin)
-    return NrrdGrid(tuple(shape[axis] for axis in spatial), affine, not named)
+    i, j, k = (shape[axis] for axis in spatial)
+    return NrrdGrid((i, j, k), affine, not named)
 
 
 def _spatial_axes(vectors: list[list[float] | None], shape: tuple[int, ...]) -> list[int]:

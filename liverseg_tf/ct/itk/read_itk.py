@@ -1,5 +1,6 @@
 """Reading of MetaImage and NRRD files, the formats of ITK."""
 
+import os
 from pathlib import Path
 
 from liverseg_tf.ct.itk.itk_header import ItkHeader
@@ -70,4 +71,4 @@ def itk_files(path: Path) -> list[Path]:
         voxels = read_itk_header(path).voxels.files
     except LiverSegError:  # reading the image reports it
         return [path]
-    return [path, *(file for file in voxels if file != path and file.is_file())]
+    return [path, *(file for file in voxels if file != path and os.path.isfile(file))]

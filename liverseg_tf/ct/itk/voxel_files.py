@@ -5,8 +5,8 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from isal import igzip_lib
@@ -72,7 +72,8 @@ def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, int]:
                 f"Expected all voxels of the shape {voxels.shape} in {path}. "
                 "Received a truncated file."
             ) from error
-        except (OSError, ValueError, igzip_lib.error) as error:
+        # the stubs declare this class as an instance of it
+        except (OSError, ValueError, igzip_lib.error) as error:  # type: ignore[misc]
             raise LiverSegError(
                 f"Expected undamaged voxels in {path}. Received: {first_line(error)}."
             ) from error
@@ -87,7 +88,7 @@ def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, int]:
 
 
 def _read_part(
-    file: BinaryIO, length: int, voxels: VoxelFiles, part: np.ndarray, path: Path
+    file: BufferedReader, length: int, voxels: VoxelFiles, part: np.ndarray, path: Path
 ) -> int:
     """Fill `part` from a file and return the number of bytes that follow."""
     start = length - part.size if voxels.start < 0 else voxels.start
@@ -112,7 +113,7 @@ def _read_part(
     return _decompress(file, voxels, part)
 
 
-def _decompress(file: BinaryIO, voxels: VoxelFiles, part: np.ndarray) -> int:
+def _decompress(file: BufferedReader, voxels: VoxelFiles, part: np.ndarray) -> int:
     """Decompress to the end of the file, so that the checksum is compared."""
     limit = part.size + voxels.skip  # enough to be refused
     make = _DECOMPRESSORS[voxels.encoding]
@@ -134,7 +135,7 @@ def _decompress(file: BinaryIO, voxels: VoxelFiles, part: np.ndarray) -> int:
     return position - part.size
 
 
-def _next_stream(file: BinaryIO, voxels: VoxelFiles, finished):
+def _next_stream(file: BufferedReader, voxels: VoxelFiles, finished):
     """Return the decompressor of a further stream in the file, after a finished one, or None."""
     rest = finished.unused_data or file.read(_CHUNK_BYTES)
     if not rest.strip(b"\0"):
@@ -146,7 +147,7 @@ def _next_stream(file: BinaryIO, voxels: VoxelFiles, finished):
     return _DECOMPRESSORS[voxels.encoding]()
 
 
-def _parse_text(file: BinaryIO, length: int, dtype: np.dtype, size: int) -> np.ndarray:
+def _parse_text(file: BufferedReader, length: int, dtype: np.dtype, size: int) -> np.ndarray:
     count = size // dtype.itemsize
     if length > (count + 1) * _DIGITS:
         raise ValueError(f"a text of {length} bytes for {count} numbers")

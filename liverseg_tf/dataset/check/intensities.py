@@ -14,7 +14,8 @@ PADDING_HU = -1500  # scanners pad with -2000 or less outside their circle
 HUGE_HU = 5000  # above metal; where HU below 0 end that were read as unsigned numbers
 _SAMPLE_VOXELS = 1 << 20
 _TISSUE_HU = -600  # what is above is neither air nor lung
-_ABOVE_AIR = 150
+_ABOVE_LOWEST = 150
+_MIN_AIR = 0.01
 _BIN = 25.0  # width of the bins in which the most common value is found
 _BAND = 10.0  # width of the band around a blurred end of the range
 _NEAR = 8.0  # neighbours of an end of the range
@@ -93,6 +94,9 @@ class _Histogram:
         at = np.searchsorted(np.cumsum(self.counts), percent / 100 * self.total)
         return float(self.values[min(int(at), len(self.values) - 1)])
 
+    def percentiles(self) -> tuple[float, ...]:
+        return tuple(map(self.percentile, PERCENTILES)) if self.total else ()
+
 
 def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> IntensityStatistics:
     """Measure the intensities of an image.
@@ -108,17 +112,16 @@ def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> 
     if labels is not None:
         labels = labels[:, ::step, ::step]
         for label in np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256)[1:]) + 1:
-            values = sample[(labels == label) & finite]
-            if values.size:
-                label_percentiles[int(label)] = _percentiles(values)
-    histogram = _Histogram(*np.unique(sample[finite], return_counts=True))
-    minimum, maximum = _range(array)
+            if found := _histogram(sample[(labels == label) & finite]).percentiles():
+                label_percentiles[int(label)] = found
+    histogram = _histogram(sample[finite])
+    minimum, maximum, fraction_not_finite = _range(array)
     rest = histogram.above(minimum)
     below, above = _find_piles(histogram)
     return IntensityStatistics(
         minimum=minimum,
         maximum=maximum,
-        fraction_not_finite=float(count_not_finite(array) / array.size),
+        fraction_not_finite=fraction_not_finite,
         fraction_soft_tissue=histogram.fraction(*SOFT_TISSUE_HU),
         fraction_air=rest.count(*AIR_HU) / max(1, histogram.total),
         fraction_dense=histogram.fraction(*DENSE_HU),
@@ -127,24 +130,26 @@ def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> 
         clipped_below=below,
         clipped_above=above,
         step=_find_step(histogram.values),
-        tissue=_find_tissue(rest),
+        tissue=_find_tissue(rest, histogram.fraction(*AIR_HU) >= _MIN_AIR),
         spread=_find_spread(histogram.above(min(0.0, minimum / 2))),
-        percentiles=_percentiles(sample[finite]),
+        percentiles=histogram.percentiles(),
         label_percentiles=label_percentiles,
     )
 
 
-def _range(array: np.ndarray) -> tuple[float, float]:
-    """Lowest and highest finite value, or (0, 0) if no value is finite."""
-    if array.dtype.kind == "f":
-        planes = [plane[np.isfinite(plane)] for plane in array]
-        ends = [end for plane in planes if plane.size for end in (plane.min(), plane.max())]
-        return (float(min(ends)), float(max(ends))) if ends else (0.0, 0.0)
-    return float(array.min()), float(array.max())
+def _range(array: np.ndarray) -> tuple[float, float, float]:
+    """Lowest and highest finite value (0 if there is none), and the fraction of other values."""
+    low, high = float(array.min()), float(array.max())
+    if np.isfinite([low, high]).all():
+        return low, high, 0.0
+    planes = [plane[np.isfinite(plane)] for plane in array]
+    ends = [float(end) for plane in planes if plane.size for end in (plane.min(), plane.max())]
+    fraction = float(count_not_finite(array) / array.size)
+    return min(ends, default=0.0), max(ends, default=0.0), fraction
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(map(float, np.percentile(values, PERCENTILES))) if values.size else ()
+def _histogram(values: np.ndarray) -> _Histogram:
+    return _Histogram(*np.unique(values, return_counts=True))
 
 
 def _find_piles(histogram: _Histogram) -> tuple[float | None, float | None]:
@@ -187,12 +192,18 @@ def _find_step(values: np.ndarray) -> float:
     return float(np.median(np.diff(tissue.astype(np.float64)))) if tissue.size > 1 else 1.0
 
 
-def _find_tissue(rest: _Histogram) -> float | None:
-    """Find the most common value above air; `rest` has all values but the lowest."""
+def _find_tissue(rest: _Histogram, has_air: bool) -> float | None:
+    """Find the most common value above air, or above what is lowest if nothing has the HU of air.
+
+    Args:
+        rest: All values but the lowest, which may be padding.
+        has_air: Whether there are voxels with the HU of air.
+    """
     rest = rest.above(PADDING_HU)
     if not rest.total:
         return None
-    tissue = rest.above(max(_TISSUE_HU, rest.percentile(0.1) + _ABOVE_AIR))
+    lowest = -np.inf if has_air else rest.percentile(0.1)
+    tissue = rest.above(max(_TISSUE_HU, lowest + _ABOVE_LOWEST))
     if len(tissue.values) > 1:  # many voxels may be clipped at the highest value
         tissue = _Histogram(tissue.values[:-1], tissue.counts[:-1])
     if not tissue.total:

@@ -24,6 +24,8 @@ class AnatomyPosition:
         lung_lower: Voxels of lung (-950 to -600 HU, enclosed by body, in slices of the chest) in
             the lower half of the slices.
         lung_upper: The same in the upper half. Lungs lie above the liver.
+        abdomen_upper: Slices of the trunk without lungs in the upper half, relative to all slices
+            of that half. Above the lungs are the neck and the head, which are narrower.
         spine_front: Voxels of bone near the midline in the front half of the body, in slices of
             the trunk. They are not counted in heads, where the jaw lies in front, nor in images
             without lungs or organs of the trunk, which may show the pubic bone.
@@ -34,6 +36,7 @@ class AnatomyPosition:
 
     lung_lower: float
     lung_upper: float
+    abdomen_upper: float
     spine_front: float
     spine_back: float
     label_offsets: dict[int, float]
@@ -69,7 +72,8 @@ def measure_anatomy(
     width = max(1.0, cols[1] - cols[0])
     near_midline = np.abs(np.arange(array.shape[2]) - sum(cols) / 2) < width / _SPINE_PART
     plane_mm = [mm * (part.step or 1) for mm, part in zip(image.spacing_mm, coarse, strict=True)]
-    trunk = _find_wide_slices(body, plane_mm[1] / plane_mm[2]) & is_trunk
+    wide = _find_wide_slices(body, plane_mm[1] / plane_mm[2])
+    trunk = wide & is_trunk
     bone = (array[trunk] > _BONE_HU) & near_midline
     bone = np.count_nonzero(bone, axis=(0, 2)) / body_voxels
     middle = int(np.ceil(sum(rows) / 2))
@@ -78,9 +82,11 @@ def measure_anatomy(
         labels = labels[coarse]
         for label in np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256)[1:]) + 1:
             offsets[int(label)] = (_mean_column(labels == label) - sum(cols) / 2) / width
+    upper = slice(len(lung) - half, None)
     return AnatomyPosition(
         float(lung[:half].sum()),
-        float(lung[len(lung) - half :].sum()),
+        float(lung[upper].sum()),
+        float(np.mean((wide & (lung == 0))[upper])) if half else 0.0,
         float(bone[:middle].sum()),
         float(bone[middle:].sum()),
         offsets,

@@ -17,6 +17,9 @@ _SIDES = {"liver": -1, "spleen": 1}  # -1 is the patient's right, 1 the left
 _TRUNK_ORGANS = ("liver", "hepat", "spleen", "kidney", "pancrea", "stomach", "adrenal", "lung")
 _MIN_OFFSET = 0.04  # of the body's width
 _MIN_LUNG, _MIN_SPINE = 0.015, 0.0015  # of the body; less is not conclusive
+_MIN_ABDOMEN = 0.5  # of the upper slices
+# what `preprocess` and `predict` tell; `check` also describes the masks
+_IMAGE_RULES = ("reading", "air", "orientation", *ACCEPTABLE_RULES)
 _FLIPPED = dict(zip("RLAPSI", "LRPAIS", strict=True))
 
 
@@ -137,7 +140,7 @@ def judge_volumes(
         settings: What the case should contain.
 
     Returns:
-        Warnings and notes.
+        Warnings, without those that only describe the mask, such as a liver that is cut off.
 
     Raises:
         LiverSegError: If a rule finds an error that is not accepted.
@@ -148,7 +151,7 @@ def judge_volumes(
     )
     issues = apply_rules(name, measured, settings, needs_mask=mask is not None)
     require_usable(issues)
-    return issues
+    return [i for i in issues if i.severity == WARNING and i.kind in _IMAGE_RULES]
 
 
 def apply_rules(
@@ -219,7 +222,8 @@ def _check_orientation(case: CaseMeasurements, settings: CheckSettings) -> Itera
     if anatomy.spine_front > max(_MIN_SPINE, 1.5 * anatomy.spine_back):
         flipped |= set("AP")
         reasons.append("spine in front")
-    if anatomy.lung_lower > max(_MIN_LUNG, 3 * anatomy.lung_upper):
+    has_abdomen_above = anatomy.abdomen_upper >= _MIN_ABDOMEN
+    if has_abdomen_above and anatomy.lung_lower > max(_MIN_LUNG, 3 * anatomy.lung_upper):
         flipped |= set("SI")
         reasons.append("lungs below")
     if reasons:

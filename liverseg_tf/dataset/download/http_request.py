@@ -139,6 +139,8 @@ def _open(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
 class _TimeLimited(HTTPConnection):
     """A connection whose timeout holds for connecting and for the header, not for each byte."""
 
+    timeout: float  # which `_open` always sets
+
     def connect(self) -> None:
         with time_limit(self.timeout, lambda: self.sock):
             super().connect()

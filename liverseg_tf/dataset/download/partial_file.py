@@ -1,5 +1,6 @@
 """A file of which only the first part has been downloaded."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,8 @@ class PartialFile:
         total, validator = record.get("bytes"), record.get("validator")
         if not isinstance(total, int) or not isinstance(validator, str | None):
             return 0, 0, None
-        if size > total:
+        is_header_value = validator is None or re.fullmatch(r"[\x20-\x7e]{1,1000}", validator)
+        if size > total or not is_header_value:
             return 0, 0, None
         usable = validator is not None or size == total
         return (size if usable else 0), total, validator

@@ -1,5 +1,6 @@
 """Results of an earlier evaluation, which must not stay beside those of a new one."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def clear_earlier_results(out: Path) -> None:
     for page in sorted((out / VIEWERS).glob("*.html")):
         if is_own_page(page):
             remove(page)
+    with suppress(OSError):
+        (out / VIEWERS).rmdir()  # if nothing else is in it
     if _is_own_folder(out / VERSUS):
         clear_earlier_results(out / VERSUS)
     for path in (*existing, out / SCORES):  # the last one marks the others as results

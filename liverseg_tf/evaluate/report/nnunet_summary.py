@@ -11,6 +11,7 @@ from typing import Any
 from liverseg_tf.atomic import write_json
 from liverseg_tf.evaluate.evaluation import Evaluation
 from liverseg_tf.evaluate.score_case import RegionResult
+from liverseg_tf.printable import printable
 
 METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 
@@ -36,8 +37,8 @@ def summarise_nnunet(evaluation: Evaluation) -> dict:
                     key: _metrics(results[region])
                     for region, key in _label_keys(evaluation).items()
                 },
-                "prediction_file": str(pair.prediction),
-                "reference_file": str(pair.truth),
+                "prediction_file": printable(pair.prediction),
+                "reference_file": printable(pair.truth),
             }
         )
     mean = {

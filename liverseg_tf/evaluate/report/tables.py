@@ -108,8 +108,11 @@ def scores_json(evaluation: Evaluation) -> dict:
         },
         **lits,
         "rows": [_row(result, evaluation.score_names) for result in evaluation.results],
-        "failures": [dataclasses.asdict(failure) for failure in evaluation.failures],
-        "notes": list(evaluation.notes),
+        "failures": [
+            {"case": failure.case, "message": printable(failure.message)}
+            for failure in evaluation.failures
+        ],
+        "notes": list(map(printable, evaluation.notes)),
     }
     return nan_to_none(value)
 

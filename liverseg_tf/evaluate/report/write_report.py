@@ -6,7 +6,7 @@ from pathlib import Path
 
 from liverseg_tf.ct.images import read_image, read_label_image
 from liverseg_tf.ct.intensity import Window
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.report.earlier_results import VIEWERS
@@ -16,7 +16,6 @@ from liverseg_tf.evaluate.viewer.html import Page, read_asset, write_page
 from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, write_viewer
 
 REPORT = "report.html"
-_NO_MEMORY = "Not enough memory to show the image: close other programs."
 
 
 @dataclass(frozen=True)
@@ -75,17 +74,25 @@ def write_report(
             if case in with_picture:
                 pictures[case] = overlay_case(volumes, evaluation.regions, spec.window)
             if spec.viewers:
-                viewers[case] = f"{VIEWERS}/{case}.html"
+                name = case.replace("\\", "%5C")  # which separates folders on Windows
+                viewers[case] = f"{VIEWERS}/{name}.html"
                 _write_viewer(out / viewers[case], volumes, evaluation, spec)
-        except (LiverSegError, MemoryError) as error:
+        except Exception as error:  # a damaged image or a bug must not stop the other cases
             viewers.pop(case, None)
-            reason = error if isinstance(error, LiverSegError) else LiverSegError(_NO_MEMORY)
-            failures.append(Failure(case, str(reason.about(case))))
+            failures.append(Failure(case, _describe(error, case)))
         if on_case is not None:
             on_case(case, done, len(cases))
     body = report_body(evaluation, ReportPictures(pictures, viewers, tuple(failures)))
     write_page(out / REPORT, Page(TITLE, read_asset("report.css"), body))
     return failures
+
+
+def _describe(error: Exception, case: str) -> str:
+    if isinstance(error, MemoryError):
+        error = LiverSegError("Not enough memory to show the image: close other programs.")
+    elif not isinstance(error, LiverSegError):
+        error = LiverSegError(f"Unexpected {type(error).__name__}: {first_line(error)}")
+    return str(error.about(case))
 
 
 def sort_by_dice(evaluation: Evaluation) -> list[str]:

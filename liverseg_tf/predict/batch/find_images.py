@@ -51,6 +51,10 @@ def find_images(inputs: Iterable[Path]) -> FoundImages:
         except LiverSegError as error:
             found.failures[str(path)] = str(error)
             continue
+        except OSError as error:  # a folder that must not be read, a name that is too long
+            reason = error.strerror or str(error)
+            found.failures[str(path)] = f"Expected access to {path}. Received: {reason}."
+            continue
         for name, image in own.items():
             # an input that is one image can be named after its parent folders
             named = (image, path if list(own) == [name] and path.suffix != ".csv" else None)

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
-
+from liverseg_tf.ct.dicom.file import open_dicom, read_header
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import read_image_size
 from liverseg_tf.errors import LiverSegError
@@ -99,9 +98,9 @@ def _file_size(image: Path) -> _ImageSize | None:
 
 
 def _series_size(series: DicomSeries) -> _ImageSize | None:
-    tags = ["Rows", "Columns", "PixelSpacing"]
     try:
-        first = pydicom.dcmread(series.files[0], specific_tags=tags, stop_before_pixels=True)
+        with open_dicom(series.files[0]) as stream:
+            first = read_header(stream)
         row_mm, col_mm = map(float, first.get("PixelSpacing") or (1, 1))
         shape = (int(first.Columns), int(first.Rows), series.image_count)
     except Exception:  # pydicom parses values on access: a broken one raises any error

@@ -36,7 +36,7 @@ _CHECKPOINT_OPS = """
     StringJoin
 """
 _COMPUTATION = frozenset(_COMPUTATION_OPS.split())
-_CHECKPOINT = _COMPUTATION | frozenset(_CHECKPOINT_OPS.split())
+ALLOWED_OPS = _COMPUTATION | frozenset(_CHECKPOINT_OPS.split())
 _KINDS = {
     *("bare_concrete_function", "captured_tensor", "constant", "function", "user_object"),
     "variable",
@@ -106,13 +106,13 @@ def _problems(meta_graph) -> Iterator[str]:
     }
     called = _called_functions(meta_graph.object_graph_def, library)
     for name, function in library.items():
-        allowed = _COMPUTATION if name in called else _CHECKPOINT
+        allowed = _COMPUTATION if name in called else ALLOWED_OPS
         yield from _unknown_ops(function.node_def, allowed, f"the function {name}", library)
         # TensorFlow may call another function of the same interface in its place
         if any("api_implements" in key for key in function.attr):
             yield f"a choice of implementations in the function {name}"
     graph = meta_graph.graph_def.node
-    yield from _unknown_ops(graph, _CHECKPOINT, "the graph", library)
+    yield from _unknown_ops(graph, ALLOWED_OPS, "the graph", library)
     if meta_graph.asset_file_def:
         yield "a reference to a file"
     for key in meta_graph.collection_def:

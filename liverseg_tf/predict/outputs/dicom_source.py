@@ -5,9 +5,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
+from liverseg_tf.ct.dicom.file import open_dicom, read_header
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.dicom.slices import is_localizer
 from liverseg_tf.ct.volume import GRID_TOLERANCE_VOXELS, Volume
@@ -89,7 +89,8 @@ def join_notes(notes: tuple[str, ...], length: int) -> str:
 
 def _read_header(file: Path) -> Dataset:
     try:
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        with open_dicom(file) as stream:
+            dataset = read_header(stream)
         frames = int(dataset.get("NumberOfFrames") or 1)
         missing = [key for key in _REQUIRED if not dataset.get(key)]
     except OSError as error:

@@ -10,16 +10,16 @@ from operator import methodcaller
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import replacing, write_json
 from liverseg_tf.choices import LITERT_TYPES
-from liverseg_tf.errors import LiverSegError, SettingsError, first_line
+from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model import export_record
 from liverseg_tf.model.run_record import read_run
 from liverseg_tf.predict.models.run import RunPredictor
+from liverseg_tf.predict.models.saved_model_check import check_saved_model
 from liverseg_tf.serve.export.convert import (
     calibration_tiles,
     check_onnx,
@@ -28,8 +28,10 @@ from liverseg_tf.serve.export.convert import (
 )
 from liverseg_tf.serve.export.quantize import quantize_weights
 from liverseg_tf.serve.export.server_files import docker_command, write_server_files
+from liverseg_tf.serve.export.server_version import find_oldest_server
 from liverseg_tf.serve.export.signatures import build_signatures
 from liverseg_tf.serve.export.warmup import write_warmup
+from liverseg_tf.serve.export.write_errors import as_write_errors
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
 
     `OUT/NAME/VERSION/` gets its name when it is complete, since servers watch for new versions.
     LiteRT and ONNX files are named `OUT/NAME-VERSION-TYPE.tflite` and `OUT/NAME-VERSION.onnx`. No
-    file is ever replaced. If one cannot be written, the ones before it stay.
+    file is replaced. If one cannot be written, the ones before it stay.
 
     Args:
         run: Folder of the run.
@@ -139,7 +141,7 @@ def _export(
 
     written: list[Path] = []
     with _telling_what_is_written(written):
-        with _as_write_errors(folder), replacing(folder, overwrite=False) as partial:
+        with as_write_errors(folder), replacing(folder, overwrite=False) as partial:
             record = make_record(export_record.SAVED_MODEL, settings.weights)
             _write_saved_model(partial, predictor, settings, record)
         written.append(folder)
@@ -176,7 +178,9 @@ def _write_saved_model(
     extra = folder / "assets.extra"
     extra.mkdir()
     write_warmup(extra, settings.name, signatures, network)
-    _write_record(extra / "run.json", record, folder)
+    check_saved_model(folder)  # `liverseg predict` would refuse it, too
+    export = record["export"] | {"min_server": find_oldest_server(folder)}
+    _write_record(extra / "run.json", record | {"export": export}, folder)
 
 
 def _choose_version(out: Path, settings: ExportSettings) -> int:
@@ -194,17 +198,6 @@ def _choose_version(out: Path, settings: ExportSettings) -> int:
             "number."
         )
     return settings.version
-
-
-@contextmanager
-def _as_write_errors(target: Path) -> Iterator[None]:
-    """Turn TensorFlow's errors, such as that of a full disk, into one line."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        full = isinstance(error, tf.errors.ResourceExhaustedError)
-        reason = "No space left on device" if full else first_line(error)
-        raise LiverSegError(f"Expected to write {target}. Received: {reason}.") from error
 
 
 @contextmanager
@@ -235,7 +228,7 @@ def _run_properties(run: Path, predictor: RunPredictor) -> dict:
 
 def _write_file(path: Path, write: Callable[[Path], object], record: dict) -> None:
     """Write a new file and its record; if one of them fails, neither is there."""
-    with _as_write_errors(path), replacing(path, overwrite=False) as partial:
+    with as_write_errors(path), replacing(path, overwrite=False) as partial:
         write(partial)
     try:
         _write_record(export_record.record_path(path), record, path)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.model.run_lock import run_lock
 from liverseg_tf.model.run_record import read_finished_run
 from liverseg_tf.records import convert_record
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.train.session.checkpoint import RecordedStore
+from liverseg_tf.train.session.checkpoint import Checkpoint, RecordedStore
 from liverseg_tf.train.settings import TrainSettings
 
 
@@ -24,6 +25,16 @@ def is_finished(folder: Path, store: TileStore, settings: TrainSettings) -> bool
         return False
     check_same_run(folder, store, settings, record)
     return True
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process left that was killed after it had written the result of a run.
+
+    Raises:
+        LiverSegError: If another process is writing the run.
+    """
+    with run_lock(folder):
+        Checkpoint.remove(folder)
 
 
 def check_same_run(folder: Path, store: TileStore, settings: TrainSettings, record: dict) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRBigEndian
 
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume
@@ -82,6 +83,26 @@ def test_padding_of_mr_is_its_lowest_value(tmp_path, write_series):
     volume = read_image(write_series(tmp_path, make_ct(), edit))
     lowest = volume.array[:, ~OUTSIDE].min(axis=1)
     assert (volume.array[:, OUTSIDE] == lowest[:, None]).all()
+
+
+def test_padding_in_big_endian_files_is_air(tmp_path, write_series):
+    edit = pad([63536], PixelPaddingValue=63536)
+    ct = make_ct()
+
+    def swap(dataset, z):
+        edit(dataset, z)
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+
+    volume = read_image(write_series(tmp_path, ct, swap))
+    assert (volume.array[:, OUTSIDE] == -1024).all()
+    np.testing.assert_array_equal(volume.array[:, ~OUTSIDE], ct.array[:, ~OUTSIDE])
+
+
+def test_low_padding_of_unsigned_mr_is_kept(tmp_path, write_series):
+    edit = pad([0], PixelPaddingValue=0, Modality="MR", RescaleIntercept=0)
+    volume = read_image(write_series(tmp_path, make_ct(), edit))
+    assert (volume.array[:, OUTSIDE] == 0).all()
 
 
 def test_a_slice_of_padding_only_is_air(tmp_path, write_series):

@@ -105,7 +105,17 @@ def test_a_slice_at_the_end_with_another_series_uid_is_refused(tmp_path, write_s
             dataset.SeriesInstanceUID += "1"
 
     write_series(tmp_path, make_ct(), damage, uid="1.2.3")
-    with pytest.raises(LiverSegError, match=f"{z:04}.dcm, the next slice of the volume"):
+    with pytest.raises(LiverSegError, match=f"{z:04}.dcm, which is a slice of the volume"):
+        read_image(tmp_path)
+
+
+def test_a_slice_in_the_middle_of_three_with_another_series_uid_is_refused(tmp_path, write_series):
+    def damage(dataset, index):
+        if index == 1:
+            dataset.SeriesInstanceUID += "1"
+
+    write_series(tmp_path, make_ct((3, 8, 8)), damage, uid="1.2.3")
+    with pytest.raises(LiverSegError, match=r"0001\.dcm, which is a slice of the volume"):
         read_image(tmp_path)
 
 

@@ -305,6 +305,10 @@ def test_an_invalid_response_is_retried(serve, partial):
         '{"bytes": "9"}',
         '{"bytes": 10, "validator": "x"}',
         '{"bytes": 1, "validator": 2}',
+        r'{"bytes": 300000, "validator": "\"a\"\r\nX-Injected: 1"}',
+        '{"bytes": NaN, "validator": "x"}',
+        '{"bytes": 1e400, "validator": "x"}',
+        '{"a":' + "[" * 100_000,
     ],
 )
 def test_a_part_without_a_valid_record_is_not_resumed(serve, partial, record):

@@ -190,6 +190,7 @@ def test_failure_names_the_case_whose_worker_died(folders, monkeypatch):
     assert {result.case for result in evaluation.results} == {"b"}
 
 
+@pytest.mark.slow
 def test_workers_and_one_process_give_equal_tables(folders):
     truth, prediction, out = folders
     tables = []

@@ -4,6 +4,7 @@ import os
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -195,3 +196,14 @@ def test_scores_of_the_lits_challenge(dataset):
 def test_sort_by_dice():
     results = (make_result("a", 5), make_result("b", 1), make_result("c", 9))
     assert sort_by_dice(Evaluation(LIVER_REGIONS, results)) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("name", ["$x^{$", "\\$x$", "a\\", "_^{2}", "$", "\\frac{", "%s{}"])
+def test_region_names_are_not_formulas(name, tmp_path):
+    evaluation = Evaluation(Regions({name: (1,)}), (make_result("a", 5, name),))
+    write_report(evaluation, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    plots = re.findall(r"svg\+xml;base64,([^\"]+)", page)
+    assert plots
+    for plot in plots:
+        ElementTree.fromstring(base64.b64decode(plot))

@@ -75,6 +75,12 @@ def test_an_input_that_fails_does_not_stop_the_others(tmp_path):
     assert all("\n" not in line for line in found.failures.values())
 
 
+def test_an_input_with_a_name_that_is_too_long_does_not_stop_the_others(tmp_path):
+    found = find_images([_write(tmp_path / "a.nii"), tmp_path / ("x" * 300)])
+    assert list(found.images) == ["a"]
+    assert "name too long" in next(iter(found.failures.values()))
+
+
 def test_a_pipe_is_no_table(tmp_path):
     os.mkfifo(tmp_path / "list.csv")
     with pytest.raises(LiverSegError, match="Received a pipe"):

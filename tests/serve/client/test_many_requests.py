@@ -22,7 +22,8 @@ def _tiles(number):
     return np.random.default_rng(number).integers(0, 256, (1 + number % 3, *SHAPE, 1), np.uint8)
 
 
-@pytest.mark.parametrize("protocol", ["grpc", pytest.param("rest", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
 def test_no_result_is_wrong_and_no_slice_is_lost(servers, models, local, protocol):
     count = [0]
 

@@ -17,27 +17,11 @@ from google.protobuf import text_format
 
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.predict.models.saved_model_check import ALLOWED_OPS, check_saved_model
 from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 from liverseg_tf.serve.export.server_files import write_server_files
 
 SIGNATURES = {"serving_default", "hu_slices", "hu_mask", "png", "describe"}
-# core ops of TensorFlow, which every build of tensorflow/serving has
-CORE_OPS = {
-    *("Abs", "AddV2", "All", "AssignVariableOp", "Assert", "BiasAdd", "Cast", "Ceil", "ConcatV2"),
-    *("Const", "Conv2D", "Conv2DBackpropInput", "DecodePng", "DecodeRaw", "DisableCopyOnRead"),
-    *("EncodePng", "Equal", "Fill", "Floor", "FloorMod", "FusedBatchNormV3"),
-    *("GatherV2", "Greater", "GreaterEqual", "Identity", "IsFinite", "Less", "LessEqual"),
-    *("LogicalAnd", "LogicalOr", "Max", "MaxPool", "Maximum", "MergeV2Checkpoints"),
-    *("Min", "Minimum", "Mul", "Neg", "NoOp", "Pack", "Pad", "Placeholder", "Range"),
-    *("ReadVariableOp", "RealDiv", "Relu", "Reshape", "RestoreV2", "Round", "Rsqrt", "SaveV2"),
-    *("Select", "Transpose"),
-    *("SelectV2", "Shape", "ShardedFilename", "Sigmoid", "Squeeze"),
-    *("StatefulPartitionedCall", "PartitionedCall", "If", "StatelessWhile"),
-    *("While", "StaticRegexFullMatch", "StridedSlice", "StringJoin", "StringLength", "Sub"),
-    *("Substr", "Sum", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve"),
-    *("TensorListSetItem", "TensorListStack", "Tile", "Unpack", "VarHandleOp", "ZerosLike"),
-    *("EnsureShape", "Mean", "SquaredDifference", "StopGradient", "VarIsInitializedOp"),
-}
 
 
 def test_signatures_name_their_inputs_and_outputs(served_liver):
@@ -71,12 +55,10 @@ def test_signatures_name_their_inputs_and_outputs(served_liver):
 def test_only_core_ops_are_used(served):
     from tensorflow.core.protobuf import saved_model_pb2
 
+    check_saved_model(served.folder)
     model = saved_model_pb2.SavedModel.FromString((served.folder / "saved_model.pb").read_bytes())
     (graph,) = [meta.graph_def for meta in model.meta_graphs]
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    ops = {node.op for body in bodies for node in body}
-    assert ops <= CORE_OPS | {function.signature.name for function in graph.library.function}
-    assert not ops & {"PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch"}
+    assert {node.op for node in graph.node} <= ALLOWED_OPS
     compiled = [
         function.signature.name
         for function in graph.library.function
@@ -114,6 +96,7 @@ def test_describe_returns_the_record_without_case_names(served):
     record = json.loads(record)
     on_disk = json.loads((served.folder / "assets.extra" / "run.json").read_text())
     assert len(on_disk["export"].pop("digest")) == 32
+    assert on_disk["export"].pop("min_server") == "2.10"
     assert record == on_disk
     assert record["network"] == json.loads(json.dumps(served.local.network.to_json()))
     assert record["fingerprint"].startswith(served.local.fingerprint)

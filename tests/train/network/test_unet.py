@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import keras
@@ -23,11 +24,20 @@ def _tiles(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
+@functools.cache
+def _model(name):
+    return build_unet(SPECS[name])
+
+
+def _predict(model, tiles):
+    """The probabilities without tracing, which would take longer than these tiles do."""
+    return np.asarray(model(tiles, training=False))
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_probabilities_have_the_size_of_the_tiles(name):
-    model = build_unet(SPECS[name])
     for height, width in [(16, 16), (24, 40)]:
-        probabilities = np.asarray(model(_tiles(2, height, width, 3)))
+        probabilities = _predict(_model(name), _tiles(2, height, width, 3))
         assert probabilities.shape == (2, height, width, 2)
         assert probabilities.dtype == np.float32
         assert ((probabilities >= 0) & (probabilities <= 1)).all()
@@ -52,23 +62,23 @@ def test_the_number_of_filters_is_at_most_512():
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_saved_model_loads_in_safe_mode_and_predicts_the_same(tmp_path, name):
-    model = build_unet(SPECS[name])
+    model = _model(name)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
     assert all(type(layer).__module__.startswith("keras.") for layer in loaded.layers)
     tiles = _tiles(1, 16, 16, 3, seed=1)
-    np.testing.assert_array_equal(model.predict_on_batch(tiles), loaded.predict_on_batch(tiles))
+    np.testing.assert_array_equal(_predict(model, tiles), _predict(loaded, tiles))
 
 
 def test_a_prediction_depends_on_neighbouring_pixels_but_not_on_other_tiles():
     keras.utils.set_random_seed(0)  # with some initial weights, the pixel has no effect
     model = build_unet(UNetSpec(base_filters=4, depth=2))
     tiles = _tiles(2, 32, 32, 1, seed=2)
-    single = model.predict_on_batch(tiles[:1])
-    np.testing.assert_allclose(model.predict_on_batch(tiles)[:1], single, atol=1e-5)
+    single = _predict(model, tiles[:1])
+    np.testing.assert_allclose(_predict(model, tiles)[:1], single, atol=1e-5)
     changed = tiles[:1].copy()
     changed[0, 16, 16] = 255 - changed[0, 16, 16]
-    difference = np.abs(model.predict_on_batch(changed) - single)[0, ..., 0]
+    difference = np.abs(_predict(model, changed) - single)[0, ..., 0]
     assert difference[16, 16] > 0
     assert (difference > 0).sum() > 9
 

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import re
 
 import pytest
@@ -42,6 +43,7 @@ def test_the_steps_of_a_time_budget_are_estimated(blob_store):
 def test_memory_is_proportional_to_batch_tile_and_precision(blob_store):
     network = make_network_spec(blob_store, TINY)
 
+    @functools.cache
     def memory(precision="float32", shape=(64, 64), batch=4):
         learner = make_learner(network, TINY, ExecutionOptions(Hardware(precision)))
         weights = learner.components.model.count_params() * 24
