@@ -6,6 +6,7 @@ line that names the series. Other exceptions, time limits and memory limits are 
 """
 
 import argparse
+import io
 import json
 import multiprocessing
 import random
@@ -99,12 +100,25 @@ def write_series(folder, rng):
         dataset.save_as(folder / f"{z:03}.dcm", enforce_file_format=True)
     # GDCM turns a rescaled MR into an enhanced one
     if syntax == uids.ExplicitVRLittleEndian and bits == 16 and modality == "CT":
-        compress(folder, rng.choice(JPEG))
+        compress_apart(folder, rng.choice(JPEG))
     return depth
 
 
-def compress(folder, kind):
-    """Compress the files with GDCM, where it is installed."""
+def compress_apart(folder, kind):
+    """Compress the files in a process of their own: GDCM's encoders may damage the memory."""
+    done = Path(tempfile.mkdtemp(dir=folder.parent))
+    process = multiprocessing.get_context("fork").Process(
+        target=compress, args=(folder, done, kind)
+    )
+    process.start()
+    process.join()
+    if process.exitcode == 0 and len(list(done.iterdir())) == len(list(folder.iterdir())):
+        for path in done.iterdir():
+            path.replace(folder / path.name)
+    shutil.rmtree(done)
+
+
+def compress(folder, done, kind):
     try:
         import gdcm
     except ImportError:
@@ -122,7 +136,7 @@ def compress(folder, kind):
         change.SetInput(reader.GetImage())
         if not change.Change():
             return
-        writer.SetFileName(str(path))
+        writer.SetFileName(str(done / path.name))
         writer.SetFile(reader.GetFile())
         writer.SetImage(change.GetOutput())
         writer.Write()
@@ -184,7 +198,8 @@ def expected_volume(folder):
     """Read a series with pydicom: voxels (z, row, col) in float64, positions, and axes in mm."""
     slices = {}
     for path in sorted(folder.iterdir()):
-        dataset = pydicom.dcmread(path, force=True)
+        # in memory, no read is larger than the file, whatever length is stated
+        dataset = pydicom.dcmread(io.BytesIO(path.read_bytes()), force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = uids.ExplicitVRLittleEndian
         stored = dataset.pixel_array.astype(np.int64)
@@ -230,7 +245,7 @@ def fill_padding(units, stored, dataset):
     if not padding.any():
         return units
     units = units.copy()
-    if dataset.Modality == "CT":
+    if (dataset.get("Modality") or uids.UID(dataset.SOPClassUID).name[:2]) == "CT":
         if not ((units[padding] >= -4096) & (units[padding] <= -900)).all():
             units[padding] = -1024
     elif padding.all():
@@ -243,7 +258,9 @@ def fill_padding(units, stored, dataset):
 
 def raw_bits(dataset):
     """Return all bits of uncompressed or run-length encoded pixels, unsigned."""
-    if dataset.BitsStored == dataset.BitsAllocated:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    raw = syntax == uids.RLELossless or not syntax.is_encapsulated
+    if dataset.BitsStored == dataset.BitsAllocated or not raw:
         return None
     dataset.BitsStored = dataset.BitsAllocated
     return dataset.pixel_array.astype(np.int64) % (1 << dataset.BitsAllocated)

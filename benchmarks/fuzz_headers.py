@@ -39,7 +39,7 @@ FLOATS = (*NUMBERS, 0.5, 1e-3, 1e-8, -0.7, 1e9, 1e30, np.inf, -np.inf, np.nan)
 TEXTS = (
     *("", "0", "1", "-1", "3", "nan", "inf", "none", "1e999", "0.7", "9" * 30, "x", "\0", "é"),
     *("%s%s%n", "../a.raw", "/dev/zero", "LIST", "LOCAL", "True", "False", "true", "gzip", "raw"),
-    *("1 2", "1 2 3", "0 0 0", "5 6 7", "7 6 5", "5 6 7 1", "1 0 0 0 1 0 0 0 1", "a" * 500),
+    *("1 2", "1 2 3", "0 0 0", "5 6 7", "7 6 5", "5 6 7 1", "1 0 0 0 1 0 0 0 1", "a" * 100),
     *("(1,0,0) (0,1,0) (0,0,1)", "(1,0,0) (0,1,0) none", "(0,0,0)", '"cm" "cm" "cm"', "RAS", "LAS"),
     *("left-anterior-superior", "scanner-xyz", "MET_SHORT", "MET_DOUBLE", "short", "double", "big"),
 )

@@ -55,12 +55,14 @@ class Command:
         arguments: Arguments after `liverseg`; {work} and {out} are replaced.
         start: Folder in `work` from which the output folder is copied before the command runs.
         repeat_is_error: Whether the finished output makes the same command an error.
+        repeat_adds: Whether the same command writes another version beside the finished one.
     """
 
     name: str
     arguments: str
     start: str | None = None
     repeat_is_error: bool = False
+    repeat_adds: bool = False
 
 
 COMMANDS = [
@@ -79,13 +81,16 @@ COMMANDS = [
     Command("train", f"train {{work}}/store {{out}} {TINY}", repeat_is_error=True),
     Command("crossval", f"crossval {{work}}/store {{out}} --folds 2 {TINY}"),
     Command("tune", "tune {out} {work}/store", "run"),
-    Command("export savedmodel", "export {work}/run {out} --name liver"),
-    Command("export litert", "export {work}/run {out} --name liver --litert float16"),
+    Command("export savedmodel", "export {work}/run {out} --name liver", repeat_adds=True),
+    Command(
+        "export litert", "export {work}/run {out} --name liver --litert float16", repeat_adds=True
+    ),
     Command(
         "export int8",
         "export {work}/run {out} --name liver --litert int8 --calibrate {work}/store",
+        repeat_adds=True,
     ),
-    Command("export onnx", "export {work}/run {out} --name liver --onnx"),
+    Command("export onnx", "export {work}/run {out} --name liver --onnx", repeat_adds=True),
     Command(
         "predict",
         "predict {work}/data/imagesTr --model {work}/run --out {out} --format nifti --format stl "
@@ -231,6 +236,8 @@ class Campaign:
             snapshots, times = [], []
             for name in ("first", "second"):
                 out = self.new_output(command, name)
+                if command.repeat_adds and name == "second":  # versions differ in their number
+                    shutil.copytree(out.with_name("first"), out)
                 before = newest(out)
                 started = time.monotonic()
                 process = self.begin(command, out)
@@ -313,7 +320,7 @@ def full_disk(campaign: Campaign, command: Command, chance: random.Random) -> di
             result = campaign.judge(command, out)  # it fits: blocks are shared with the old output
         elif done.returncode in (1, 2) and "Traceback" not in done.stderr:
             if kind == "full disk":
-                subprocess.run(["mount", "-o", "remount,size=1g", out], check=False)
+                mount("-o", "remount,size=1g", str(out))
             result = campaign.judge(command, out)
         else:
             result = f"WRONG: ends with {done.returncode}: {last_line(done.stderr)}"
@@ -333,17 +340,24 @@ def full(kind: str, limit: int, out: Path) -> Iterator[dict]:
         shutil.rmtree(before, ignore_errors=True)
         if out.exists():
             out.rename(before)
-            limit += 2 * sum(path.stat().st_size for path in before.rglob("*") if path.is_file())
         out.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={max(limit, 4096)}", "tmpfs", str(out)]
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-        if before.exists():
-            shutil.copytree(before, out, dirs_exist_ok=True)
+        mounted = mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", str(out))
         try:
+            if before.exists():
+                shutil.copytree(before, out, dirs_exist_ok=True)
+            if mounted:
+                size = shutil.disk_usage(out).used + limit + 4096
+                assert mount("-o", f"remount,size={size}", str(out)), "a smaller disk"
             yield {"mounted": mounted}
         finally:
             if mounted:
                 subprocess.run(["umount", "-l", out], check=True)
+
+
+def mount(*arguments: str) -> bool:
+    """Whether the mount succeeds; only a privileged user may."""
+    done = subprocess.run(["mount", *arguments], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def limit_files(limit: int) -> None:

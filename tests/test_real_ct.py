@@ -22,7 +22,7 @@ def test_a_real_ct_through_all_stages(shared_data, tmp_path):
     store, run, masks = (tmp_path / name for name in ("store", "run", "masks"))
     _run("preprocess", dataset, store, "--spacing", 6, "--tile", 64, "--workers", 1)
     network = ["--base-filters", 8, "--depth", 3, "--augment", 0.3, "--region", "liver=1,2"]
-    done = _run("train", store, run, "--epochs", 1, "--steps-per-epoch", 80, *network)
+    done = _run("train", store, run, "--epochs", 1, "--steps-per-epoch", 100, *network)
     assert "no validation cases" in done.output
     _run("predict", dataset, "--model", run, "--out", masks, "--largest", "liver")
     _run("evaluate", dataset, masks, "--out", tmp_path / "scores", "--region", "liver=1,2")

@@ -1,5 +1,6 @@
 """`liverseg demo`: every stage on synthetic CTs, in minutes and without any data."""
 
+import math
 import time
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def demo(ctx, out, cases, unseen, minutes, seed) -> None:
     }
     _remove_earlier_demo(out, folders.values())
     phantoms, test, store, run, masks, scores = folders.values()
+    if not math.isfinite(minutes):
+        raise click.UsageError(f"Expected --minutes as a finite number. Received {minutes}.")
     train_options = [*LIVER_OPTION, *TRAIN_OPTIONS, "--minutes", minutes, "--seed", seed]
     stages = {
         "phantoms": [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
+from liverseg_tf.ct.regular_file import regular_file_size
 from liverseg_tf.dataset.cases import (
     case_name,
     detect_layout,
@@ -100,6 +101,8 @@ def _find_masks(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {case_name(path): path}
     if not path.is_dir():
+        if path.exists():
+            regular_file_size(path)  # a pipe or a device, which it refuses
         raise LiverSegError(
             f"Expected a mask or a folder of masks at {path}. Received no such file or folder."
         )

@@ -1,5 +1,6 @@
 """Settings of phantoms."""
 
+import math
 from dataclasses import dataclass
 
 from liverseg_tf.choices import MODALITIES
@@ -8,6 +9,7 @@ from liverseg_tf.errors import SettingsError
 # the RAS+ axis of each letter, and its direction along that axis
 DIRECTIONS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 AXES = [0, 1, 2]
+MAX_SPACING_MM = 1000
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,16 @@ class PhantomSpec:
                 "Expected three sizes of at least 2 as the shape. "
                 f"Received {' x '.join(map(str, self.shape))}."
             )
-        if self.spacing_mm is not None and (len(self.spacing_mm) != 3 or min(self.spacing_mm) <= 0):
+        if self.spacing_mm is not None and (
+            len(self.spacing_mm) != 3 or not all(0 < mm <= MAX_SPACING_MM for mm in self.spacing_mm)
+        ):
             raise SettingsError(
-                "Expected three spacings above 0 mm. "
+                f"Expected three spacings above 0 and at most {MAX_SPACING_MM} mm. "
                 f"Received {' x '.join(f'{mm:g}' for mm in self.spacing_mm)} mm."
             )
         if self.tumours is not None and not 0 <= self.tumours <= 32:
             raise SettingsError(f"Expected 0 to 32 tumours. Received {self.tumours}.")
-        if self.noise_hu is not None and self.noise_hu < 0:
+        if self.noise_hu is not None and not 0 <= self.noise_hu < math.inf:
             raise SettingsError(f"Expected noise of at least 0 HU. Received {self.noise_hu:g} HU.")
         if not 0 <= self.oblique <= 1:
             raise SettingsError(

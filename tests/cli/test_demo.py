@@ -27,3 +27,23 @@ def test_other_folders_are_not_overwritten(tmp_path):
     assert done.exit_code == 2
     assert "Expected an empty folder or an earlier demo" in " ".join(done.output.split())
     assert (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("demo", "--minutes", "nan"),
+        ("demo", "--minutes", "inf"),
+        ("demo", "--seed", "-1"),
+        ("phantom", "--seed", "-1"),
+        ("phantom", "--seed", "99999999999999999999"),
+        ("preprocess", "--seed", "-1"),
+    ],
+)
+def test_numbers_without_meaning_are_refused(command, option, value, tmp_path):
+    places = [tmp_path / "x"] if command == "phantom" else []
+    places = [tmp_path, tmp_path / "x"] if command == "preprocess" else places
+    done = CliRunner().invoke(liverseg, [command, *map(str, places), option, value])
+    assert done.exit_code == 2
+    assert value in done.output
+    assert not (tmp_path / "x").exists()

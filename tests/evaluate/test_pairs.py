@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -109,3 +110,11 @@ def test_files_that_cannot_be_paired(tmp_path, truth, prediction, message):
     touch(tmp_path / "empty", "notes.txt")
     with pytest.raises(LiverSegError, match=message):
         find_pairs(tmp_path / truth, tmp_path / prediction)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.nii")
+    touch(tmp_path, "b.nii")
+    for truth, prediction in (("a.nii", "b.nii"), ("b.nii", "a.nii")):
+        with pytest.raises(LiverSegError, match="Received a pipe or a device"):
+            find_pairs(tmp_path / truth, tmp_path / prediction)

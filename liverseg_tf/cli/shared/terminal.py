@@ -83,9 +83,14 @@ def print_error(message: str) -> None:
 def writing_output():
     """Turn an error of standard output into a `LiverSegError`; a closed pipe is left to click.
 
+    Characters that the terminal cannot show are escaped.
+
     Raises:
         LiverSegError: If standard output cannot be written.
     """
+    with suppress(AttributeError):  # where standard output was replaced by another object
+        # names in Chinese, for example, on a terminal of Western Europe
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         yield
     except OSError as error:

@@ -14,6 +14,7 @@ from liverseg_tf.ct.dicom.slices import DicomSlice
 from liverseg_tf.errors import LiverSegError
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_FILLING = b"\0\xff"  # of a codestream to an even length
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\x00\x00\x00\x0cjP  "
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
@@ -56,7 +57,7 @@ def _check_jpeg(codestream: bytes, current: DicomSlice) -> None:
     segment = codestream[place + 4 : place + 10]
     rows, columns = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
     _check_image(current, (rows, columns), segment[0], segment[5])
-    if not codestream.rstrip(b"\0").endswith(_JPEG_END):
+    if not codestream.rstrip(_FILLING).endswith(_JPEG_END):
         _refuse_incomplete(current)
 
 
@@ -90,7 +91,7 @@ def _check_jpeg2000(codestream: bytes, current: DicomSlice) -> None:
     )
     samples = int.from_bytes(size[36:38], "big")
     _check_image(current, (y_end - y_start, x_end - x_start), (size[38] & 0x7F) + 1, samples)
-    if not codestream.rstrip(b"\0").endswith(_JPEG_END):
+    if not codestream.rstrip(_FILLING).endswith(_JPEG_END):
         _refuse_incomplete(current)
 
 

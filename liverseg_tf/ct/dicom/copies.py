@@ -44,6 +44,5 @@ def drop_copies(slices: list[DicomSlice]) -> list[DicomSlice]:
 
 
 def _are_copies(first: DicomSlice, second: DicomSlice) -> bool:
-    encoding = {"file": first.file, "syntax": first.syntax}
-    same_header = replace(second, **encoding) == first
+    same_header = replace(second, file=first.file, syntax=first.syntax) == first
     return same_header and np.array_equal(read_slice(first), read_slice(second))

@@ -12,6 +12,7 @@ from pydicom.pixels import as_pixel_options, get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from liverseg_tf.ct.dicom.codestream import check_codestream
+from liverseg_tf.ct.dicom.decoder_messages import collect_messages
 from liverseg_tf.ct.dicom.file import PixelElement, open_dicom, read_header, seek_pixels
 from liverseg_tf.ct.dicom.padding import to_units
 from liverseg_tf.ct.dicom.slices import DicomSlice
@@ -102,7 +103,8 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
             if syntax not in (*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes):
                 options["correct_unused_bits"] = False  # padding may use these bits
             decoded = get_decoder(syntax).iter_array(stream, indices=indices, raw=True, **options)
-            for (stored, _), current in zip(decoded, frames, strict=False):
+            for current in frames:
+                stored = _decode_next(decoded, current)
                 yield _checked(stored, current)
     except (LiverSegError, MemoryError):
         raise
@@ -113,6 +115,20 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
         raise LiverSegError(
             f"Expected complete pixel data in {file}. Received: {reason}"
         ) from error
+
+
+def _decode_next(decoded: Iterator[tuple[np.ndarray, dict]], current: DicomSlice) -> np.ndarray:
+    """Decode the next frame; what the decoder prints about damage is an error."""
+    if not UID(current.syntax).is_encapsulated:
+        return next(decoded)[0]
+    with collect_messages() as messages:
+        stored = next(decoded)[0]
+    if messages:
+        raise LiverSegError(
+            f"Expected complete pixel data in {current.file}. Received a damaged compressed image "
+            f"({messages[0][:_LONGEST_REASON]}): copy the file again."
+        )
+    return stored
 
 
 def _checked(stored: np.ndarray, current: DicomSlice) -> np.ndarray:

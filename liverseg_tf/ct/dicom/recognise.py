@@ -45,6 +45,8 @@ class RecognisedFile:
         number: SeriesNumber as text.
         description: SeriesDescription.
         localizer: Whether the header marks the image as a localizer (scout view).
+        captured: Whether the file is a slice because it has a position, not because of its class:
+            images that software converted, usually as Secondary Capture.
         frames: Number of frames.
     """
 
@@ -57,6 +59,7 @@ class RecognisedFile:
     number: str = ""
     description: str = ""
     localizer: bool = False
+    captured: bool = False
     frames: int = 1
 
     @property
@@ -125,19 +128,26 @@ def _describe(path: Path, dataset: Dataset) -> RecognisedFile:
         number=_text(dataset, "SeriesNumber"),
         description=_text(dataset, "SeriesDescription"),
         localizer=is_localizer(dataset),
+        captured=not _is_slice_by_class(dataset),
         frames=int(frames) if frames.isdecimal() else 1,
     )
 
 
 def _is_slice(dataset: Dataset) -> bool:
+    # Software that converts images to DICOM often stores them as Secondary Capture, with a
+    # position. Screenshots are stored like that, too, but without a position.
+    placed = "ImagePositionPatient" in dataset
+    return _is_slice_by_class(dataset) or (
+        placed and _text(dataset, "Modality") not in _OTHER_MODALITIES
+    )
+
+
+def _is_slice_by_class(dataset: Dataset) -> bool:
     sop_class, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
     if sop_class in _SLICE_CLASSES or (not sop_class and modality in ("CT", "MR", "PT")):
         return True
-    if dataset.file_meta.get("MediaStorageSOPClassUID") in _SLICE_CLASSES:
-        return True  # the other tag is damaged
-    # Software that converts images to DICOM often stores them as Secondary Capture, with a
-    # position. Screenshots are stored like that, too, but without a position.
-    return "ImagePositionPatient" in dataset and modality not in _OTHER_MODALITIES
+    # the other tag may be damaged
+    return dataset.file_meta.get("MediaStorageSOPClassUID") in _SLICE_CLASSES
 
 
 def _lacks_class(dataset: Dataset) -> bool:

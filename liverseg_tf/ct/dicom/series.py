@@ -1,7 +1,6 @@
 """DICOM series: finding them in folder trees and reading them as volumes."""
 
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.acquisitions import check_one_acquisition
 from liverseg_tf.ct.dicom.copies import drop_copies
+from liverseg_tf.ct.dicom.damaged import find_damaged
 from liverseg_tf.ct.dicom.geometry import stack_slices
 from liverseg_tf.ct.dicom.pixels import read_pixels
 from liverseg_tf.ct.dicom.recognise import Kind, RecognisedFile, recognise
@@ -95,8 +95,9 @@ def find_series(folder: Path) -> list[DicomSeries]:
         if file.kind is Kind.SLICE and file.uid:
             by_uid.setdefault(file.uid, []).append(file)
     found = [_build_series(slices) for slices in by_uid.values()]
-    damaged = _damaged_files(files, found)
-    found = [_with_neighbours(series, found, damaged) for series in found]
+    damaged = find_damaged(files)
+    captured = {file.path for file in files if file.captured}
+    found = [_with_neighbours(series, found, damaged, captured) for series in found]
     beside = {file.parent for series in found if not series.localizer for file in series.files}
     alone: dict[Path, list[RecognisedFile]] = {}
     for file in damaged:
@@ -149,12 +150,14 @@ def read_series(series: DicomSeries) -> Volume:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            slices = [current for file in series.files for current in read_slices(file)]
             for path, reason in series.damaged:
+                beside = " beside a series" if series.uid else ""
+                maybe = ", which may be one of its slices" if series.uid else ""
                 raise LiverSegError(
-                    f"Expected only DICOM files that can be read beside a series. Received {path} "
-                    f"({reason}), which may be one of its slices: copy it again, or remove it."
+                    f"Expected only DICOM files that can be read{beside}. Received {path} "
+                    f"({reason}){maybe}: copy it again, or remove it."
                 )
+            slices = [current for file in series.files for current in read_slices(file)]
             if not series.uid:
                 raise LiverSegError(
                     "Expected a SeriesInstanceUID in each file. The tag is missing or empty."
@@ -203,34 +206,21 @@ def _build_series(entries: list[RecognisedFile]) -> DicomSeries:
     )
 
 
-def _damaged_files(files: list[RecognisedFile], found: list[DicomSeries]) -> list[RecognisedFile]:
-    """Return the files that may be slices and cannot be read, or lack a SeriesInstanceUID."""
-    names = {(path.parent, _name_pattern(path)) for series in found for path in series.files}
-    damaged = []
-    for file in files:
-        if file.kind is Kind.SLICE and not file.uid:
-            damaged.append(replace(file, reason="SeriesInstanceUID is missing or empty"))
-        elif file.kind is Kind.DAMAGED:
-            damaged.append(file)
-        elif (file.path.parent, _name_pattern(file.path)) in names and file.is_other_file:
-            damaged.append(replace(file, reason="no DICOM file, but named like the slices"))
-    return damaged
-
-
-def _name_pattern(path: Path) -> str:
-    """Return a file name with all numbers, decimal or long hexadecimal ones, replaced."""
-    return re.sub(r"[0-9a-fA-F]{8,}|\d+", "#", path.name)
-
-
 def _with_neighbours(
-    series: DicomSeries, found: list[DicomSeries], damaged: list[RecognisedFile]
+    series: DicomSeries,
+    found: list[DicomSeries],
+    damaged: list[RecognisedFile],
+    captured: set[Path],
 ) -> DicomSeries:
     """Return a series with the files beside it that may belong to it."""
     folders = {file.parent for file in series.files}
     single = [
         other.files[0]
         for other in found
-        if other.image_count == 1 and not other.localizer and other.uid != series.uid
+        if other.image_count == 1
+        and not other.localizer
+        and other.uid != series.uid
+        and (other.files[0] in captured) == (series.files[0] in captured)
     ]
     return replace(
         series,

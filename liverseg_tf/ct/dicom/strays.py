@@ -21,7 +21,8 @@ def check_no_strays(slices: list[DicomSlice], files: Iterable[Path]) -> None:
         files: Single images of other series in the folders of the series.
 
     Raises:
-        LiverSegError: If an image has the grid of the slices and the place of another one.
+        LiverSegError: If an image cannot be read, or has the position of a slice that the volume
+            lacks.
     """
     if len(slices) < 2:
         return
@@ -30,15 +31,15 @@ def check_no_strays(slices: list[DicomSlice], files: Iterable[Path]) -> None:
     for file in files:
         try:
             others = read_slices(file)
-        except LiverSegError:
-            continue
+        except LiverSegError as error:
+            raise LiverSegError(
+                f"Expected images that can be read beside a series. Received {file}, which may be "
+                f"one of its slices: {error}"
+            ) from error
         for other in others:
             index, beside_mm = _place(np.array(other.position_mm) - positions[0], step)
-            if (
-                _is_even(index, len(slices))
-                and beside_mm <= 2 * GRID_TOLERANCE_VOXELS * max(other.spacing_mm)
-                and _has_grid_of(other, slices[0])
-            ):
+            tolerance_mm = 2 * GRID_TOLERANCE_VOXELS * max(slices[0].spacing_mm)
+            if _is_even(index, len(slices)) and beside_mm <= tolerance_mm:
                 raise LiverSegError(
                     f"Expected all slices of a volume in one series. Received {file}, which is a "
                     "slice of the volume with another SeriesInstanceUID (a damaged header?): copy "
@@ -60,11 +61,3 @@ def _is_even(index: float, count: int) -> bool:
     if abs(index - round(index)) <= tolerance:
         return round(index) in (-1, count)
     return any(abs(index * parts - round(index * parts)) <= tolerance for parts in (2, 3))
-
-
-def _has_grid_of(other: DicomSlice, first: DicomSlice) -> bool:
-    return (
-        (other.shape, other.patient, other.modality) == (first.shape, first.patient, first.modality)
-        and np.allclose(other.spacing_mm, first.spacing_mm, rtol=1e-3)
-        and np.allclose(other.cosines, first.cosines, atol=1e-3)
-    )

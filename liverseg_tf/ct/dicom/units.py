@@ -52,6 +52,10 @@ def read_rescaling(
             f"Expected RescaleSlope and RescaleIntercept in {file}. "
             "Received unsigned values without these tags: they are not HU."
         )
+    if (slope in (None, "")) != (intercept in (None, "")):
+        raise LiverSegError(
+            f"Expected RescaleSlope and RescaleIntercept in {file}. Received only one of them."
+        )
     factors = (("RescaleSlope", slope, 1.0), ("RescaleIntercept", intercept, 0.0))
     slope, intercept = (
         default if value is None else check_numbers(value, keyword, 1, file)[0]

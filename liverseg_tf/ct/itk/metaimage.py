@@ -155,6 +155,8 @@ def _voxel_files(
     encoding = "raw" if _flag(fields, "BinaryData", True) else "text"
     size = None
     if _flag(fields, "CompressedData"):
+        if encoding == "text":
+            raise HeaderError("compressed data that are not binary (BinaryData)")
         encoding = "zlib"
         if "CompressedDataSize" in fields:
             (size,) = parse_integers(fields["CompressedDataSize"], "CompressedDataSize", 1)

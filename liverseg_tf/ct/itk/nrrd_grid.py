@@ -61,9 +61,10 @@ def read_grid(fields: dict[str, str], shape: tuple[int, ...]) -> NrrdGrid:
     else:
         raise HeaderError("a header without spacings and space directions")
     spatial = _spatial_axes(vectors, shape)
-    axes = np.array([vectors[axis] for axis in spatial]).T  # a column for each axis
-    if axes.shape != (3, 3):
-        raise HeaderError(f"a space of {len(axes)} instead of 3 dimensions")
+    columns = [vectors[axis] or [] for axis in spatial]
+    if any(len(column) != 3 for column in columns):
+        raise HeaderError("a space of other than 3 dimensions")
+    axes = np.array(columns).T
     origin = np.zeros(3)
     if "spaceorigin" in fields:
         origins = _parse_vectors(fields["spaceorigin"], "space origin")

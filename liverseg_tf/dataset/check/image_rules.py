@@ -34,6 +34,7 @@ _MAX_SCALED_AIR = -350  # HU are rarely divided by less than 3
 _MAX_COMMON_FRACTION = 0.999
 _MIN_SOFT_TISSUE_FRACTION = 0.02
 _MAX_STEP_HU = 20
+_MIN_TOLD_FRACTION = 0.01  # of the voxels; metal and bone that are clipped far above the windows
 _SHIFTED_HU = (800, 1500)  # organs if the rescale intercept of -1024 was left out
 _CT_MODALITIES = ("", "CT", "OT")  # OT: other, as software that converts images writes it
 
@@ -157,7 +158,8 @@ def _check_range(values: IntensityStatistics, windows: tuple[Window, ...]) -> It
             reach = f"{window.lower_hu:g} to {window.upper_hu:g} HU"
             yield ERROR, "clipped", f"clipped {clipped} HU; the window of {reach} reaches further"
             return
-    yield WARNING, "clipped", f"clipped {clipped} HU"
+    if low is not None or values.fraction_at_maximum > _MIN_TOLD_FRACTION:
+        yield WARNING, "clipped", f"clipped {clipped} HU"
 
 
 def _find_shifted_label(values: IntensityStatistics) -> str | None:

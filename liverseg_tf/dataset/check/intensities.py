@@ -32,6 +32,7 @@ class IntensityStatistics:
     Args:
         minimum: Lowest finite value.
         maximum: Highest finite value.
+        fraction_at_maximum: Fraction of the voxels with the highest value.
         fraction_not_finite: Fraction of the voxels that are NaN or infinite.
         fraction_soft_tissue: Fraction of the voxels in `SOFT_TISSUE_HU`.
         fraction_air: Fraction of the voxels in `AIR_HU`, without those that have the lowest value.
@@ -51,6 +52,7 @@ class IntensityStatistics:
 
     minimum: float
     maximum: float
+    fraction_at_maximum: float
     fraction_not_finite: float
     fraction_soft_tissue: float
     fraction_air: float
@@ -121,6 +123,7 @@ def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> 
     return IntensityStatistics(
         minimum=minimum,
         maximum=maximum,
+        fraction_at_maximum=histogram.fraction(maximum, maximum),
         fraction_not_finite=fraction_not_finite,
         fraction_soft_tissue=histogram.fraction(*SOFT_TISSUE_HU),
         fraction_air=rest.count(*AIR_HU) / max(1, histogram.total),

@@ -44,8 +44,13 @@ def format_score(score: str, value: float) -> str:
 
 
 def escape_mathtext(text: str) -> str:
-    """Escape dollar signs, which begin a formula in matplotlib, and control characters."""
-    return printable(text).replace("$", r"\$")
+    """Escape what matplotlib does not draw as it is.
+
+    These are dollar signs, which begin a formula, control characters, and an underscore at the
+    beginning, which hides a line from the legend.
+    """
+    text = printable(text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def _is_distance(score: str) -> bool:

@@ -42,6 +42,8 @@ class RunPredictor:
         checksum = record.check_model(folder)
         self._model = _load_model(path)
         self.fingerprint = _compute_fingerprint(checksum, self.network)
+        if not record.finished:  # its masks, and the warning with them, are outdated at its end
+            self.fingerprint += "-unfinished"
         shapes = [getattr(self._model, f"{end}_shape", None) for end in ("input", "output")]
         channels = (self.network.channels, len(self.network.regions))
         if not all(map(_has_channels, shapes, channels)):

@@ -37,6 +37,7 @@ _CHECKPOINT_OPS = """
 """
 _COMPUTATION = frozenset(_COMPUTATION_OPS.split())
 ALLOWED_OPS = _COMPUTATION | frozenset(_CHECKPOINT_OPS.split())
+_DT_RESOURCE, _DT_VARIANT = 20, 21  # tensorflow.DataType
 _KINDS = {
     *("bare_concrete_function", "captured_tensor", "constant", "function", "user_object"),
     "variable",
@@ -137,6 +138,9 @@ def _unknown_ops(nodes, allowed: frozenset[str], place: str, library) -> Iterato
         for name in _function_names(node):
             if name not in library:
                 yield f"a call of {name} in {place}"
+        # handles of objects in memory, and serialised objects
+        if node.op == "Const" and node.attr["dtype"].type in (_DT_RESOURCE, _DT_VARIANT):
+            yield f"a constant that holds an object in {place}"
 
 
 def _function_names(node) -> Iterator[str]:

@@ -50,8 +50,9 @@ def write_server_files(out: Path, name: str) -> None:
     Raises:
         LiverSegError: If a file cannot be read or written.
     """
-    # two exports of different models may end at the same time
-    with exclusive_lock(out / ".server-files.lock", f"{out / MODELS}", wait=True, remove=True):
+    # two exports of different models may end at the same time; no model has a name with a space
+    lock = out / ".server files.lock"
+    with exclusive_lock(lock, f"the file {out / MODELS}", wait=True, remove=True):
         for file, text in ((BATCHING, _BATCHING), (MONITORING, _MONITORING)):
             if not (out / file).exists():
                 _write_text(out / file, text)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
@@ -57,7 +58,14 @@ class TensorFlowLearner:
     def step(self, image, truth, learning_rate: float) -> tf.Tensor:
         """See `Learner`; with several replicas, image and ground truth hold a value for each."""
         self.components.optimizer.learning_rate = learning_rate
-        return self._compiled_step(image, truth)
+        try:
+            return self._compiled_step(image, truth)
+        except tf.errors.ResourceExhaustedError as error:
+            raise LiverSegError(
+                "The device has not enough memory for this training: lower --batch-size, "
+                "--base-filters or --context, or use --patch 2. `train --dry-run` prints the "
+                "memory that a run needs."
+            ) from error
 
     def batches(self, make: Callable[[Shards], tf.data.Dataset]) -> Iterator:
         """See `Learner`."""

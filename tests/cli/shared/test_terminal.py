@@ -1,5 +1,6 @@
 """Foreign text on the terminal, and output that cannot be written."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,20 @@ def test_a_full_disk_is_a_failure(kind):
     assert done.returncode == 1
     assert len(lines) == 1
     assert lines[0].startswith("Error: Expected to write the results to standard output.")
+
+
+def test_characters_that_a_terminal_cannot_show_are_escaped():
+    code = (
+        "from liverseg_tf.cli.shared.command import command\n"
+        "from liverseg_tf.cli.shared.terminal import say, say_table\n"
+        "from rich.table import Table\n"
+        "table = Table('\u809d')\ntable.add_row('\u2013')\n"
+        "@command('x')\ndef x():\n    say('\u809d')\n    say_table(table)\nx()"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.startswith(b"\\u809d")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -18,12 +18,16 @@ def make_ct():
 
 @pytest.fixture(params=KINDS)
 def compressed(request, tmp_path, write_series):
+    return compress(write_series(tmp_path, make_ct()), request.param)
+
+
+def compress(folder, kind):
     gdcm = pytest.importorskip("gdcm")
-    for path in write_series(tmp_path, make_ct()).iterdir():
+    for path in folder.iterdir():
         reader, change = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax()
         reader.SetFileName(str(path))
         assert reader.Read()
-        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, request.param)))
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, kind)))
         change.SetInput(reader.GetImage())
         assert change.Change()
         writer = gdcm.ImageWriter()
@@ -31,7 +35,7 @@ def compressed(request, tmp_path, write_series):
         writer.SetFile(reader.GetFile())
         writer.SetImage(change.GetOutput())
         assert writer.Write()
-    return tmp_path
+    return folder
 
 
 def rewrite(folder, edit):
@@ -62,6 +66,15 @@ def test_codestreams_without_an_end_are_refused(compressed):
     rewrite(compressed, lambda dataset, frame: frame[: len(frame) * 3 // 4])
     with pytest.raises(LiverSegError, match="without its end"):
         read_image(compressed)
+
+
+def test_damage_that_the_decoder_only_prints_is_refused(tmp_path, write_series, capfd):
+    pytest.importorskip("gdcm")
+    compress(write_series(tmp_path, make_ct()), "JPEGLosslessProcess14_1")
+    rewrite(tmp_path, lambda dataset, frame: frame[:-100] + b"\0" * 20 + b"\xff\xd9")
+    with pytest.raises(LiverSegError, match=r"damaged compressed image \(Corrupt JPEG data"):
+        read_image(tmp_path)
+    assert "Corrupt" not in capfd.readouterr().err
 
 
 def test_codestreams_of_another_kind_are_refused(compressed):

@@ -119,6 +119,17 @@ def test_a_slice_in_the_middle_of_three_with_another_series_uid_is_refused(tmp_p
         read_image(tmp_path)
 
 
+def test_a_slice_that_lost_its_series_uid_and_position_is_refused(tmp_path, write_series):
+    def damage(dataset, index):
+        if index == 5:
+            dataset.SeriesInstanceUID += "1"
+            del dataset.ImagePositionPatient
+
+    write_series(tmp_path, make_ct(), damage, uid="1.2.3")
+    with pytest.raises(LiverSegError, match=r"0005\.dcm, which may be one of its slices"):
+        read_image(tmp_path)
+
+
 def test_single_images_elsewhere_are_skipped(tmp_path, write_series):
     ct = make_ct()
     write_series(tmp_path, ct, uid="1.2.3")

@@ -247,6 +247,7 @@ def test_without_directions_the_orientation_is_not_known(tmp_path):
         ({"ElementNumberOfChannels": "3"}, "colour"),
         ({"ElementType": "MET_STRING"}, "MET_STRING"),
         ({"BinaryData": "maybe"}, "maybe"),
+        ({"BinaryData": "False", "CompressedData": "True"}, "BinaryData"),
         ({"ElementByteOrderMSB": "True"}, "contradict"),
         ({"TransformMatrix": "1 0 0 0 1 0 0 1 1"}, "orthonormal"),
         ({"TransformMatrix": "1 0 0 0 1 0 0 0"}, "9 numbers"),

@@ -215,6 +215,7 @@ def test_the_modality(tmp_path):
         ({"space_directions": "(0.7,0,0) (0,0,0) (0,0,2)"}, "above 0"),
         ({"space_directions": "(0.7,0,0) (0,0.8,0)"}, "2 instead of 3"),
         ({"space_directions": "(0.7,0) (0,0.8) (0,2)"}, "3 dimensions"),
+        ({"space_directions": "(0.7,0,0) (0,0.8,0) (0,2)"}, "3 dimensions"),
         ({"space_origin": "(1,2)"}, "space origin"),
         ({"space_units": '"inch" "inch" "inch"'}, "inch"),
         ({"space_units": "mm mm mm"}, "quoted"),

@@ -198,7 +198,8 @@ def test_sort_by_dice():
     assert sort_by_dice(Evaluation(LIVER_REGIONS, results)) == ["b", "a", "c"]
 
 
-@pytest.mark.parametrize("name", ["$x^{$", "\\$x$", "a\\", "_^{2}", "$", "\\frac{", "%s{}"])
+@pytest.mark.parametrize("name", ["$x^{$", "\\$x$", "_{2}"])
+@pytest.mark.filterwarnings("error")
 def test_region_names_are_not_formulas(name, tmp_path):
     evaluation = Evaluation(Regions({name: (1,)}), (make_result("a", 5, name),))
     write_report(evaluation, tmp_path)

@@ -73,11 +73,14 @@ def test_a_run_that_has_not_finished_warns(untrained_run):
     record = untrained_run / "run.json"
     value = json.loads(record.read_text())
     record.write_text(json.dumps(value | {"result": {}}))
-    assert load_predictor([untrained_run]).warnings == ()
+    finished = load_predictor([untrained_run])
+    assert finished.warnings == ()
     del value["result"]
     record.write_text(json.dumps(value))
     (line,) = load_predictor([untrained_run] * 2).warnings[:1]
     assert line.startswith(f"The run {untrained_run} has not finished: its model is the best so")
+    # masks are predicted again when the run has finished
+    assert load_predictor([untrained_run]).fingerprint != finished.fingerprint
 
 
 def test_a_model_with_other_channels_is_refused(untrained_run):

@@ -1,12 +1,20 @@
 """A SavedModel that does more than compute is refused before anything of it is executed."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.model.export_record import compute_checksum
+from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.predict.models.load import load_predictor
 from liverseg_tf.predict.models.saved_model_check import check_saved_model
+from liverseg_tf.tiles.spec import TileSpec
 
 
 class _Network(tf.Module):
@@ -78,6 +86,18 @@ def test_operations_that_do_more_than_compute_are_refused(tmp_path, says):
     assert str(tmp_path) in str(caught.value)
 
 
+def test_the_predictor_refuses_such_a_model_although_its_record_fits(tmp_path):
+    folder = _save(tmp_path / "1", _Network(_write_file))
+    (folder / "assets.extra").mkdir()
+    export = {"format": 1, "kind": "saved_model", "digest": compute_checksum(folder)}
+    network = NetworkSpec(TileSpec(), LIVER_REGIONS).to_json()
+    record = {"network": network, "fingerprint": "a", "export": export}
+    (folder / "assets.extra" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(LiverSegError, match="WriteFile"):
+        load_predictor([tmp_path])
+    assert not Path("/tmp/never-written").exists()
+
+
 def test_a_network_passes_and_its_variables_may_be_saved_and_restored(harmless):
     content, folder = harmless
     assert b"SaveV2" in content
@@ -121,7 +141,12 @@ def _object(**fields):
     return edit
 
 
+def _handle(function):
+    function.node_def.add(op="Const").attr["dtype"].type = tf.resource.as_datatype_enum
+
+
 EDITS = {
+    "holds an object": _edit(_handle),
     "ReadFile": lambda graph: graph.graph_def.node.add(op="ReadFile"),
     "a call of ReadFile": _edit(_rename_callee),
     "calls itself": _edit(_recurse),

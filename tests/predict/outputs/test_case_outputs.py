@@ -116,7 +116,7 @@ def test_slices_in_different_frames_of_reference_are_refused(
 
     (series,) = find_series(write_series(tmp_path / "ct", image, edit))
     case = SegmentedCase(series, image, labels, LIVER_REGIONS)
-    with pytest.raises(LiverSegError, match="one FrameOfReferenceUID .* Received 6 diff"):
+    with pytest.raises(LiverSegError, match=r"one FrameOfReferenceUID .* Received 6 diff"):
         write_outputs(tmp_path, "a", case, OutputFormats((kind,)))
 
 

@@ -9,7 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from liverseg_tf.cli.main import liverseg
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.hosts import Hosts, join_hosts
@@ -50,10 +52,11 @@ def _log(run):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_two_hosts_have_the_same_losses_as_one(blob_store, tmp_path):
-    single = _start(blob_store, tmp_path / "one")
-    output, _ = single.communicate(timeout=300)
-    assert single.returncode == 0, output
+    command = ["train", str(blob_store.folder), str(tmp_path / "one"), *ARGUMENTS]
+    single = CliRunner().invoke(liverseg, command)
+    assert single.exit_code == 0, single.output
 
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     both = [

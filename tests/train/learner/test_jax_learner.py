@@ -44,6 +44,7 @@ def test_losses_equal_those_of_tensorflow():
 def test_the_command_trains_and_predicts_with_jax(blob_store, tmp_path):
     run = tmp_path / "run"
     options = ["--epochs", 2, "--steps-per-epoch", 5, "--base-filters", 4, "--depth", 2]
+    options += ["--augment", 0, "--no-tune"]
     output = _run("-m", "liverseg_tf", "train", blob_store.folder, run, *options, "--batch-size", 4)
     assert "10 steps in" in output
     record = json.loads((run / "run.json").read_text())
