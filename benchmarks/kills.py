@@ -147,7 +147,7 @@ def main() -> None:
             except AssertionError as error:  # an unbroken run fails
                 found = {"result": f"WRONG: {error}"}
             results.append({"kind": kind, "number": number, "command": command.name} | found)
-            write_results(options.json, options.seed, results)
+            write_results(options.json, options.seed, results, campaign.left_out())
             print(f"{kind} {number} {command.name}: {found['result']}", flush=True)
     print_table(results)
 
@@ -249,6 +249,16 @@ class Campaign:
             first, second = snapshots
             self._references[command.name] = (first, volatile_parts(first, second), *times[1])
         return self._references[command.name]
+
+    def left_out(self) -> dict:
+        """What is not compared, by command and file, because unbroken runs differ in it."""
+        return {
+            name: {
+                file: sorted(parts) if isinstance(parts, set) else parts
+                for file, parts in volatile.items()
+            }
+            for name, (_, volatile, *_) in self._references.items()
+        }
 
     def judge(self, command: Command, out: Path) -> str:
         """Run the command again until it ends, and compare its output."""
@@ -458,12 +468,14 @@ def read_results(path: Path, seed: int) -> list[dict]:
     return value["trials"]
 
 
-def write_results(path: Path, seed: int, results: list[dict]) -> None:
+def write_results(path: Path, seed: int, results: list[dict], left_out: dict) -> None:
+    earlier = json.loads(path.read_text()).get("left_out", {}) if path.exists() else {}
     value = {
         "seed": seed,
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
         "right": sum(one["result"] == "right" for one in results),
         "wrong": sum(one["result"] != "right" for one in results),
+        "left_out": earlier | left_out,
         "trials": results,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Lock files, which the operating system releases when the process that holds them ends."""
 
 import math
-import re
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -76,8 +76,8 @@ def part_lock(path: Path, index: int, count: int, resource: str) -> Iterator[Non
 
     Part `index` of `count` is every `count`-th item from the `index`-th on, as
     `DatasetPart.select` takes them: parts have common items if their indices are equal modulo the
-    greatest common divisor of the counts. Part 1 of 1 is the whole resource. Each part that is held has a lock file of its own beside `path`, and
-    `path` is locked while parts are added or removed.
+    greatest common divisor of the counts. Part 1 of 1 is the whole resource. Each part that is held
+    has a lock file of its own beside `path`, and `path` is locked while parts are added or removed.
 
     Args:
         path: Lock file of the resource.

@@ -10,7 +10,7 @@ import pytest
 import training_hook
 from click.testing import CliRunner
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
@@ -19,9 +19,10 @@ from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
 
 # the same examples in every run, so that a change is judged by what it changed; new ones are
-# looked for by HYPOTHESIS_PROFILE=explore
-settings.register_profile("repeat", derandomize=True)
-settings.register_profile("explore", max_examples=1000)
+# looked for by HYPOTHESIS_PROFILE=explore. A slow machine makes no test fail.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeat", derandomize=True, **UNTIMED)
+settings.register_profile("explore", max_examples=1000, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 pytest_plugins = ["trainings"]  # tests/support/trainings.py

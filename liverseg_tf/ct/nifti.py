@@ -216,6 +216,9 @@ def _read(
             f"least {limit} bytes more: the header does not describe the file."
         )
     notes = (f"{count(surplus, 'byte')} after the last voxel ignored",) if surplus else ()
+    intercept = float(header["scl_inter"])
+    if header.get_slope_inter()[0] is None and intercept and np.isfinite(intercept):
+        notes = (*notes, f"scl_inter of {intercept:g} ignored, because there is no scl_slope")
     raw = np.frombuffer(data, dtype).reshape(shape[::-1])
     return header, affine, raw.astype(dtype.newbyteorder("="), copy=False), notes
 

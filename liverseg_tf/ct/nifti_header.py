@@ -112,6 +112,12 @@ def _check_fields(header: nib.Nifti1Header) -> None:
             raise ValueError(f"the unknown {name} {int(header[name])}")
     if not header.single_vox_offset <= offset <= _MAX_OFFSET or offset % 1:
         raise ValueError(f"voxels at byte {offset:g}, which is not possible")
+    if np.isinf(header["scl_slope"]):
+        raise ValueError("an infinite scl_slope")
+    if header["qform_code"] > 0 and float(header["pixdim"][0]) not in (-1, 0, 1):
+        raise ValueError(  # its sign mirrors the slices, and readers disagree about other values
+            f"pixdim[0] of {float(header['pixdim'][0]):g} instead of 1 or -1"
+        )
     if code not in nib.nifti1.data_type_codes:
         raise ValueError(f"unknown data type {code}")
     bits, expected = int(header["bitpix"]), 8 * header.get_data_dtype().itemsize

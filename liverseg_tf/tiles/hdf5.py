@@ -78,7 +78,12 @@ def check_mapped(array: object) -> None:
     if not isinstance(array, np.memmap):
         return
     path = str(array.filename)
-    size = os.path.getsize(path) if os.path.isfile(path) else 0
+    if not os.path.isfile(path):
+        raise LiverSegError(
+            f"The file {path} was removed during training: leave the store as it is until the run "
+            "ends, and start it again."
+        )
+    size = os.path.getsize(path)
     if size < array.offset + array.nbytes:
         raise LiverSegError(
             f"Expected {path} to be unchanged since it was opened. Received a file of "
@@ -104,7 +109,7 @@ def _write(path: Path, tiles: CaseTiles, options: dict) -> None:
 def _open(path: Path) -> Iterator[h5py.File]:
     """Open a file; errors of the library become the package's own."""
     path = Path(path)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    if path.is_symlink() or path.is_dir() or path.is_fifo():
         raise LiverSegError(
             f"Expected a case of tiles at {path}. Received a link or something else that is not "
             "a regular file."

@@ -193,8 +193,8 @@ def bomb(path):
 def done(tmp_path_factory, make_volumes, write_series):
     """One run of `liverseg preprocess` over all cases."""
     folder = tmp_path_factory.mktemp("bad")
-    for name in (*GOOD, *BAD):
-        files = Files(folder / "data", name, make_volumes())
+    for seed, name in enumerate((*GOOD, *BAD)):
+        files = Files(folder / "data", name, make_volumes(seed))
         files.write_series = write_series
         if name in BAD:
             BAD[name][0](files)

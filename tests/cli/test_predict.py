@@ -141,13 +141,20 @@ def test_dicom_formats_of_nifti_images_are_refused(tmp_path, images, model):
     assert done.output.count("Expected a DICOM series as input for --format rtstruct") == 5
 
 
-def test_headers_without_geometry_give_a_warning(tmp_path, model):
+def test_headers_without_geometry_are_refused_or_give_a_warning(tmp_path, model):
     array = np.full((4, 32, 32), 40, np.int16)
     array[:, :4] = -1000
     write_volume(tmp_path / "volume-28.nii", Volume(array, np.eye(4)))
-    done = _predict(tmp_path / "volume-28.nii", "--model", model, "--out", tmp_path / "out")
-    assert done.exit_code == 0, done.output
-    assert "are assumed. (case volume-28)" in done.output.replace("is assumed", "are assumed")
+    arguments = [tmp_path / "volume-28.nii", "--model", model, "--out", tmp_path / "out"]
+    done = _predict(*arguments)
+    assert done.exit_code == 1
+    assert "header without geometry" in done.output
+    for outcome in ("1 mask written", "1 kept"):
+        done = _predict(*arguments, "--accept", "geometry")
+        assert done.exit_code == 0, done.output
+        assert outcome in done.output
+        warnings = [line for line in done.output.splitlines() if line.startswith("Warning: ")]
+        assert any("geometry" in line and "(case volume-28)" in line for line in warnings)
 
 
 def test_mirroring_needs_a_run_trained_with_it(tmp_path, images, model):
@@ -189,7 +196,7 @@ def test_the_tuned_postprocessing_is_applied_unless_it_is_disabled(tmp_path, ima
         (["--model", "{other}"], "2 Expected models with the same tiles"),
         (["--model", "{broken}"], "1 Expected a Keras model at"),
         (["--model", "{none}"], "1 Expected a run"),
-        (["--out", "/proc/none"], "1 Expected to write"),
+        (["--out", "/proc/none"], "1 cannot be created"),
     ],
 )
 def test_errors_are_one_line(tmp_path, images, model, arguments, says):
@@ -219,7 +226,7 @@ def test_masks_and_air_do_not_stop_the_other_images(tmp_path, images, model):
     assert done.exit_code == 1
     errors = [line for line in done.output.splitlines() if line.startswith("Error:")]
     assert len(errors) == 2
-    assert "Expected a body" in errors[0]
+    assert "all voxels have the same value, -1000" in errors[0]
     assert "(case air)" in errors[0]
     assert "looks like a mask" in errors[1]
     assert "5 masks written, 2 failed" in done.output

@@ -59,7 +59,7 @@ def test_names_and_title(folder):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["ct.nii.gz", "short.nii.gz"], 1, "(mask short)"),
+        (["ct.nii.gz", "short.nii.gz"], 1, "the mask short on one grid"),
         (["ct.nii.gz", "floats.nii"], 1, "Expected whole numbers as labels"),
         (["text.nii.gz"], 1, "NIfTI file at"),
         (["ct.nii.gz", "text.nii.gz"], 1, "NIfTI file at"),

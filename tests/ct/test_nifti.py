@@ -167,6 +167,15 @@ def test_slope_and_intercept(tmp_path, stored, low, high, scaling, dtype):
     np.testing.assert_allclose(volume.array, nib.load(path).get_fdata().T, rtol=1e-6)
 
 
+@pytest.mark.parametrize("slope", [0, np.nan])
+def test_an_intercept_without_a_slope(tmp_path, slope):
+    path = save(tmp_path, voxels(), scl_slope=slope, scl_inter=-1024)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.array, voxels().T)
+    assert volume.warnings == ("scl_inter of -1024 ignored, because there is no scl_slope",)
+    assert read_volume(save(tmp_path, voxels(), scl_slope=slope, scl_inter=0)).warnings == ()
+
+
 def test_zeros_with_a_slope_beyond_all_integers(tmp_path):
     path = save(tmp_path, np.zeros(SHAPE, np.int16), scl_slope=1e30)
     assert not read_volume(path).array.any()
@@ -384,6 +393,8 @@ def test_flipped_bits_in_gzip_files(tmp_path):
         ({"dim": [0] * 8}, "3D"),
         ({"dim": [32767, 7, 6, 5, 1, 1, 1, 1]}, "header"),
         ({"sform_code": 77}, "unknown sform_code 77"),
+        ({"scl_slope": np.inf}, "infinite scl_slope"),
+        ({"qform_code": 1, "pixdim": [-0.99, 0.7, 0.8, 5, 0, 0, 0, 0]}, "pixdim[0] of -0.99"),
         ({"qform_code": -1}, "unknown qform_code -1"),
         ({"magic": b"n+1x"}, "an Analyze header"),
         ({"datatype": 77}, "unknown data type 77"),

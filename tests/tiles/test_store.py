@@ -317,6 +317,9 @@ def test_a_file_that_is_cut_short_after_it_was_opened(tmp_path, make_tiles):
         LiverSegError, match=r"a\.h5 .* Received a file of 4096 bytes, .* too short"
     ):
         hdf5.check_mapped(tiles.image)
+    path.unlink()
+    with pytest.raises(LiverSegError, match=r"a\.h5 was removed during training"):
+        hdf5.check_mapped(tiles.image)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

@@ -22,6 +22,8 @@ _GROWING = (
     *("FrameAcquisitionDateTime", "FrameReferenceDateTime", "ContentTime", "TriggerTime"),
     *("NominalPercentageOfCardiacPhase", "InstanceNumber"),
 )
+# Slices of a stack from which an order is no chance; software may number images at random.
+_SMALLEST = dict.fromkeys(_GROWING, 3) | {"InstanceNumber": 4}
 # Interleaved MR takes every second slice first, so that these alternate in a valid volume.
 _ALTERNATING_IN_MR = {
     *("AcquisitionTime", "AcquisitionDateTime", "FrameAcquisitionDateTime", "ContentTime"),
@@ -55,8 +57,8 @@ def check_one_acquisition(slices: Sequence[DicomSlice]) -> None:
             continue
         if (
             (keyword in _DEFINING and _count_runs(values) > distinct)
-            or _alternates(values, 2 if keyword in _DEFINING else 3)
-            or (keyword in _GROWING and _has_sorted_stacks(values))
+            or _alternates(values, 2 if keyword in (*_DEFINING, *_GROWING) else 3)
+            or (keyword in _GROWING and _has_sorted_stacks(values, _SMALLEST[keyword]))
         ):
             _raise_mixed(slices, keyword, values)
 
@@ -79,13 +81,13 @@ def _alternates(values: Sequence[str], smallest: int) -> bool:
     return False
 
 
-def _has_sorted_stacks(values: Sequence[str]) -> bool:
+def _has_sorted_stacks(values: Sequence[str], smallest: int) -> bool:
     """Return whether all values of each interleaved stack are below those of the next one."""
     try:
         numbers = [float(value) for value in values]
     except ValueError:
         return False
-    for stacks in _stacks(numbers, 4):
+    for stacks in _stacks(numbers, smallest):
         stacks = sorted(stacks, key=min)
         if all(max(first) < min(second) for first, second in itertools.pairwise(stacks)):
             return True

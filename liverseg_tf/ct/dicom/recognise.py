@@ -19,6 +19,7 @@ _SLICE_CLASSES = {
     *(uids.LegacyConvertedEnhancedPETImageStorage, uids.XRay3DAngiographicImageStorage),
 }
 _OTHER_MODALITIES = ("RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SEG", "REG", "SR", "PR", "KO")
+_DICOM_ROOT = "1.2.840.10008."
 _SUFFIXES = (".dcm", ".dicom")
 
 
@@ -98,19 +99,14 @@ def _recognise_content(path: Path) -> RecognisedFile:
             dataset = read_header(stream)
         if _is_slice(dataset):
             return _describe(path, dataset)
-        if marked and _lacks_class(dataset):
-            return _damaged(path, "a truncated or damaged header")
+        other_object = _has_other_class(dataset)
     except (OSError, MemoryError):
         raise
     except Exception:  # broken headers raise errors of any class
-        if marked or named_dicom:
-            return _damaged(path, "a damaged header")
-        return RecognisedFile(path, Kind.NO_DICOM)
-    if not marked and "SOPClassUID" not in dataset:
-        if named_dicom:
-            return _damaged(path, "no DICOM file, or a damaged header")
-        return RecognisedFile(path, Kind.NO_DICOM)
-    return RecognisedFile(path, Kind.OTHER_OBJECT)
+        other_object = False
+    if not other_object and (marked or named_dicom):
+        return _damaged(path, "a truncated or damaged header")
+    return RecognisedFile(path, Kind.OTHER_OBJECT if other_object else Kind.NO_DICOM)
 
 
 def _damaged(path: Path, reason: str) -> RecognisedFile:
@@ -150,12 +146,14 @@ def _is_slice_by_class(dataset: Dataset) -> bool:
     return dataset.file_meta.get("MediaStorageSOPClassUID") in _SLICE_CLASSES
 
 
-def _lacks_class(dataset: Dataset) -> bool:
-    """Return whether the file has no SOPClassUID, which only a DICOMDIR lacks."""
-    directory = (
-        dataset.file_meta.get("MediaStorageSOPClassUID") == uids.MediaStorageDirectoryStorage
-    )
-    return not directory and "SOPClassUID" not in dataset
+def _has_other_class(dataset: Dataset) -> bool:
+    """Return whether the file is of a known or private class, or a DICOMDIR, which has none."""
+    if dataset.file_meta.get("MediaStorageSOPClassUID") == uids.MediaStorageDirectoryStorage:
+        return True
+    sop_class = uids.UID(str(dataset.get("SOPClassUID") or ""))
+    if sop_class.startswith(_DICOM_ROOT) or _DICOM_ROOT.startswith(sop_class):
+        return sop_class in uids.UID_dictionary
+    return sop_class.is_valid
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

@@ -63,13 +63,15 @@ def download(
             another run is downloading the same.
     """
     target = Path(folder) / source.folder
-    if _has_contents(target):
-        return None
     path = Path(folder) / f"{source.name}.{source.kind}"
+    part = PartialFile(path.with_name(path.name + ".partial"))
+    if _has_contents(target) and not part.path.exists():
+        return None
     lock = path.with_name(f".{path.name}.lock")
     with exclusive_lock(lock, f"the archive {path}", remove=True):
-        if _has_contents(target):
-            return None  # another run has just finished it
+        if _has_contents(target):  # another run has just finished it, or was killed at its end
+            _finish(part, path, keep_archive)
+            return None
         clear_partials(target.parent, {target.name})  # of extractions that were killed
         if path.is_file():
             progress.on_note(f"{path} exists: it is not downloaded again, and it is kept.")
@@ -77,14 +79,19 @@ def download(
                 check_md5(path, source.md5, partial(progress.on_bytes, "checksum"))
             _extract(Archive(path, source.kind, source.root), target, source, progress)
             return target
-        part = PartialFile(path.with_name(path.name + ".partial"))
         on_bytes = partial(progress.on_bytes, "download")
         fetch(_address(source, progress), part, retry_policy, timeout_s, on_bytes)
         _verify_and_extract(part, target, source, progress)
-        if keep_archive:
-            os.replace(part.path, path)
-        part.remove()
+        _finish(part, path, keep_archive)
     return target
+
+
+def _finish(part: PartialFile, path: Path, keep_archive: bool) -> None:
+    """Keep a complete archive under its final name, or remove what was downloaded of it."""
+    size, total, _ = part.state()
+    if keep_archive and 0 < size == total:
+        os.replace(part.path, path)
+    part.remove()
 
 
 def _verify_and_extract(

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def predict_cases(
             result.written.append(case.name)
             ended.append(case)
         else:
-            result.failures[case.name] = case.failure
+            result.failures[case.name] = case.failure + _name_old_mask(pipeline, case)
         if case.record is not None and case.record.warnings:
             result.warnings[case.name] = case.record.warnings
         on_case(case.name, case.failure)
@@ -99,6 +100,17 @@ def predict_cases(
         if damage is not None:
             result.fail(case.name, damage)
     return result
+
+
+def _name_old_mask(pipeline: CasePipeline, case: CaseState) -> str:
+    """Say that a mask of an earlier run is there, which must not pass for one of this run."""
+    for path in pipeline.output_paths(case.name):
+        with suppress(OSError, ValueError):
+            if path.is_file():
+                # the record is removed before the first file is written
+                is_old = pipeline.records.read(case.name) is not None
+                return f"; {path} is of an {'earlier' if is_old else 'incomplete'} run"
+    return ""
 
 
 def _run(pipeline: CasePipeline, cases: Sequence[CaseState]) -> Iterator[CaseState]:

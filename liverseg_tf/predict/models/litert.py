@@ -1,5 +1,6 @@
 """Predictor for the LiteRT (TensorFlow Lite) files that `liverseg export` writes."""
 
+import math
 import os
 from pathlib import Path
 from types import ModuleType
@@ -7,6 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import count
 from liverseg_tf.predict.models.exported_model import ExportedModel
 from liverseg_tf.printable import printable
 
@@ -33,6 +35,7 @@ class LiteRtPredictor(ExportedModel):
         content = path.read_bytes()
         interpreter_type, schema = _import_litert()
         _check_operators(content, schema, path)
+        _check_weights(content, schema, path)
         self._interpreter = interpreter_type(model_content=content, num_threads=self._threads)
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
@@ -83,6 +86,34 @@ def _check_operators(content: bytes, schema: ModuleType, path: Path) -> None:
             f"Expected all weights in {path}. Received a reference to other files: export the "
             "model again from its run."
         )
+
+
+def _check_weights(content: bytes, schema: ModuleType, path: Path) -> None:
+    """Check that the shapes of all weights fit their bytes; the interpreter would read beyond them.
+
+    Args:
+        content: Contents of the file.
+        schema: The module that reads them.
+        path: Path of the file, for messages.
+
+    Raises:
+        LiverSegError: If the size of a tensor and of its bytes differ.
+    """
+    model, types = schema.Model.GetRootAs(content), schema.TensorType
+    item_bytes = dict.fromkeys((types.FLOAT32, types.INT32, types.UINT32), 4)
+    item_bytes |= dict.fromkeys((types.INT8, types.UINT8, types.BOOL), 1)
+    item_bytes |= dict.fromkeys((types.FLOAT16, types.INT16, types.UINT16), 2)
+    item_bytes |= dict.fromkeys((types.INT64, types.UINT64, types.FLOAT64), 8)
+    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+        for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
+            is_known = tensor.Buffer() < model.BuffersLength() and tensor.Type() in item_bytes
+            size = model.Buffers(tensor.Buffer()).DataLength() if is_known else 0
+            shape = [tensor.Shape(axis) for axis in range(tensor.ShapeLength())]
+            if not is_known or (size and size != math.prod(shape) * item_bytes[tensor.Type()]):
+                raise LiverSegError(
+                    f"Expected weights whose shapes fit their bytes in {path}. Received a tensor "
+                    f"of shape {shape} with {count(size, 'byte')}: the file is damaged."
+                )
 
 
 def _import_litert() -> tuple[type, ModuleType]:

@@ -23,6 +23,7 @@ from liverseg_tf.serve.client.transport import (
 
 _MAX_OVERHEAD_BYTES = 1 << 20  # of a response without its values
 _BYTES_PER_VALUE = 32  # 0.123456789 with spaces and brackets
+_BYTES_PER_ITEM = 8  # a quarter of the bytes per value: values stand in lists
 _CHUNK = 1 << 20
 _STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
@@ -112,6 +113,9 @@ class RestTransport:
     def _exchange(self, method: str, path: str, body: bytes | None, limit: int) -> dict:
         """Return the JSON object of a response with status 200."""
         status, data = self._send(method, path, body, limit)
+        if sum(map(data.count, (b"[", b"{", b","))) > limit // _BYTES_PER_ITEM:
+            # millions of empty lists in a few megabytes would become gigabytes
+            raise self._error("more lists and values than it was asked for")
         try:
             value = json.loads(data)
         except (ValueError, RecursionError):

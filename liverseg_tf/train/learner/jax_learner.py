@@ -63,7 +63,9 @@ class JaxLearner:
 
     def load_state(self, state: Sequence[np.ndarray]) -> None:
         """See `Learner`."""
-        tree = jax.tree.structure(self._state)
+        leaves, tree = jax.tree.flatten(self._state)
+        if [np.shape(value) for value in state] != [leaf.shape for leaf in leaves]:
+            raise ValueError("its variables have other shapes")
         self._state = jax.tree.unflatten(tree, [jax.numpy.asarray(value) for value in state])
 
     def sum_over_hosts(self, counts: np.ndarray) -> np.ndarray:

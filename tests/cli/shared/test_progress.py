@@ -22,7 +22,7 @@ def test_lines_without_a_terminal(capsys, monkeypatch):
 def test_a_bar_on_a_terminal():
     code = (
         "from liverseg_tf.cli.shared.progress import progress\n"
-        "with progress('work', 2) as show: show(1, 'half'); show(2, 'whole')"
+        "with progress('work', 2) as show: show(1, 'half'); show(2, '[/whole]\\x1b[31m')"
     )
     master, slave = pty.openpty()
     env = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
@@ -44,4 +44,4 @@ def test_a_bar_on_a_terminal():
     text = b"".join(seen).decode()
     assert "work" in text
     assert "100%" in text
-    assert "whole" in text
+    assert "[/whole]\\x1b[31m" in text  # a name is neither markup nor a command

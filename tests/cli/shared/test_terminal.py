@@ -11,7 +11,7 @@ from rich.table import Table
 
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.cli.shared.command import command
-from liverseg_tf.cli.shared.terminal import print_error, say, say_table
+from liverseg_tf.cli.shared.terminal import print_error, say, say_table, say_warnings
 from liverseg_tf.errors import LiverSegError
 
 NAME = b"a\x1b[31m\xff\n".decode(errors="surrogateescape")
@@ -33,6 +33,14 @@ def test_names_are_no_terminal_commands(capfd, err):
 def test_an_error_is_one_line(capsys):
     print_error(f"{NAME} is missing:\n no such file")
     assert capsys.readouterr().err == f"Error: {SHOWN} is missing: no such file\n"
+
+
+def test_a_warning_names_its_cases_once(capsys):
+    say_warnings({f"case_{n}": ("old",) for n in range(12)} | {"x\x1b": ("old", "new")})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Warning: old (cases case_0, case_1, ")
+    assert lines[0].endswith("case_9 and 3 more)")
+    assert lines[1] == "Warning: new (case x\\x1b)"
 
 
 def test_names_in_a_table_are_no_markup(capsys):

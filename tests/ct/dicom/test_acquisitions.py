@@ -111,6 +111,15 @@ VALID = {
 }
 
 
+@pytest.mark.parametrize("count", [4, 6])
+def test_short_stacks_with_two_times_are_refused(tmp_path, write_series, count):
+    volume = Volume(make_ct().array[:count], AFFINE)
+    times = ["120000", "120100"] * 3
+    write_series(tmp_path, volume, set_values("AcquisitionTime", times))
+    with pytest.raises(LiverSegError, match=r"one acquisition.*AcquisitionTime"):
+        read_image(tmp_path)
+
+
 @pytest.mark.parametrize("case", VALID.values(), ids=VALID.keys())
 def test_values_of_one_acquisition_are_read(tmp_path, write_series, case):
     ct = make_ct()

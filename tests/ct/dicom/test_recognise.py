@@ -38,6 +38,13 @@ def test_a_last_slice_that_was_zeroed_or_emptied_is_refused(tmp_path, write_seri
     assert str(last) in str(caught.value)
 
 
+def test_a_zeroed_file_of_the_size_of_a_slice_is_refused(tmp_path, write_series):
+    write_series(tmp_path, make_ct(), name="slice-{}")
+    zero((tmp_path / "slice-5").rename(tmp_path / "last"))
+    with pytest.raises(LiverSegError, match=r"last \(no DICOM file, but like the slices"):
+        read_image(tmp_path)
+
+
 def test_an_empty_file_beside_a_series_is_named(tmp_path, write_series):
     write_series(tmp_path, make_ct())
     (tmp_path / "copy.dcm").touch()
@@ -86,6 +93,17 @@ def test_other_files_and_objects_beside_a_series_are_skipped(tmp_path, write_ser
     (tmp_path / "report.pdf").write_bytes(b"%PDF")
     (tmp_path / "._0001.dcm").write_bytes(bytes(300))
     np.testing.assert_array_equal(read_image(tmp_path).array, ct.array)
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.10008.5.1.4.1.1", "1.2.84", "1.2.840.10008.5.9", ""])
+def test_an_object_of_an_unknown_class_beside_a_series_is_refused(tmp_path, write_series, uid):
+    write_series(tmp_path, make_ct())
+    dataset = pydicom.dcmread(SAMPLES / "rtstruct.dcm", force=True)
+    dataset.SOPClassUID = uid
+    dataset.file_meta.MediaStorageSOPClassUID = "1.2.3"
+    dataset.save_as(tmp_path / "x.dcm")
+    with pytest.raises(LiverSegError, match=r"x\.dcm \(a truncated or damaged header\)"):
+        read_image(tmp_path)
 
 
 def test_a_slice_without_series_uid_beside_a_series_is_refused(tmp_path, write_series):

@@ -20,6 +20,7 @@ from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import read_volume
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
 
 # in the order in which slices are read: rows and columns as stored, slices towards superior
 AFFINE = np.array([[-0.7, 0, 0, 90.5], [0, 0.8, 0, -12.25], [0, 0, 2.5, 1000], [0, 0, 0, 1]])
@@ -346,6 +347,20 @@ def test_enhanced_multi_frame_files_are_read(tmp_path, write_series):
     assert series.image_count == 8
     expected = ct.array + np.arange(8, dtype=np.int16)[:, None, None]
     check_equal(read_series(series), ct.with_array(expected))
+
+
+def test_frames_of_two_phases_that_interleave_are_refused(tmp_path, write_series):
+    ct = make_ct((8, 5, 6))
+    path = enhance(write_series(tmp_path / "a", ct), tmp_path / "b", ct) / "enhanced.dcm"
+    whole = pydicom.dcmread(path)
+    for group in whole.PerFrameFunctionalGroupsSequence:
+        place = float(group.PlanePositionSequence[0].ImagePositionPatient[2])
+        content = Dataset()
+        content.TemporalPositionIndex = 1 + round(place / 2.5) % 2
+        group.FrameContentSequence = [content]
+    whole.save_as(path)
+    with pytest.raises(LiverSegError, match=r"one acquisition.*TemporalPositionIndex"):
+        read_image(tmp_path / "b")
 
 
 def test_run_length_encoding_needs_no_extra_package(tmp_path, write_series):

@@ -11,6 +11,7 @@ import pytest
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.download.download_source import DownloadProgress, download
 from liverseg_tf.dataset.download.http_download import DOWNLOAD_RETRIES
+from liverseg_tf.dataset.download.partial_file import PartialFile
 from liverseg_tf.dataset.download.sources import SOURCES, find_source, from_mirror
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.locks import exclusive_lock
@@ -61,6 +62,23 @@ def check_refused(source, folder, *words):
         assert word in message
     assert not (folder / source.folder).exists()
     return message
+
+
+@pytest.mark.parametrize("keep_archive", [False, True])
+def test_a_run_that_was_killed_after_the_extraction_leaves_no_archive(
+    spleen, tmp_path, keep_archive
+):
+    server, source = spleen
+    archive = tmp_path / f"{source.name}.tar"
+    download(source, tmp_path, HASTY, keep_archive=True)
+    part = PartialFile(archive.with_name(archive.name + ".partial"))
+    part.begin(archive.stat().st_size, '"first"')
+    archive.rename(part.path)
+    assert download(source, tmp_path, HASTY, keep_archive=keep_archive) is None
+    assert len(server.requests) == 1
+    assert not part.path.exists()
+    assert not part.record_path.exists()
+    assert archive.exists() == keep_archive
 
 
 def test_a_task_is_downloaded_and_a_second_run_does_nothing(spleen, tmp_path):

@@ -42,3 +42,25 @@ def test_a_series_needs_the_same_memory_as_its_nifti_version(tmp_path, make_volu
     for broken in (tmp_path / "missing", tmp_path / "text"):
         (tmp_path / "text").write_text("no image")
         assert estimate_memory([DicomSeries("1.2", (broken,), 5)], NetworkSpec(), 8) is None
+
+
+def test_any_damaged_header_is_ignored_and_other_formats_count(tmp_path, make_volumes):
+    ct, _ = make_volumes(shape=(5, 40, 60))
+    path = tmp_path / "ct.nii.gz"
+    write_volume(path, ct)
+    expected = str(estimate_memory([path], NetworkSpec(), 8))
+    content = path.read_bytes()
+    for at in range(0, 40):
+        damaged = bytearray(content)
+        damaged[at] ^= 0xFF
+        path.write_bytes(damaged)
+        estimate_memory([path], NetworkSpec(), 8)
+    names = [tmp_path / ("a" * 300 + ".nii"), tmp_path / "a\0.mha", tmp_path]
+    assert estimate_memory(names, NetworkSpec(), 8) is None
+    header = (
+        "NRRD0004\ntype: short\ndimension: 3\nspace: LPS\nsizes: 60 40 5\nendian: little\n"
+        f"encoding: raw\nspace directions: ({ct.spacing_mm[2]},0,0) (0,{ct.spacing_mm[1]},0) "
+        "(0,0,5)"
+    )
+    (tmp_path / "ct.nrrd").write_text(header + "\n\n")
+    assert str(estimate_memory([tmp_path / "ct.nrrd"], NetworkSpec(), 8)) == expected

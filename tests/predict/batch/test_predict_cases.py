@@ -20,7 +20,6 @@ from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.partials import partial_path
 from liverseg_tf.predict.batch.memory import estimate_memory
-from liverseg_tf.predict.batch.planning import find_shared_outputs, split_by_memory
 from liverseg_tf.predict.batch.predict_cases import predict_cases
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
 from liverseg_tf.predict.outputs.case_outputs import OutputFormats
@@ -237,7 +236,7 @@ def test_images_that_break_a_rule_get_no_mask_unless_it_is_accepted(
 def test_an_unwritable_folder_is_refused_before_any_prediction(tmp_path, images, bright_is_liver):
     (tmp_path / "out").write_text("a file")
     model = bright_is_liver()
-    with pytest.raises(LiverSegError, match="Expected to write"):
+    with pytest.raises(LiverSegError, match="out cannot be created: File exists"):
         predict_cases(images, model, PredictionJob(tmp_path / "out"))
     assert not model.shapes
 
@@ -468,21 +467,6 @@ def test_two_runs_into_one_folder_leave_masks_with_their_own_records(
         assert records.find_damage(name) is None
 
 
-def test_cases_that_would_write_the_same_file_are_refused(tmp_path, bright_is_liver):
-    images = {name: _write(tmp_path / f"{name}.nii.gz") for name in ("a", "b")}
-    shared = find_shared_outputs({"a": [Path("a_b_c.stl")], "a_b": [Path("a_b_c.stl")], "c": []})
-    assert shared.keys() == {"a", "a_b"}
-    assert "a_b_c.stl for a and for a_b" in shared["a"]
-    assert predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out")).written
-
-
-def test_large_cases_run_alone():
-    sizes = {"a": 1, "b": 1, "c": 5, "d": 4, "e": 1}
-    groups = list(split_by_memory(list(sizes), sizes.get, 6))
-    assert groups == [["a", "b", "c"], ["d", "e"]]
-    assert list(split_by_memory([], sizes.get, 6)) == []
-
-
 @pytest.mark.parametrize(
     "name",
     ["[bold]", "$x^{$", "a#b?c%d'e\"f<g>&", b"caf\xe9\x1b[31m".decode(errors="surrogateescape")],
@@ -508,3 +492,12 @@ def test_warnings_are_written_with_the_masks_and_shown_again(tmp_path, bright_is
         assert any("[geometry]" in warning for warning in result.warnings["a"])
     assert json.loads((tmp_path / "out" / "a.json").read_text())["warnings"]
     assert MaskRecords(tmp_path / "out").read("a").warnings == result.warnings["a"]
+
+
+def test_a_mask_of_an_earlier_run_is_told_if_its_case_fails(tmp_path, images, bright_is_liver):
+    job = PredictionJob(tmp_path / "out")
+    predict_cases(images, bright_is_liver(), job)
+    images["b"].write_bytes(b"broken")
+    result = predict_cases(images, bright_is_liver(), job)
+    assert result.kept == ["a", "c"]
+    assert result.failures["b"].endswith(f"; {tmp_path / 'out' / 'b.nii.gz'} is of an earlier run")

@@ -104,18 +104,39 @@ def test_a_litert_file_predicts(tmp_path, litert_file):
     np.testing.assert_allclose(predictor.probabilities(TILES), np.full((2, 8, 8, 2), 0.2))
 
 
-@pytest.mark.parametrize("name", [b"FlexReadFile", b"FlexWriteFile", b"my\x1b[2J", b""])
-def test_litert_files_with_operators_of_others_are_refused(tmp_path, litert_file, name):
+def _edited(litert_file, edit):
+    """The bytes of a LiteRT file after a change of its contents."""
     flatbuffers = pytest.importorskip("flatbuffers")
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(litert_file))
-    (operator,) = model.operatorCodes
-    operator.customCode = name
-    operator.builtinCode = operator.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    edit(model, schema)
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
-    path = _write(tmp_path / "a.tflite", bytes(builder.Output()))
+    return bytes(builder.Output())
+
+
+def test_a_litert_file_whose_weights_are_shorter_than_their_shape_is_refused(tmp_path, litert_file):
+    def edit(model, schema):
+        (weights,) = [
+            tensor
+            for tensor in model.subgraphs[0].tensors
+            if model.buffers[tensor.buffer].data is not None
+        ]
+        weights.shape = [1, 1, 50_000, 2]  # the interpreter would end with a segmentation fault
+
+    path = _write(tmp_path / "a.tflite", _edited(litert_file, edit))
+    _check_refused(LiteRtPredictor, path, "shapes fit their bytes")
+
+
+@pytest.mark.parametrize("name", [b"FlexReadFile", b"FlexWriteFile", b"my\x1b[2J", b""])
+def test_litert_files_with_operators_of_others_are_refused(tmp_path, litert_file, name):
+    def edit(model, schema):
+        (operator,) = model.operatorCodes
+        operator.customCode = name
+        operator.builtinCode = operator.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+
+    path = _write(tmp_path / "a.tflite", _edited(litert_file, edit))
     _check_refused(LiteRtPredictor, path, "Received the operator .*export the model again")
 
 

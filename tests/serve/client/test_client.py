@@ -121,6 +121,7 @@ def test_a_rejected_request_is_one_line_with_server_and_reason_and_is_not_retrie
 
 
 def test_a_slow_response_times_out(start, models):
+    models.signatures("liver", 1)  # loading it takes longer than the time limit
     models.before = lambda signature, inputs: signature == "describe" or time.sleep(1.5)
     options = ClientOptions(connect_timeout_s=1, request_timeout_s=0.3)
     with start(models) as server, _model(server, options=options) as model:
@@ -344,6 +345,7 @@ SPOILT = {
     "ragged": lambda data: b'{"outputs": [[1, 2], [3]]}',
     "an object": lambda data: b'{"outputs": {"probabilities": null}}',
     "a flood": lambda data: b" " * (1 << 26),
+    "empty lists": lambda data: b'{"outputs": [' + b"[]," * 350_000 + b"1]}",
 }
 
 
