@@ -52,7 +52,7 @@ def write_series(folder, rng):
     axes = np.linalg.qr(np.random.default_rng(rng.getrandbits(32)).normal(size=(3, 3)))[0]
     axes = np.eye(3) if rng.random() < 0.5 else axes
     spacing = [round(rng.uniform(0.3, 3), 4) for _ in range(3)]
-    series, modality = uids.generate_uid(), rng.choice(["CT", "CT", "CT", "MR"])
+    series, modality = new_uid(rng), rng.choice(["CT", "CT", "CT", "MR"])
     padding = rng.choice([None, None, (-2000,), (63536,), (0,), (63000, 64000), (-3000, -2000)])
     padding = padding if bits == 16 else None
     low, high = (
@@ -65,7 +65,7 @@ def write_series(folder, rng):
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = uids.ExplicitVRLittleEndian
         dataset.SOPClassUID = uids.CTImageStorage if modality == "CT" else uids.MRImageStorage
-        dataset.SOPInstanceUID, dataset.SeriesInstanceUID = uids.generate_uid(), series
+        dataset.SOPInstanceUID, dataset.SeriesInstanceUID = new_uid(rng), series
         dataset.Modality, dataset.PatientID, dataset.ImageType = (
             modality,
             "p",
@@ -102,6 +102,10 @@ def write_series(folder, rng):
     if syntax == uids.ExplicitVRLittleEndian and bits == 16 and modality == "CT":
         compress_apart(folder, rng.choice(JPEG))
     return depth
+
+
+def new_uid(rng):
+    return uids.generate_uid(entropy_srcs=[str(rng.random())])
 
 
 def compress_apart(folder, kind):

@@ -58,6 +58,28 @@ def exclusive_lock(
         lock.release()
 
 
+@contextmanager
+def lock_if_supported(path: Path, resource: str, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file, which is removed at the end; without a lock where there are no locks.
+
+    Args:
+        path: Lock file.
+        resource: What the lock protects, for error messages.
+        wait: Whether to wait while another process holds the lock.
+
+    Raises:
+        LiverSegError: If another process holds the lock and `wait` is not set.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive_lock(path, resource, wait, remove=True))
+        except LiverSegError as error:
+            if isinstance(error.__cause__, Timeout):
+                raise
+            # a file system without locks, or a folder that cannot be written, which writing tells
+        yield
+
+
 def _check_regular(path: Path) -> None:
     """Refuse a link or a pipe, as a store of another person may contain."""
     try:

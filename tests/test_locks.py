@@ -12,12 +12,12 @@ import pytest
 
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.locks import exclusive_lock, part_lock
+from liverseg_tf.locks import exclusive_lock, lock_if_supported, part_lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from liverseg_tf.locks import exclusive_lock, part_lock
+from liverseg_tf.locks import exclusive_lock, lock_if_supported, part_lock
 
 path, index, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with part_lock(path, index, count, "it") if count else exclusive_lock(path, "it"):
@@ -187,3 +187,18 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LiverSegError, match=r"^Expected to write the store and lock it\. Received"):
         exclusive_lock(tmp_path / "file" / ".lock", "the store").__enter__()
+
+
+def test_where_there_are_no_locks_the_work_goes_on_without_one(tmp_path):
+    with (
+        exclusive_lock(tmp_path / "a.lock", "a"),
+        pytest.raises(LiverSegError, match="another run"),
+        lock_if_supported(tmp_path / "a.lock", "a"),
+    ):
+        pass
+    with lock_if_supported(tmp_path / "b.lock", "b"):
+        assert (tmp_path / "b.lock").exists()
+    assert not (tmp_path / "b.lock").exists()
+    (tmp_path / "file").write_text("no folder")
+    with lock_if_supported(tmp_path / "file" / "c.lock", "c"):
+        pass

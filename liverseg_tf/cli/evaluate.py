@@ -163,6 +163,7 @@ def _evaluate(truth, prediction, out, scoring, predicted_only, workers, form):
     from liverseg_tf.evaluate.evaluate_folder import evaluate_pairs
     from liverseg_tf.evaluate.pairs import find_pairs
     from liverseg_tf.evaluate.report.tables import write_tables
+    from liverseg_tf.locks import lock_if_supported
 
     pairs = [replace(pair, form=form) for pair in find_pairs(truth, prediction)]
     if predicted_only:
@@ -172,6 +173,9 @@ def _evaluate(truth, prediction, out, scoring, predicted_only, workers, form):
             say(f"Note: {left_out} without a prediction left out.", err=True)
         pairs = predicted
     create_folder(out)  # fails before the work rather than after it
+    # until the command ends: a report of one run must not stand beside the tables of another
+    lock = lock_if_supported(out / ".evaluate.lock", f"the results in {out}")
+    click.get_current_context().with_resource(lock)
     with progress("evaluate", 1) as show:
         evaluation = evaluate_pairs(
             pairs, scoring, lambda case, done, total: show(done / total, case), workers

@@ -57,7 +57,7 @@ def choose_channel(
     shape = header.get_data_shape()
     if len(shape) > 4 and set(shape[4:]) == {1}:  # axes of one element say nothing
         shape = shape[:4]
-    if len(shape) not in (3, 4) or (channel is None and (*shape, 1)[3] != 1):
+    if len(shape) not in (3, 4) or min(shape) < 1 or (channel is None and (*shape, 1)[3] != 1):
         return header, 0
     channel = channel or 0
     count = shape[3] if len(shape) == 4 else 1
@@ -82,7 +82,7 @@ def check_scalar_image(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> N
         hint = ""
         if len(shape) == 4 and shape[2] == 1:
             hint = " (are its slices along the fourth axis? Remove the third axis, which has one)"
-        elif len(shape) > 3:
+        elif len(shape) > 3 and min(shape) > 0:
             hint = " (choose one of its volumes: --channel 0)"
         raise LiverSegError(
             f"Expected a 3D image in {path}. Received the shape {tuple(map(int, shape))}{hint}."

@@ -1,7 +1,9 @@
 """Remarks on predictions: masks of another image, and what was assumed when they were made."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from liverseg_tf.ct.dicom.series import DicomSeries, find_volume_series
 from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.images import image_stem
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
@@ -24,7 +26,7 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
     if record is None:
         return ()
     notes = [f"Predicted with a warning: {warning}" for warning in record.warnings]
-    if pair.image is not None and not _is_same_image(record, pair):
+    if pair.image is not None and not _is_same_image(record, pair.image):
         notes.append(
             f"{pair.prediction} was made from another image than {pair.image}"
             f"{f' (from {record.image})' if record.image else ''}: predict it again."
@@ -41,13 +43,23 @@ def _read_record(prediction: Path) -> MaskRecord | None:
     return record
 
 
-def _is_same_image(record: MaskRecord, pair: Pair) -> bool:
+def _is_same_image(record: MaskRecord, image: Path | DicomSeries) -> bool:
     """Whether the image has the recorded content; True if that cannot be found out."""
-    assert pair.image is not None, "checked before"
     try:
         # equal names, sizes and times of the files are enough; a copy has other times
-        if record.provenance.get("source") == fingerprint_source(pair.image):
+        if record.provenance.get("source") == fingerprint_source(image):
             return True
-        return not record.content or digest_content(pair.image) == record.content
+        if not record.content:
+            return True
+        return any(digest_content(each) == record.content for each in _same_images(image))
     except LiverSegError:
         return True  # drawing the image reports the error
+
+
+def _same_images(image: Path | DicomSeries) -> Iterator[Path | DicomSeries]:
+    """A DICOM series may have been predicted as a series or as the folder that holds it."""
+    yield image
+    if isinstance(image, DicomSeries):
+        yield image.folder
+    elif image.is_dir():
+        yield from find_volume_series(image)

@@ -543,6 +543,14 @@ def test_axes_of_one_element_say_nothing(tmp_path, shape):
     np.testing.assert_array_equal(read_labels(labels).array, voxels(np.uint8, 0, 3).T)
 
 
+def test_a_fourth_axis_without_elements(tmp_path):
+    path = save(tmp_path, voxels(), dim=[4, 7, 6, 5, 0, 1, 1, 1])
+    for channel in (None, 0):
+        check_refused(
+            lambda path, channel=channel: read_volume(path, channel), path, "(7, 6, 5, 0)."
+        )
+
+
 def test_slices_along_the_fourth_axis(tmp_path):
     path = save(tmp_path, np.zeros((7, 6, 1, 5), np.int16))
     check_refused(read_volume, path, "(7, 6, 1, 5)", "along the fourth axis")

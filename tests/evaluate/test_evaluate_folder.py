@@ -13,6 +13,7 @@ from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluate_folder import evaluate_folder
 from liverseg_tf.evaluate.protocols.scoring import Scoring
 from liverseg_tf.evaluate.report.tables import write_tables
+from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.printable import printable
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml per voxel, RAS
@@ -195,3 +196,16 @@ def test_names_that_are_commands_markup_or_formulas(tmp_path):
     assert done.exit_code == 0, done.output
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"scores.csv", "scores.json", "summary.json"}
+
+
+def test_two_evaluations_do_not_mix_their_results(tmp_path):
+    truth = write(tmp_path / "t", a=labels(6, 2))
+    arguments = ["evaluate", str(truth), str(truth), "--out", str(tmp_path / "out"), "--no-report"]
+    with exclusive_lock(tmp_path / "out" / ".evaluate.lock", "it"):
+        done = CliRunner().invoke(liverseg, arguments)
+    assert done.exit_code == 1
+    assert "another run is writing it" in done.output
+    assert not (tmp_path / "out" / "scores.csv").exists()
+    assert CliRunner().invoke(liverseg, arguments).exit_code == 0
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["scores.csv", "scores.json"]

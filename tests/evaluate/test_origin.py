@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.dicom.series import find_volume_series
 from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.ct.volume import Volume
@@ -74,3 +75,18 @@ def test_warnings_of_the_prediction_are_repeated(work):
     MaskRecords(work / "masks").write("a", record, {"a.nii.gz"})
     (note,) = _notes(work)
     assert note == "Predicted with a warning: no geometry (case a)"
+
+
+def test_a_series_and_its_folder_are_the_same_image(tmp_path, make_volumes, write_series):
+    ct, labels = make_volumes(shape=(3, 8, 8))
+    folder = write_series(tmp_path / "set" / "images" / "a", ct)
+    (folder / "report.txt").write_text("of the same patient")
+    (series,) = find_volume_series(folder)
+    for path in (tmp_path / "set" / "masks" / "a.nii.gz", tmp_path / "masks" / "a.nii.gz"):
+        write_labels(path, labels)
+    for image in (series, folder):
+        record = MaskRecord({"source": {}}, content=digest_content(image))
+        MaskRecords(tmp_path / "masks").write("a", record, {"a.nii.gz"})
+        assert not [note for note in _notes(tmp_path) if "another image" in note]
+    (folder / "0001.dcm").unlink()
+    assert [note for note in _notes(tmp_path) if "another image" in note]

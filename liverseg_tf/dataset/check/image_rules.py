@@ -9,6 +9,7 @@ from liverseg_tf.ct.intensity import Window
 from liverseg_tf.dataset.check.intensities import (
     AIR_HU,
     HUGE_HU,
+    LOWEST_HU,
     PADDING_HU,
     PERCENTILES,
     SOFT_TISSUE_HU,
@@ -26,6 +27,8 @@ _NO_FAT_HU = -30  # fat is at -100 HU; the noise of other tissue does not reach 
 _MAX_CLIPPED_AIR_HU = -900  # an image that ends here has lost nothing but noise of air
 _MAX_HUGE_FRACTION = 0.02
 _MIN_AIR_FRACTION = 0.01
+_MAX_AT_TOP = 0.3  # bone and contrast agent are less
+_SHIFTED_AIR = (-880, -600)  # HU are not clipped within lung
 _MAX_DENSE_FRACTION = 0.1
 # Fat and contrast agent spread tissue over about 0.4 times the distance from air to water. In HU
 # that were clipped above air, the distance from the lowest value to 0 is smaller.
@@ -86,12 +89,24 @@ def find_reason_against_hu(values: IntensityStatistics) -> str | None:
     if values.fraction_huge > _MAX_HUGE_FRACTION:
         percent = _percent(values.fraction_huge)
         return f"{percent} of the voxels are above {HUGE_HU}: HU below 0 read as unsigned numbers?"
+    if values.fraction_below > _MAX_HUGE_FRACTION:
+        return (
+            f"{_percent(values.fraction_below)} of the voxels are below {LOWEST_HU}: wrong scale?"
+        )
     if low >= 0:
         return f"{ends}: not HU (rescale intercept left out, or MR?)"
     has_air = values.fraction_air >= _MIN_AIR_FRACTION
     if not has_air and values.fraction_dense > _MAX_DENSE_FRACTION:
         percent = _percent(values.fraction_dense)
         return f"{percent} of the voxels are as dense as bone: rescale intercept left out?"
+    if not has_air and values.clipped_below is None and values.fraction_at_maximum > _MAX_AT_TOP:
+        percent = _percent(values.fraction_at_maximum)
+        return f"{percent} of the voxels have the highest value, {high:g}: inverted?"
+    if (
+        values.clipped_below is not None
+        and _SHIFTED_AIR[0] < values.clipped_below < _SHIFTED_AIR[1]
+    ):
+        return f"air has {values.clipped_below:g} HU: wrong rescale intercept?"
     if low > _NO_FAT_HU:
         return f"{ends}: neither air nor fat, so not HU (MR?)"
     if values.tissue is not None and not _is_soft(values.tissue):

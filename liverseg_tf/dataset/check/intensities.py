@@ -12,6 +12,7 @@ AIR_HU = (-1100, -850)
 DENSE_HU = (800, 1300)  # compact bone; organs if an intercept of -1024 was left out
 PADDING_HU = -1500  # scanners pad with -2000 or less outside their circle
 HUGE_HU = 5000  # above metal; where HU below 0 end that were read as unsigned numbers
+LOWEST_HU = -4000  # below air and the usual padding
 _SAMPLE_VOXELS = 1 << 20
 _TISSUE_HU = -600  # what is above is neither air nor lung
 _ABOVE_LOWEST = 150
@@ -38,6 +39,8 @@ class IntensityStatistics:
         fraction_air: Fraction of the voxels in `AIR_HU`, without those that have the lowest value.
         fraction_dense: Fraction of the voxels in `DENSE_HU`.
         fraction_huge: Fraction of the voxels above `HUGE_HU`.
+        fraction_below: Fraction of the voxels below `LOWEST_HU`, without those that have the lowest
+            value, which may be padding.
         fraction_most_common: Fraction of the voxels with the most common value.
         clipped_below: Value at which many voxels end that were lower. None if there is none.
         clipped_above: Value at which many voxels end that were higher. None if there is none.
@@ -58,6 +61,7 @@ class IntensityStatistics:
     fraction_air: float
     fraction_dense: float
     fraction_huge: float
+    fraction_below: float
     fraction_most_common: float
     clipped_below: float | None
     clipped_above: float | None
@@ -129,6 +133,7 @@ def measure_intensities(array: np.ndarray, labels: np.ndarray | None = None) -> 
         fraction_air=rest.count(*AIR_HU) / max(1, histogram.total),
         fraction_dense=histogram.fraction(*DENSE_HU),
         fraction_huge=histogram.fraction(HUGE_HU, np.inf),
+        fraction_below=rest.count(-np.inf, LOWEST_HU) / max(1, histogram.total),
         fraction_most_common=float(histogram.counts.max(initial=0) / max(1, histogram.total)),
         clipped_below=below,
         clipped_above=above,

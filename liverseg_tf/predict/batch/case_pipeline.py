@@ -1,8 +1,7 @@
 """The three steps that take a case from its image to its output files: read, segment, write."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
 from liverseg_tf.errors import LiverSegError, first_line
-from liverseg_tf.locks import exclusive_lock
+from liverseg_tf.locks import lock_if_supported
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.predict.batch.memmap import memmap_zeros
@@ -167,7 +166,9 @@ class CasePipeline:
         assert record is not None, "`plan` comes first"
         assert masks is not None, "`segment` comes first"
         processed = self.postprocessing.apply(masks)
-        with self._lock(case.name):
+        lock = self.records.path(case.name).with_suffix(".lock")
+        # one run at a time, so that the record describes the masks beside it
+        with lock_if_supported(lock, f"the masks of {case.name}", wait=True):
             complete = self.records.complete_files(case.name, record.provenance)
             self.records.remove(case.name)
             self._write_files(case, masks, processed, record.warnings)
@@ -194,18 +195,6 @@ class CasePipeline:
         if other_outputs != self.job.outputs:
             path = self.job.folder / f"{case.name}.nii.gz"
             write_slabs(path, masks.grid, processed.label_slabs())
-
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        """Let only one run at a time write a case, so that its record describes its masks.
-
-        Where the file system has no locks, the sizes in the record have to suffice.
-        """
-        path = self.records.path(name).with_suffix(".lock")
-        with ExitStack() as held:
-            with suppress(LiverSegError):
-                held.enter_context(exclusive_lock(path, f"the masks of {name}", True, True))
-            yield
 
     def _output_names(self, name: str) -> set[str]:
         return {path.relative_to(self.job.folder).as_posix() for path in self.output_paths(name)}

@@ -165,6 +165,12 @@ NO_HU = {  # a pattern of the reason
     "intercept twice": (hu_scaled(1, -1024), "rescale intercept"),
     "inverted": (hu_scaled(-1, 0), "dense as bone"),
     "inverted, positive": (hu_scaled(-1, 3071), "not HU"),
+    "inverted, clipped": (lambda a: -np.maximum(a, -500), "inverted"),
+    "intercept of a quarter": (hu_scaled(1, 256), "air has -"),
+    "times 10, noise in air": (
+        lambda a: np.maximum(a, -1024) * 10 - np.arange(a.size).reshape(a.shape) % 97,
+        "wrong scale",
+    ),
     "unsigned": (as_unsigned, "read as unsigned"),
     "a mask": (lambda a: (a > -300).astype(np.uint8), "normalised"),
     "MR": (lambda a: np.maximum(a + 900, 0) // 3, "not HU"),

@@ -93,6 +93,41 @@ def test_a_second_run_keeps_masks_that_are_up_to_date(tmp_path, images, bright_i
     assert run(other, postprocessing=steps) == (["a", "b", "c"], [])
 
 
+def test_forms_that_disagree_are_chosen_and_recorded(tmp_path, images, bright_is_liver):
+    """The mask keeps both forms, and is made again if the other one is chosen."""
+    image = nib.load(images["a"])
+    image = nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine)
+    image.set_qform(image.affine @ np.diag([1, 1, 0.5, 1]), 1)
+    nib.save(image, images["a"])
+    out, model = tmp_path / "out", bright_is_liver()
+    refused = predict_cases(images, model, PredictionJob(out))
+    assert refused.written == ["b", "c"]
+    assert "--use-sform or --use-qform" in refused.failures["a"]
+    for form in ("sform", "qform"):
+        job = PredictionJob(out, form=form)
+        assert "a" in predict_cases(images, model, job).written, form
+        assert "a" in predict_cases(images, model, job).kept, form
+    mask = nib.load(out / "a.nii.gz").header
+    np.testing.assert_array_equal(mask.get_sform(), image.header.get_sform())
+    np.testing.assert_allclose(mask.get_qform(), image.header.get_qform())
+
+
+def test_units_of_the_image_are_those_of_the_mask(tmp_path, bright_is_liver):
+    """In metres, all pixels were far too small, and the mask was empty."""
+    images = {"a": _write(tmp_path / "a.nii.gz"), "b": tmp_path / "b.nii.gz"}
+    source = nib.load(images["a"])
+    affine = np.diag([1e-3] * 3 + [1]) @ source.affine
+    metres = nib.Nifti1Image(np.asanyarray(source.dataobj), affine)
+    metres.header.set_xyzt_units("meter")
+    nib.save(metres, images["b"])
+    assert not predict_cases(images, bright_is_liver(), PredictionJob(tmp_path / "out")).failures
+    a, b = (nib.load(tmp_path / f"out/{name}.nii.gz") for name in images)
+    assert np.asanyarray(a.dataobj).any()
+    np.testing.assert_array_equal(np.asanyarray(a.dataobj), np.asanyarray(b.dataobj))
+    assert b.header.get_xyzt_units()[0] == "meter"
+    np.testing.assert_array_equal(b.affine, nib.load(images["b"]).affine)
+
+
 def test_files_of_other_settings_are_outdated(tmp_path, images, bright_is_liver):
     """Files that the first run wrote and the second run did not are outdated."""
     del images["b"], images["c"]
