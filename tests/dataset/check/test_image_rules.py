@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from liverseg_tf.ct.intensity import PercentileRange
+from liverseg_tf.ct.images import read_image
+from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
 from liverseg_tf.errors import LiverSegError, SettingsError
@@ -125,3 +126,23 @@ def test_every_error_is_named_with_its_option(ct):
 def test_unknown_rules_are_wrong_usage():
     with pytest.raises(SettingsError, match=r"^Expected rules among clipped, .* 'grid'\.$"):
         CheckSettings(accepted=("grid",))
+
+
+@pytest.mark.parametrize(
+    ("file", "window", "kinds"),
+    [
+        ("totalsegmentator_example/ct.nii.gz", Window(25, 450), set()),
+        ("crlm/images/crlm1100.nii.gz", Window(25, 450), {"clipped"}),
+        ("btcv/images/btcv00.nii.gz", Window(75, 400), {"clipped"}),
+        ("btcv/images/btcv00.nii.gz", Window(25, 450), None),
+    ],
+)
+def test_real_ct(shared_data, file, window, kinds):
+    image = read_image(shared_data / file)
+    settings = TileSpec(windows=(window,)).check_settings()
+    if kinds is None:
+        with pytest.raises(LiverSegError, match=r"--accept clipped\)"):
+            judge(image, settings)
+        assert judge(image, settings, "clipped").keys() == {"clipped"}
+    else:
+        assert judge(image, settings).keys() == kinds

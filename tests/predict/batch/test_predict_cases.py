@@ -368,7 +368,7 @@ def test_at_most_two_volumes_are_in_memory(tmp_path, bright_is_liver, monkeypatc
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_volumes_of_few_slices_are_predicted(tmp_path, count, bright_is_liver):
-    values = np.full((count, 20, 20), 100, np.int16)
+    values = np.random.default_rng(0).integers(60, 140, (count, 20, 20)).astype(np.int16)
     values[:, 0] = -1000
     write_volume(tmp_path / "few.nii.gz", Volume(values, np.diag([-1.0, -1.0, 5.0, 1.0])))
     steps = PostProcessing(

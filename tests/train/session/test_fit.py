@@ -164,8 +164,6 @@ _TRAIN = """
 import sys, pathlib
 from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 import_tensorflow()
-import tensorflow as tf
-tf.config.run_functions_eagerly(True)  # tracing takes longer than these steps
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.session.fit import train
