@@ -102,7 +102,11 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
                 options["pixel_vr"] = element.vr
             if syntax not in (*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes):
                 options["correct_unused_bits"] = False  # padding may use these bits
-            decoded = get_decoder(syntax).iter_array(stream, indices=indices, raw=True, **options)
+            decoder = get_decoder(syntax)
+            if total == 1:  # pydicom's iterator cannot correct the sign of JPEG 2000 pixels
+                decoded = (decoder.as_array(stream, index=0, raw=True, **options) for _ in frames)
+            else:
+                decoded = decoder.iter_array(stream, indices=indices, raw=True, **options)
             for current in frames:
                 stored = _decode_next(decoded, current)
                 yield _checked(stored, current)

@@ -1,8 +1,11 @@
 """Compressed pixels are what the header describes, and complete."""
 
+import shutil
+
 import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume
@@ -81,3 +84,13 @@ def test_codestreams_of_another_kind_are_refused(compressed):
     rewrite(compressed, lambda dataset, frame: b"\x89PNG" + frame)
     with pytest.raises(LiverSegError, match="something else"):
         read_image(compressed)
+
+
+def test_a_codestream_whose_sign_is_not_that_of_the_header_is_read(tmp_path):
+    """The header says signed, and the codestream unsigned, as in the files of some scanners."""
+    pytest.importorskip("gdcm")
+    path = get_testdata_file("J2K_pixelrep_mismatch.dcm", download=False)
+    shutil.copy(path, tmp_path)
+    stored = pydicom.dcmread(path)
+    expected = stored.pixel_array * float(stored.RescaleSlope) + float(stored.RescaleIntercept)
+    np.testing.assert_array_equal(read_image(tmp_path).array[0], expected)
