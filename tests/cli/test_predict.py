@@ -142,7 +142,7 @@ def test_dicom_formats_of_nifti_images_are_refused(tmp_path, images, model):
 
 
 def test_headers_without_geometry_are_refused_or_give_a_warning(tmp_path, model):
-    array = np.full((4, 32, 32), 40, np.int16)
+    array = np.random.default_rng(0).normal(40, 20, (4, 32, 32)).astype(np.int16)
     array[:, :4] = -1000
     write_volume(tmp_path / "volume-28.nii", Volume(array, np.eye(4)))
     arguments = [tmp_path / "volume-28.nii", "--model", model, "--out", tmp_path / "out"]

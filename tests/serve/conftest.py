@@ -1,5 +1,6 @@
 """Exports of small, untrained networks."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import tensorflow as tf
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.model.run_record import compute_model_checksum
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.serve.export.export_run import ExportSettings, export_run
@@ -89,6 +91,9 @@ def _spread_probabilities(run):
     median, deviation = np.median(logits, axis=(0, 1, 2)), logits.std(axis=(0, 1, 2))
     last.set_weights([2 * kernel / deviation, 2 * (bias - median) / deviation])
     model.save(run / "model.keras")
+    record = json.loads((run / "run.json").read_text())
+    record["result"]["checksum"] = compute_model_checksum(run)
+    (run / "run.json").write_text(json.dumps(record))
 
 
 @pytest.fixture(scope="session")

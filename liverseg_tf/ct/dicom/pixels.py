@@ -103,6 +103,7 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
             if syntax not in (*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes):
                 options["correct_unused_bits"] = False  # padding may use these bits
             decoder = get_decoder(syntax)
+            decoded: Iterator[tuple[np.ndarray, dict]]
             if total == 1:  # pydicom's iterator cannot correct the sign of JPEG 2000 pixels
                 decoded = (decoder.as_array(stream, index=0, raw=True, **options) for _ in frames)
             else:
