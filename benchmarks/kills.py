@@ -326,8 +326,9 @@ def full_disk(campaign: Campaign, command: Command, chance: random.Random) -> di
             kind = "small files"  # no disk can be mounted here
             options = {"preexec_fn": functools.partial(limit_files, limit)}
         done = campaign.run(command, out, **options)
-        if done.returncode == 0 and kind == "full disk":
-            result = campaign.judge(command, out)  # it fits: blocks are shared with the old output
+        if done.returncode == 0 and kind != "standard output":
+            # it fits: blocks are shared with the old output, or what is written are its small files
+            result = campaign.judge(command, out)
         elif done.returncode in (1, 2) and "Traceback" not in done.stderr:
             if kind == "full disk":
                 mount("-o", "remount,size=1g", str(out))

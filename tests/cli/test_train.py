@@ -137,6 +137,7 @@ def test_a_full_disk_gives_one_line_and_no_partial_files(data, small_disk):
     assert [path.name for path in run.iterdir()] == ["run.json"]
 
 
+@pytest.mark.slow
 def test_organ_and_training_presets_are_combined(data, tmp_path):
     output = _run(
         "--preset", "liver", "--preset", "accurate", "train", data / "store", tmp_path / "run",
@@ -178,6 +179,7 @@ def test_the_same_command_keeps_a_finished_run_and_completes_it(data, tmp_path):
     assert "has not finished" in measured.read_text()
 
 
+@pytest.mark.slow
 def test_the_command_line_overrides_options_of_a_file_that_replace_it(data, tmp_path):
     config = tmp_path / "my.toml"
     config.write_text("[train]\nminutes = 90\ncontext = 3\ncontext-spacing-mm = 5\n")

@@ -137,6 +137,7 @@ def test_no_tumours():
         assert not (labels.array == 2).any()
 
 
+@pytest.mark.slow
 def test_a_finer_grid_samples_the_same_anatomy():
     coarse, fine = (
         make_phantom(1, PhantomSpec(shape=shape, spacing_mm=mm, axes="LPS", oblique=0, noise_hu=0))[
@@ -194,6 +195,7 @@ def test_no_threshold_finds_the_liver(canonical):
     assert max(scores) < 0.9
 
 
+@pytest.mark.slow
 def test_mr_has_arbitrary_units_and_no_padding():
     levels = []
     for seed in range(4):

@@ -36,6 +36,7 @@ def test_postprocessing_of_the_model_can_be_replaced(ct, bright_is_liver):
     assert segment(ct, model, PostProcessing(min_mean_probability=(("liver", 1.0),))).array.any()
 
 
+@pytest.mark.slow
 def test_runs_are_loaded_from_their_folders(ct, untrained_run):
     one = segment(ct, untrained_run)
     several = segment(ct, [untrained_run, str(untrained_run)])

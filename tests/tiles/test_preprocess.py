@@ -426,6 +426,7 @@ def test_a_store_that_cannot_be_written(tmp_path):
         preprocess(PreprocessJob([]), TileStore(tmp_path / "file", SPEC))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_reported(tmp_path, make_dataset):
     cases = find_cases(make_dataset(tmp_path / "data", "folder", 2))
     result = preprocess(PreprocessJob(cases), DeadlyStore(tmp_path / "store", SPEC))
@@ -458,6 +459,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("storage", ["hdf5", "png"])
 def test_a_run_that_is_killed(tmp_path, make_dataset, storage):

@@ -133,6 +133,7 @@ def test_invalid_masks_and_surfaces_are_refused():
         compute_surface_distances(mask, mask, SPACING, "corners")
 
 
+@pytest.mark.slow
 def test_real_liver_equals_distance_transform(real_masks):
     liver, other, spacing = real_masks
     box = bounding_box(liver, other)

@@ -76,6 +76,7 @@ def test_picture_does_not_depend_on_the_axis_order_of_the_file(affine):
     assert overlay_case(CaseVolumes("case_1", *same_volumes), LIVER_REGIONS) == expected
 
 
+@pytest.mark.slow
 def test_empty_full_and_thin_masks_are_drawn():
     for shape in ((1, 8, 9), (20, 1, 1), (5, 6, 7)):
         image = Volume(np.random.default_rng(0).normal(size=shape).astype(np.float32), AFFINE)

@@ -96,6 +96,7 @@ def test_page_is_complete_and_self_contained(dataset):
     assert not (dataset / "out/viewer").exists()
 
 
+@pytest.mark.slow
 def test_equal_scores_give_equal_reports(dataset):
     assert report(dataset)[1] == report(dataset)[1]
 

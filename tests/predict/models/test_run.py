@@ -150,6 +150,7 @@ def test_another_version_of_a_model_file_is_refused_in_one_line(untrained_run):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_mixed_precision_predicts_about_the_same(untrained_run, precision):
     tiles = np.random.default_rng(0).integers(0, 256, (2, 24, 16, 3), np.uint8)
@@ -175,6 +176,7 @@ def test_a_run_has_the_postprocessing_of_its_record(untrained_run):
         RunRecord.read(untrained_run)
 
 
+@pytest.mark.slow
 def test_several_runs_are_averaged_and_have_distinct_fingerprints(untrained_run, tmp_path):
     other = shutil.copytree(untrained_run, tmp_path / "other")
     model = build_unet(UNetSpec(3, ("liver", "tumour"), 2, 2))

@@ -72,6 +72,7 @@ def test_one_pixel_and_an_empty_mask():
     assert {tuple(point) for point in diamond} == {(-0.5, 3), (0.5, 3), (0, 2.5), (0, 3.5)}
 
 
+@pytest.mark.slow
 def test_a_mask_with_thousands_of_holes():
     mask = np.ones((120, 130), bool)
     mask[1:-1:2, 1:-1:2] = False

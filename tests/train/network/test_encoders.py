@@ -20,6 +20,7 @@ def test_a_pretrained_encoder_replaces_the_encoder_path(name, channels, tmp_path
     np.testing.assert_array_equal(model.predict_on_batch(tiles), loaded.predict_on_batch(tiles))
 
 
+@pytest.mark.slow
 def test_the_encoder_has_features_of_every_size():
     tiles = keras.Input((64, 32, 3))
     features = build_encoder("MobileNetV3Small", tiles)
@@ -27,6 +28,7 @@ def test_the_encoder_has_features_of_every_size():
     assert [feature.shape[1:3] for feature in features] == sizes
 
 
+@pytest.mark.slow
 def test_weights_are_read_from_a_file(tmp_path):
     source = keras.applications.MobileNetV3Small(include_top=False, weights=None)
     path = tmp_path / "encoder.weights.h5"

@@ -40,6 +40,7 @@ def test_the_steps_of_a_time_budget_are_estimated(blob_store):
     assert steps * 4 / rate == pytest.approx(120, rel=0.1)
 
 
+@pytest.mark.slow
 def test_memory_is_proportional_to_batch_tile_and_precision(blob_store):
     network = make_network_spec(blob_store, TINY)
 

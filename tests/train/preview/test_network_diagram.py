@@ -63,6 +63,7 @@ def test_the_diagram_shows_the_shape_of_every_level():
     assert f"{model.count_params():,} parameters" in axes.get_title()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"encoder": "MobileNetV3Small"}], ids=str)
 def test_the_network_of_the_settings_is_drawn(blob_store, tmp_path, changes):
     path = tmp_path / "network.png"

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -12,6 +13,7 @@ def _contains(picture, colour, min_pixels=30):
     return (np.abs(picture[..., :3] - rgb).max(axis=-1) < 30).sum() > min_pixels
 
 
+@pytest.mark.slow
 def test_a_batch_is_drawn_with_the_contours_of_its_regions(blob_store, tmp_path):
     path = tmp_path / "batch.png"
     settings = TrainSettings(batch_size=6, context=3, foreground_fraction=1.0)
