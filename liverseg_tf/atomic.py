@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.partials import clear_abandoned_partials, partial_path, remove
 
 _SYNC_THREADS = 8  # file systems write the files of several threads in one go
@@ -61,7 +61,7 @@ def replacing(target: Path, overwrite: bool = True) -> Iterator[Path]:
         for folder in (target, *new_folders):
             _sync_folder(folder.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise LiverSegError(f"Expected to write {target}. Received: {reason}.") from error
     finally:
         with suppress(LiverSegError):  # the next run removes it
@@ -159,7 +159,7 @@ def create_folder(folder: Path) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise LiverSegError(f"The folder {folder} cannot be created: {reason}.") from error
 
 
@@ -213,7 +213,7 @@ def read_json(path: Path) -> dict:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         raise LiverSegError(f"Expected a JSON file at {path}. Received: {reason}.") from error
     if not isinstance(value, dict):
         raise LiverSegError(f"Expected a JSON object in {path}. Received: {type(value).__name__}.")

@@ -26,3 +26,8 @@ def first_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why an operation failed: the system's words for an `OSError`, or else `first_line`."""
+    return getattr(error, "strerror", None) or first_line(error)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 _PART = re.compile(r"-([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")  # ends the name of a part's lock file
 
@@ -45,7 +45,7 @@ def exclusive_lock(
         ) from error
     except OSError as error:
         raise LiverSegError(
-            f"Expected to write {resource} and lock it. Received: {error.strerror or error}."
+            f"Expected to write {resource} and lock it. Received: {reason_of(error)}."
         ) from error
     try:
         yield

@@ -16,7 +16,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 PARTIAL = ".partial-"
 _NAME = re.compile(r"\.partial-(?P<tag>[0-9a-z]+)-(?P<target>.+)", re.DOTALL)
@@ -82,7 +82,7 @@ def remove(path: Path) -> None:
     except OSError as error:
         place = error.filename or path
         raise LiverSegError(
-            f"Expected to remove {path}. Received: {error.strerror or error} ({place}): check the "
+            f"Expected to remove {path}. Received: {reason_of(error)} ({place}): check the "
             "permissions, or remove it yourself."
         ) from error
 
@@ -98,9 +98,7 @@ def remove_at_once(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise LiverSegError(
-            f"Expected to remove {path}. Received: {error.strerror or error}."
-        ) from error
+        raise LiverSegError(f"Expected to remove {path}. Received: {reason_of(error)}.") from error
     remove(old)
 
 

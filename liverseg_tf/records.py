@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 MAX_BYTES = 256 * 1024**2  # more than the record of 100,000 cases
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors on Windows write it
@@ -34,7 +34,7 @@ def read_record(path: Path, record_type: type[Record]) -> Record:
             raise LiverSegError(f"Expected a JSON file at {path}. Received: not a regular file.")
         content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
     except (OSError, ValueError) as error:  # ValueError: the path contains a null character
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         raise LiverSegError(f"Expected a JSON file at {path}. Received: {reason}.") from error
     if content is None:
         raise _too_large(str(path))

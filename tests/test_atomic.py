@@ -8,7 +8,7 @@ import pytest
 
 from liverseg_tf import atomic
 from liverseg_tf.atomic import TargetExistsError, read_json, replacing, write_csv, write_json
-from liverseg_tf.errors import LiverSegError, SettingsError, first_line
+from liverseg_tf.errors import LiverSegError, SettingsError, first_line, reason_of
 
 
 def write_half_a_file(target, error):
@@ -240,6 +240,12 @@ def test_a_table_is_utf8_with_empty_fields_for_undefined_values(tmp_path):
 )
 def test_the_first_line_of_an_error(error, line):
     assert first_line(error) == line
+    assert reason_of(error) == line
+
+
+def test_the_reason_of_an_error_of_the_system_has_no_number_and_no_path():
+    assert reason_of(OSError(28, "No space left on device", "a.nii")) == "No space left on device"
+    assert reason_of(OSError("two\nlines")) == "two"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b"\xff\xfe{}", b"[" * 100_000])

@@ -11,7 +11,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from liverseg_tf.ct.regular_file import regular_file_size
-from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.errors import LiverSegError, reason_of
 
 _CHUNK_BYTES = 1 << 20
 _TRAILING = "other bytes after the end of the compressed data: remove them"
@@ -43,7 +43,7 @@ def open_checked(path: Path) -> Iterator[BinaryIO]:
         ) from error
     # isal's stubs declare this class as an instance of it
     except (OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
-        reason = getattr(error, "strerror", None) or first_line(error)
+        reason = reason_of(error)
         if isinstance(error, gzip.BadGzipFile) and _has_trailing_bytes(path):
             reason = _TRAILING
         raise LiverSegError(f"Expected a NIfTI file at {path}. Received: {reason}.") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import source_files
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 
 def fingerprint_source(source: Path | DicomSeries) -> dict[str, int | str]:
@@ -32,7 +32,7 @@ def fingerprint_files(files: Iterable[Path]) -> dict[str, int | str]:
         try:
             stat = file.stat()
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = reason_of(error)
             raise LiverSegError(f"Expected a file at {file}. Received: {reason}.") from error
         entries.append((file.name, stat.st_size, stat.st_mtime_ns))
     digest = hashlib.blake2b(digest_size=16)

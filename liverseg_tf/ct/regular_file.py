@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 
 def regular_file_size(path: Path) -> int:
@@ -20,7 +20,7 @@ def regular_file_size(path: Path) -> int:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        reason = (reason_of(error)).lower()
         if isinstance(error, FileNotFoundError):
             reason = "no such file"
         raise LiverSegError(f"Expected a file at {path}. Received: {reason}.") from error

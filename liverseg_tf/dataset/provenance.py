@@ -15,7 +15,7 @@ from liverseg_tf.atomic import write_json
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import source_files
 from liverseg_tf.ct.regular_file import regular_file_size
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.plural import count
 from liverseg_tf.printable import printable
 from liverseg_tf.records import read_record
@@ -125,7 +125,7 @@ class MaskRecords:
             self.path(name).unlink(missing_ok=True)
         except OSError as error:
             raise LiverSegError(
-                f"Expected to write {self.path(name)}. Received: {error.strerror}."
+                f"Expected to write {self.path(name)}. Received: {reason_of(error)}."
             ) from error
 
     def write(self, name: str, record: MaskRecord, files: set[str]) -> None:
@@ -171,6 +171,6 @@ def digest_content(source: Path | DicomSeries) -> str:
                 digests.append(hashlib.file_digest(stream, "blake2b").digest())
         except OSError as error:
             raise LiverSegError(
-                f"Expected a file at {file}. Received: {error.strerror}."
+                f"Expected a file at {file}. Received: {reason_of(error)}."
             ) from error
     return hashlib.blake2b(b"".join(sorted(digests)), digest_size=16).hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import TrainingSettings
 from liverseg_tf.model.spec import NetworkSpec
@@ -189,5 +189,5 @@ def compute_checksum(path: Path) -> str:
                     hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).digest()
                 )
     except OSError as error:
-        raise LiverSegError(f"Cannot read {error.filename}: {error.strerror}.") from error
+        raise LiverSegError(f"Cannot read {error.filename}: {reason_of(error)}.") from error
     return checksum.hexdigest()

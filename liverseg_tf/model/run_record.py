@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from liverseg_tf.atomic import write_json
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.model.export_record import (
     ExportRecord,
     find_export_kind,
@@ -151,7 +151,7 @@ def compute_model_checksum(folder: Path) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        reason = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
         raise LiverSegError(f"Expected a Keras model at {path}. Received: {reason}.") from error
 
 

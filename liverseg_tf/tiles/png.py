@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from liverseg_tf.atomic import replacing
-from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.tiles.case_record import format_record, parse_record
 from liverseg_tf.tiles.case_tiles import CaseTiles
 
@@ -53,7 +53,7 @@ class PngSlices:
         except LiverSegError:
             raise
         except Exception as error:  # a broken picture raises many classes
-            reason = getattr(error, "strerror", None) or first_line(error)
+            reason = reason_of(error)
             raise LiverSegError(
                 f"Expected a tile at {path}. Received: {reason} (preprocess the data set again)."
             ) from error
@@ -106,7 +106,9 @@ def read_tiles(path: Path) -> CaseTiles:
         with open(source, "rb") as file:
             text = file.read(_MAX_RECORD_BYTES)
     except OSError as error:
-        raise LiverSegError(f"Expected a file at {source}. Received: {error.strerror}.") from error
+        raise LiverSegError(
+            f"Expected a file at {source}. Received: {reason_of(error)}."
+        ) from error
     content, record = parse_record(text, source)
     if record.image_shape[-1] not in MODES:
         raise LiverSegError(
@@ -144,5 +146,5 @@ def _regular_files(folder: Path) -> list[str]:
             return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     except OSError as error:
         raise LiverSegError(
-            f"Expected a folder of tiles at {folder}. Received: {error.strerror or error}."
+            f"Expected a folder of tiles at {folder}. Received: {reason_of(error)}."
         ) from error

@@ -6,7 +6,7 @@ import shlex
 import click
 
 from liverseg_tf.cli.shared.terminal import flush_output, print_error
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 FAILED, WRONG_USAGE = 1, 2
@@ -45,7 +45,7 @@ class Command(click.Command):
             if error.errno == errno.EPIPE:
                 raise  # click ends quietly: the reader of the output has gone
             place = "a file" if error.filename is None else str(error.filename)
-            failure = f"Expected access to {place}. Received: {error.strerror or error}."
+            failure = f"Expected access to {place}. Received: {reason_of(error)}."
             code, raised = FAILED, error
         print_error(failure)
         raise click.exceptions.Exit(code) from raised

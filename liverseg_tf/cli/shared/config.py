@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from liverseg_tf.errors import reason_of
 from liverseg_tf.plural import count
 
 
@@ -38,7 +39,7 @@ def load_defaults(path: Path, group: click.Group, ctx: click.Context) -> dict[st
     try:
         sections = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         raise click.UsageError(f"Expected a TOML file at {path}. Received: {reason}.") from error
     defaults = {}
     for section, values in sections.items():

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.printable import printable
 
 _LISTED = 10  # names of cases in one line
@@ -99,7 +99,7 @@ def writing_output():
         _discard_output()
         raise LiverSegError(
             "Expected to write the results to standard output. "
-            f"Received: {error.strerror or error}. What was printed is incomplete."
+            f"Received: {reason_of(error)}. What was printed is incomplete."
         ) from error
 
 

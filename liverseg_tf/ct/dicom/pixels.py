@@ -17,7 +17,7 @@ from liverseg_tf.ct.dicom.file import PixelElement, open_dicom, read_header, see
 from liverseg_tf.ct.dicom.padding import to_units
 from liverseg_tf.ct.dicom.slices import DicomSlice
 from liverseg_tf.ct.size_limit import check_size
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 _LONGEST_REASON = 200
 
@@ -114,7 +114,7 @@ def _decode(file: Path, frames: list[DicomSlice]) -> Iterator[np.ndarray]:
     except (LiverSegError, MemoryError):
         raise
     except OSError as error:
-        raise LiverSegError(f"Expected a file at {file}. Received: {error.strerror}.") from error
+        raise LiverSegError(f"Expected a file at {file}. Received: {reason_of(error)}.") from error
     except Exception as error:  # decoders raise errors of any class for broken pixels
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise LiverSegError(

@@ -12,7 +12,7 @@ from liverseg_tf.ct.dicom.file import open_dicom, read_header, transfer_syntax
 from liverseg_tf.ct.dicom.pixel_format import PixelFormat, read_pixel_format, read_shape
 from liverseg_tf.ct.dicom.units import read_modality, read_rescaling
 from liverseg_tf.ct.dicom.values import as_list, check_numbers
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 # Multi-frame files store these values in sequences, per frame or shared by all frames.
 _GROUPS = {
@@ -89,7 +89,7 @@ def read_slices(file: Path) -> list[DicomSlice]:
         with open_dicom(file) as stream:
             return _slices_of(read_header(stream), file)
     except OSError as error:
-        raise LiverSegError(f"Expected a file at {file}. Received: {error.strerror}.") from error
+        raise LiverSegError(f"Expected a file at {file}. Received: {reason_of(error)}.") from error
     except (LiverSegError, MemoryError):
         raise
     except Exception as error:  # pydicom parses values on access: a broken one raises any error

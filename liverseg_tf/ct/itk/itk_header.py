@@ -8,7 +8,7 @@ import numpy as np
 
 from liverseg_tf.ct.itk.voxel_files import VoxelFiles
 from liverseg_tf.ct.regular_file import neighbouring_file, regular_file_size
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 MAX_HEADER_BYTES = 1 << 20
 
@@ -46,7 +46,7 @@ def open_header(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise LiverSegError(f"Expected a file at {path}. Received: {error.strerror}.") from error
+        raise LiverSegError(f"Expected a file at {path}. Received: {reason_of(error)}.") from error
 
 
 def read_line(stream: BinaryIO) -> str | None:

@@ -15,7 +15,7 @@ from typing import IO
 from liverseg_tf import plural
 from liverseg_tf.atomic import replacing
 from liverseg_tf.dataset.download.disk_space import check_space
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 MAX_MEMBERS = 100_000
 # compression shrinks CT in 16 bits to a third and label maps to a hundredth of their size, and
@@ -245,4 +245,4 @@ def _as_archive_errors(path: Path) -> Iterator[None]:
         reason = str(error) or type(error).__name__
         raise ArchiveError(f"Expected a complete archive at {path}. Received: {reason}.") from error
     except OSError as error:
-        raise LiverSegError(f"Expected to read {path}. Received: {error.strerror}.") from error
+        raise LiverSegError(f"Expected to read {path}. Received: {reason_of(error)}.") from error

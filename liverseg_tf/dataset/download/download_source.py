@@ -13,7 +13,7 @@ from liverseg_tf.dataset.download.http_request import Address
 from liverseg_tf.dataset.download.kaggle import SETTINGS_PAGE, read_credentials
 from liverseg_tf.dataset.download.partial_file import PartialFile
 from liverseg_tf.dataset.download.sources import Source
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.partials import clear_partials
 from liverseg_tf.retry import RetryPolicy
@@ -143,6 +143,4 @@ def _has_contents(folder: Path) -> bool:
     try:
         return any(folder.iterdir())
     except OSError as error:
-        raise LiverSegError(
-            f"Expected to read {folder}. Received: {error.strerror or error}."
-        ) from error
+        raise LiverSegError(f"Expected to read {folder}. Received: {reason_of(error)}.") from error

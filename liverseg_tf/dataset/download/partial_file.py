@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.atomic import read_json, write_json
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.partials import remove
 
 
@@ -68,4 +68,4 @@ class PartialFile:
 
 def write_error(path: Path, error: OSError) -> LiverSegError:
     """Return the error for a file that cannot be written."""
-    return LiverSegError(f"Expected to write {path}. Received: {error.strerror or error}.")
+    return LiverSegError(f"Expected to write {path}. Received: {reason_of(error)}.")

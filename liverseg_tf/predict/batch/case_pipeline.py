@@ -10,7 +10,7 @@ from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
-from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.errors import LiverSegError, first_line, reason_of
 from liverseg_tf.locks import lock_if_supported
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.region_masks import RegionMasks
@@ -112,7 +112,7 @@ class CasePipeline:
             failure = str(error.about(case.name))
         except OSError as error:
             place = case.source if error.filename is None else error.filename
-            reason = f"Expected access to {place}. Received: {error.strerror or error}."
+            reason = f"Expected access to {place}. Received: {reason_of(error)}."
             failure = str(LiverSegError(reason).about(case.name))
         except MemoryError:
             failure = self._out_of_memory(case)

@@ -10,7 +10,7 @@ from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
 from liverseg_tf.ct.regular_file import regular_file_size
 from liverseg_tf.dataset.cases import Case, case_name, detect_layout, find_cases, find_image_sources
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 
 Source = Path | DicomSeries
 
@@ -52,7 +52,7 @@ def find_images(inputs: Iterable[Path]) -> FoundImages:
             found.failures[str(path)] = str(error)
             continue
         except OSError as error:  # a folder that must not be read, a name that is too long
-            reason = error.strerror or str(error)
+            reason = reason_of(error)
             found.failures[str(path)] = f"Expected access to {path}. Received: {reason}."
             continue
         for name, image in own.items():
@@ -147,7 +147,7 @@ def _read_table(path: Path) -> dict[str, Source]:
             # spreadsheet programs may append rows that contain only commas
             rows = [row for row in csv.DictReader(file) if any(row.values())]
     except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         raise LiverSegError(f"Expected a table at {path}. Received: {reason}.") from error
     for number, row in enumerate(rows, 1):
         if not row.get("image"):

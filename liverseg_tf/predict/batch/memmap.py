@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.atomic import create_folder
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.partials import PARTIAL, partial_path, remove
 
 
@@ -23,7 +23,7 @@ def check_writable(folder: Path) -> None:
         partial.touch()
     except OSError as error:
         raise LiverSegError(
-            f"Expected to write into {folder}. Received: {error.strerror or error}."
+            f"Expected to write into {folder}. Received: {reason_of(error)}."
         ) from error
     remove(partial)
 
@@ -56,5 +56,5 @@ def memmap_zeros(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     except OSError as error:
         raise LiverSegError(
             f"Expected {size / 1e9:.2g} GB of free disk space for probabilities in {folder}. "
-            f"Received: {error.strerror or error}."
+            f"Received: {reason_of(error)}."
         ) from error

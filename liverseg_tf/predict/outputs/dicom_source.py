@@ -11,7 +11,7 @@ from liverseg_tf.ct.dicom.file import open_dicom, read_header
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.dicom.slices import is_localizer
 from liverseg_tf.ct.volume import GRID_TOLERANCE_VOXELS, Volume
-from liverseg_tf.errors import LiverSegError
+from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.plural import count
 
 _REQUIRED = (
@@ -94,7 +94,7 @@ def _read_header(file: Path) -> Dataset:
         frames = int(dataset.get("NumberOfFrames") or 1)
         missing = [key for key in _REQUIRED if not dataset.get(key)]
     except OSError as error:
-        raise LiverSegError(f"Expected a file at {file}. Received: {error.strerror}.") from error
+        raise LiverSegError(f"Expected a file at {file}. Received: {reason_of(error)}.") from error
     except Exception as error:  # pydicom parses values on access: a broken one raises any error
         raise LiverSegError(f"Expected a DICOM header in {file}. Received: {error}.") from error
     if frames > 1 or "PerFrameFunctionalGroupsSequence" in dataset:

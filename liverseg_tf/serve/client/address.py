@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 
 SCHEMES = {"grpc": False, "grpcs": True, "rest": False, "rests": True}  # name: whether it uses TLS
 TOKEN_VARIABLE = "LIVERSEG_TOKEN"
@@ -137,7 +137,7 @@ class Access:
         try:
             return ssl.create_default_context(cafile=self.tls_ca and str(self.tls_ca))
         except (OSError, ValueError) as error:  # SSLError is an OSError
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = reason_of(error)
             raise LiverSegError(
                 f"Expected certificates (PEM) in {self.tls_ca}. Received: {reason}."
             ) from error
