@@ -158,7 +158,7 @@ def _real_name(file: str, case: str) -> str:
 
 
 def digest_content(source: Path | DicomSeries) -> str:
-    """Compute a digest of the content of an image's files, whatever their names and times.
+    """Compute a SHA-256 digest of the content of an image's files, whatever their names and times.
 
     Raises:
         LiverSegError: If a file cannot be read.
@@ -168,9 +168,9 @@ def digest_content(source: Path | DicomSeries) -> str:
         regular_file_size(file)
         try:
             with open(file, "rb") as stream:
-                digests.append(hashlib.file_digest(stream, "blake2b").digest())
+                digests.append(hashlib.file_digest(stream, "sha256").digest())
         except OSError as error:
             raise LiverSegError(
                 f"Expected a file at {file}. Received: {reason_of(error)}."
             ) from error
-    return hashlib.blake2b(b"".join(sorted(digests)), digest_size=16).hexdigest()
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()

@@ -15,7 +15,7 @@ from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.transform import MAX_SLICE_SIDE, TileTransform
 
 # increase it whenever the same files and the same spec give other tiles or another record
-CUTTER_VERSION = 1
+CUTTER_VERSION = 2  # 2: `image_digest` is a SHA-256
 
 Side = Annotated[int, Meta(ge=1, le=100_000)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from liverseg_tf import __version__
-from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.atomic import write_json
 from liverseg_tf.choices import STORAGES
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.partials import PARTIAL
 from liverseg_tf.printable import printable
-from liverseg_tf.records import read_record
+from liverseg_tf.records import convert_record, read_record
 from liverseg_tf.tiles.case_record import CaseRecord
 from liverseg_tf.tiles.spec import TileSpec
 
@@ -45,7 +45,8 @@ def read_store(folder: Path) -> dict[str, Any]:
         LiverSegError: If it is missing or damaged, has another format, or contradicts itself.
     """
     path = folder / STORE_FILE
-    version = read_record(path, _Version)
+    value = read_record(path, dict[str, Any])
+    version = convert_record(value, _Version, str(path))
     if version.format != FORMAT or version.storage not in STORAGES:
         raise LiverSegError(
             f"Expected a store of format {FORMAT} at {folder}. Received format "
@@ -53,7 +54,7 @@ def read_store(folder: Path) -> dict[str, Any]:
             "preprocess the data set into another folder."
         )
     try:
-        entries = read_record(path, _Entries)
+        entries = convert_record(value, _Entries, str(path))
         spec = TileSpec.from_json(entries.spec)
     except LiverSegError as error:  # also a `SettingsError`: no option of the user is wrong
         text = str(error)
@@ -62,7 +63,6 @@ def read_store(folder: Path) -> dict[str, Any]:
         check_case_name(name, folder)
         case.check(path)
     _check_split(entries, path)
-    value = read_json(path)
     keys = ("storage", "cases", "split", "split_rule")
     return {"spec": spec, "sides": entries.sides} | {key: value[key] for key in keys}
 

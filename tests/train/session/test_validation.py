@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.tuning.tune import select_postprocessing
 from liverseg_tf.predict.tuning.validation_masks import predict_validation_masks
+from liverseg_tf.tiles import store as store_module
+from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.train.session.validation import Validator, written_masks
 
 
@@ -40,6 +43,27 @@ def _validator(store, batch_size=4, stride=16):
     return Validator(
         store, ("case_2", "case_3"), NetworkSpec(store.spec, LIVER_REGIONS, 1, stride), batch_size
     )
+
+
+def test_tiles_are_compared_with_their_checksums_once(blob_store, monkeypatch):
+    compared = []
+
+    def count(image, mask):
+        compared.append(mask.shape)
+        return checksum(image, mask)
+
+    monkeypatch.setattr(store_module, "checksum", count)
+    validator = _validator(blob_store)
+    assert len(compared) == 2
+    for _ in range(3):
+        validator.score(lambda tiles: np.zeros((*tiles.shape[:3], 2), np.float32))
+    assert len(compared) == 2
+    path = blob_store.path("case_3")
+    content = bytearray(path.read_bytes())
+    content[blob_store.read("case_3").image.offset + 5000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LiverSegError, match=r"case_3.* another checksum"):
+        _validator(blob_store)
 
 
 @pytest.mark.parametrize("batch_size", [3, 4, 32])
