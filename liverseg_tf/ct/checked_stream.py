@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from isal import igzip, isal_zlib
 
 from liverseg_tf.ct.regular_file import regular_file_size
 from liverseg_tf.errors import LiverSegError, reason_of
+from liverseg_tf.plural import count
 
 _CHUNK_BYTES = 1 << 20
 _TRAILING = "other bytes after the end of the compressed data: remove them"
@@ -37,7 +38,7 @@ def open_checked(path: Path) -> Iterator[BinaryIO]:
     except EOFError as error:
         received = "a truncated file"
         if is_compressed(path) and _has_trailing_bytes(path):
-            received = "other bytes after the end of the compressed data: remove them"
+            received = _TRAILING
         raise LiverSegError(
             f"Expected a whole NIfTI file at {path}. Received {received}."
         ) from error
@@ -60,10 +61,10 @@ def read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
     view = data.data
     start = 0
     while start < size:
-        count = stream.readinto(view[start : start + _CHUNK_BYTES])  # type: ignore[attr-defined]
-        if not count:
+        found = stream.readinto(view[start : start + _CHUNK_BYTES])  # type: ignore[attr-defined]
+        if not found:
             raise EOFError
-        start += count
+        start += found
     return data
 
 
@@ -81,6 +82,40 @@ def count_to_end(stream: BinaryIO, expected: int, limit: int) -> int:
     if found < expected:
         raise EOFError
     return found - expected
+
+
+def surplus_limit(shape: Sequence[int], size: int) -> int:
+    """Return how many bytes a smaller length along one axis would leave, at least.
+
+    Args:
+        shape: Shape of the voxels.
+        size: Size of the voxels in bytes.
+    """
+    return size // max(map(int, shape))
+
+
+def check_surplus(surplus: int, shape: Sequence[int], size: int, path: Path) -> tuple[str, ...]:
+    """Judge the bytes after the last voxel.
+
+    Args:
+        surplus: Number of these bytes, or `surplus_limit` if counting stopped there.
+        shape: Shape of the voxels.
+        size: Size of the voxels in bytes.
+        path: File with the voxels, for the message.
+
+    Returns:
+        A warning if there are some of these bytes.
+
+    Raises:
+        LiverSegError: If there are so many that the shape is not that of the file.
+    """
+    limit = surplus_limit(shape, size)
+    if surplus >= limit:
+        raise LiverSegError(
+            f"Expected the voxels of the shape {tuple(map(int, shape))} in {path}. Received at "
+            f"least {limit} bytes more: the header does not describe the file."
+        )
+    return (f"{count(surplus, 'byte')} after the last voxel ignored",) if surplus else ()
 
 
 def _has_trailing_bytes(path: Path) -> bool:

@@ -13,19 +13,20 @@ from isal import igzip
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.checked_stream import (
+    check_surplus,
     count_to_end,
     is_compressed,
     open_checked,
     read_exactly,
+    surplus_limit,
 )
 from liverseg_tf.ct.labels import as_labels
 from liverseg_tf.ct.nifti_forms import affine_of, lacks_orientation
 from liverseg_tf.ct.nifti_header import check_scalar_image, choose_channel, read_header
 from liverseg_tf.ct.rescale import peak_bytes, rescale
 from liverseg_tf.ct.size_limit import check_size
-from liverseg_tf.ct.volume import Volume, check_plausible_spacing
+from liverseg_tf.ct.volume import Volume, volume_of_file
 from liverseg_tf.errors import LiverSegError, first_line
-from liverseg_tf.plural import count
 
 SUFFIXES = (".nii.gz", ".nii")
 _GZIP_LEVEL = 2  # of 0 to 3 in isal; files as small as with zlib's default, six times faster
@@ -62,20 +63,15 @@ def read_volume(
     """
     path = Path(path)
     header, affine, raw, notes = _read(path, channel, form)
-    array = rescale(raw, *_scaling(header))
-    try:
-        volume = Volume(
-            array,
-            affine,
-            header,
-            lacks_orientation=lacks_orientation(header),
-            warnings=notes,
-        )
-    except LiverSegError as error:
-        raise LiverSegError(f"{error} (file {path})") from error
-    if not any_spacing:
-        check_plausible_spacing(volume, path)
-    return volume
+    return volume_of_file(
+        path,
+        any_spacing,
+        rescale(raw, *_scaling(header)),
+        affine=affine,
+        header=header,
+        lacks_orientation=lacks_orientation(header),
+        warnings=notes,
+    )
 
 
 def read_labels(path: Path, form: str | None = None) -> Volume:
@@ -207,15 +203,9 @@ def _read(
             raise EOFError
         stream.seek(offset + index * size)
         data = read_exactly(stream, size)
-        # a smaller length along one axis leaves at least so many bytes
-        limit = size // max(shape)
-        surplus = count_to_end(stream, total - (index + 1) * size, limit)
-    if surplus >= limit:
-        raise LiverSegError(
-            f"Expected the voxels of the shape {tuple(map(int, shape))} in {path}. Received at "
-            f"least {limit} bytes more: the header does not describe the file."
-        )
-    notes = (f"{count(surplus, 'byte')} after the last voxel ignored",) if surplus else ()
+        rest = total - (index + 1) * size
+        surplus = count_to_end(stream, rest, surplus_limit(shape, size))
+    notes = check_surplus(surplus, shape, size, path)
     intercept = float(header["scl_inter"])
     if header.get_slope_inter()[0] is None and intercept and np.isfinite(intercept):
         notes = (*notes, f"scl_inter of {intercept:g} ignored, because there is no scl_slope")

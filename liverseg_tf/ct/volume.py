@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -125,6 +127,27 @@ def check_affine(affine: np.ndarray) -> None:
             f"(within {ORTHONORMAL_TOLERANCE:g}). Received axes that deviate by {error:.3g} "
             "(a sheared or tilted grid: resample the image to an orthogonal grid first)."
         )
+
+
+def volume_of_file(path: Path, any_spacing: bool, array: np.ndarray, **fields: Any) -> Volume:
+    """Make a volume of what was read from a file; errors name the file.
+
+    Args:
+        path: Path of the file.
+        any_spacing: Whether implausible spacings are allowed, because they are corrected later.
+        array: See `Volume`.
+        fields: Further fields of `Volume`.
+
+    Raises:
+        LiverSegError: If they are no volume, or its spacing cannot be that of a patient.
+    """
+    try:
+        volume = Volume(array, **fields)
+    except LiverSegError as error:
+        raise LiverSegError(f"{error} (file {path})") from error
+    if not any_spacing:
+        check_plausible_spacing(volume, path)
+    return volume
 
 
 def check_plausible_spacing(volume: Volume, source: object) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from liverseg_tf.ct.regular_file import regular_file_size
 from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import TrainingSettings
@@ -180,10 +181,9 @@ def compute_checksum(path: Path) -> str:
     checksum = hashlib.blake2b(digest_size=16)
     try:
         for file in files:
-            if file.exists() and not file.is_file():  # reading a pipe would never end
-                raise LiverSegError(f"Expected a regular file at {file}. Received another kind.")
+            size = regular_file_size(file)
             if path.is_dir():
-                checksum.update(f"{file.name} {file.stat().st_size}\n".encode())
+                checksum.update(f"{file.name} {size}\n".encode())
             with open(file, "rb") as content:
                 checksum.update(
                     hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).digest()

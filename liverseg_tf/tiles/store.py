@@ -185,11 +185,7 @@ class TileStore:
         write_store(self.folder, {name: getattr(self, name) for name in names})
 
     def path(self, name: str) -> Path:
-        """Path of the file or folder of a case.
-
-        Raises:
-            LiverSegError: If the name leads to another folder.
-        """
+        """Path of the file or folder of a case; an error if the name leads to another folder."""
         check_case_name(name, self.folder)
         folder = self.folder / "cases"
         if folder.is_symlink():
@@ -207,8 +203,7 @@ class TileStore:
 
         Args:
             name: Name of the case.
-            compare: Whether to compare the tiles, which takes about a second for each GB of
-                uncompressed tiles. Callers that have done so before need not do it again.
+            compare: Whether to compare the tiles: about a second for each uncompressed GB.
 
         Raises:
             LiverSegError: If the case is missing or damaged, or its tiles are not those that

@@ -66,6 +66,17 @@ def read_line(stream: BinaryIO) -> str | None:
         raise HeaderError("a header that is not text") from None
 
 
+def get_field(fields: dict[str, str], key: str) -> str:
+    """Return a field of a header that must be there.
+
+    Raises:
+        HeaderError: If it is missing.
+    """
+    if key not in fields:
+        raise HeaderError(f"a header without {key}")
+    return fields[key]
+
+
 def parse_numbers(text: str, name: str, count: int | None = None) -> list[float]:
     """Parse numbers separated by blanks.
 

@@ -8,6 +8,7 @@ import numpy as np
 from liverseg_tf.ct.itk.itk_header import (
     HeaderError,
     ItkHeader,
+    get_field,
     open_header,
     parse_integers,
     parse_numbers,
@@ -85,8 +86,8 @@ def _read_fields(stream: BinaryIO) -> dict[str, str]:
 def _shape(fields: dict[str, str]) -> tuple[int, ...]:
     if fields.get("ObjectType", "Image") != "Image":
         raise HeaderError("an object that is not an image (ObjectType)")
-    (axes,) = parse_integers(_field(fields, "NDims"), "NDims", 1)
-    shape = tuple(parse_integers(_field(fields, "DimSize"), "DimSize"))
+    (axes,) = parse_integers(get_field(fields, "NDims"), "NDims", 1)
+    shape = tuple(parse_integers(get_field(fields, "DimSize"), "DimSize"))
     if len(shape) != axes:
         raise HeaderError(f"a DimSize of {len(shape)} numbers and {axes} axes (NDims)")
     if axes < 3 or min(shape) < 1 or set(shape[3:]) > {1} or (axes > 3 and set(shape[3:]) != {1}):
@@ -98,7 +99,7 @@ def _dtype(fields: dict[str, str]) -> np.dtype:
     (channels,) = parse_integers(
         fields.get("ElementNumberOfChannels", "1"), "ElementNumberOfChannels", 1
     )
-    name = _field(fields, "ElementType")
+    name = get_field(fields, "ElementType")
     if channels != 1 or name.endswith("_ARRAY"):
         raise HeaderError("several values per voxel (a colour or vector image)")
     if name not in _DTYPES:
@@ -176,12 +177,6 @@ def _voxel_files(
     else:
         files = (neighbouring_file(path, name),)
     return VoxelFiles(files, encoding, dtype, shape, skip, compressed_bytes=size)
-
-
-def _field(fields: dict[str, str], key: str) -> str:
-    if key not in fields:
-        raise HeaderError(f"a header without {key}")
-    return fields[key]
 
 
 def _flag(fields: dict[str, str], key: str, default: bool = False) -> bool:

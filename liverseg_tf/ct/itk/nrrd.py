@@ -9,6 +9,7 @@ import numpy as np
 from liverseg_tf.ct.itk.itk_header import (
     HeaderError,
     ItkHeader,
+    get_field,
     open_header,
     parse_integers,
     read_file_list,
@@ -93,10 +94,10 @@ def _read_fields(stream: BinaryIO) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _shape(fields: dict[str, str]) -> tuple[int, ...]:
-    (axes,) = parse_integers(_field(fields, "dimension"), "dimension", 1)
+    (axes,) = parse_integers(get_field(fields, "dimension"), "dimension", 1)
     if not 1 <= axes <= 16:
         raise HeaderError(f"{axes} dimensions")
-    shape = tuple(parse_integers(_field(fields, "sizes"), "sizes", axes))
+    shape = tuple(parse_integers(get_field(fields, "sizes"), "sizes", axes))
     if min(shape) < 1:
         raise HeaderError(f"the shape {shape}")
     return shape
@@ -105,7 +106,7 @@ def _shape(fields: dict[str, str]) -> tuple[int, ...]:
 def _voxel_files(
     fields: dict[str, str], stream: BinaryIO, path: Path, shape: tuple[int, ...]
 ) -> VoxelFiles:
-    name, encoding = _field(fields, "type").lower(), _field(fields, "encoding").lower()
+    name, encoding = get_field(fields, "type").lower(), get_field(fields, "encoding").lower()
     if name not in _DTYPES:
         raise HeaderError(f"the data type '{name}', which is not read")
     if encoding not in _ENCODINGS:
@@ -134,9 +135,3 @@ def _voxel_files(
     else:
         files = (neighbouring_file(path, data),)
     return VoxelFiles(files, encoding, dtype, shape, start, max(skip, 0))
-
-
-def _field(fields: dict[str, str], name: str) -> str:
-    if name not in fields:
-        raise HeaderError(f"a header without '{name}'")
-    return fields[name]

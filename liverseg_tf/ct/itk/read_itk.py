@@ -9,9 +9,8 @@ from liverseg_tf.ct.itk.nrrd import read_nrrd_header
 from liverseg_tf.ct.itk.voxel_files import read_voxels
 from liverseg_tf.ct.rescale import peak_bytes, rescale
 from liverseg_tf.ct.size_limit import check_size
-from liverseg_tf.ct.volume import Volume, check_plausible_spacing
+from liverseg_tf.ct.volume import Volume, volume_of_file
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.plural import count
 
 METAIMAGE_SUFFIXES = (".mha", ".mhd")
 ITK_SUFFIXES = (*METAIMAGE_SUFFIXES, ".nrrd", ".nhdr")
@@ -34,28 +33,21 @@ def read_itk(path: Path, any_spacing: bool = False) -> Volume:
     path = Path(path)
     header = read_itk_header(path)
     check_size(header.voxels.shape, peak_bytes(header.voxels.dtype), path)
-    notes = header.warnings
     try:
-        raw, surplus = read_voxels(header.voxels)
+        raw, notes = read_voxels(header.voxels)
     except LiverSegError as error:
         if header.voxels.files == (path,):
             raise
         raise LiverSegError(f"{error} (named by the header {path})") from error
-    if surplus:
-        notes = (*notes, f"{count(surplus, 'byte')} after the last voxel ignored")
-    try:
-        volume = Volume(
-            rescale(raw),
-            header.affine,
-            modality=header.modality,
-            lacks_orientation=header.lacks_orientation,
-            warnings=notes,
-        )
-    except LiverSegError as error:
-        raise LiverSegError(f"{error} (file {path})") from error
-    if not any_spacing:
-        check_plausible_spacing(volume, path)
-    return volume
+    return volume_of_file(
+        path,
+        any_spacing,
+        rescale(raw),
+        affine=header.affine,
+        modality=header.modality,
+        lacks_orientation=header.lacks_orientation,
+        warnings=(*header.warnings, *notes),
+    )
 
 
 def read_itk_header(path: Path) -> ItkHeader:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from isal import igzip_lib
 
+from liverseg_tf.ct.checked_stream import check_surplus
 from liverseg_tf.ct.regular_file import regular_file_size
 from liverseg_tf.errors import LiverSegError, first_line
 
@@ -48,12 +49,12 @@ class VoxelFiles:
     compressed_bytes: int | None = None
 
 
-def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, int]:
+def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read all voxels.
 
     Returns:
-        Array with the axes of the file reversed, in the machine's byte order, and the number of
-        bytes after the last voxel, which are ignored.
+        Array with the axes of the file reversed, in the machine's byte order, and a warning if
+        bytes after the last voxel are ignored.
 
     Raises:
         LiverSegError: If a file is missing, truncated, damaged, or holds many more voxels than
@@ -77,14 +78,9 @@ def read_voxels(voxels: VoxelFiles) -> tuple[np.ndarray, int]:
             raise LiverSegError(
                 f"Expected undamaged voxels in {path}. Received: {first_line(error)}."
             ) from error
-    limit = size // max(voxels.shape)  # what a smaller length along one axis leaves, at least
-    if surplus >= limit:
-        raise LiverSegError(
-            f"Expected the voxels of the shape {voxels.shape} in {voxels.files[0]}. Received at "
-            f"least {limit} bytes more: the header does not describe the file."
-        )
+    notes = check_surplus(surplus, voxels.shape, size, voxels.files[0])
     array = data.view(voxels.dtype).reshape(voxels.shape[::-1])
-    return array.astype(voxels.dtype.newbyteorder("="), copy=False), surplus
+    return array.astype(voxels.dtype.newbyteorder("="), copy=False), notes
 
 
 def _read_part(

@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,9 @@ class LiteRtPredictor(ExportedModel):
     def _load(self, path: Path) -> tuple[int, int]:
         content = path.read_bytes()
         interpreter_type, schema = _import_litert()
-        _check_operators(content, schema, path)
-        _check_weights(content, schema, path)
+        model = schema.Model.GetRootAs(content)
+        _check_operators(model, schema.BuiltinOperator.CUSTOM, path)
+        _check_weights(model, schema.TensorType, path)
         self._interpreter = interpreter_type(model_content=content, num_threads=self._threads)
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
@@ -59,23 +61,22 @@ class LiteRtPredictor(ExportedModel):
             self._shape = shape
 
 
-def _check_operators(content: bytes, schema: ModuleType, path: Path) -> None:
+def _check_operators(model: Any, custom: int, path: Path) -> None:
     """Check that a file has only LiteRT's own operators, which read and write no files.
 
     Args:
-        content: Contents of the file.
-        schema: The module that reads them.
+        model: The model in the file.
+        custom: Code of operators that are not LiteRT's own.
         path: Path of the file, for messages.
 
     Raises:
         LiverSegError: If there is another operator, such as TensorFlow's, or data in other files.
     """
-    model = schema.Model.GetRootAs(content)
     for index in range(model.OperatorCodesLength()):
         operator = model.OperatorCodes(index)
         name = operator.CustomCode()
         code = max(operator.BuiltinCode(), operator.DeprecatedBuiltinCode())
-        if name is not None or code == schema.BuiltinOperator.CUSTOM:
+        if name is not None or code == custom:
             name = printable((name or b"without a name").decode(errors="backslashreplace"))
             raise LiverSegError(
                 f"Expected only LiteRT's own operators in {path}. Received the operator {name}, "
@@ -88,18 +89,17 @@ def _check_operators(content: bytes, schema: ModuleType, path: Path) -> None:
         )
 
 
-def _check_weights(content: bytes, schema: ModuleType, path: Path) -> None:
+def _check_weights(model: Any, types: Any, path: Path) -> None:
     """Check that the shapes of all weights fit their bytes; the interpreter would read beyond them.
 
     Args:
-        content: Contents of the file.
-        schema: The module that reads them.
+        model: The model in the file.
+        types: Codes of the data types.
         path: Path of the file, for messages.
 
     Raises:
         LiverSegError: If the size of a tensor and of its bytes differ.
     """
-    model, types = schema.Model.GetRootAs(content), schema.TensorType
     item_bytes = dict.fromkeys((types.FLOAT32, types.INT32, types.UINT32), 4)
     item_bytes |= dict.fromkeys((types.INT8, types.UINT8, types.BOOL), 1)
     item_bytes |= dict.fromkeys((types.FLOAT16, types.INT16, types.UINT16), 2)
