@@ -129,6 +129,19 @@ def one_core(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
 
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Check and cut cases in this process, which is faster than starting worker processes."""
+    from liverseg_tf.dataset.check import check_cases
+    from liverseg_tf.tiles import preprocess
+    from liverseg_tf.workers import run_jobs_here
+
+    for module in (check_cases, preprocess):
+        monkeypatch.setattr(
+            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
+        )
+
+
 @pytest.fixture(scope="session")
 def make_once(tmp_path_factory):
     """A function: name and function to a folder that is made once for all worker processes.

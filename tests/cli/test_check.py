@@ -3,40 +3,20 @@ import re
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import run_liverseg
 
-from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_volume, write_volume
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.dataset.check import check_cases
-from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_jobs_here
 
 SMALL = ["--shape", 10, 56, 56, "--spacing", 24, 8, 8]
-
-
-def _run(*arguments):
-    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
 
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
-    assert _run("phantom", folder, "--count", 3, *SMALL).exit_code == 0
+    assert run_liverseg("phantom", folder, "--count", 3, *SMALL).exit_code == 0
     return folder
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Run jobs in this process, which is faster than starting worker processes."""
-    for module in (check_cases, preprocess):
-        monkeypatch.setattr(
-            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
-        )
 
 
 @pytest.fixture
@@ -64,7 +44,7 @@ def _not_finite(name):
 
 
 def test_a_clean_data_set_has_exit_code_0(phantoms):
-    done = _run("check", phantoms, "--workers", 2)
+    done = run_liverseg("check", phantoms, "--workers", 2)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == "3 cases: 0 errors, 0 warnings"
     for row in ("slices", "in-plane spacing, mm", "HU at 50 %", "liver, ml", "preprocess takes"):
@@ -73,7 +53,7 @@ def test_a_clean_data_set_has_exit_code_0(phantoms):
 
 
 def test_issues_are_printed_as_lines_and_errors_have_exit_code_1(broken, tmp_path):
-    done = _run("check", broken, "--workers", 1, "--json", tmp_path / "found.json")
+    done = run_liverseg("check", broken, "--workers", 1, "--json", tmp_path / "found.json")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     assert lines[0].startswith("error: phantom_001: header without geometry")
@@ -93,7 +73,7 @@ def test_issues_are_printed_as_lines_and_errors_have_exit_code_1(broken, tmp_pat
 
 @pytest.mark.usefixtures("in_this_process")
 def test_only_json_on_standard_output(broken):
-    done = _run("check", broken, "--workers", 1, "--json", "-")
+    done = run_liverseg("check", broken, "--workers", 1, "--json", "-")
     assert done.exit_code == 1
     found = json.loads(done.stdout, parse_constant=_not_finite)
     assert found["issues"][0]["kind"] == "geometry"
@@ -105,7 +85,7 @@ def test_only_json_on_standard_output(broken):
 def test_no_case_can_be_read(broken):
     for path in (broken / "imagesTr").iterdir():
         path.write_bytes(b"")
-    done = _run("check", broken, "--workers", 1, "--json", "-")
+    done = run_liverseg("check", broken, "--workers", 1, "--json", "-")
     assert done.exit_code == 1
     found = json.loads(done.stdout)
     assert (found["cases"], found["summary"], found["estimate"]) == ({}, [], None)
@@ -114,14 +94,16 @@ def test_no_case_can_be_read(broken):
 @pytest.mark.usefixtures("in_this_process")
 def test_corrections_on_the_command_line_and_in_a_file(broken, tmp_path):
     options = ["--orientation", "*_001=LPS", "--spacing-of", "*_001=8,8,24", "--workers", 1]
-    done = _run("check", broken, *options)
+    done = run_liverseg("check", broken, *options)
     assert "geometry" not in done.output
     config = tmp_path / "fix.toml"
     config.write_text(
         '[preprocess]\norientation = ["*_001=LPS"]\nspacing-of = ["*_001=8,8,24"]\n'
         "spacing = 6\ntile = 64\n"
     )
-    done = _run("--config", config, "preprocess", broken, tmp_path / "store", "--workers", 1)
+    done = run_liverseg(
+        "--config", config, "preprocess", broken, tmp_path / "store", "--workers", 1
+    )
     assert done.exit_code == 1, "phantom_002 is broken still"
     assert "geometry" not in done.output
     record = TileStore.open(tmp_path / "store").cases["phantom_001"]
@@ -135,12 +117,14 @@ def test_preprocess_refuses_what_check_calls_an_error(broken, tmp_path):
     arguments = [broken, "--workers", 1, "--tile", 64]
     for accepted in ([], ["--accept", "geometry"]):
         found = tmp_path / "found.json"
-        done = _run("check", *arguments, *accepted, "--json", found)
+        done = run_liverseg("check", *arguments, *accepted, "--json", found)
         assert done.exit_code == 1, "phantom_002 cannot be read"
         found = json.loads(found.read_text())
         errors = {issue["case"] for issue in found["issues"] if issue["severity"] == "error"}
         store = tmp_path / f"store{len(accepted)}"
-        done = _run("preprocess", *arguments, *accepted, "--storage", "hdf5", "--overwrite", store)
+        done = run_liverseg(
+            "preprocess", *arguments, *accepted, "--storage", "hdf5", "--overwrite", store
+        )
         assert done.exit_code == 1
         cut = TileStore.open(store).cases
         assert cut.keys() == {f"phantom_00{n}" for n in range(3)} - errors
@@ -149,7 +133,7 @@ def test_preprocess_refuses_what_check_calls_an_error(broken, tmp_path):
     assert "Warning: header without geometry" in done.stderr
     assert "[geometry] (case phantom_001)" in done.stderr
     assert cut["phantom_001"]["accepted"] == ["geometry"]
-    done = _run("preprocess", *arguments, store)
+    done = run_liverseg("preprocess", *arguments, store)
     assert "(to use it all the same: --accept geometry). (case phantom_001)" in done.stderr
     assert TileStore.open(store).cases.keys() == {"phantom_000"}, "what was accepted is cut no more"
 
@@ -166,25 +150,27 @@ def test_preprocess_refuses_what_check_calls_an_error(broken, tmp_path):
     ],
 )
 def test_wrong_usage(phantoms, options, code, says):
-    done = _run("check", phantoms, *options)
+    done = run_liverseg("check", phantoms, *options)
     assert done.exit_code == code
     assert says in " ".join(done.output.split())
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_percentiles_are_for_mr(tmp_path):
-    assert _run("phantom", tmp_path, "--count", 1, "--modality", "mr", *SMALL).exit_code == 0
-    done = _run("check", tmp_path, "--workers", 1)
+    assert (
+        run_liverseg("phantom", tmp_path, "--count", 1, "--modality", "mr", *SMALL).exit_code == 0
+    )
+    done = run_liverseg("check", tmp_path, "--workers", 1)
     assert "error: data set: images are MR, not CT: use --percentiles" in done.stdout
     assert "preprocess takes" not in done.stdout
     store = tmp_path / "store"
-    done = _run("preprocess", tmp_path, store, "--workers", 1)
+    done = run_liverseg("preprocess", tmp_path, store, "--workers", 1)
     assert done.exit_code == 1
     assert not store.exists()
     assert "images are MR, not CT" in done.stderr
-    done = _run("preprocess", tmp_path, store, "--workers", 1, "--accept", "modality")
+    done = run_liverseg("preprocess", tmp_path, store, "--workers", 1, "--accept", "modality")
     assert done.exit_code == 0, done.output
     assert "Warning: images are MR, not CT" in done.stderr
-    done = _run("check", tmp_path, "--workers", 1, "--percentiles", 0.5, 99.5)
+    done = run_liverseg("check", tmp_path, "--workers", 1, "--percentiles", 0.5, 99.5)
     assert "not CT" not in done.stdout
     assert "value at 50 %" in done.stdout

@@ -7,24 +7,15 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import run_liverseg
 
-from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_labels, read_volume
-from liverseg_tf.dataset.check import check_cases
 from liverseg_tf.predict.input_image import read_input
-from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_jobs_here
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 SMALL = ["--shape", 6, 28, 28, "--spacing", 32, 14, 14]
-
-
-def run(*arguments):
-    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
 
 
 def rewrite(path, edit):
@@ -35,19 +26,10 @@ def rewrite(path, edit):
     nib.save(image, path)
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Run jobs in this process, which is faster than starting worker processes."""
-    for module in (check_cases, preprocess):
-        monkeypatch.setattr(
-            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
-        )
-
-
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantoms")
-    assert run("phantom", folder, "--count", 2, *SMALL).exit_code == 0
+    assert run_liverseg("phantom", folder, "--count", 2, *SMALL).exit_code == 0
     return folder
 
 
@@ -70,22 +52,25 @@ def contradicting(dataset):
 
 
 def test_forms_that_disagree_are_errors_until_one_is_chosen(contradicting, tmp_path):
-    done = run("check", contradicting, "--workers", 1, "--json", tmp_path / "check.json")
+    done = run_liverseg("check", contradicting, "--workers", 1, "--json", tmp_path / "check.json")
     assert done.exit_code == 1
     (line,) = [line for line in done.output.splitlines() if "sform and a qform" in line]
     assert "phantom_001" in line
     assert "--use-sform or --use-qform" in line
-    assert "sform and" not in run("check", contradicting, "--workers", 1, "--use-qform").output
+    assert (
+        "sform and"
+        not in run_liverseg("check", contradicting, "--workers", 1, "--use-qform").output
+    )
 
 
 def test_preprocess_cuts_the_form_that_was_chosen(contradicting, tmp_path):
     store = tmp_path / "store"
     options = ["--workers", 1, "--tile", 32, "--spacing", 14]
-    done = run("preprocess", contradicting, store, *options)
+    done = run_liverseg("preprocess", contradicting, store, *options)
     assert done.exit_code == 1
     assert "--use-sform or --use-qform" in done.output
     for flag, factor in (("--use-sform", 1), ("--use-qform", 0.75)):
-        run("preprocess", contradicting, store, *options, flag)
+        run_liverseg("preprocess", contradicting, store, *options, flag)
         record = TileStore.open(store).cases["phantom_001"]
         assert np.prod(record["spacing_mm"]) == pytest.approx(factor * 32 * 14 * 14), flag
 
@@ -93,12 +78,12 @@ def test_preprocess_cuts_the_form_that_was_chosen(contradicting, tmp_path):
 def test_evaluate_and_view_take_the_form_that_was_chosen(contradicting, tmp_path):
     masks = contradicting / "labelsTr"
     options = ["--out", tmp_path / "scores", "--no-report", "--workers", 1]
-    done = run("evaluate", masks, masks, *options)
+    done = run_liverseg("evaluate", masks, masks, *options)
     assert done.exit_code == 1
     assert "--use-sform or --use-qform" in done.output
     volumes = {}
     for flag in ("--use-sform", "--use-qform"):
-        assert run("evaluate", masks, masks, *options, flag).exit_code == 0
+        assert run_liverseg("evaluate", masks, masks, *options, flag).exit_code == 0
         with open(tmp_path / "scores/scores.csv", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["case"] == "phantom_001"]
         column = next(name for name in rows[0] if "ml" in name)
@@ -106,8 +91,8 @@ def test_evaluate_and_view_take_the_form_that_was_chosen(contradicting, tmp_path
     assert volumes["--use-qform"] == pytest.approx(0.75 * volumes["--use-sform"], rel=1e-3)
     image = contradicting / "imagesTr/phantom_001.nii.gz"
     view = ["view", image, masks / image.name, "--out", tmp_path / "page.html"]
-    assert run(*view).exit_code == 1
-    assert run(*view, "--use-sform").exit_code == 0
+    assert run_liverseg(*view).exit_code == 1
+    assert run_liverseg(*view, "--use-sform").exit_code == 0
 
 
 def test_predict_refuses_what_has_no_choice(contradicting):
@@ -115,7 +100,7 @@ def test_predict_refuses_what_has_no_choice(contradicting):
     volume_ml = 32 * 14 * 14 / 1000
     assert read_input(image, form="sform").voxel_volume_ml == pytest.approx(volume_ml)
     assert read_input(image, form="qform").voxel_volume_ml == pytest.approx(0.75 * volume_ml)
-    assert "--use-sform / --use-qform" in run("predict", "--help").output
+    assert "--use-sform / --use-qform" in run_liverseg("predict", "--help").output
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("micron", 1e3)])
@@ -141,10 +126,10 @@ def test_a_header_without_orientation_is_an_error(dataset, tmp_path):
 
     for folder in ("imagesTr", "labelsTr"):
         rewrite(dataset / folder / "phantom_001.nii.gz", forget)
-    done = run("check", dataset, "--workers", 1)
+    done = run_liverseg("check", dataset, "--workers", 1)
     assert done.exit_code == 1
     assert "phantom_001: no orientation in the header: set --orientation" in done.output
-    done = run("check", dataset, "--workers", 1, "--orientation", "*_001=LPS")
+    done = run_liverseg("check", dataset, "--workers", 1, "--orientation", "*_001=LPS")
     assert "no orientation" not in done.output
 
 
@@ -155,8 +140,8 @@ def test_entries_of_a_description_that_do_not_exist(dataset, tmp_path):
         for key in ("image", "label"):
             entry[key] = entry[key].replace("./", ".\\").replace("/", "\\")
     path.write_text(json.dumps(content))
-    assert "2 cases" in run("check", dataset, "--workers", 1).output
+    assert "2 cases" in run_liverseg("check", dataset, "--workers", 1).output
     (dataset / "imagesTr/phantom_001.nii.gz").unlink()
-    done = run("check", dataset, "--workers", 1)
+    done = run_liverseg("check", dataset, "--workers", 1)
     assert done.exit_code == 1
     assert "phantom_001.nii.gz. Received: no such file" in done.output

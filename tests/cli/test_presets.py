@@ -8,15 +8,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import run_liverseg
 
 import liverseg_tf
 from liverseg_tf.choices import ORGAN_PRESETS, TRAINING_PRESETS
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.cli.shared.config import load_preset
-from liverseg_tf.dataset.check import check_cases
-from liverseg_tf.tiles import preprocess
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_jobs_here
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 REGIONS = {
     "liver": {"liver": [1, 2], "tumour": [2]},
@@ -27,20 +27,9 @@ REGIONS = {
 
 
 def _run(*arguments):
-    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
+    done = run_liverseg(*arguments)
     assert done.exit_code == 0, done.output
     return done
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Run jobs in this process, which is faster than starting worker processes."""
-    for module in (check_cases, preprocess):
-        monkeypatch.setattr(
-            module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
-        )
 
 
 def test_every_preset_is_a_file_of_the_package():

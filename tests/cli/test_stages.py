@@ -10,18 +10,9 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from click.testing import CliRunner
-
-from liverseg_tf.cli.main import liverseg
+from commands import run_liverseg
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-def _run(*arguments):
-    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +20,14 @@ def work(tmp_path_factory, untraced_module):
     """A folder with a data set, a store and a run, each written by its command."""
     folder = tmp_path_factory.mktemp("work")
     small = ["--shape", 8, 64, 64, "--spacing", 25, 6.5, 6.5]
-    assert _run("phantom", folder / "set", "--count", 4, *small).exit_code == 0
-    done = _run(
+    assert run_liverseg("phantom", folder / "set", "--count", 4, *small).exit_code == 0
+    done = run_liverseg(
         "preprocess", folder / "set", folder / "store", "--spacing", "native", "--tile", 64,
         "--val", 0.25, "--test", 0.25, "--workers", 2,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "4 cases cut, 0 kept, 0 failed; 2 train, 1 val, 1 test" in done.output
-    done = _run(
+    done = run_liverseg(
         "train", folder / "store", folder / "run", "--epochs", 1, "--steps-per-epoch", 2,
         "--base-filters", 4, "--depth", 2, "--batch-size", 2, "--context", 3, "--augment", 0,
     )  # fmt: skip
@@ -47,7 +38,7 @@ def work(tmp_path_factory, untraced_module):
 
 @pytest.mark.slow
 def test_predict_and_evaluate(work, tmp_path):
-    done = _run(
+    done = run_liverseg(
         "predict", work / "set", "--model", work / "run", "--out", tmp_path / "masks",
         "--side", "test", "--largest", "liver",
     )  # fmt: skip
@@ -60,7 +51,7 @@ def test_predict_and_evaluate(work, tmp_path):
     np.testing.assert_array_equal(nib.load(mask).affine, image.affine)
 
     scores = ["evaluate", work / "set", tmp_path / "masks", "--out", tmp_path / "scores"]
-    done = _run(*scores, "--predicted-only", "--viewers")
+    done = run_liverseg(*scores, "--predicted-only", "--viewers")
     assert done.exit_code == 0, done.output
     assert "3 cases without a prediction left out" in done.output
     table = [line for line in done.output.splitlines() if line.startswith(" ")]
@@ -68,7 +59,7 @@ def test_predict_and_evaluate(work, tmp_path):
     names = {path.name for path in (tmp_path / "scores").iterdir()}
     assert names == {"scores.csv", "scores.json", "report.html", "viewer"}
 
-    done = _run(*scores)
+    done = run_liverseg(*scores)
     assert done.exit_code == 1
     assert done.output.count("No prediction found for") == 3
 
@@ -76,19 +67,21 @@ def test_predict_and_evaluate(work, tmp_path):
 @pytest.mark.slow
 def test_a_second_run_of_preprocess_keeps_cases_and_refuses_other_settings(work):
     same = ["--spacing", "native", "--tile", 64, "--val", 0.25, "--test", 0.25]
-    done = _run("preprocess", work / "set", work / "store", *same)
+    done = run_liverseg("preprocess", work / "set", work / "store", *same)
     assert "0 cases cut, 4 kept" in done.output
-    done = _run("preprocess", work / "set", work / "store", "--spacing", 2)
+    done = run_liverseg("preprocess", work / "set", work / "store", "--spacing", 2)
     assert done.exit_code == 2
     assert "Expected a store with" in done.output
 
 
 @pytest.mark.slow
 def test_labels_outside_the_tiles_are_noted_and_native_tiles_are_whole(work, tmp_path):
-    done = _run("preprocess", work / "set", tmp_path / "small", "--spacing", 6, "--tile", 16)
+    done = run_liverseg(
+        "preprocess", work / "set", tmp_path / "small", "--spacing", 6, "--tile", 16
+    )
     assert done.exit_code == 0
     assert "Note: labelled voxels of 4 cases lie outside the tiles" in done.output
-    done = _run("preprocess", work / "set", tmp_path / "native", "--spacing", "native")
+    done = run_liverseg("preprocess", work / "set", tmp_path / "native", "--spacing", "native")
     assert "outside the tiles" not in done.output
     assert (
         json.loads((tmp_path / "native" / "store.json").read_text())["spec"]["tile_shape"] is None
@@ -102,7 +95,7 @@ def test_a_broken_case_has_exit_code_1_and_does_not_stop_the_others(work, tmp_pa
     for path in sorted((work / "set" / "imagesTr").iterdir())[:2]:
         (images / path.name).write_bytes(path.read_bytes())
     (images / "phantom_000.nii.gz").write_bytes(b"")
-    done = _run("predict", images, "--model", work / "run", "--out", tmp_path / "masks")
+    done = run_liverseg("predict", images, "--model", work / "run", "--out", tmp_path / "masks")
     assert done.exit_code == 1
     errors = [line for line in done.output.splitlines() if line.startswith("Error:")]
     assert len(errors) == 1
@@ -129,7 +122,7 @@ def test_a_broken_case_has_exit_code_1_and_does_not_stop_the_others(work, tmp_pa
 )
 def test_errors_are_one_line_with_an_exit_code(tmp_path, arguments, code, says):
     (tmp_path / "empty").mkdir()
-    done = _run(*[argument.format(tmp_path) for argument in arguments])
+    done = run_liverseg(*[argument.format(tmp_path) for argument in arguments])
     assert done.exit_code == code, done.output
     assert says in " ".join(done.output.split())
     assert "Traceback" not in done.output
@@ -158,9 +151,9 @@ def test_tensorflow_is_silent_onednn_is_on_and_matplotlib_is_imported_only_when_
 def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
     """Trained in separate processes, with tiles that are large enough for several threads."""
     few = ["--shape", 16, 160, 160, "--spacing", 12, 2, 2]
-    assert _run("phantom", tmp_path / "set", "--count", 2, *few).exit_code == 0
+    assert run_liverseg("phantom", tmp_path / "set", "--count", 2, *few).exit_code == 0
     tiles = ["--spacing", 3, "--tile", 128, "--val", 0.5, "--test", 0]
-    assert _run("preprocess", tmp_path / "set", tmp_path / "store", *tiles).exit_code == 0
+    assert run_liverseg("preprocess", tmp_path / "set", tmp_path / "store", *tiles).exit_code == 0
     weights = []
     for name in "ab":
         run = tmp_path / name

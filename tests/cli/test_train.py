@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import run_liverseg
 from PIL import Image
 
 from liverseg_tf.cli.main import liverseg
@@ -17,9 +18,7 @@ TINY += ["--augment", 0]
 
 
 def _run(*arguments, code=0):
-    done = CliRunner().invoke(liverseg, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
+    done = run_liverseg(*arguments)
     assert done.exit_code == code, done.output
     return done.output
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reading import check_refused
 
 from liverseg_tf.ct.dicom.series import find_series
 from liverseg_tf.ct.images import image_stem, read_image, read_label_image, source_files
@@ -20,15 +21,6 @@ def write_itk(path, volume):
     image.SetOrigin(lps[:, 3].tolist())
     sitk.WriteImage(image, str(path))
     return path
-
-
-def check_refused(path, *words):
-    with pytest.raises(LiverSegError) as caught:
-        read_image(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in ("Expected ", "Received", *words):
-        assert word in message
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import pytest
 
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.check import check_cases as check_module
 from liverseg_tf.dataset.check.check_cases import check_cases
 from liverseg_tf.dataset.check.rules import CheckSettings
 from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
@@ -10,14 +9,8 @@ from liverseg_tf.tiles.case_tiles import cut_case
 from liverseg_tf.tiles.estimate import estimate_store
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
 from liverseg_tf.tiles.store import TileStore
-from liverseg_tf.workers import run_jobs_here
 
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    monkeypatch.setattr(
-        check_module, "run_jobs", lambda function, jobs, workers: run_jobs_here(function, jobs)
-    )
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def make_and_check(folder, shape=(20, 64, 64)):

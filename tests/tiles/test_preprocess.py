@@ -19,7 +19,6 @@ from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.partials import PARTIAL
 from liverseg_tf.tiles import case_tiles
-from liverseg_tf.tiles import preprocess as stage
 from liverseg_tf.tiles.case_tiles import checksum
 from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
 from liverseg_tf.tiles.spec import LIVER_WINDOW, TileSpec
@@ -35,17 +34,6 @@ class DeadlyStore(TileStore):
 
     def __reduce__(self):
         return os._exit, (9,)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Cut cases one after another in this process, to avoid starting a process in each test."""
-
-    def outcomes(cases, store, check, workers):
-        for case in cases:
-            yield case.name, stage._cut_case(store, check, case)
-
-    monkeypatch.setattr(stage, "_cut_cases", outcomes)
 
 
 def run(folder, store, spec=SPEC, storage="hdf5", **options):

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, generate_uid
+from reading import set_tags
 
 from liverseg_tf.ct.dicom.series import DicomSeries, find_series, find_volume_series, read_series
 from liverseg_tf.ct.images import read_image
@@ -39,20 +40,6 @@ def check_refused(source, *words):
     assert "Received" in message or "missing or empty" in message or "Install" in message
     for word in words:
         assert re.search(word, message), (word, message)
-
-
-def set_tags(index, **values):
-    """Return an edit that sets tags of one slice (index None: of all); None deletes a tag."""
-
-    def edit(dataset, z):
-        if index in (None, z):
-            for keyword, value in values.items():
-                if value is None:
-                    del dataset[keyword]
-                else:
-                    setattr(dataset, keyword, value)
-
-    return edit
 
 
 @pytest.mark.parametrize("size", [0, 300, 420])

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from reading import compress_with_gdcm
 
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume
@@ -21,24 +22,7 @@ def make_ct():
 
 @pytest.fixture(params=KINDS)
 def compressed(request, tmp_path, write_series):
-    return compress(write_series(tmp_path, make_ct()), request.param)
-
-
-def compress(folder, kind):
-    gdcm = pytest.importorskip("gdcm")
-    for path in folder.iterdir():
-        reader, change = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax()
-        reader.SetFileName(str(path))
-        assert reader.Read()
-        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, kind)))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer = gdcm.ImageWriter()
-        writer.SetFileName(str(path))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
-    return folder
+    return compress_with_gdcm(write_series(tmp_path, make_ct()), request.param)
 
 
 def rewrite(folder, edit):
@@ -73,7 +57,7 @@ def test_codestreams_without_an_end_are_refused(compressed):
 
 def test_damage_that_the_decoder_only_prints_is_refused(tmp_path, write_series, capfd):
     pytest.importorskip("gdcm")
-    compress(write_series(tmp_path, make_ct()), "JPEGLosslessProcess14_1")
+    compress_with_gdcm(write_series(tmp_path, make_ct()), "JPEGLosslessProcess14_1")
     rewrite(tmp_path, lambda dataset, frame: frame[:-100] + b"\0" * 20 + b"\xff\xd9")
     with pytest.raises(LiverSegError, match=r"damaged compressed image \(Corrupt JPEG data"):
         read_image(tmp_path)

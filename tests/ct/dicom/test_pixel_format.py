@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from reading import set_tags
 
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.volume import Volume
@@ -11,17 +12,6 @@ from liverseg_tf.errors import LiverSegError
 def make_ct():
     array = np.random.default_rng(0).integers(-1000, 1000, (3, 4, 6)).astype(np.int16)
     return Volume(array, np.diag([-0.7, 0.8, 2.5, 1.0]))
-
-
-def set_tags(**values):
-    def edit(dataset, z):
-        for keyword, value in values.items():
-            if value is None:
-                del dataset[keyword]
-            else:
-                setattr(dataset, keyword, value)
-
-    return edit
 
 
 REFUSED = {

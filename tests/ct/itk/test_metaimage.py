@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from reading import check_refused
 
 from liverseg_tf.ct import size_limit
 from liverseg_tf.ct.images import read_image, source_files
@@ -43,15 +44,6 @@ def compressed(path, content=None, **fields):
     content = zlib.compress(VOXELS.tobytes()) if content is None else content
     size = {"CompressedDataSize": str(len(content))}
     return write(path, content, CompressedData="True", **(size | fields))
-
-
-def check_refused(path, *words):
-    with pytest.raises(LiverSegError) as caught:
-        read_image(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in ("Expected ", "Received", path.name, *words):
-        assert word in message, message
 
 
 def check_read(path, affine=AFFINE, array=VOXELS):

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from reading import check_refused
 
 from liverseg_tf.ct.images import read_image, source_files
 from liverseg_tf.errors import LiverSegError
@@ -32,15 +33,6 @@ def write(path, content=RAW, **fields):
     lines = [f"{key}: {value}\n" for key, value in fields.items() if value is not None]
     path.write_bytes(("NRRD0005\n# a comment\n" + "".join(lines)).encode() + b"\n" + content)
     return path
-
-
-def check_refused(path, *words):
-    with pytest.raises(LiverSegError) as caught:
-        read_image(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in ("Expected ", "Received", path.name, *words):
-        assert word in message, message
 
 
 def check_read(path, affine=AFFINE, array=VOXELS):

@@ -18,7 +18,8 @@ from liverseg_tf.dataset.check.rules import CheckSettings, choose_check_settings
 from liverseg_tf.dataset.description import read_description
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.phantom.phantoms import PhantomSpec, make_phantom, write_phantoms
-from liverseg_tf.workers import run_jobs_here
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 CLEAN = PhantomSpec(shape=(12, 56, 56), spacing_mm=(22, 8, 8), axes="LPS", oblique=0, tumours=2)
 
@@ -26,14 +27,6 @@ CLEAN = PhantomSpec(shape=(12, 56, 56), spacing_mm=(22, 8, 8), axes="LPS", obliq
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory):
     return [make_phantom(seed, CLEAN) for seed in (3, 4, 5)]
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Avoids starting processes in each test."""
-    monkeypatch.setattr(
-        check_module, "run_jobs", lambda function, jobs, workers: run_jobs_here(function, jobs)
-    )
 
 
 @pytest.fixture

@@ -11,19 +11,12 @@ from rich.console import Console
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import find_cases
-from liverseg_tf.dataset.check import check_cases as check_module
 from liverseg_tf.dataset.check.check_cases import check_cases
 from liverseg_tf.dataset.check.issues import Issue, format_issues, sort_issues
 from liverseg_tf.dataset.check.rules import CheckSettings
 from liverseg_tf.dataset.check.summary import check_to_json, summarise_check, summary_table
-from liverseg_tf.workers import run_jobs_here
 
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    monkeypatch.setattr(
-        check_module, "run_jobs", lambda function, jobs, workers: run_jobs_here(function, jobs)
-    )
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def test_summary_by_hand(tmp_path):
