@@ -44,7 +44,7 @@ TAGS = [
 
 
 def write_series(folder, rng):
-    """Write a random series of 1 to 6 slices; return the number of its files."""
+    """Write a random series of 1 to 6 slices, and return its number of files."""
     depth, rows, columns = rng.randint(1, 6), rng.randint(1, 20), rng.randint(1, 20)
     bits = rng.choice([16, 16, 16, 8, 32])
     stored = bits if rng.random() < 0.6 else rng.randint(max(bits // 2, 7), bits)

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="Trained run.")
     parser.add_argument("--generated", type=int, default=0, help="Number of phantoms to add.")
     parser.add_argument("--accept", action="append", default=[], help="Rule to accept.")
-    parser.add_argument("--json", type=Path, help="File for the outcome of each input.")
+    parser.add_argument("--json", type=Path, help="Write the outcome of each input to this file.")
     options = parser.parse_args()
     print_hardware()
     with tempfile.TemporaryDirectory() as work:

@@ -26,7 +26,7 @@ DECAYS = ("cosine", "polynomial")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PATCH_SIZES = (1, 2, 4)
 HOSTS = ("tf-config", "slurm")
-# networks of keras.applications that contain the scaling of their input from 0..255
+# networks of keras.applications that take 0..255 and rescale it themselves
 ENCODERS = (
     "EfficientNetB0",
     "EfficientNetB1",

@@ -76,7 +76,7 @@ def lock_if_supported(path: Path, resource: str, wait: bool = False) -> Iterator
         except LiverSegError as error:
             if isinstance(error.__cause__, Timeout):
                 raise
-            # a file system without locks, or a folder that cannot be written, which writing tells
+            # no locks on this file system, or a read-only folder: writing will report that
         yield
 
 

@@ -23,7 +23,7 @@ _NAME = re.compile(r"\.partial-(?P<tag>[0-9a-z]+)-(?P<target>.+)", re.DOTALL)
 _TAG = re.compile(
     r"(?P<machine>[0-9a-f]{8})(?P<pid>[0-9a-f]{8})(?P<process>[0-9a-f]{4})[0-9a-f]{6}"
 )
-_ABANDONED_SECONDS = 24 * 3600  # after which nobody asks whether the owner is alive
+_ABANDONED_SECONDS = 24 * 3600  # older temporary files count as abandoned in any case
 
 
 def partial_path(target: Path) -> Path:
@@ -88,7 +88,7 @@ def remove(path: Path) -> None:
 
 
 def remove_at_once(path: Path) -> None:
-    """Remove a file or folder so that half of it is never there; see `remove`.
+    """Remove a file or folder without ever leaving half of it under its name; see `remove`.
 
     It is renamed first. If the process is killed while it removes, the next run removes the rest.
     """

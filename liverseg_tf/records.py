@@ -1,7 +1,7 @@
 """Records: JSON files and messages that are read into typed dataclasses, or refused in one line.
 
-A record may come from a disk that failed, from an editor, or from a stranger. Whatever it contains,
-reading it gives a value of the expected type or a `LiverSegError`.
+A record may be damaged, edited by hand or untrusted. Reading it either returns a value of the
+expected type or raises a `LiverSegError`.
 """
 
 import json

@@ -51,7 +51,7 @@ def open_checked(path: Path) -> Iterator[BinaryIO]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Return whether the name of a file says that it is compressed."""
+    """Return whether a file is compressed, according to its name."""
     return path.name.lower().endswith(".gz")
 
 

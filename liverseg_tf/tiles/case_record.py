@@ -1,4 +1,4 @@
-"""The record of a case in a store, and its check: a store may be damaged, or a stranger's."""
+"""The record of a case in a store, and its validation: stores may be damaged or untrusted."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""`store.json`: what a tile store contains. A store may be damaged, or a stranger's."""
+"""`store.json`, the list of what a tile store contains; it may be damaged or untrusted."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +80,7 @@ def write_store(folder: Path, fields: dict[str, Any]) -> None:
 
 
 def check_case_name(name: str, folder: Path) -> None:
-    """Check that the files of a case lie in its store, whatever a record says.
+    """Check that the files of a case lie in its store: a record may contain any name.
 
     Args:
         name: Name of the case.

@@ -1,4 +1,4 @@
-"""What a MetaImage or NRRD header says about an image."""
+"""Headers of MetaImage and NRRD files, and the parsing of their fields."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -24,7 +24,7 @@ class _Scores:
 
 
 def clear_earlier_results(out: Path) -> None:
-    """Remove the files of an earlier evaluation, so that nobody reads old results as new ones.
+    """Remove the files of an earlier evaluation, so that old results are not taken for new ones.
 
     Args:
         out: Folder of the results; it may be missing.

@@ -34,7 +34,7 @@ class PredictionResult:
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def fail(self, name: str, failure: str) -> None:
-        """Note that a case failed, even if its masks were written before."""
+        """Record the failure of a case, even if its masks have already been written."""
         for names in (self.written, self.kept):
             if name in names:
                 names.remove(name)

@@ -21,8 +21,8 @@ _MODEL = """\
 # for servers that are started with --enable_batching, which the command below does not do: a server
 # does not group requests by shape, and the tiles of two patients differ in shape
 _BATCHING = """\
-# Used only with --enable_batching, which merges the requests of all clients. Requests whose slices
-# differ in shape then fail with FAILED_PRECONDITION, so that all clients must send one shape.
+# Used only with --enable_batching, which merges the requests of all clients. Merged requests fail
+# with FAILED_PRECONDITION if their slices differ in shape, so all clients must send one shape.
 max_batch_size { value: 1024 }
 enable_large_batch_splitting { value: true }
 max_execution_batch_size { value: 32 }

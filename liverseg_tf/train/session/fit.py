@@ -91,7 +91,7 @@ def _train(
     execution: ExecutionOptions,
     choose_postprocessing: Callable[[Path], PostProcessing] | None,
 ) -> TrainingResult:
-    """Train in a folder that nobody else writes; see `train`."""
+    """Train in a folder that is locked for other processes; see `train`."""
     started = time.monotonic() if execution.started is None else execution.started
     hosts = execution.hosts
     host_index, host_count = (0, 1) if hosts is None else (hosts.index, hosts.count)

@@ -53,7 +53,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock of the folder, so that nobody else writes the run.
+        """Hold the lock of the folder, so that no other process writes the run.
 
         Raises:
             SettingsError: If another process has just finished the run.

@@ -141,7 +141,7 @@ def test_hosts_share_the_slices_and_add_up_their_counts(blob_store):
 
 
 class _RandomPredictor:
-    """Random probabilities that depend on the tile only, so that the channels contradict."""
+    """Random probabilities for each tile: the regions of the channels are not nested."""
 
     postprocessing, fingerprint = PostProcessing(), "random"
 
