@@ -1,7 +1,7 @@
 # Functions for demo.sh and test.sh, which source this file.
 # prepare_environment [EXTRA]   creates or updates .venv, with an extra of setup.cfg if one is given,
 #                               and puts its programs first on the PATH
-# prepare_browser               installs Chromium for the tests of the report, the viewer and the site
+# prepare_browser               installs Chromium and Node.js for the tests of the HTML pages and the site
 
 prepare_environment() {
     local extra="${1:-}" python="" candidate stamp checksum
@@ -36,20 +36,20 @@ prepare_environment() {
     export PATH="$PWD/.venv/bin:$PATH"
 }
 
-# Install Debian's chromium and its driver if this is possible; the other tests run without them.
+# Install Debian's chromium, its driver and Node.js if this is possible; the other tests run without them.
 prepare_browser() {
-    if command -v chromedriver >/dev/null &&
+    if command -v chromedriver >/dev/null && command -v node >/dev/null &&
         { command -v chromium || command -v google-chrome; } >/dev/null; then
         return
     fi
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing chromium and chromium-driver (once; this takes some minutes)"
+        echo "Installing chromium, chromium-driver and nodejs (once; this takes some minutes)"
         if { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes \
-            --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1; then
+            --no-install-recommends chromium chromium-driver nodejs; } >/dev/null 2>&1; then
             return
         fi
     fi
-    echo "Chromium was not found: the browser tests of the report, the viewer and the site are" \
-        "skipped. To run them, install chromium and chromedriver" \
-        "(Debian: apt install chromium chromium-driver)." >&2
+    echo "Chromium or Node.js was not found: the tests of the HTML pages and the site that need them" \
+        "are skipped. To run them, install chromium, chromedriver and Node.js" \
+        "(Debian: apt install chromium chromium-driver nodejs)." >&2
 }

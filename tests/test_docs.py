@@ -136,6 +136,18 @@ def test_the_commands_of_report_and_viewer_run(tmp_path, monkeypatch, small_phan
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("beside_a_run")
+def test_the_command_of_browser_runs():
+    pytest.importorskip("tf2onnx")
+    ((program, *arguments),) = _commands(ROOT / "docs" / "browser.md")
+    assert program == "liverseg"
+    _invoke(arguments)
+    assert Path("OUT/RUN-1.html").stat().st_size > 5e6
+    served = _blocks(ROOT / "docs" / "browser.md", "sh")
+    assert served == ["liverseg serve-web OUT\n"]  # tests/serve/export/web/test_serve_pages.py
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("beside_a_run")
 def test_the_commands_of_serving_run():
     commands = _commands(ROOT / "docs" / "serving.md")
     assert len(commands) == 3

@@ -34,6 +34,7 @@ BASE = {
     "cluster",
     "choices",
     "deadline",
+    "html_page",
     "plural",
     "printable",
     "__version__",

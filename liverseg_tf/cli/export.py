@@ -45,9 +45,14 @@ from liverseg_tf.cli.shared.terminal import say
     help="Store whose training tiles calibrate the value ranges of --litert int8.",
 )
 @click.option("--onnx", is_flag=True, help="Also write an ONNX file (needs the extra 'onnx').")
+@click.option(
+    "--web",
+    is_flag=True,
+    help="Also write a page that segments in the browser (needs the extra 'onnx').",
+)
 @click.option("--unfinished", is_flag=True, help="Accept a run whose training has not finished.")
-def export(run, out, name, version, quantize, litert, calibrate, onnx, unfinished) -> None:
-    """Export a run for TensorFlow Serving, LiteRT or ONNX.
+def export(run, out, name, version, quantize, litert, calibrate, onnx, web, unfinished) -> None:
+    """Export a run for TF Serving, LiteRT, ONNX or the browser.
 
     RUN is written to OUT/NAME/VERSION as a SavedModel, together with the configuration of the
     server. The model accepts tiles, slices in HU of any size and spacing (windowing and
@@ -65,7 +70,7 @@ def export(run, out, name, version, quantize, litert, calibrate, onnx, unfinishe
     from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 
     name = name or Path(run).resolve().name
-    settings = ExportSettings(name, version, quantize, tuple(litert), calibrate, onnx)
+    settings = ExportSettings(name, version, quantize, tuple(litert), calibrate, onnx, web)
     exported = export_run(run, out, settings)
     say(f"Written: {exported.folder}")
     for file in exported.files:

@@ -26,12 +26,16 @@ COMMANDS = (
     "evaluate",
     "view",
     "export",
+    "serve-web",
     "completion",
 )
 
 
 class LazyGroup(click.Group):
-    """A group that imports the command NAME from the module `liverseg_tf.cli.NAME`."""
+    """A group that imports the command NAME from the module `liverseg_tf.cli.NAME`.
+
+    A hyphen in a name is an underscore in that of its module.
+    """
 
     def make_context(self, *args, **kwargs) -> click.Context:
         with printable_usage_errors():
@@ -47,7 +51,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"liverseg_tf.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(import_module(f"liverseg_tf.cli.{name}"), name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]):
         name = args[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.evaluate.viewer.html import is_own_page
+from liverseg_tf.html_page import is_own_page
 from liverseg_tf.partials import clear_abandoned_partials, remove
 from liverseg_tf.records import read_record
 

@@ -9,7 +9,7 @@ from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation, Statistics
 from liverseg_tf.evaluate.metrics import distances, overlap
 from liverseg_tf.evaluate.protocols.lits import summarise_lits
 from liverseg_tf.evaluate.report.score_text import UNDEFINED, format_score, heading
-from liverseg_tf.evaluate.viewer.html import escape
+from liverseg_tf.html_page import escape
 
 _DEFINITIONS = overlap.DEFINITIONS | distances.DEFINITIONS
 

@@ -19,7 +19,7 @@ from liverseg_tf.evaluate.report.plots import (
     plot_volumes,
 )
 from liverseg_tf.evaluate.report.score_text import heading
-from liverseg_tf.evaluate.viewer.html import embed_picture, escape
+from liverseg_tf.html_page import embed_picture, escape
 from liverseg_tf.plural import count
 
 TITLE = "Segmentation report"

@@ -23,8 +23,8 @@ from liverseg_tf.evaluate.viewer.crop import (
     labels_box,
 )
 from liverseg_tf.evaluate.viewer.findings import find_differences, list_components
-from liverseg_tf.evaluate.viewer.html import Page, embed_bytes, embed_json, read_asset, write_page
 from liverseg_tf.evaluate.viewer.packed_nifti import pack_image, pack_labels
+from liverseg_tf.html_page import Page, embed_bytes, embed_json, read_asset, write_page
 from liverseg_tf.printable import printable
 
 WINDOWS = {  # name: level and width in HU

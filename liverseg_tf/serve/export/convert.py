@@ -91,7 +91,9 @@ def check_onnx() -> None:
         import onnx  # noqa: F401
         import tf2onnx  # noqa: F401
     except ImportError as error:
-        raise LiverSegError("--onnx needs tf2onnx: pip install 'liverseg_tf[onnx]'.") from error
+        raise LiverSegError(
+            "ONNX files and pages (--onnx, --web) need tf2onnx: pip install 'liverseg_tf[onnx]'."
+        ) from error
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:

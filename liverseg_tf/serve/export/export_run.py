@@ -31,6 +31,7 @@ from liverseg_tf.serve.export.server_files import docker_command, write_server_f
 from liverseg_tf.serve.export.server_version import find_oldest_server
 from liverseg_tf.serve.export.signatures import build_signatures
 from liverseg_tf.serve.export.warmup import write_warmup
+from liverseg_tf.serve.export.web.export_page import export_page
 from liverseg_tf.serve.export.write_errors import as_write_errors
 
 
@@ -45,6 +46,7 @@ class ExportSettings:
         litert: Types of the LiteRT files to write: 'float16', 'int8', both, or none of them.
         calibration: Folder of the store whose tiles determine the value ranges of an int8 file.
         onnx: Whether an ONNX file is written.
+        web: Whether a page that segments in the browser is written.
 
     Raises:
         SettingsError: If the name cannot be part of an address, or int8 is requested without a
@@ -57,6 +59,7 @@ class ExportSettings:
     litert: tuple[str, ...] = ()
     calibration: Path | None = None
     onnx: bool = False
+    web: bool = False
 
     def __post_init__(self) -> None:
         # a server would take a name of digits only for a version
@@ -82,7 +85,7 @@ class ExportResult:
 
     Args:
         folder: Folder of the version.
-        files: LiteRT and ONNX files. The record of each is beside it.
+        files: LiteRT and ONNX files, each with its record beside it, and the page.
         docker: Command that serves the model.
     """
 
@@ -95,8 +98,8 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     """Export a run.
 
     `OUT/NAME/VERSION/` gets its name when it is complete, since servers watch for new versions.
-    LiteRT and ONNX files are named `OUT/NAME-VERSION-TYPE.tflite` and `OUT/NAME-VERSION.onnx`. No
-    file is replaced. If one cannot be written, the ones before it stay.
+    LiteRT and ONNX files are named `OUT/NAME-VERSION-TYPE.tflite` and `OUT/NAME-VERSION.onnx`, the
+    page `OUT/NAME-VERSION.html`. No file is replaced. Those before one that fails stay.
 
     Args:
         run: Folder of the run.
@@ -108,7 +111,7 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
         LiverSegError: If the run cannot be loaded, a file cannot be written, or another process is
             exporting a model of the same name to the same folder.
     """
-    if settings.onnx:
+    if settings.onnx or settings.web:
         check_onnx()
     predictor = RunPredictor(run, "float32")
     out = Path(out)
@@ -160,6 +163,11 @@ def _export(
             path = out / f"{settings.name}-{version}.onnx"
             _write_file(path, lambda p: write_onnx(model, p), make_record(export_record.ONNX))
             written.append(path)
+        if settings.web:
+            path = out / f"{settings.name}-{version}.html"
+            with as_write_errors(path):
+                export_page(path, predictor, settings.name, version)
+            written.append(path)
     return ExportResult(folder, tuple(written[1:]), docker_command(out))
 
 
@@ -185,7 +193,7 @@ def _write_saved_model(
 
 def _choose_version(out: Path, settings: ExportSettings) -> int:
     """Return the number of a version that does not exist, by default the one after the latest."""
-    pattern = rf"{re.escape(settings.name)}-([1-9][0-9]{{0,17}})(-\w+)?(\.tflite|\.onnx)"
+    pattern = rf"{re.escape(settings.name)}-([1-9][0-9]{{0,17}})(-\w+)?\.(tflite|onnx|html)"
     files = (re.fullmatch(pattern, path.name) for path in out.glob("*") if path.is_file())
     versions = {int(path.name) for path in export_record.list_versions(out / settings.name)}
     versions |= {int(match[1]) for match in files if match}

@@ -10,7 +10,7 @@ from liverseg_tf.evaluate.protocols.scoring import Scoring
 from liverseg_tf.evaluate.report.tables import write_tables
 from liverseg_tf.evaluate.report.write_report import ReportSpec, write_report
 from liverseg_tf.evaluate.score_case import RegionResult
-from liverseg_tf.evaluate.viewer.html import Page, write_page
+from liverseg_tf.html_page import Page, write_page
 
 OVERLAP = Overlap(10, 10, 8)
 RESULTS = tuple(

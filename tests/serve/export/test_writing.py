@@ -17,7 +17,7 @@ from liverseg_tf.serve.export import export_run as module
 from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 from liverseg_tf.serve.export.server_files import write_server_files
 
-ALL = ExportSettings("liver", litert=("float16",), onnx=True)
+ALL = ExportSettings("liver", litert=("float16",), onnx=True, web=True)
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ def quick(monkeypatch):
         fingerprint="a",
         warnings=("The run has not finished.",),
     )
-    steps = SimpleNamespace(saved_model=lambda: None, litert=lambda: None, onnx=lambda: None)
+    steps = SimpleNamespace(
+        saved_model=lambda: None, litert=lambda: None, onnx=lambda: None, web=lambda: None
+    )
 
     def write_saved_model(folder, predictor, settings, record):
         folder.mkdir()
@@ -47,12 +49,17 @@ def quick(monkeypatch):
         path.write_bytes(b"onnx")
         steps.onnx()
 
+    def export_page(path, predictor, name, version):
+        steps.web()
+        path.write_text(f"{name} {version}")
+
     monkeypatch.setattr(module, "RunPredictor", lambda run, precision: predictor)
     monkeypatch.setattr(module, "read_run", lambda run: {})
     monkeypatch.setattr(module, "_write_saved_model", write_saved_model)
     monkeypatch.setattr(module, "to_litert", to_litert)
     monkeypatch.setattr(module, "write_onnx", write_onnx)
     monkeypatch.setattr(module, "check_onnx", lambda: None)
+    monkeypatch.setattr(module, "export_page", export_page)
     return steps
 
 
@@ -64,7 +71,7 @@ def test_an_export_leaves_its_files_and_no_others(quick, tmp_path):
     exported = export_run("run", tmp_path, ALL)
     assert _names(tmp_path) == [
         *("batching_parameters.txt", "liver-1-float16.json", "liver-1-float16.tflite"),
-        *("liver-1.json", "liver-1.onnx", "liver/1/assets.extra/run.json"),
+        *("liver-1.html", "liver-1.json", "liver-1.onnx", "liver/1/assets.extra/run.json"),
         *("liver/1/saved_model.pb", "models.config", "monitoring.config"),
     ]
     record = json.loads(record_path(exported.files[0]).read_text())
@@ -96,7 +103,7 @@ def test_a_version_that_appears_during_an_export_is_not_replaced(quick, tmp_path
 
 
 @pytest.mark.parametrize(
-    "name", ["liver-3-float16.tflite", "liver-3.onnx", "liver/3/saved_model.pb"]
+    "name", ["liver-3-float16.tflite", "liver-3.onnx", "liver-3.html", "liver/3/saved_model.pb"]
 )
 def test_files_of_a_version_are_never_replaced(quick, tmp_path, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +123,7 @@ def _full_disk_of_tensorflow():
 
 
 @pytest.mark.parametrize("fail", [_full_disk, _full_disk_of_tensorflow])
-@pytest.mark.parametrize("step", ["saved_model", "litert", "onnx"])
+@pytest.mark.parametrize("step", ["saved_model", "litert", "onnx", "web"])
 def test_a_full_disk_is_one_line_and_complete_files_stay(quick, tmp_path, step, fail):
     if (step, fail) == ("litert", _full_disk):
         pytest.skip("the conversion writes no files of its own")
@@ -131,9 +138,10 @@ def test_a_full_disk_is_one_line_and_complete_files_stay(quick, tmp_path, step, 
         "saved_model": [],
         "litert": ["liver/1/saved_model.pb"],
         "onnx": ["liver-1-float16.tflite", "liver/1/saved_model.pb"],
+        "web": ["liver-1-float16.tflite", "liver-1.onnx", "liver/1/saved_model.pb"],
     }[step]
     assert [
-        name for name in _names(tmp_path) if name.endswith((".pb", ".onnx", ".tflite"))
+        name for name in _names(tmp_path) if name.endswith((".pb", ".onnx", ".tflite", ".html"))
     ] == models
     assert all(
         str(tmp_path / name.replace("/saved_model.pb", "")) in str(caught.value) for name in models

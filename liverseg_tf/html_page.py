@@ -25,12 +25,15 @@ class Page:
         style: Style sheet.
         body: HTML in pieces, in which all text has been escaped.
         scripts: Scripts that run after the body, in order. No other script can run.
+        runs_wasm: Whether the scripts start workers from scripts that the page holds, and compile
+            WebAssembly.
     """
 
     title: str
     style: str
     body: Iterable[str]
     scripts: tuple[str, ...] = ()
+    runs_wasm: bool = False
 
 
 def escape(text: str) -> str:
@@ -119,6 +122,8 @@ def embed_picture(data: bytes, kind: str, text: str) -> str:
 
 def _policy(page: Page) -> str:
     scripts = " ".join(map(_hash, page.scripts)) or "'none'"
+    if page.runs_wasm:
+        scripts += " blob: 'wasm-unsafe-eval'; worker-src blob:"
     return (
         f"default-src 'none'; script-src {scripts}; style-src {_hash(page.style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"

@@ -1,0 +1,1 @@
+"""Export of a run as a page that segments in the browser."""
