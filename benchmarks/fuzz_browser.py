@@ -33,6 +33,7 @@ from liverseg_tf.ct.images import read_image
 from liverseg_tf.errors import LiverSegError
 
 BATCH = 50
+FORK = multiprocessing.get_context("fork")
 SECONDS_PER_FILE = 10
 
 
@@ -45,11 +46,19 @@ def make_files(folder, options):
         yield make_nifti(place, rng)[0], "NIfTI"
     for number in range(options.series):
         place = folder / f"series-{number}"
-        place.mkdir()
-        chance = random.Random(f"{options.seed}-{number}")
-        fuzz_dicom.write_series(place, chance)
-        fuzz_dicom.damage(place, chance)
-        yield place, "DICOM"
+        # the encoders of compressed pixels may crash
+        process = FORK.Process(target=make_series, args=(place, f"{options.seed}-{number}"))
+        process.start()
+        process.join()
+        if process.exitcode == 0:
+            yield place, "DICOM"
+
+
+def make_series(place, seed):
+    place.mkdir()
+    chance = random.Random(seed)
+    fuzz_dicom.write_series(place, chance)
+    (place.parent / f"{place.name}.txt").write_text(fuzz_dicom.damage(place, chance))
 
 
 def judge(source, result):
@@ -81,7 +90,7 @@ def read_apart(source):
         Why the image is refused, or None; and its voxels and affine.
     """
     pipe, other = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=read, args=(source, other))
+    process = FORK.Process(target=read, args=(source, other))
     process.start()
     other.close()
     try:

@@ -21,7 +21,6 @@ def serve_web(folder, host, port) -> None:
     from liverseg_tf.serve.export.web.serve_pages import open_server
 
     server = open_server(folder, host, port)
-    address, port = server.server_address[:2]
-    say(f"Serving {folder} at http://{address}:{port}/")
+    say(f"Serving {folder} at http://{host}:{server.server_port}/")
     with server:
         server.serve_forever()

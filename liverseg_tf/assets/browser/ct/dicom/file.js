@@ -15,6 +15,9 @@ const BIG_ENDIAN = "1.2.840.10008.1.2.2";
 const MAX_INFLATED = 2 ** 28;
 const MAX_AFTER_PIXELS = 2 ** 24;
 
+// A file that is whole, and that this page does not read.
+export class UnreadError extends LiverSegError {}
+
 // Reads a file up to its pixels. Returns {dataset, meta, bytes, pixels}: `bytes` are those of the
 // data set, inflated if necessary, and `pixels` is {tag, vr, length (null: undefined), start} or null.
 export function parseDicom(bytes) {
@@ -26,7 +29,7 @@ export function parseDicom(bytes) {
     meta.set(tag, element);
   }
   const syntax = textOf(meta, "00020010");
-  if (syntax === BIG_ENDIAN) fail("big-endian data, which this page does not read");
+  if (syntax === BIG_ENDIAN) throw new UnreadError("big-endian data, which this page does not read");
   const content = syntax === DEFLATED ? new Source(inflate(bytes.subarray(source.place)), 0) : source;
   const { pixels, ...parsed } = readDataset(content);
   if (syntax === DEFLATED && pixels?.length != null &&

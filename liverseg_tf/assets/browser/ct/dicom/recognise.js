@@ -1,7 +1,7 @@
 // Recognising DICOM files by their content: slices, other objects, and files that are damaged
 // (see ct/dicom/recognise.py). A file is {path, size, load}; `load` returns its bytes.
 import { SLICE_CLASSES, STANDARD_ROOT, STANDARD_UIDS, TAGS } from "./dictionary.js";
-import { parseDicom } from "./file.js";
+import { parseDicom, UnreadError } from "./file.js";
 import { isLocalizer } from "./slices.js";
 import { readLine, readText } from "./values.js";
 
@@ -22,7 +22,8 @@ export async function recognise(file) {
   let parsed;
   try {
     parsed = parseDicom(bytes);
-  } catch {
+  } catch (error) {
+    if (error instanceof UnreadError) return damaged(file, error.message);
     if (marked || named) return damaged(file, "a truncated or damaged header");
     return { file, kind: NO_DICOM, uid: "" };
   }

@@ -54,7 +54,7 @@ export async function readSeries(series, onSlice) {
     const [{ file, reason }] = series.damaged;
     const beside = series.uid ? " beside a series" : "", maybe = series.uid ? ", which may be one of its slices" : "";
     throw new LiverSegError(`Expected only DICOM files that can be read${beside}. Received ${file.path} ` +
-      `(${reason})${maybe}: copy it again, or remove it.`);
+      `(${reason})${maybe}: copy it again, remove it, or use liverseg predict.`);
   }
   const all = series.entries.flatMap(({ file, parsed }) => slicesOf(file, parsed));
   const images = all.filter(({ localizer }) => !localizer);
