@@ -65,7 +65,9 @@ def main():
     steps = known.get(options.steps) if options.steps in known else json.loads(options.steps)
     steps = PostProcessing.from_json(json.loads(json.dumps(steps)))
     rows, failed = [], False
-    titles = "model, context, image, voxels, different, s/slice, native, whole, processor, MB"
+    titles = (
+        "model, context, image, voxels, labelled, different, s/slice, native, whole, processor, MB"
+    )
     print(f"| {titles.replace(', ', ' | ')} |\n|{'---|' * (titles.count(',') + 1)}")
     for run in options.run:
         with tempfile.TemporaryDirectory(prefix="browser-") as folder:
@@ -74,7 +76,8 @@ def main():
                 failed |= row["different"] > LIMIT * row["voxels"] or bool(row["errors"])
                 print(
                     f"| {row['model']} | {row['context']} | {row['image']} | {row['voxels']} | "
-                    f"{row['different']} | {row['slice_s']:.3f} | {row['native_s']:.3f} | "
+                    f"{row['labelled']} | {row['different']} | {row['slice_s']:.3f} | "
+                    f"{row['native_s']:.3f} | "
                     f"{row['whole_s']:.1f} s | {row['cpu_s']:.1f} s | {row['tab_mb']:.0f} |",
                     flush=True,
                 )

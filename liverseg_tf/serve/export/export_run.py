@@ -165,8 +165,8 @@ def _export(
             written.append(path)
         if settings.web:
             path = out / f"{settings.name}-{version}.html"
-            with as_write_errors(path):
-                export_page(path, predictor, settings.name, version)
+            with as_write_errors(path), replacing(path, overwrite=False) as partial:
+                export_page(partial, predictor, settings.name, version)
             written.append(path)
     return ExportResult(folder, tuple(written[1:]), docker_command(out))
 

@@ -22,6 +22,7 @@ export function connectControls(viewer, keys) {
 // Shows the number of slices and the window of a new image.
 export function showLimits(viewer, isCt) {
   byId("slice").max = viewer.sliceCount - 1;
+  byId("slice").value = viewer.voxel[viewer.axis];
   byId("ct-windows").hidden = !isCt;
   showWindow(viewer.window);
 }
