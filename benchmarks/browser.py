@@ -39,12 +39,12 @@ from liverseg_tf.serve.export.web.write_page import PageModel, write_browser_pag
 ALL_STEPS = {
     "inside": [["tumour", "liver", 3.0]],
     "smooth_z": ["liver"],
-    "min_mean_probability": [["liver", 0.5]],
+    "min_mean_probability": [["tumour", 0.3]],
     "min_volume_ml": [["tumour", 0.05]],
     "largest": ["liver"],
     "fill_2d": ["tumour"],
     "fill_3d": ["liver"],
-    "threshold": [["tumour", 0.4]],
+    "threshold": [["liver", 0.45], ["tumour", 0.7]],
 }
 LIMIT = 1e-5  # fraction of the voxels that may differ, because sums of floats have another order
 
