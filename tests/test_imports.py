@@ -40,17 +40,15 @@ BASE = {
 }
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 MAY_IMPORT_FRAMEWORKS = {
-    "train/data/pipeline.py": {"tensorflow"},
-    "train/data/augmentation.py": {"tensorflow"},
-    "train/data/random.py": {"tensorflow"},
-    "train/data/warp.py": {"tensorflow"},
-    "train/learner/hardware.py": {"tensorflow"},
+    "train/data/compilation.py": {"jax", "tensorflow"},
+    "train/learner/hardware.py": {"tensorflow", "torch"},
     "train/learner/hosts.py": {"tensorflow"},
     "train/learner/jax_learner.py": {"jax"},
     "train/learner/tensorflow_learner.py": {"tensorflow"},
+    "train/learner/torch_learner.py": {"torch"},
     "train/session/tensorboard.py": {"tensorflow"},
-    "cli/shared/tensorflow.py": {"tensorflow"},
-    "predict/models/run.py": {"keras", "tensorflow"},
+    "cli/shared/tensorflow.py": {"keras", "tensorflow"},
+    "predict/models/run.py": {"keras", "tensorflow", "torch"},
     "predict/models/saved_model.py": {"tensorflow"},
     "predict/models/saved_model_check.py": {"tensorflow"},
     "predict/models/litert.py": {"tensorflow"},

@@ -78,9 +78,9 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     if fold is not None:
         tiles = tiles.in_fold(fold)
 
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     if show_batch is not None or show_network is not None:
         _draw(tiles, settings, show_batch, show_network)
         return

@@ -89,11 +89,16 @@ class ModelLoader:
             access = Access(read_token(os.environ, self.token_file), self.tls_ca)
             return ServedModel(ServerAddress.parse(self.models[0]), access)
 
-        from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+        from liverseg_tf.cli.shared.tensorflow import import_backend, import_tensorflow
+        from liverseg_tf.model.export_record import find_export_kind
         from liverseg_tf.predict.models.load import load_predictor
 
-        import_tensorflow()
-        return load_predictor([Path(path) for path in self.models], self.mirror)
+        paths = [Path(path) for path in self.models]
+        if any(map(find_export_kind, paths)):
+            import_tensorflow()
+        else:
+            import_backend()
+        return load_predictor(paths, self.mirror)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The import of TensorFlow, with fast kernels and without its start-up messages."""
+"""The import of TensorFlow, with fast kernels and without its start-up messages.
+
+With another Keras backend, trained networks neither need TensorFlow nor import it.
+"""
 
 import os
 import sys
@@ -7,6 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from liverseg_tf.errors import LiverSegError, first_line
+
+
+def import_backend() -> None:
+    """Import Keras with its backend: TensorFlow, or that of the variable KERAS_BACKEND.
+
+    Raises:
+        LiverSegError: If TensorFlow is the backend and cannot be imported.
+    """
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        import_tensorflow()
+    else:
+        with _hidden("matplotlib"):
+            import keras  # noqa: F401
 
 
 def import_tensorflow() -> None:

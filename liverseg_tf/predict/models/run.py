@@ -124,6 +124,11 @@ def _find_device() -> Device:
     """Return the device that predicts."""
     import keras
 
+    if keras.backend.backend() == "torch":
+        import torch
+
+        has_gpu = torch.cuda.is_available()
+        return Device(True, torch.cuda.get_device_capability()) if has_gpu else Device()
     try:
         if not keras.distribution.list_devices("gpu"):
             return Device()

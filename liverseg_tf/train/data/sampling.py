@@ -1,8 +1,6 @@
 """Sampling of training slices: a batch is a pure function of the seed and the step."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -42,12 +40,11 @@ class BatchSampler:
     ):
         self.network, self.batch_size = network, batch_size
         self._names = list(case_names)
-        self._failure: LiverSegError | None = None
         with ThreadPoolExecutor(_READERS) as executor:
             self._cases = list(executor.map(store.read, case_names))
-        self._slice_steps = [network.slice_step(case.slice_mm) for case in self._cases]
-        slice_counts = [case.mask.shape[0] for case in self._cases]
-        self._all_slices = _list_slices(enumerate(range(count) for count in slice_counts))
+        self._slice_steps = np.array([network.slice_step(case.slice_mm) for case in self._cases])
+        self._slice_counts = np.array([case.mask.shape[0] for case in self._cases])
+        self._all_slices = _list_slices(enumerate(map(range, self._slice_counts)))
         self._slices_by_region = self._find_slices_by_region()
         if not self._slices_by_region:
             labels = sorted({label for name in case_names for label in store.cases[name]["labels"]})
@@ -56,8 +53,10 @@ class BatchSampler:
                 f"Received cases with the labels {', '.join(labels) or '0 only'}."
             )
         self._foreground_count = round(batch_size * foreground_fraction)
-        rows, cols = np.array([case.mask.shape[1:] for case in self._cases]).max(axis=0)
+        sizes = np.array([case.mask.shape[1:] for case in self._cases])
+        rows, cols = sizes.max(axis=0)
         self.shape = network.padded((int(rows), int(cols)))
+        self._tiles_are_equal = bool((sizes == self.shape).all())
 
     def absent_regions(self) -> list[str]:
         """Return the names of the regions that no training slice contains."""
@@ -78,37 +77,30 @@ class BatchSampler:
             that are smaller than the largest of the store are padded with 0 at the end.
 
         Raises:
-            LiverSegError: If a tile cannot be read any more; see `telling_errors`.
+            LiverSegError: If a tile cannot be read any more; it names the file and the case.
         """
-        chosen = self._draw_slices(np.random.default_rng((seed, step)))[positions]
-        image = np.zeros((len(chosen), *self.shape, self.network.channels), np.uint8)
-        mask = np.zeros((len(chosen), *self.shape, 1), np.uint8)
-        for i, (case, z) in enumerate(chosen):
+        cases, slices = self._draw_slices(np.random.default_rng((seed, step)))[positions].T
+        # (tiles, context) indices; beyond the ends of a volume, its outer slice is repeated
+        reach = np.arange(self.network.context) - self.network.context // 2
+        context = slices[:, None] + reach * self._slice_steps[cases][:, None]
+        context = np.clip(context, 0, self._slice_counts[cases][:, None] - 1)
+        windows = self.network.tiles.channels
+        make = np.empty if self._tiles_are_equal else np.zeros
+        image = make((len(cases), *self.shape, self.network.channels), np.uint8)
+        mask = make((len(cases), *self.shape, 1), np.uint8)
+        for i, case in enumerate(cases):
             tiles = self._cases[case]
             h, w = tiles.mask.shape[1:]
             try:
                 for array in (tiles.image, tiles.mask):
                     check_mapped(array)
-                image[i, :h, :w] = self.network.stack(tiles.image, z, self._slice_steps[case])
-                mask[i, :h, :w, 0] = tiles.mask[int(z)]
+                for place, z in enumerate(context[i]):
+                    channels = slice(place * windows, (place + 1) * windows)
+                    image[i, :h, :w, channels] = tiles.image[int(z)]
+                mask[i, :h, :w, 0] = tiles.mask[int(slices[i])]
             except LiverSegError as error:
-                self._failure = error.about(self._names[case])
-                raise self._failure from error
+                raise error.about(self._names[case]) from error
         return image, mask
-
-    @contextmanager
-    def telling_errors(self) -> Iterator[None]:
-        """Raise the error of a tile instead of what the library makes of it that asked for a batch.
-
-        Raises:
-            LiverSegError: If a tile could not be read; it names the file and the case.
-        """
-        try:
-            yield
-        except Exception as error:
-            if self._failure is None:
-                raise
-            raise self._failure from error
 
     def _draw_slices(self, rng: np.random.Generator) -> np.ndarray:
         """Draw (tiles, 2) pairs of case index and slice index."""
@@ -116,7 +108,9 @@ class BatchSampler:
         first = rng.integers(len(regions))
         foreground = [regions[(first + i) % len(regions)] for i in range(self._foreground_count)]
         rest = [self._all_slices] * (self.batch_size - self._foreground_count)
-        return np.array([slices[rng.integers(len(slices))] for slices in foreground + rest])
+        sources = foreground + rest
+        places = rng.integers([len(slices) for slices in sources])
+        return np.array([slices[n] for slices, n in zip(sources, places, strict=True)])
 
     def _find_slices_by_region(self) -> dict[str, np.ndarray]:
         """For each region that occurs, the (n, 2) pairs of case and slice that contain it."""

@@ -21,8 +21,8 @@ def make_learner(
         execution: Hardware and hosts.
 
     Raises:
-        SettingsError: If the Keras backend is neither TensorFlow nor JAX, or settings and
-            hardware exclude each other.
+        SettingsError: If the Keras backend is none of TensorFlow, JAX and PyTorch, or
+            settings and hardware exclude each other.
         LiverSegError: If initial weights cannot be read or do not match the network.
     """
     hardware = execution.hardware or choose_hardware()
@@ -31,8 +31,14 @@ def make_learner(
         from liverseg_tf.train.learner.jax_learner import JaxLearner
 
         return JaxLearner(network, settings, hardware)
+    if backend == "torch":
+        from liverseg_tf.train.learner.torch_learner import TorchLearner
+
+        return TorchLearner(network, settings, hardware)
     if backend != "tensorflow":
-        raise SettingsError(f"Expected the Keras backend tensorflow or jax. Received {backend}.")
+        raise SettingsError(
+            f"Expected the Keras backend tensorflow, jax or torch. Received {backend}."
+        )
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
     hosts = resolve_hosts(settings, execution).hosts

@@ -35,8 +35,9 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
     """Choose precision and compilation for this machine, unless they are given.
 
     bfloat16 on NVIDIA GPUs since Ampere and on CPUs with bfloat16 multiplication; float16 on older
-    GPUs with tensor cores; float32 everywhere else. XLA on GPUs only: on CPUs, a step compiled by
-    XLA takes 1.5 times as long as one with oneDNN. JAX always compiles.
+    GPUs with tensor cores; float32 everywhere else. Steps are compiled by XLA or `torch.compile` on
+    GPUs only: on CPUs, a step compiled by XLA takes 1.5 times as long as one with oneDNN. JAX
+    always compiles.
 
     Args:
         precision: Precision to use. None chooses one.
@@ -64,6 +65,10 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
 
 
 def _has_gpu() -> bool:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.cuda.is_available()
     try:
         return bool(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # raised by JAX if there is no GPU
@@ -71,14 +76,20 @@ def _has_gpu() -> bool:
 
 
 def _choose_gpu_precision() -> str:
-    if keras.backend.backend() != "tensorflow":
+    backend = keras.backend.backend()
+    if backend == "jax":
         return "bfloat16"
-    import tensorflow as tf
+    if backend == "torch":
+        import torch
 
-    oldest = min(
-        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
-        for gpu in tf.config.list_physical_devices("GPU")
-    )
+        oldest = torch.cuda.get_device_capability()
+    else:
+        import tensorflow as tf
+
+        oldest = min(
+            tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+            for gpu in tf.config.list_physical_devices("GPU")
+        )
     return "bfloat16" if oldest >= (8, 0) else "float16" if oldest >= (7, 0) else "float32"
 
 

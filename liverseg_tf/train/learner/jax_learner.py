@@ -1,4 +1,4 @@
-"""Training with JAX: one compiled step on one device. The batches come from tf.data."""
+"""Training with JAX: one compiled step on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -48,9 +48,9 @@ class JaxLearner:
         self._state, loss = self._compiled_step(self._state, image, truth, learning_rate)
         return loss
 
-    def batches(self, make: Callable[[Shards], Any]) -> Iterator:
+    def batches(self, make: Callable[[Shards], Iterator]) -> Iterator:
         """See `Learner`."""
-        return make(Shards()).as_numpy_iterator()
+        return make(Shards())
 
     def inference_weights(self) -> list[np.ndarray]:
         """See `Learner`."""

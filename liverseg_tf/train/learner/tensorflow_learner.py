@@ -67,13 +67,22 @@ class TensorFlowLearner:
                 "memory that a run needs."
             ) from error
 
-    def batches(self, make: Callable[[Shards], tf.data.Dataset]) -> Iterator:
+    def batches(self, make: Callable[[Shards], Iterator]) -> Iterator:
         """See `Learner`."""
         strategy, local = self.hosts.strategy, self.hosts.local_replicas
         if strategy.num_replicas_in_sync == 1:
-            return iter(make(Shards()))
-        shards = Shards(self.hosts.index * local, local, strategy.num_replicas_in_sync)
-        return iter(strategy.distribute_datasets_from_function(lambda context: make(shards)))
+            yield from make(Shards())
+            return
+        shards = make(Shards(self.hosts.index * local, local, strategy.num_replicas_in_sync))
+        while True:
+            parts = [next(shards) for _ in range(local)]
+            yield tuple(self._distribute(values) for values in zip(*parts, strict=True))
+
+    def _distribute(self, parts: Sequence[tf.Tensor]):
+        """Give each replica of this host its part of a batch."""
+        return self.hosts.strategy.experimental_distribute_values_from_function(
+            lambda context: parts[context.replica_id_in_sync_group % len(parts)]
+        )
 
     def inference_weights(self) -> list[np.ndarray]:
         """See `Learner`."""

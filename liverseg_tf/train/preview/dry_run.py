@@ -48,8 +48,7 @@ def describe_run(
         store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
     learner = make_learner(network, settings, execution)
-    with sampler.telling_errors():
-        seconds_per_step = _measure_step(learner, sampler, settings)
+    seconds_per_step = _measure_step(learner, sampler, settings)
     components = learner.components
     rows, columns = sampler.shape
     slices = sum(store.cases[name]["slices"] for name in store.split["train"])

@@ -150,8 +150,7 @@ def _train(
         budget = StepBudget(settings.epochs * settings.steps_per_epoch)
     else:
         budget = ClockBudget(settings.minutes * 60, started)
-    with sampler.telling_errors():
-        TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
+    TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
 
     # Everything after the last epoch comes before the result, which marks a finished run. Until it
     # is written, there is the checkpoint of the last epoch, from which all of this is repeated.
