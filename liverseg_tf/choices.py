@@ -39,7 +39,11 @@ ENCODERS = (
 )
 
 # output formats of prediction; the files of a case are written from the last format to the first
-FORMATS = ("nifti", "seg", "rtstruct", "stl", "obj")
+FORMATS = ("nifti", "seg", "rtstruct", "sc", "stl", "obj")
+DICOM_FORMATS = ("seg", "rtstruct", "sc")
+
+# what the DICOM node returns
+NODE_RESULTS = ("seg", "sc", "rtstruct")
 
 # evaluation
 PROTOCOLS = ("default", "lits", "msd", "nnunet")

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "train": {"ct", "tiles", "model"},
     "predict": {"ct", "dataset", "tiles", "model"},
     "evaluate": {"ct", "dataset"},
-    "serve": {"ct", "tiles", "model", "predict"},
+    "serve": {"ct", "dataset", "tiles", "model", "predict"},
     "cli": {"ct", "phantom", "dataset", "tiles", "model", "train", "predict", "evaluate", "serve"},
     "__main__": {"cli"},
 }

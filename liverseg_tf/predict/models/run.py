@@ -27,6 +27,7 @@ class RunPredictor:
             `choose_prediction_precision`.
 
     Attributes:
+        name: Name of the folder.
         warnings: What must be known before the model is used, one line each.
 
     Raises:
@@ -37,7 +38,7 @@ class RunPredictor:
     def __init__(self, folder: Path, precision: str | None = None):
         record = RunRecord.read(folder)
         self.network, self.postprocessing = record.network, record.postprocessing
-        self.warnings = record.warnings(folder)
+        self.warnings, self.name = record.warnings(folder), Path(folder).resolve().name
         path = Path(folder) / MODEL_FILE
         checksum = record.check_model(folder)
         self._model = _load_model(path)

@@ -101,7 +101,7 @@ def _reader(
 
 def _in_threads(make: Callable[[int], Any]) -> Iterator[Any]:
     """Yield make(0), make(1), ... in order; a few results are made ahead of time."""
-    executor = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), "batches")
+    executor = ThreadPoolExecutor(min(_MAX_THREADS, _core_count()), "batches")
     ahead: deque[Future] = deque()
     try:
         for number in itertools.count():
@@ -110,6 +110,13 @@ def _in_threads(make: Callable[[int], Any]) -> Iterator[Any]:
                 yield ahead.popleft().result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _core_count() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.cache

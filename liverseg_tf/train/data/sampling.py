@@ -1,13 +1,16 @@
 """Sampling of training slices: a batch is a pure function of the seed and the step."""
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.tiles.case_tiles import TileArray
 from liverseg_tf.tiles.hdf5 import check_mapped
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.data.buffers import BufferPool
 
 _READERS = 8  # threads that compare tiles with their checksums
 
@@ -42,9 +45,15 @@ class BatchSampler:
         self._names = list(case_names)
         with ThreadPoolExecutor(_READERS) as executor:
             self._cases = list(executor.map(store.read, case_names))
+        # the slices of all cases are numbered one after another
+        self._counts = np.array([case.mask.shape[0] for case in self._cases])
+        ends = np.cumsum(self._counts)
+        self._first = ends - self._counts
+        self._case_of = np.repeat(np.arange(len(self._cases)), self._counts)
         self._slice_steps = np.array([network.slice_step(case.slice_mm) for case in self._cases])
-        self._slice_counts = np.array([case.mask.shape[0] for case in self._cases])
-        self._all_slices = _list_slices(enumerate(map(range, self._slice_counts)))
+        self.slice_count = int(ends[-1])
+        # indexing a plain array is faster than indexing a memory map
+        self._arrays = [(_plain(case.image), _plain(case.mask)) for case in self._cases]
         self._slices_by_region = self._find_slices_by_region()
         if not self._slices_by_region:
             labels = sorted({label for name in case_names for label in store.cases[name]["labels"]})
@@ -53,10 +62,15 @@ class BatchSampler:
                 f"Received cases with the labels {', '.join(labels) or '0 only'}."
             )
         self._foreground_count = round(batch_size * foreground_fraction)
+        sources = [*self._slices_by_region.values(), np.arange(self.slice_count)]
+        self._source_sizes = np.array([len(source) for source in sources])
+        self._source_starts = np.cumsum(self._source_sizes) - self._source_sizes
+        self._source_slices = np.concatenate(sources)
         sizes = np.array([case.mask.shape[1:] for case in self._cases])
         rows, cols = sizes.max(axis=0)
         self.shape = network.padded((int(rows), int(cols)))
         self._tiles_are_equal = bool((sizes == self.shape).all())
+        self._make_buffers = functools.cache(self._buffers_of)
 
     def absent_regions(self) -> list[str]:
         """Return the names of the regions that no training slice contains."""
@@ -79,48 +93,75 @@ class BatchSampler:
         Raises:
             LiverSegError: If a tile cannot be read any more; it names the file and the case.
         """
-        cases, slices = self._draw_slices(np.random.default_rng((seed, step)))[positions].T
-        # (tiles, context) indices; beyond the ends of a volume, its outer slice is repeated
-        reach = np.arange(self.network.context) - self.network.context // 2
-        context = slices[:, None] + reach * self._slice_steps[cases][:, None]
-        context = np.clip(context, 0, self._slice_counts[cases][:, None] - 1)
-        windows = self.network.tiles.channels
-        make = np.empty if self._tiles_are_equal else np.zeros
-        image = make((len(cases), *self.shape, self.network.channels), np.uint8)
-        mask = make((len(cases), *self.shape, 1), np.uint8)
-        for i, case in enumerate(cases):
-            tiles = self._cases[case]
-            h, w = tiles.mask.shape[1:]
+        slices = self.draw(seed, step, positions)
+        images, masks = self._make_buffers(len(slices))
+        image, mask = images.take(), masks.take()
+        if not self._tiles_are_equal:
+            image[:], mask[:] = 0, 0
+        middle, windows = slices.shape[1] // 2, self.network.tiles.channels
+        cases = self._case_of[slices[:, middle]]
+        indices = (slices - self._first[cases][:, None]).tolist()
+        for case in np.unique(cases).tolist():
+            self._check_case(case)
+        for i, case in enumerate(cases.tolist()):
+            tiles, labels = self._arrays[case]
+            h, w = labels.shape[1:]
             try:
-                for array in (tiles.image, tiles.mask):
-                    check_mapped(array)
-                for place, z in enumerate(context[i]):
+                for place, z in enumerate(indices[i]):
                     channels = slice(place * windows, (place + 1) * windows)
-                    image[i, :h, :w, channels] = tiles.image[int(z)]
-                mask[i, :h, :w, 0] = tiles.mask[int(slices[i])]
+                    image[i, :h, :w, channels] = tiles[z]
+                mask[i, :h, :w, 0] = labels[indices[i][middle]]
             except LiverSegError as error:
                 raise error.about(self._names[case]) from error
         return image, mask
 
-    def _draw_slices(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw (tiles, 2) pairs of case index and slice index."""
-        regions = list(self._slices_by_region.values())
-        first = rng.integers(len(regions))
-        foreground = [regions[(first + i) % len(regions)] for i in range(self._foreground_count)]
-        rest = [self._all_slices] * (self.batch_size - self._foreground_count)
-        sources = foreground + rest
-        places = rng.integers([len(slices) for slices in sources])
-        return np.array([slices[n] for slices, n in zip(sources, places, strict=True)])
+    def draw(self, seed: int, step: int, positions: slice = slice(None)) -> np.ndarray:
+        """Draw the slices of a training step, or of a part of it; see `batch`.
+
+        Returns:
+            Numbers (tiles, context) of the slices, counted over all cases. The middle one is
+            segmented; beyond the ends of a volume, its outer slice is repeated.
+        """
+        rng = np.random.default_rng((seed, step))
+        regions = len(self._slices_by_region)
+        foreground = (rng.integers(regions) + np.arange(self._foreground_count)) % regions
+        sources = np.full(self.batch_size, regions)  # the last one: all slices
+        sources[: len(foreground)] = foreground
+        places = rng.integers(self._source_sizes[sources])
+        middle = self._source_slices[self._source_starts[sources] + places][positions]
+        if self.network.context == 1:
+            return middle[:, None]
+        cases = self._case_of[middle]
+        reach = np.arange(self.network.context) - self.network.context // 2
+        slices = middle[:, None] + reach * self._slice_steps[cases][:, None]
+        first = self._first[cases][:, None]
+        last = first + self._counts[cases][:, None] - 1
+        return np.clip(slices, first, last)
+
+    def _check_case(self, case: int) -> None:
+        """Check that the file of a case still has all of its bytes."""
+        tiles = self._cases[case]
+        try:
+            check_mapped(tiles.image, tiles.mask)
+        except LiverSegError as error:
+            raise error.about(self._names[case]) from error
+
+    def _buffers_of(self, tiles: int) -> tuple[BufferPool, BufferPool]:
+        """Return the memory for the images and masks of this many tiles."""
+        shape = (tiles, *self.shape)
+        return BufferPool((*shape, self.network.channels)), BufferPool((*shape, 1))
 
     def _find_slices_by_region(self) -> dict[str, np.ndarray]:
-        """For each region that occurs, the (n, 2) pairs of case and slice that contain it."""
+        """For each region that occurs, the numbers of the slices that contain it."""
         slices_by_region = {}
         for name, labels in self.network.regions.to_json().items():
             slices = [
-                (index, _slices_with(case.record, labels)) for index, case in enumerate(self._cases)
+                first + z
+                for first, case in zip(self._first, self._cases, strict=True)
+                for z in _slices_with(case.record, labels)
             ]
-            if any(zs for _, zs in slices):
-                slices_by_region[name] = _list_slices(slices)
+            if slices:
+                slices_by_region[name] = np.array(slices)
         return slices_by_region
 
 
@@ -129,6 +170,6 @@ def _slices_with(record: dict, labels: list[int]) -> list[int]:
     return sorted({z for label in labels for z in record["slices_with"].get(str(label), [])})
 
 
-def _list_slices(slices) -> np.ndarray:
-    """Turn pairs (case index, slice indices) into an (n, 2) array of rows (case, z)."""
-    return np.array([(case, z) for case, zs in slices for z in zs])
+def _plain(array: TileArray) -> TileArray:
+    """Return a memory map as a plain array of the same memory; leave PNG files as they are."""
+    return np.asarray(array) if isinstance(array, np.ndarray) else array

@@ -1,0 +1,273 @@
+"""`liverseg node`: a DICOM node that segments what it receives."""
+
+import logging
+import signal
+import sys
+import threading
+
+import click
+
+from liverseg_tf.choices import NODE_RESULTS
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
+from liverseg_tf.cli.shared.terminal import say
+from liverseg_tf.printable import printable
+
+PORT = click.IntRange(0, 65535)
+
+
+@command("node")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    metavar="MODEL",
+    help="Run, cross-validation, exported SavedModel, .tflite file, .onnx file, or address of a "
+    "model on a server. Repeatable; the probabilities of several models are averaged.",
+)
+@click.option(
+    "--folder",
+    type=options.FOLDER,
+    required=True,
+    help="Folder of the queue, of received files and of results. It holds data of patients, and "
+    "only its owner can read it.",
+)
+@click.option("--aet", default="LIVERSEG", metavar="AET", help="AE title of this node.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="Address to listen on. One that other machines reach, such as 0.0.0.0, needs --allow.",
+)
+@click.option("--port", type=PORT, default=11112, metavar="PORT", help="Port to listen on.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="AET",
+    show_default="any, on a loopback address",
+    help="AE title that may connect. Repeatable.",
+)
+@click.option(
+    "--send",
+    "destinations",
+    multiple=True,
+    metavar="AET@HOST:PORT",
+    help="Node to which the results are sent. Repeatable. Needed without --dry-run.",
+)
+@click.option(
+    "--result",
+    "kinds",
+    type=click.Choice(NODE_RESULTS),
+    multiple=True,
+    default=["seg", "sc"],
+    help="What is made of a series: DICOM-SEG, secondary captures with contours and volumes, or "
+    "RTSTRUCT. Repeatable.",
+)
+@click.option(
+    "--quiet-seconds",
+    type=click.FloatRange(0.1),
+    default=30.0,
+    metavar="S",
+    help="Seconds without a new image after which a series is complete.",
+)
+@click.option(
+    "--query",
+    metavar="AET@HOST:PORT",
+    help="Node that is asked (C-FIND) how many images a series has. A series is then complete "
+    "only when all of them have arrived.",
+)
+@click.option(
+    "--give-up-minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    metavar="M",
+    help="Minutes without a new image after which a series with missing images is refused.",
+)
+@click.option(
+    "--keep-hours",
+    type=click.FloatRange(0),
+    default=24.0,
+    metavar="H",
+    help="Hours for which images and results are kept after the last image of a series.",
+)
+@click.option(
+    "--max-associations",
+    type=click.IntRange(1, 1000),
+    default=10,
+    metavar="N",
+    help="Maximum number of associations at the same time.",
+)
+@click.option(
+    "--max-megabytes",
+    type=click.IntRange(1),
+    default=512,
+    metavar="MB",
+    help="Maximum size of an image that is received. Each association may need so much memory.",
+)
+@click.option(
+    "--free-megabytes",
+    type=click.IntRange(0),
+    default=256,
+    metavar="MB",
+    help="Space on the disk that stays free: below, images are refused as out of resources.",
+)
+@click.option(
+    "--status-host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="Address of the status page, which anyone who reaches it can read.",
+)
+@click.option(
+    "--status-port",
+    type=PORT,
+    default=11113,
+    metavar="PORT",
+    help="Port of the status page (/, /status.json, /metrics for Prometheus, /health).",
+)
+@click.option("--no-status", is_flag=True, help="Serve no status page.")
+@click.option(
+    "--tls-cert",
+    type=options.ANY_PATH,
+    metavar="FILE",
+    help="Certificate of this node (PEM). With it, connections to this node are encrypted.",
+)
+@click.option(
+    "--tls-key",
+    type=options.ANY_PATH,
+    metavar="FILE",
+    help="Private key of the certificate (PEM, not encrypted).",
+)
+@click.option(
+    "--tls-ca",
+    type=options.ANY_PATH,
+    metavar="FILE",
+    help="Certificates (PEM) that verify other nodes. Nodes that connect must then have one.",
+)
+@click.option(
+    "--tls-out", is_flag=True, help="Encrypt connections to the nodes of --send and --query."
+)
+@options.accept_rule
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Receive, segment and write the results to FOLDER/results, but send nothing.",
+)
+def node(models, **settings) -> None:
+    """Receive DICOM series, segment them and send the results.
+
+    The node answers C-ECHO and stores what it receives by C-STORE. When a series is complete, it
+    is segmented; the results go to the nodes of --send. A series that cannot be read exactly is
+    refused, with a reason in the log and on the status page. Images that arrive after the results
+    were sent lead to new results, which are marked as an update.
+
+    The queue survives the end of the program at any moment. The same images sent again lead to the
+    same results with the same UIDs.
+    """
+    _check_pynetdicom()
+    from liverseg_tf.serve.node.node import Node
+    from liverseg_tf.serve.node.segment_series import SeriesSegmenter
+
+    node_settings, tls = _create_settings(settings)
+    tls.server_context()  # wrong files are reported before the model is loaded
+    load = ModelLoader(resolve_models(models))
+    load.records()
+    _log_to_stderr()
+    predictor = load()
+    results = node_settings.results
+    segmenter = SeriesSegmenter(predictor, results.kinds, results.accepted)
+    try:
+        with Node(node_settings, segmenter, tls) as running:
+            say(*_describe(node_settings, running))
+            _wait(running.stopping)
+            say("stopping", err=True)
+    finally:
+        if load.on_server:
+            predictor.close()
+
+
+def _check_pynetdicom() -> None:
+    """Check that pynetdicom, which speaks DICOM, is installed."""
+    from liverseg_tf.errors import LiverSegError
+
+    try:
+        import pynetdicom  # noqa: F401
+    except ImportError as error:
+        raise LiverSegError(
+            "Expected pynetdicom for a DICOM node (pip install 'liverseg_tf[node]'). "
+            f"Received: {error}."
+        ) from error
+
+
+def _create_settings(settings):
+    from liverseg_tf.errors import SettingsError
+    from liverseg_tf.serve.node.network.peer import Peer, check_aet
+    from liverseg_tf.serve.node.network.tls import TlsFiles
+    from liverseg_tf.serve.node.settings import Listening, NodeSettings, Results, Waiting
+
+    destinations = tuple(map(Peer.parse, settings["destinations"]))
+    if bool(destinations) == settings["dry_run"]:
+        raise SettingsError("Expected either --send AET@HOST:PORT or --dry-run.")
+    listening = Listening(
+        aet=check_aet(settings["aet"]),
+        host=settings["host"],
+        port=settings["port"],
+        allowed=tuple(map(check_aet, settings["allow"])),
+        max_associations=settings["max_associations"],
+        max_bytes=settings["max_megabytes"] << 20,
+        status_host=settings["status_host"],
+        status_port=None if settings["no_status"] else settings["status_port"],
+    )
+    listening.check()
+    waiting = Waiting(
+        quiet_s=settings["quiet_seconds"],
+        query=None if settings["query"] is None else Peer.parse(settings["query"]),
+        give_up_s=settings["give_up_minutes"] * 60,
+    )
+    node_settings = NodeSettings(
+        folder=settings["folder"],
+        listening=listening,
+        waiting=waiting,
+        results=Results(tuple(settings["kinds"]), destinations, settings["accepted"]),
+        keep_s=settings["keep_hours"] * 3600,
+        free_bytes=settings["free_megabytes"] << 20,
+    )
+    files = (settings[f"tls_{name}"] for name in ("cert", "key", "ca", "out"))
+    return node_settings, TlsFiles(*files)
+
+
+def _describe(settings, running) -> list[str]:
+    listening, results = settings.listening, settings.results
+    places = ", ".join(map(str, results.destinations)) or "nobody (dry run)"
+    lines = [
+        f"{listening.aet} listens on {listening.host}, port {running.listener.port}; "
+        f"{', '.join(results.kinds)} go to {places}"
+    ]
+    if listening.status_port is not None:
+        host = listening.status_host
+        lines.append(f"status page: http://{host}:{running.status_page.port}/")
+    return lines
+
+
+def _log_to_stderr() -> None:
+    """Log with times, in lines that are safe to show."""
+
+    class Lines(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("liverseg_tf.node")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _wait(stopping: threading.Event) -> None:
+    """Wait until the program is told to end."""
+    for name in ("SIGTERM", "SIGINT"):
+        signal.signal(getattr(signal, name), lambda number, frame: stopping.set())
+    while not stopping.wait(1.0):  # on some systems, a wait without an end hides signals
+        pass

@@ -1,0 +1,33 @@
+"""Memory for batches that is used again."""
+
+import weakref
+from collections import deque
+
+import numpy as np
+
+_ALIGNMENT = 64  # bytes; TensorFlow and JAX take over such an array without copying it
+
+
+class BufferPool:
+    """Memory of one size for arrays; it is used again once nothing refers to the array.
+
+    Memory that is new to the process costs more time than copying tiles into it.
+
+    Args:
+        shape: Shape of the arrays.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        self._shape, self._free = shape, deque[np.ndarray]()
+
+    def take(self) -> np.ndarray:
+        """Return an array of uint8 with arbitrary values. Threads may call this at once."""
+        size = int(np.prod(self._shape))
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = np.empty(size + _ALIGNMENT, np.uint8)
+        # every view of this array refers to it, directly or through another view
+        array = np.frombuffer(memory, np.uint8, size, -memory.ctypes.data % _ALIGNMENT)
+        weakref.finalize(array, self._free.append, memory).atexit = False
+        return array.reshape(self._shape)
