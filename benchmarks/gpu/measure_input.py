@@ -1,6 +1,7 @@
 """Measure training with every augmentation, from tiles on the host and from tiles on the device."""
 
 from measuring import (
+    SMALL_NETWORK,
     PeakMemory,
     input_batch,
     measure_end_to_end,
@@ -28,7 +29,8 @@ def main() -> None:
 
     store, memory = TileStore.open(options.store), PeakMemory()
     batch = input_batch(options.quick)
-    settings = TrainSettings(regions=regions(), batch_size=batch, mirror=True)
+    size = SMALL_NETWORK if options.quick else {}
+    settings = TrainSettings(regions=regions(), batch_size=batch, mirror=True, **size)
     network = make_network_spec(store, settings)
     sampler = BatchSampler(
         store, store.split["train"], network, batch, settings.foreground_fraction

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from measuring import PeakMemory, measure_rows, parse_options, regions
+from measuring import SMALL_NETWORK, PeakMemory, measure_rows, parse_options, regions
 
 import liverseg_tf
 from liverseg_tf.cli.shared.tensorflow import import_backend
@@ -37,7 +37,9 @@ def read_preset(name: str, quick: bool):
     settings = TrainSettings(
         regions=regions(), **{key.replace("-", "_"): value for key, value in values.items()}
     )
-    return replace(settings, base_filters=4, batch_size=2) if quick else settings
+    return (
+        replace(settings, batch_size=2, deep_supervision=1, **SMALL_NETWORK) if quick else settings
+    )
 
 
 def measure(store, settings, memory: PeakMemory) -> dict:

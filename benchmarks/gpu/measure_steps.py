@@ -5,7 +5,7 @@ import gc
 import math
 import time
 
-from measuring import PeakMemory, measure_rate, measure_rows, parse_options, sizes_of
+from measuring import SMALL_NETWORK, PeakMemory, measure_rate, measure_rows, parse_options, sizes_of
 
 from liverseg_tf.cli.shared.tensorflow import import_backend
 
@@ -46,7 +46,7 @@ def measure_step(
     started = time.perf_counter()
     learner = make_learner(
         NetworkSpec(),
-        TrainSettings(batch_size=batch),
+        TrainSettings(batch_size=batch, **(SMALL_NETWORK if quick else {})),
         ExecutionOptions(choose_hardware(PRECISION)),
     )
     rng, shape = np.random.default_rng(0), (batch, side, side)

@@ -28,7 +28,7 @@ def measure_step(side: int, batch: int, quick: bool, process_started: float) -> 
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    step, _ = make_step("bfloat16", True, device)
+    step, _ = make_step("bfloat16", not quick, device)
     step = functools.partial(step, *make_batch(side, batch, device))
     float(step())
     found = {
@@ -42,7 +42,8 @@ def measure_step(side: int, batch: int, quick: bool, process_started: float) -> 
     found["rate"] = measure_rate(step, batch, quick)
     if device == "cuda":
         found["gigabytes"] = torch.cuda.max_memory_allocated() / 1e9
-    found["what"] = f"PyTorch {torch.__version__} torch.compile, channels_last"
+    kind = "eager" if quick else "torch.compile"
+    found["what"] = f"PyTorch {torch.__version__} {kind}, channels_last"
     return found
 
 

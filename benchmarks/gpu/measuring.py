@@ -13,6 +13,7 @@ from pathlib import Path
 from results import write_result
 
 QUICK_STEPS = 2
+SMALL_NETWORK = {"base_filters": 4, "depth": 2}  # for a dry run
 
 
 def parse_options() -> argparse.Namespace:

@@ -64,7 +64,7 @@ def _describe(row: str, values: Mapping) -> tuple[str, str]:
     if kind == "memory":
         return f"GPU memory of `--preset {rest[0]}`, JAX", f"at most {PRESETS[rest[0]]} GB"
     if kind == "prediction":
-        shape = "×".join(map(str, reversed(values.get("shape", (200, 512, 512)))))
+        shape = " x ".join(map(str, reversed(values.get("shape", (200, 512, 512)))))
         return f"prediction of {shape} voxels, .nii.gz to .nii.gz, JAX", ""
     return "training of 90 s, its start included, JAX", ""
 

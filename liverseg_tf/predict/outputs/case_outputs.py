@@ -65,6 +65,20 @@ class OutputFormats:
                 f"output refers to its files. Received {source}."
             )
 
+    def dicom_files(self, folder: Path, name: str) -> list[Path]:
+        """Return the DICOM results of a case that were written.
+
+        Args:
+            folder: Folder of the results.
+            name: Name of the case.
+        """
+        files = []
+        for kind in DICOM_FORMATS:
+            if kind in self.formats:
+                captures = (Path(folder) / f"{name}.sc").glob("*.dcm")
+                files += sorted(captures) if kind == "sc" else [folder / f"{name}.{kind}.dcm"]
+        return files
+
     @property
     def need_image(self) -> bool:
         """Whether the voxels of the image are needed, not only its grid and the labels."""

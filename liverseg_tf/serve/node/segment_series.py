@@ -11,9 +11,8 @@ import pydicom
 from liverseg_tf import __version__
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.model.identity import ModelIdentity
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, warnings_of
+from liverseg_tf.predict.models.predictor import Predictor, identify, warnings_of
 from liverseg_tf.predict.outputs.dicom_header import DicomHeader
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
@@ -27,7 +26,6 @@ class SeriesSegmenter:
 
     Args:
         predictor: Model that predicts the probabilities of tiles.
-        identity: Name and version of the model.
         kinds: Names among `choices.NODE_RESULTS`.
         accepted: Rules of `liverseg check` whose errors become warnings.
 
@@ -41,13 +39,12 @@ class SeriesSegmenter:
     def __init__(
         self,
         predictor: Predictor,
-        identity: ModelIdentity,
         kinds: tuple[str, ...],
         accepted: tuple[str, ...] = (),
     ):
         if "seg" in kinds:
             check_highdicom()
-        self._predictor, self._identity = predictor, identity
+        self._predictor, self._identity = predictor, identify(predictor)
         self._kinds, self._accepted = kinds, accepted
         made_by = {
             "model": predictor.fingerprint,

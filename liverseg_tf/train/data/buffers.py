@@ -27,7 +27,8 @@ class BufferPool:
             memory = self._free.pop()
         except IndexError:
             memory = np.empty(size + _ALIGNMENT, np.uint8)
-        # every view of this array refers to it, directly or through another view
-        array = np.frombuffer(memory, np.uint8, size, -memory.ctypes.data % _ALIGNMENT)
+        # NumPy refers from each view to the first array above a memoryview: to this one
+        start = -memory.ctypes.data % _ALIGNMENT
+        array = np.frombuffer(memoryview(memory), np.uint8, size, start)
         weakref.finalize(array, self._free.append, memory).atexit = False
         return array.reshape(self._shape)

@@ -28,6 +28,7 @@ class TrainingComponents:
         settings: Settings of the run.
         hardware: Precision and compilation.
         unmatched_layers: Layers that got no weights from the run in `init_from`, a line each.
+        convert: Function from a model of Keras' layers to the model that is computed.
     """
 
     spec: UNetSpec
@@ -36,6 +37,7 @@ class TrainingComponents:
     settings: TrainSettings
     hardware: Hardware
     unmatched_layers: tuple[str, ...] = ()
+    convert: Callable[[keras.Model], keras.Model] = lambda model: model
 
     @classmethod
     def make(
@@ -45,6 +47,7 @@ class TrainingComponents:
         hardware: Hardware,
         replicas: int = 1,
         batch_normalisation: Callable = layers.BatchNormalization,
+        convert: Callable[[keras.Model], keras.Model] = lambda model: model,
     ) -> "TrainingComponents":
         """Make the components of a new run; the initial weights follow from the seed.
 
@@ -54,6 +57,8 @@ class TrainingComponents:
             hardware: Precision and compilation.
             replicas: Number of replicas that share a batch.
             batch_normalisation: Keras' layer, or a faster layer that computes the same.
+            convert: Function from a model of Keras' layers to a faster one, whose layers have the
+                same names and weights.
 
         Raises:
             SettingsError: If the encoder is unknown.
@@ -63,6 +68,7 @@ class TrainingComponents:
         keras.utils.set_random_seed(settings.seed)
         with _dtype_policy(hardware.policy):
             model = build_training_unet(spec, settings.deep_supervision, batch_normalisation)
+            model = convert(model)
         unmatched_layers = (
             ()
             if settings.init_from is None
@@ -72,7 +78,7 @@ class TrainingComponents:
         # If the optimizer's variables exist before the first step, its graph is traced once
         # instead of twice, which saves 6 seconds.
         optimizer.build(model.trainable_variables)
-        return cls(spec, model, optimizer, settings, hardware, unmatched_layers)
+        return cls(spec, model, optimizer, settings, hardware, unmatched_layers, convert)
 
     def loss(self, truth, outputs, sum_over_replicas: Callable = sum_over_one_replica):
         """Compute the loss of a batch: the weighted mean of the losses of all outputs.
@@ -114,7 +120,7 @@ class TrainingComponents:
             return build_unet(replace(self.spec, encoder_weights=None))
 
 
-def ema_rate(ema_decay: float, step):
+def ema_rate(ema_decay: float, step, minimum: Callable = ops.minimum):
     """Return the update rate of the exponential moving average of the weights.
 
     average += rate * (weights - average), with rate = 1 - min(ema_decay, step / (step + 10)). The
@@ -123,8 +129,9 @@ def ema_rate(ema_decay: float, step):
     Args:
         ema_decay: Final decay, 0 to 1.
         step: Number of the step, counted from 1.
+        minimum: Function that returns the smaller one of two numbers.
     """
-    return 1 - ops.minimum(ema_decay, step / (step + 10.0))
+    return 1 - minimum(ema_decay, step / (step + 10.0))
 
 
 def _make_optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
 pynetdicom = pytest.importorskip("pynetdicom")
-from pynetdicom import AE, AllStoragePresentationContexts, evt  # noqa: E402
+from pynetdicom import AE, evt  # noqa: E402
 from pynetdicom.sop_class import (  # noqa: E402
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
@@ -17,9 +17,9 @@ from pynetdicom.sop_class import (  # noqa: E402
 
 from liverseg_tf.ct.dicom.series import read_series  # noqa: E402
 from liverseg_tf.predict.outputs.dicom_header import DicomHeader  # noqa: E402
+from liverseg_tf.serve.node import node as node_module  # noqa: E402
 from liverseg_tf.serve.node.network.peer import Peer  # noqa: E402
 from liverseg_tf.serve.node.network.tls import TlsFiles  # noqa: E402
-from liverseg_tf.serve.node import node as node_module  # noqa: E402
 from liverseg_tf.serve.node.node import Node  # noqa: E402
 from liverseg_tf.serve.node.queue.database import Database  # noqa: E402
 from liverseg_tf.serve.node.queue.deliveries import Result  # noqa: E402
@@ -48,7 +48,9 @@ class StubSegmenter:
         folder.mkdir()
         dataset.save_as(folder / "seg.dcm", enforce_file_format=True)
         self.made.append((depth, revision))
-        return [Result("seg", SegmentationStorage, dataset.SOPInstanceUID, f"{folder.name}/seg.dcm")]
+        return [
+            Result("seg", SegmentationStorage, dataset.SOPInstanceUID, f"{folder.name}/seg.dcm")
+        ]
 
 
 class Archive:
@@ -58,13 +60,12 @@ class Archive:
         self.stored = []
         self.expected = None  # the number that it answers to C-FIND
         self.status = 0x0000
-        self.commits = True
+        self.commits = False
         self.port = 0
 
     def start(self):
         entity = AE(ae_title="ARCHIVE")
-        for context in AllStoragePresentationContexts:
-            entity.add_supported_context(context.abstract_syntax)
+        entity.add_supported_context(SegmentationStorage)
         entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         if self.commits:
             entity.add_supported_context(StorageCommitmentPushModel)
@@ -149,8 +150,9 @@ def start_node(tmp_path, segmenter, archive, monkeypatch):
             free_bytes=0,
         )
         node = Node(replace(settings, **changed), segmenter, tls or TlsFiles())
+        node.__enter__()
         running.append(node)
-        return node.__enter__()
+        return node
 
     yield start
     for node in running:
@@ -209,4 +211,3 @@ def wait_until():
         raise AssertionError(f"not within {seconds} s: {condition}")
 
     return wait
-

@@ -1,5 +1,6 @@
 """The listener of a node: C-ECHO, C-STORE and reports about storage commitment."""
 
+import functools
 import logging
 import ssl
 import threading
@@ -9,8 +10,10 @@ from typing import Any, cast
 from pydicom import uid as uids
 from pydicom.pixels import get_decoder
 from pynetdicom import AllStoragePresentationContexts, evt
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore
 
+from liverseg_tf.ct.dicom.recognise import SLICE_CLASSES
 from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.serve.node.network.association import create_entity
 from liverseg_tf.serve.node.network.commitment import OnCommitment, handle_report
@@ -29,6 +32,13 @@ _ENCODINGS = (
     *(uids.JPEGLSLossless, uids.JPEGLSNearLossless, uids.JPEG2000Lossless, uids.JPEG2000),
     uids.RLELossless,
 )
+# what `ct/dicom/` reads as slices; of other classes, it reads those that software converted
+IMAGE_CLASSES = {
+    *SLICE_CLASSES,
+    *(uids.SecondaryCaptureImageStorage, uids.MultiFrameGrayscaleByteSecondaryCaptureImageStorage),
+    uids.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    uids.MultiFrameTrueColorSecondaryCaptureImageStorage,
+}
 _UNCOMPRESSED = (
     *(uids.ExplicitVRLittleEndian, uids.ImplicitVRLittleEndian),
     *(uids.DeflatedExplicitVRLittleEndian, uids.ExplicitVRBigEndian),
@@ -80,11 +90,6 @@ class Listener:
         entity.network_timeout = entity.dimse_timeout = _IDLE_S
         entity.require_called_aet = True
         entity.require_calling_aet = list(self._settings.allowed)
-        entity.add_supported_context(Verification)
-        syntaxes = list(supported_syntaxes())
-        for storage in AllStoragePresentationContexts:
-            entity.add_supported_context(cast(str, storage.abstract_syntax), syntaxes)
-        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         handlers: Any = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, self._echo),
@@ -94,6 +99,7 @@ class Listener:
         try:
             server = entity.make_server(
                 address,
+                contexts=list(_contexts()),
                 ssl_context=self._context,
                 evt_handlers=handlers,
                 server_class=LimitedServer,
@@ -157,6 +163,22 @@ class Listener:
             event.assoc.requestor.ae_title,
             event.assoc.requestor.primitive.called_ae_title,
         )
+
+
+@functools.cache
+def _contexts() -> tuple[PresentationContext, ...]:
+    """Build what can be negotiated: few syntaxes for objects that are not kept.
+
+    All of them are copied for each association.
+    """
+    contexts = [build_context(Verification)]
+    for storage in AllStoragePresentationContexts:
+        is_image = storage.abstract_syntax in IMAGE_CLASSES
+        syntaxes = supported_syntaxes() if is_image else _UNCOMPRESSED[:2]
+        contexts.append(build_context(cast(str, storage.abstract_syntax), list(syntaxes)))
+    commitment = build_context(StorageCommitmentPushModel)
+    commitment.scu_role = commitment.scp_role = True
+    return (*contexts, commitment)
 
 
 def supported_syntaxes() -> tuple[str, ...]:

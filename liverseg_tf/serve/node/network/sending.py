@@ -30,7 +30,7 @@ LOG = logging.getLogger("liverseg_tf.node")
 # failures without an answer are repeated for ever; refusals, which seldom pass, so often
 MAX_REFUSALS = 10
 BACKOFF = RetryPolicy(initial_backoff_s=2.0, max_backoff_s=600.0)
-_REPORT_S = 3.0  # to wait for a report about commitment on the same association
+_REPORT_S = 1.0  # to wait for a report about commitment on the same association
 _STORED_BEFORE = 0x0111  # a duplicate of an instance that is stored
 _WARNINGS = range(0xB000, 0xC000)
 
