@@ -40,11 +40,16 @@ BASE = {
 }
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 MAY_IMPORT_FRAMEWORKS = {
+    "model/torch_layers.py": {"keras", "torch"},
     "train/data/compilation.py": {"jax", "tensorflow"},
+    "train/data/dataset.py": {"keras", "tensorflow"},
+    "train/data/device_memory.py": {"jax", "tensorflow", "torch"},
+    "train/learner/execution.py": {"jax"},
     "train/learner/hardware.py": {"tensorflow", "torch"},
     "train/learner/hosts.py": {"tensorflow"},
     "train/learner/jax_learner.py": {"jax"},
     "train/learner/tensorflow_learner.py": {"tensorflow"},
+    "train/learner/torch_graph.py": {"torch"},
     "train/learner/torch_learner.py": {"torch"},
     "train/session/tensorboard.py": {"tensorflow"},
     "cli/shared/tensorflow.py": {"keras", "tensorflow"},
@@ -73,6 +78,7 @@ WITHOUT_FRAMEWORKS = (
     "phantom.phantoms cli.phantom cli.demo",
     "serve.client.served_model serve.client.grpc_transport serve.client.rest_transport",
     "serve.client.messages",
+    "serve.node.node serve.node.segment_series cli.node",
     "predict.batch.find_images predict.models.run cli.predict",
     "predict.batch.parallel predict.outputs.case_outputs serve.client.served_model",
     "predict.models.saved_model predict.models.litert predict.models.onnx cli.export",

@@ -40,11 +40,14 @@ def main() -> None:
         rows = [row for row in group.rows if row in missing]
         end += scale * group.seconds
         if rows:
+            variables = environment(group, folder, packages)
+            if options.quick:  # functions are hardly run, so they need not be fast
+                variables["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
             command = [
                 *(sys.executable, HERE / group.script, "--rows", *rows, "--call", call),
                 *("--out", folder, "--store", store, *(["--quick"] if options.quick else [])),
             ]
-            measure(group, command, environment(group, folder, packages), (folder, call, end))
+            measure(group, command, variables, (folder, call, end))
     print(write_tables(folder, card))
     left = missing_rows(read_results(folder))
     if left:

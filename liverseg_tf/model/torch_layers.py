@@ -1,9 +1,9 @@
 """Keras layers that call PyTorch's own operations, so that no layer copies its input.
 
-Keras stores images with their channels in the last axis. To convolve or pool them with PyTorch, Keras
-copies the input to the other order of axes and back. PyTorch reads this order as its memory format
-`channels_last`, in which the axes are exchanged without a copy. On a processor, a training step with
-these layers takes two thirds of the time.
+Keras stores images with their channels in the last axis. To convolve or pool them with PyTorch,
+Keras copies the input to the other order of axes and back. PyTorch reads this order as its memory
+format `channels_last`, in which the axes are exchanged without a copy. On a processor, a training
+step with these layers takes two thirds of the time.
 """
 
 import keras
@@ -16,8 +16,8 @@ def with_torch_layers(model: keras.Model) -> keras.Model:
     """Copy a model; the layers of this module replace those of Keras that they compute.
 
     Args:
-        model: Functional model. Its layers keep their names, and its weights their order and shapes,
-            so that the weights of the copy fit the model.
+        model: Functional model. Its layers keep their names, and its weights their order and
+            shapes, so that the weights of the copy fit the model.
     """
     copy = keras.models.clone_model(model, clone_function=_copy_layer)
     copy.set_weights(model.get_weights())

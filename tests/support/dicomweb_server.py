@@ -91,6 +91,7 @@ class Archive:
         return entry
 
     def _store(self, body):
+        body = body.lstrip(b"\r\n")
         boundary = body.split(b"\r\n", 1)[0]
         references = []
         for part in body.split(boundary)[1:-1]:

@@ -1,6 +1,7 @@
 """The import of TensorFlow, with fast kernels and without its start-up messages.
 
-With another Keras backend, trained networks neither need TensorFlow nor import it.
+With another Keras backend, training and the prediction with runs neither need TensorFlow nor import
+it, and its settings here, such as the number of threads, do not apply.
 """
 
 import os
@@ -9,20 +10,34 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from liverseg_tf.choices import BACKENDS
 from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.printable import printable
 
 
 def import_backend() -> None:
     """Import Keras with its backend: TensorFlow, or that of the variable KERAS_BACKEND.
 
     Raises:
-        LiverSegError: If TensorFlow is the backend and cannot be imported.
+        LiverSegError: If the backend cannot be imported.
     """
-    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
         import_tensorflow()
-    else:
+        return
+    if backend not in BACKENDS:
+        raise LiverSegError(
+            f"Expected the variable KERAS_BACKEND to be one of {', '.join(BACKENDS)}. Received "
+            f"{printable(backend)}."
+        )
+    try:
         with _hidden("matplotlib"):
             import keras  # noqa: F401
+    except ImportError as error:
+        raise LiverSegError(
+            f"Keras cannot be imported with the backend {backend} ({first_line(error)}). Install "
+            f"it with pip install 'liverseg_tf[{backend}]'."
+        ) from error
 
 
 def import_tensorflow() -> None:
@@ -60,7 +75,8 @@ def import_tensorflow() -> None:
             messages.seek(0)
             os.write(stderr, messages.read())
             raise LiverSegError(
-                f"TensorFlow cannot be imported ({first_line(error)}). Install it again."
+                f"TensorFlow cannot be imported ({first_line(error)}). Install it again. Training "
+                "and the prediction with runs need none with KERAS_BACKEND=jax or torch."
             ) from error
         finally:
             sys.stderr.flush()

@@ -1,6 +1,7 @@
 """A DICOMweb archive: queries, retrieval and storage for one study."""
 
 import functools
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,13 @@ from liverseg_tf.predict.dicomweb.archived_series import (
     read_series_entry,
 )
 from liverseg_tf.predict.dicomweb.limited_session import LimitedSession
+from liverseg_tf.retry import Retries, RetryPolicy, Unavailable
 
 T = TypeVar("T")
 _TIMEOUTS_S = (10.0, 120.0)  # to connect, and between two parts of an answer
 _EXCHANGE_S = 900.0
-_ATTEMPTS = 3  # of a request to which the archive answers that it is busy
+_RETRY_POLICY = RetryPolicy(max_retries=3, deadline_s=30)
+_BUSY = (408, 425, 429, 500, 502, 503, 504)
 _PAGE = 1000  # entries of an answer
 _MAX_ENTRIES = 100_000
 _SERIES_BYTES = 1 << 35
@@ -40,6 +43,8 @@ class Archive:
         credentials: Credentials for the archive.
         tls_ca: File with the CA certificates (PEM) that verify the archive.
         exchange_s: Time limit of each request with its answer, in seconds.
+
+    A request to which the archive does not answer, or answers that it is busy, is repeated.
 
     Raises:
         LiverSegError: If dicomweb-client is not installed.
@@ -60,9 +65,12 @@ class Archive:
                 f"Received: {error}."
             ) from error
         self.address, self._credentials = address, credentials
-        self._session = LimitedSession(credentials, tls_ca and str(tls_ca), exchange_s)
+        self._session = LimitedSession(credentials, tls_ca, exchange_s)
         self._client = DICOMwebClient(address.service, session=self._session, timeout=_TIMEOUTS_S)
-        self._client.set_http_retry_params(max_attempts=_ATTEMPTS)
+        self._client.set_http_retry_params(retry=False)  # `_call` does it
+        self._retries = Retries(_RETRY_POLICY)
+        for name in ("retrying", "dicomweb_client"):  # they log addresses, headers and tracebacks
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def __enter__(self) -> "Archive":
         return self
@@ -182,10 +190,14 @@ class Archive:
         entries: dict[str, dict] = {}
         while True:
             page = self._call("query", functools.partial(ask, len(entries)))
-            new = {}
+            if not isinstance(page, list):
+                raise LiverSegError(
+                    f"Expected a list of answers of {self.address.service}. Received another value."
+                )
+            new: dict[str, dict] = {}
             for entry in page:
                 uid = first_value(entry, tag)
-                if not is_uid(uid):
+                if not isinstance(uid, str) or not is_uid(uid):
                     raise LiverSegError(
                         f"Expected a {keyword} in each answer of {self.address.service}. "
                         "Received an answer without a valid one."
@@ -202,20 +214,33 @@ class Archive:
                 )
 
     def _call(self, what: str, function: Callable[[], T]) -> T:
-        """Call a function of the client, and turn every error into one line without secrets."""
+        """Call a function of the client; every error becomes one line without secrets.
+
+        What may succeed later is tried again: the same instance is never stored twice.
+        """
+        return self._retries.call(lambda: self._attempt(what, function))
+
+    def _attempt(self, what: str, function: Callable[[], T]) -> T:
+        kind: type[LiverSegError] = LiverSegError
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about answers that break the standard
                 return function()
         except requests.HTTPError as error:
-            response = error.response
-            reason = f"{response.status_code} {response.reason}"
-            if response.status_code in (401, 403):
+            reason, status = str(error), 0 if error.response is None else error.response.status_code
+            if error.response is not None:
+                reason = f"{status} {error.response.reason}"
+            if status in (401, 403):
                 reason += " (check the credentials)"
+            if status in _BUSY:
+                kind = Unavailable
         except Exception as error:  # what the client raises for a broken answer is not documented
-            reason = f"{type(error).__name__}: {first_line(error)}"
-        reason = self._credentials.sanitise(reason)
-        raise LiverSegError(
+            cause = getattr(error.args[0], "reason", error) if error.args else error
+            reason = f"{type(error).__name__}: {first_line(cause)}"
+            is_refusal = isinstance(error, requests.exceptions.SSLError)
+            if isinstance(error, requests.ConnectionError) and not is_refusal:
+                kind = Unavailable
+        raise kind(
             f"Expected an answer of {self.address.service} to a request ({what}). "
-            f"Received: {reason}."
+            f"Received: {self._credentials.sanitise(reason)}"
         )

@@ -34,13 +34,13 @@ def read_series_entry(entry: dict) -> ArchivedSeries:
     Args:
         entry: DICOM JSON object with a valid SeriesInstanceUID.
     """
-    stated = first_value(entry, "00201209")
+    stated = str(first_value(entry, "00201209"))
     return ArchivedSeries(
         uid=str(first_value(entry, "0020000E")),
         modality=str(first_value(entry, "00080060") or ""),
         number=str(first_value(entry, "00200011") or ""),
         description=str(first_value(entry, "0008103E") or ""),
-        stated_count=int(stated) if str(stated).isascii() and str(stated).isdecimal() else None,
+        stated_count=int(stated) if stated.isascii() and stated.isdecimal() else None,
     )
 
 

@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -29,11 +30,10 @@ class LimitedSession(requests.Session):
         exchange_s: Time limit of each request with its answer, in seconds.
     """
 
-    def __init__(self, credentials: Credentials, tls_ca: str | None, exchange_s: float):
+    def __init__(self, credentials: Credentials, tls_ca: Path | None, exchange_s: float):
         super().__init__()
         self.max_redirects = 0  # data of patients go to no other host
-        self.verify = tls_ca or True
-        self._exchange_s = exchange_s
+        self._tls_ca, self._exchange_s = tls_ca, exchange_s
         self._credentials = credentials
         self.auth = self._authenticate  # also keeps requests from reading netrc itself
 
@@ -76,7 +76,12 @@ class LimitedSession(requests.Session):
     ) -> requests.Response:
         is_query = "json" in str(request.headers.get("Accept", ""))
         limit = _JSON_BYTES if is_query else _INSTANCE_BYTES
-        response = super().send(request, **(options | {"stream": True, "allow_redirects": False}))
+        options = options | {"stream": True, "allow_redirects": False}
+        if self._tls_ca is not None:
+            options["verify"] = str(
+                self._tls_ca
+            )  # here, the variable REQUESTS_CA_BUNDLE has no effect
+        response = super().send(request, **options)
         if response.is_redirect:
             response.close()
             raise requests.TooManyRedirects(f"a redirection to {response.headers['Location']}")

@@ -108,6 +108,10 @@ def _compile(model) -> Callable:
     """
     import keras
 
+    if keras.backend.backend() == "torch":
+        from liverseg_tf.model.torch_layers import with_torch_layers
+
+        return with_torch_layers(model).predict_on_batch
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
     import tensorflow as tf

@@ -90,7 +90,7 @@ class Node:
         ask = None
         if peer is not None:
             ask = lambda study, series: count_images(aet, peer, client_context, study, series)  # noqa: E731
-        completeness = Completeness(self.queue, settings.waiting, ask)
+        completeness = Completeness(self.queue, settings.waiting, ask, time.time())
         self.retention = Retention(
             self._database, self.queue, incoming, worker.results_folder, settings.keep_s
         )

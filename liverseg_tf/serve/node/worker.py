@@ -19,14 +19,8 @@ from liverseg_tf.plural import count
 from liverseg_tf.serve.node.patient_words import without_patient
 from liverseg_tf.serve.node.queue.deliveries import Deliveries, Result
 from liverseg_tf.serve.node.queue.incoming import Incoming
-from liverseg_tf.serve.node.queue.series_queue import (
-    QUEUED,
-    REFUSED,
-    SKIPPED,
-    Instance,
-    Series,
-    SeriesQueue,
-)
+from liverseg_tf.serve.node.queue.series import QUEUED, REFUSED, SKIPPED, Instance, Series
+from liverseg_tf.serve.node.queue.series_queue import SeriesQueue
 from liverseg_tf.serve.node.queue.uids import digest_result
 
 LOG = logging.getLogger("liverseg_tf.node")

@@ -15,6 +15,7 @@ from keras import ops
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.compilation import compile_function
+from liverseg_tf.train.data.device_tiles import DeviceTiles
 from liverseg_tf.train.data.draws import AugmentationDraws, BatchDraws
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
@@ -43,6 +44,7 @@ def training_batches(
     settings: TrainSettings,
     first_step: int = 0,
     shards: Shards = Shards(),
+    cache: DeviceTiles | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Make batches without end; each is a pure function of the seed and its step.
 
@@ -54,14 +56,22 @@ def training_batches(
         settings: Seed, data augmentation and regions.
         first_step: Step of the first batch, so that a run can be resumed.
         shards: Parts of each batch to return, one after another.
+        cache: All tiles on the device. The same batches are then gathered there, and the threads
+            only draw the numbers of the slices and the parameters of their augmentation.
 
     Yields:
         Pairs of tensors: image (tiles, h, w, channels) float32 in 0..255, and ground truth
         (tiles, h, w, regions) uint8, 0 or 1. The number of tiles is the batch size divided by
         the total number of shards.
     """
-    read = _reader(sampler, settings, first_step, shards)
-    make_batch = _batch_maker(settings.regions)
+
+    def gather(seed: int, step: int, positions: slice):
+        assert cache is not None
+        return cache.gather(sampler.draw(seed, step, positions))
+
+    tiles_of = sampler.batch if cache is None else gather
+    read = _reader(sampler, settings, first_step, shards, tiles_of)
+    make_batch = batch_maker(settings.regions)
     return _in_threads(lambda number: make_batch(*read(number)))
 
 
@@ -77,13 +87,21 @@ def read_batches(
         Image (tiles, h, w, channels) uint8, mask (tiles, h, w, 1) uint8 labels, and the parameters
         of their augmentation, or None without augmentation. The arrays are NumPy's.
     """
-    return _in_threads(_reader(sampler, settings, first_step, shards))
+    return _in_threads(_reader(sampler, settings, first_step, shards, sampler.batch))
 
 
 def _reader(
-    sampler: BatchSampler, settings: TrainSettings, first_step: int, shards: Shards
-) -> Callable[[int], tuple[np.ndarray, np.ndarray, AugmentationDraws | None]]:
-    """Return the function that reads the n-th shard of this host."""
+    sampler: BatchSampler,
+    settings: TrainSettings,
+    first_step: int,
+    shards: Shards,
+    tiles_of: Callable[[int, int, slice], tuple[Any, Any]],
+) -> Callable[[int], tuple[Any, Any, AugmentationDraws | None]]:
+    """Return the function that reads the n-th shard of this host.
+
+    Args:
+        tiles_of: Function of the seed, the step and the positions to image and mask.
+    """
     tiles = sampler.batch_size // shards.total
     draws = BatchDraws(
         settings.seed, sampler.batch_size, sampler.shape, settings.augment, settings.mirror
@@ -93,7 +111,7 @@ def _reader(
         step = first_step + number // shards.count
         first = (shards.first + number % shards.count) * tiles
         positions = slice(first, first + tiles)
-        image, mask = sampler.batch(settings.seed, step, positions)
+        image, mask = tiles_of(settings.seed, step, positions)
         return image, mask, draws.draw(step, positions) if settings.augment else None
 
     return read
@@ -120,7 +138,7 @@ def _core_count() -> int:
 
 
 @functools.cache
-def _batch_maker(regions: Regions) -> Callable:
+def batch_maker(regions: Regions) -> Callable:
     """Return the compiled function from what `read_batches` yields to a batch."""
     table = region_table(regions)
 

@@ -1,6 +1,7 @@
 """Sampling of training slices: a batch is a pure function of the seed and the step."""
 
 import functools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +20,11 @@ class BatchSampler:
     """Draws training batches from the cases of a store.
 
     The tiles of all cases are compared with their checksums first.
+
+    Attributes:
+        shape: (h, w) of the tiles in pixels, with padding.
+        slice_count: Number of slices of all cases.
+        labels: Labels other than 0 of all cases.
 
     Args:
         store: Store with the tiles.
@@ -52,6 +58,9 @@ class BatchSampler:
         self._case_of = np.repeat(np.arange(len(self._cases)), self._counts)
         self._slice_steps = np.array([network.slice_step(case.slice_mm) for case in self._cases])
         self.slice_count = int(ends[-1])
+        self.labels = sorted(
+            {int(label) for case in self._cases for label in case.record["labels"]}
+        )
         # indexing a plain array is faster than indexing a memory map
         self._arrays = [(_plain(case.image), _plain(case.mask)) for case in self._cases]
         self._slices_by_region = self._find_slices_by_region()
@@ -137,6 +146,26 @@ class BatchSampler:
         first = self._first[cases][:, None]
         last = first + self._counts[cases][:, None] - 1
         return np.clip(slices, first, last)
+
+    def all_tiles(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Read all slices in the order of their numbers, a case at a time.
+
+        Yields:
+            Name of the case, image (z, h, w, windows) uint8 and mask (z, h, w) uint8 labels, padded
+            as in `batch`.
+
+        Raises:
+            LiverSegError: As `batch`.
+        """
+        for case, (name, arrays) in enumerate(zip(self._names, self._arrays, strict=True)):
+            self._check_case(case)
+            try:
+                image, mask = map(np.asarray, arrays)
+            except LiverSegError as error:
+                raise error.about(name) from error
+            (rows, columns), (h, w) = self.shape, mask.shape[1:]
+            padding = ((0, 0), (0, rows - h), (0, columns - w))
+            yield name, np.pad(image, (*padding, (0, 0))), np.pad(mask, padding)
 
     def _check_case(self, case: int) -> None:
         """Check that the file of a case still has all of its bytes."""

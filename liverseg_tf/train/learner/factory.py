@@ -2,6 +2,7 @@
 
 import keras
 
+from liverseg_tf.choices import BACKENDS
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.execution import ExecutionOptions, resolve_hosts
@@ -25,6 +26,7 @@ def make_learner(
             settings and hardware exclude each other.
         LiverSegError: If initial weights cannot be read or do not match the network.
     """
+    execution = resolve_hosts(settings, execution)
     hardware = execution.hardware or choose_hardware()
     backend = keras.backend.backend()
     if backend == "jax":
@@ -35,12 +37,11 @@ def make_learner(
         from liverseg_tf.train.learner.torch_learner import TorchLearner
 
         return TorchLearner(network, settings, hardware)
-    if backend != "tensorflow":
+    if backend not in BACKENDS:
         raise SettingsError(
-            f"Expected the Keras backend tensorflow, jax or torch. Received {backend}."
+            f"Expected one of the Keras backends {', '.join(BACKENDS)}. Received {backend}."
         )
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
-    hosts = resolve_hosts(settings, execution).hosts
-    assert hosts is not None, "resolved above"
-    return TensorFlowLearner(network, settings, hardware, hosts)
+    assert execution.hosts is not None, "resolved above"
+    return TensorFlowLearner(network, settings, hardware, execution.hosts)

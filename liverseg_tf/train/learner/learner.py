@@ -9,7 +9,7 @@ from liverseg_tf.train.learner.components import TrainingComponents
 
 
 class Learner(Protocol):
-    """Trains a network batch by batch, with TensorFlow or JAX.
+    """Trains a network batch by batch, with TensorFlow, JAX or PyTorch.
 
     Attributes:
         components: Network, loss and optimizer.

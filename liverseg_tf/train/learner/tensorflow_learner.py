@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts
+from liverseg_tf.train.learner.memory import out_of_memory
 from liverseg_tf.train.network.losses import sum_over_one_replica
 from liverseg_tf.train.settings import TrainSettings
 
@@ -61,11 +61,7 @@ class TensorFlowLearner:
         try:
             return self._compiled_step(image, truth)
         except tf.errors.ResourceExhaustedError as error:
-            raise LiverSegError(
-                "The device has not enough memory for this training: lower --batch-size, "
-                "--base-filters or --context, or use --patch 2. `train --dry-run` prints the "
-                "memory that a run needs."
-            ) from error
+            raise out_of_memory() from error
 
     def batches(self, make: Callable[[Shards], Iterator]) -> Iterator:
         """See `Learner`."""

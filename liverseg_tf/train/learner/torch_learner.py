@@ -10,8 +10,8 @@ from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.model.torch_layers import with_torch_layers
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
-from liverseg_tf.train.learner.device_memory import out_of_memory
 from liverseg_tf.train.learner.hardware import Hardware
+from liverseg_tf.train.learner.memory import out_of_memory
 from liverseg_tf.train.learner.torch_graph import compile_graph
 from liverseg_tf.train.settings import TrainSettings
 
@@ -95,7 +95,9 @@ class TorchLearner:
         has_dropout = any(v.path.endswith("seed_generator_state") for v in self._variables())
         if not self.components.hardware.compiled or has_dropout:
             return lambda parameters, fixed, image, truth: self._compute_loss(image, truth)
-        return compile_graph(self._compute_loss_of, self._parameters, self._fixed, image, truth)
+        # recording updates the moving statistics once, so it is given copies
+        copies = [value.clone() for value in self._fixed]
+        return compile_graph(self._compute_loss_of, self._parameters, copies, image, truth)
 
     def _compute_loss(self, image, truth) -> torch.Tensor:
         return self.components.loss(truth, self.components.model(image, training=True))

@@ -1,3 +1,4 @@
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -141,7 +142,7 @@ def start_node(tmp_path, segmenter, archive, monkeypatch):
     monkeypatch.setattr(node_module, "_POLL_S", 0.02)
     running = []
 
-    def start(waiting=None, listening=None, tls=None, **changed):
+    def start(waiting=None, listening=None, tls=None, segmenter=segmenter, **changed):
         settings = NodeSettings(
             tmp_path / "node",
             Listening(**{"port": 0, "status_port": 0, **(listening or {})}),
@@ -211,3 +212,11 @@ def wait_until():
         raise AssertionError(f"not within {seconds} s: {condition}")
 
     return wait
+
+
+@pytest.fixture
+def free_port():
+    """A TCP port of loopback that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

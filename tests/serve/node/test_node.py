@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.serve.node.queue.series_queue import DONE, REFUSED, SKIPPED
+from liverseg_tf.serve.node.queue.series import DONE, REFUSED, SKIPPED
 
 STUDIES = ("1.2.3.4", "1.2.3.5")
 

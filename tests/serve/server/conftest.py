@@ -59,7 +59,11 @@ def make_client(tmp_path, bright):
 
     def make(found, mirrored=False, headers=None, **options):
         models = [Model("bright", bright, mirrored)]
-        service = Service.create(models, lambda *_: models[0], found, tmp_path / "out", **options)
+
+        def load(name, run, version):
+            return Model(name, bright, mirrored, run, version)
+
+        service = Service.create(models, load, found, tmp_path / "out", **options)
         client = TestClient(
             create_app(service), raise_server_exceptions=False, headers=headers or {}
         )

@@ -3,8 +3,8 @@ import pytest
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.learner import hardware
+from liverseg_tf.train.learner.execution import check_backend_has_hosts
 from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
-from liverseg_tf.train.learner.hosts import join_hosts
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_options_that_jax_would_ignore_are_refused(monkeypatch):
     with pytest.raises(SettingsError, match=r"--xla .* compiles every step\. Received --no-xla"):
         choose_hardware(compiled=False)
     with pytest.raises(SettingsError, match=r"backend tensorflow together with --hosts"):
-        join_hosts("slurm")
+        check_backend_has_hosts()

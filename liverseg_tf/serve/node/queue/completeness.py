@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from liverseg_tf.plural import count
 from liverseg_tf.retry import Unavailable
-from liverseg_tf.serve.node.queue.series_queue import RECEIVING, REFUSED, Series, SeriesQueue
+from liverseg_tf.serve.node.queue.series import RECEIVING, REFUSED, Series
+from liverseg_tf.serve.node.queue.series_queue import SeriesQueue
 from liverseg_tf.serve.node.settings import Waiting
 
 LOG = logging.getLogger("liverseg_tf.node")
@@ -24,6 +25,8 @@ class Completeness:
         count_images: Function that asks another node for the number of images of a series, given
             the StudyInstanceUID and the SeriesInstanceUID. It returns None if that node does not
             know, and raises `Unavailable` if it does not answer. None asks nobody.
+        started: Time at which the node started to listen, in seconds since 1970. Quiet periods
+            begin then at the earliest: before, nothing could arrive.
     """
 
     def __init__(
@@ -31,7 +34,9 @@ class Completeness:
         queue: SeriesQueue,
         settings: Waiting,
         count_images: Callable[[str, str], int | None] | None = None,
+        started: float = 0.0,
     ):
+        self._started = started
         self._queue, self._settings, self._count_images = queue, settings, count_images
         self._next_question: dict[tuple[int, int], float] = {}
         self._silent_until = 0.0  # the other node did not answer
@@ -51,13 +56,17 @@ class Completeness:
         return [
             series
             for series in waiting
-            if series.images and self._is_complete(series, now) and self._queue.complete(series)
+            if self._is_complete(series, now) and self._queue.complete(series)
         ]
 
     def _is_complete(self, series: Series, now: float) -> bool:
         # the clock of the machine may have been set back
-        quiet_s = now - min(series.last_received, now)
+        quiet_s = now - min(max(series.last_received, self._started), now)
         if quiet_s < self._settings.quiet_s:
+            return False
+        if series.missing:
+            if quiet_s >= self._settings.give_up_s:
+                self._give_up(series, series.images + series.missing)
             return False
         if self._count_images is None:
             return True
@@ -80,10 +89,13 @@ class Completeness:
         if expected is None or series.images >= expected:
             return True
         if given_up:
-            reason = (
-                f"Expected {count(expected, 'image')}. Received {series.images} of them, and none "
-                f"for {self._settings.give_up_s:.0f} s: send the others."
-            )
-            if self._queue.end(series, REFUSED, reason):
-                LOG.warning("%s refused: %s", series, reason)
+            self._give_up(series, expected)
         return False
+
+    def _give_up(self, series: Series, expected: int) -> None:
+        reason = (
+            f"Expected {count(expected, 'image')}. Received {series.images} of them, and none "
+            f"for {self._settings.give_up_s:.0f} s: send the others."
+        )
+        if self._queue.end(series, REFUSED, reason):
+            LOG.warning("%s refused: %s", series, reason)

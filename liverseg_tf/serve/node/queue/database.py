@@ -32,6 +32,11 @@ CREATE TABLE instances (
     file TEXT,
     UNIQUE (series_id, sop_uid, digest)
 );
+CREATE TABLE missing (
+    series_id INTEGER NOT NULL REFERENCES series,
+    sop_uid TEXT NOT NULL,
+    UNIQUE (series_id, sop_uid)
+);
 CREATE TABLE results (
     id INTEGER PRIMARY KEY,
     series_id INTEGER NOT NULL REFERENCES series,

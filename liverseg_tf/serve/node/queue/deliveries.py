@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liverseg_tf.serve.node.queue.database import Database
-from liverseg_tf.serve.node.queue.series_queue import DONE, QUEUED, Series
+from liverseg_tf.serve.node.queue.series import DONE, QUEUED, Series
 
 PENDING, SENT, FAILED, SUPERSEDED = "pending", "sent", "failed", "superseded"
 REQUESTED, COMMITTED = "requested", "committed"

@@ -1,23 +1,27 @@
 """Received instances on their way to the disk and into the queue."""
 
 import hashlib
+import io
 import logging
 import os
 import shutil
 import time
 import uuid
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.dicom.file import open_dicom, read_header
 from liverseg_tf.ct.dicom.recognise import Kind, recognise
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.partials import clear_partials
-from liverseg_tf.serve.node.queue.series_queue import Instance, SeriesQueue
+from liverseg_tf.serve.node.queue.series import Instance
+from liverseg_tf.serve.node.queue.series_queue import SeriesQueue
 from liverseg_tf.serve.node.queue.uids import digest_instance, is_uid
 
 LOG = logging.getLogger("liverseg_tf.node")
@@ -115,8 +119,10 @@ class Incoming:
             self.ignored += 1
             LOG.info("an object of class %s is not a slice: not kept", received.sop_class)
         except InstanceRefused:
+            self._note_missing(received)
             raise
         except (OSError, LiverSegError) as error:
+            self._note_missing(received)
             raise InstanceRefused(f"cannot be written ({error})", OUT_OF_RESOURCES) from error
 
     def path(self, instance: Instance) -> Path | None:
@@ -141,6 +147,18 @@ class Incoming:
             return False
         self._queue.note_repeat(file, time.time())
         return True
+
+    def _note_missing(self, received: Received) -> None:
+        """Record that a series lacks an image which was refused, if the series can be found out."""
+        if received.syntax == DeflatedExplicitVRLittleEndian:
+            return  # a few bytes may inflate to any number
+        with suppress(Exception), warnings.catch_warnings():  # any error of a broken header
+            warnings.simplefilter("ignore")
+            stream = io.BytesIO(received.file_start + received.data_set)
+            header = read_header(stream)
+            uids = (_text(header, "StudyInstanceUID"), _text(header, "SeriesInstanceUID"))
+            if all(map(is_uid, uids)):
+                self._queue.note_missing((*uids, received.sop_uid), received.calling, time.time())
 
     def _check_space(self, size: int) -> None:
         free = shutil.disk_usage(self._folder).free

@@ -8,7 +8,8 @@ from liverseg_tf.plural import count
 from liverseg_tf.serve.node.queue.database import Database
 from liverseg_tf.serve.node.queue.deliveries import PENDING
 from liverseg_tf.serve.node.queue.incoming import Incoming
-from liverseg_tf.serve.node.queue.series_queue import FINAL, SeriesQueue
+from liverseg_tf.serve.node.queue.series import FINAL
+from liverseg_tf.serve.node.queue.series_queue import SeriesQueue
 
 LOG = logging.getLogger("liverseg_tf.node")
 

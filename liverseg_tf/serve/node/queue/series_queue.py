@@ -1,74 +1,15 @@
 """The queue of a node: which series were received, and how far each of them is."""
 
-from dataclasses import dataclass
+import sqlite3
 
 from liverseg_tf.serve.node.queue.database import Database
-
-# states of a series; the last three are final until further images arrive
-RECEIVING, QUEUED, DONE, REFUSED, SKIPPED = "receiving", "queued", "done", "refused", "skipped"
-FINAL = (DONE, REFUSED, SKIPPED)
-
-
-@dataclass(frozen=True)
-class Instance:
-    """A received instance.
-
-    Args:
-        study_uid: StudyInstanceUID.
-        series_uid: SeriesInstanceUID.
-        sop_uid: SOPInstanceUID.
-        digest: Digest of its data set; see `uids.digest_instance`.
-        patient: Digest of its PatientID.
-        file: Name of its file in the folder of received files. None if it was removed.
-        id: Number in the queue; 0 if it is not yet there.
-    """
-
-    study_uid: str
-    series_uid: str
-    sop_uid: str
-    digest: str
-    patient: str
-    file: str | None
-    id: int = 0
-
-
-@dataclass(frozen=True)
-class Series:
-    """A series in the queue.
-
-    Args:
-        id: Number in the queue.
-        study_uid: StudyInstanceUID.
-        series_uid: SeriesInstanceUID.
-        state: RECEIVING, QUEUED, DONE, REFUSED or SKIPPED.
-        reason: Why it was refused or skipped, one line.
-        attempts: How often work on it has begun since its last image arrived.
-        changes: How often an image has arrived, so that work on an earlier state is recognised.
-        calling: Title of the application entity that sent it.
-        first_received: Time of the first image, in seconds since 1970.
-        last_received: Time of the last image.
-        images: Number of images with different SOPInstanceUIDs.
-    """
-
-    id: int
-    study_uid: str
-    series_uid: str
-    state: str
-    reason: str
-    attempts: int
-    changes: int
-    calling: str
-    first_received: float
-    last_received: float
-    images: int
-
-    def __str__(self) -> str:
-        return f"series {self.id} ({self.series_uid})"
-
+from liverseg_tf.serve.node.queue.series import FINAL, QUEUED, RECEIVING, Instance, Series
 
 _SELECT = """
-SELECT series.*, (SELECT COUNT(DISTINCT sop_uid) FROM instances WHERE series_id = series.id)
-    AS images FROM series
+SELECT series.*,
+    (SELECT COUNT(DISTINCT sop_uid) FROM instances WHERE series_id = series.id) AS images,
+    (SELECT COUNT(*) FROM missing WHERE series_id = series.id) AS missing
+FROM series
 """
 
 
@@ -123,17 +64,11 @@ class SeriesQueue:
             Whether its file is now in the queue; not if it was there before.
         """
         with self._database.transaction() as connection:
+            series_id = _await(connection, instance.study_uid, instance.series_uid, calling, now)
             connection.execute(
-                "INSERT INTO series (study_uid, series_uid, state, calling, first_received, "
-                "last_received) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (study_uid, series_uid) DO "
-                "UPDATE SET state = excluded.state, reason = '', attempts = 0, changes = changes + "
-                "1, calling = excluded.calling, last_received = excluded.last_received",
-                (instance.study_uid, instance.series_uid, RECEIVING, calling, now, now),
+                "DELETE FROM missing WHERE series_id = ? AND sop_uid = ?",
+                (series_id, instance.sop_uid),
             )
-            (series_id,) = connection.execute(
-                "SELECT id FROM series WHERE study_uid = ? AND series_uid = ?",
-                (instance.study_uid, instance.series_uid),
-            ).fetchone()
             changed = connection.execute(
                 "INSERT INTO instances (series_id, sop_uid, digest, patient, file) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (series_id, sop_uid, digest) DO UPDATE SET "
@@ -144,6 +79,19 @@ class SeriesQueue:
                 ),
             )
             return changed.rowcount > 0
+
+    def note_missing(self, uids: tuple[str, str, str], calling: str, now: float) -> None:
+        """Record that an image of a series could not be kept: the series is not complete without.
+
+        Args:
+            uids: StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID.
+            calling: Title of the application entity that sent it.
+            now: Time, in seconds since 1970.
+        """
+        study_uid, series_uid, sop_uid = uids
+        with self._database.transaction() as connection:
+            series_id = _await(connection, study_uid, series_uid, calling, now)
+            connection.execute("INSERT OR IGNORE INTO missing VALUES (?, ?)", (series_id, sop_uid))
 
     def in_state(self, *states: str) -> list[Series]:
         """Return the series in one of these states, those with the fewest attempts first."""
@@ -247,3 +195,20 @@ class SeriesQueue:
                     "UPDATE results SET file = NULL WHERE series_id = ?", (series.id,)
                 )
         return files
+
+
+def _await(
+    connection: sqlite3.Connection, study_uid: str, series_uid: str, calling: str, now: float
+) -> int:
+    """Add a series, or await it again, whatever its state was; return its number."""
+    connection.execute(
+        "INSERT INTO series (study_uid, series_uid, state, calling, first_received, "
+        "last_received) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (study_uid, series_uid) DO "
+        "UPDATE SET state = excluded.state, reason = '', attempts = 0, changes = changes + 1, "
+        "calling = excluded.calling, last_received = excluded.last_received",
+        (study_uid, series_uid, RECEIVING, calling, now, now),
+    )
+    row = connection.execute(
+        "SELECT id FROM series WHERE study_uid = ? AND series_uid = ?", (study_uid, series_uid)
+    ).fetchone()
+    return row["id"]
