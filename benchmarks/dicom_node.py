@@ -238,7 +238,7 @@ class Campaign:
             check=True,
         )
         kinds = [word for kind in ("seg", "sc", "rtstruct") for word in ("--result", kind)]
-        with self.running("route", *kinds, routes=True) as (orthanc, node):
+        with self.running("route", *kinds, routes=True) as (orthanc, _):
             files = sorted(case.iterdir())
             orthanc.push(files)
             study = dcmread(files[0], stop_before_pixels=True).StudyInstanceUID
@@ -274,7 +274,7 @@ class Campaign:
         """The node is killed ten times while it receives and works on five studies."""
         random_moments = random.Random(self.arguments.seed)
         with self.running("kills") as (orthanc, node):
-            queue = [images for images in zip(*self.studies, strict=True)]
+            queue = list(zip(*self.studies, strict=True))
             repeats: list[int] = []
             sender = threading.Thread(
                 target=lambda: repeats.append(
@@ -356,7 +356,8 @@ class Campaign:
             with self.running("full", "--folder", str(small)) as (orthanc, node):
                 statuses = send(node.port, self.studies[0])
                 refused = sum(status == 0xA700 for status in statuses)
-                assert refused and set(statuses) <= {0x0000, 0xA700}, statuses
+                assert refused, statuses
+                assert set(statuses) <= {0x0000, 0xA700}, statuses
                 time.sleep(3 * self.arguments.quiet_seconds)
                 assert not segs(orthanc), "half of the study was segmented"
                 subprocess.run(["mount", "-o", f"remount,size={100 << 20}", str(small)], check=True)

@@ -8,6 +8,7 @@ geometry. See benchmarks/peers/monailabel_client.py for the environment of the c
 import argparse
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, required=True, help="Their labels.")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=0.5, help="Fine-tuning; 0: none.")
+    parser.add_argument("--token", default="", help="Token that the server asks for.")
     arguments = parser.parse_args()
     work = arguments.work.absolute()
     work.mkdir(parents=True)
@@ -75,9 +77,11 @@ def main() -> None:
         "label": str(arguments.label),
         "others": {path.name.partition(".")[0]: str(path) for path in others},
         "minutes": arguments.minutes,
+        "token": arguments.token,
     }
     options = [*model, "--studies", arguments.studies, "--out", work / "labels"]
-    with serving(work / "server.txt", *options) as url:
+    environment = os.environ | {"LIVERSEG_TOKEN": arguments.token}
+    with serving(work / "server.txt", *options, environment=environment) as url:
         settings["url"] = url
         done = subprocess.run(
             [str(arguments.client), str(CLIENT), json.dumps(settings)],

@@ -5,13 +5,19 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from liverseg_tf.tiles.case_tiles import cut_tiles
+from liverseg_tf.tiles.spec import TileSpec
+from liverseg_tf.tiles.store import TileStore
 
 
 @pytest.fixture
 def modules(monkeypatch):
     """The modules of benchmarks/gpu; other tests do not see their names."""
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks" / "gpu")
+    names = ("pack", "plan", "results", "run", "table")
     before = set(sys.modules)
     import plan
     import results
@@ -19,9 +25,8 @@ def modules(monkeypatch):
     import table
 
     yield plan, results, run, table
-    for name in set(sys.modules) - before:
-        if name in ("plan", "results", "run", "table"):
-            del sys.modules[name]
+    for name in set(names) & set(sys.modules) - before:
+        del sys.modules[name]
 
 
 def _step(row, call, rate=None, **entries):
@@ -96,3 +101,27 @@ def test_a_row_that_takes_too_long_is_stopped_and_the_others_keep_their_results(
         (tmp_path, "2", time.monotonic() + 60),
     )
     assert results.read_results(tmp_path)[-1]["error"] == "No module named x"
+
+
+def test_a_packed_store_keeps_tiles_records_and_split(modules, tmp_path, make_volumes):
+    import pack
+
+    spec = TileSpec(spacing_mm=None, tile_shape=(16, 16))
+    store = TileStore(tmp_path / "store", spec)
+    tiles = {f"case{n}": cut_tiles(*make_volumes(n), spec) for n in range(4)}
+    for name, case in tiles.items():
+        store.write(name, case)
+        store.cases[name] = case.record
+    store.split.update(train=["case0", "case3"], val=["case1"], test=["case2"])
+    file = tmp_path / "pack"
+    split = pack.pack(store, file, 1e6)
+    assert split == {"train": ["case0", "case3"], "val": ["case1"], "test": []}
+    pack.unpack(file, tmp_path / "unpacked")
+    unpacked = TileStore.open(tmp_path / "unpacked")
+    assert unpacked.split == split
+    for name in unpacked.cases:
+        found = unpacked.read(name)  # its checksum is compared
+        np.testing.assert_array_equal(found.image, tiles[name].image)
+        np.testing.assert_array_equal(found.mask, tiles[name].mask)
+    with pytest.raises(SystemExit, match="larger --megabytes"):
+        pack.pack(store, file, 1e3)

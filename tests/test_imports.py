@@ -45,6 +45,7 @@ MAY_IMPORT_FRAMEWORKS = {
     "train/data/dataset.py": {"keras", "tensorflow"},
     "train/data/device_memory.py": {"jax", "tensorflow", "torch"},
     "train/learner/execution.py": {"jax"},
+    "train/learner/fused_adamw.py": {"tensorflow"},
     "train/learner/hardware.py": {"tensorflow", "torch"},
     "train/learner/hosts.py": {"tensorflow"},
     "train/learner/jax_learner.py": {"jax"},
@@ -81,6 +82,7 @@ WITHOUT_FRAMEWORKS = (
     "serve.node.node serve.node.segment_series cli.node",
     "predict.batch.find_images predict.models.run cli.predict",
     "predict.batch.parallel predict.outputs.case_outputs serve.client.served_model",
+    "serve.server.model_loading serve.server.app cli.serve",
     "predict.models.saved_model predict.models.litert predict.models.onnx cli.export",
 )
 

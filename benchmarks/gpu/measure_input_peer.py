@@ -6,6 +6,8 @@ from pathlib import Path
 
 from measuring import input_batch, measure_end_to_end, measure_rows, parse_options, regions
 
+from liverseg_tf.errors import LiverSegError
+
 
 def main() -> None:
     options = parse_options()
@@ -17,7 +19,7 @@ def measure(options) -> dict:
     try:
         import monai
     except ImportError:
-        raise RuntimeError("MONAI is not installed.") from None
+        raise LiverSegError("MONAI is not installed.") from None
     import torch
     from peers.pipeline_monai import make_loader
     from peers.train_torch import make_step

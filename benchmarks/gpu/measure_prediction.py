@@ -7,6 +7,7 @@ from pathlib import Path
 from measuring import PeakMemory, measure_rows, parse_options
 
 from liverseg_tf.cli.shared.tensorflow import import_backend
+from liverseg_tf.errors import LiverSegError
 
 SHAPE, QUICK_SHAPE = (200, 512, 512), (12, 64, 64)
 SPACING_MM = (1.5, 0.75, 0.75)
@@ -49,7 +50,7 @@ def measure(folder: Path, quick: bool) -> dict:
         job = PredictionJob(folder / "masks", force=True)
         failures = predict_cases({"ct": folder / "ct.nii.gz"}, predictor, job).failures
         if failures:
-            raise RuntimeError(next(iter(failures.values())))
+            raise LiverSegError(next(iter(failures.values())))
         times.append(time.perf_counter() - started)
     return {
         "shape": shape,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from results import write_result
 
+from liverseg_tf.errors import LiverSegError
+
 QUICK_STEPS = 2
 SMALL_NETWORK = {"base_filters": 4, "depth": 2}  # for a dry run
 
@@ -35,7 +37,8 @@ def measure_rows(options: argparse.Namespace, measure: Callable[[str], dict]) ->
         except Exception as error:  # the next row is measured in any case
             traceback.print_exc()
             text = " ".join(str(error).split())[:300]
-            found = {"error": f"{type(error).__name__}: {text}"}
+            is_plain = isinstance(error, LiverSegError)
+            found = {"error": text if is_plain else f"{type(error).__name__}: {text}"}
         write_result(options.out, row, options.call, found)
         print(row, found, flush=True)
 

@@ -38,9 +38,9 @@ GROUPS = (
     Group("steps_torch", "measure_steps.py", ("matrix_torch", *_step_rows("torch")), 40, "torch"),
     Group("input", "measure_input.py", ("input_cache", "input_host"), 40, "jax"),
     Group("input_peer", "measure_input_peer.py", ("input_peer",), 25),
-    Group("memory", "measure_memory.py", tuple(f"memory_{name}" for name in PRESETS), 25, "jax"),
+    Group("memory", "measure_memory.py", tuple(f"memory_{name}" for name in PRESETS), 20, "jax"),
     Group("prediction", "measure_prediction.py", ("prediction",), 20, "jax"),
-    Group("training", "measure_training.py", ("training",), 95, "jax"),
+    Group("training", "measure_training.py", ("training",), 100, "jax"),
 )
 SECONDS = sum(group.seconds for group in GROUPS)
 

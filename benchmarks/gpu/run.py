@@ -43,6 +43,7 @@ def main() -> None:
             variables = environment(group, folder, packages)
             if options.quick:  # functions are hardly run, so they need not be fast
                 variables["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+                variables["OMP_NUM_THREADS"] = "1"
             command = [
                 *(sys.executable, HERE / group.script, "--rows", *rows, "--call", call),
                 *("--out", folder, "--store", store, *(["--quick"] if options.quick else [])),

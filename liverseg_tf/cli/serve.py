@@ -1,10 +1,9 @@
 """`liverseg serve`: a server for 3D Slicer and OHIF."""
 
-import ipaddress
 import os
 import socket
-from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -12,10 +11,8 @@ from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.terminal import print_error, say
-from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.plural import count
-
-_SHORTEST_TOKEN = 16
 
 
 @command("serve")
@@ -31,15 +28,16 @@ _SHORTEST_TOKEN = 16
 @click.option(
     "--studies",
     required=True,
-    metavar="FOLDER",
-    help="Images that viewers may ask for: a folder of images, a DICOM folder tree or a data set. "
-    "It is listed once, when the server starts. May be empty.",
+    metavar="FOLDER|ADDRESS",
+    help="Images that viewers may ask for: a folder of images, a DICOM folder tree, a data set, or "
+    "an archive, dicomweb://HOST:PORT/PATH. They are listed once, when the server starts. A folder "
+    "may be empty.",
 )
 @click.option(
     "-o",
     "--out",
     type=options.FOLDER,
-    show_default="STUDIES.labels beside STUDIES",
+    show_default="STUDIES.labels beside STUDIES; HOST.labels for an archive",
     help="Folder for corrected labels, uploaded images and fine-tuned models.",
 )
 @click.option("--host", default="127.0.0.1", help="Address on which the server listens.")
@@ -93,6 +91,7 @@ _SHORTEST_TOKEN = 16
     metavar="MINUTES",
     help="Time after which the image of a session that is not used is removed.",
 )
+@options.accept_rule
 @click.option("--quiet", is_flag=True, help="Do not print the log.")
 def serve(models, studies, out, host, port, token_file, without_token, **settings) -> None:
     """Serve models to 3D Slicer and OHIF.
@@ -106,11 +105,12 @@ def serve(models, studies, out, host, port, token_file, without_token, **setting
     _check_extra()
     from liverseg_tf.locks import exclusive_lock
     from liverseg_tf.serve.client.address import Access, read_token
+    from liverseg_tf.serve.server.listening import check_access, listen
 
     token = Access(read_token(os.environ, token_file)).token
-    _check_access(host, token, without_token)
+    check_access(host, token, without_token)
     folder = Path(out) if out is not None else _default_folder(studies)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     with listener, exclusive_lock(folder / ".server.lock", f"the folder {folder}"):
         service = _create_service(models, studies, folder, host, token, settings)
         _run(service, listener, host, settings)
@@ -128,57 +128,26 @@ def _check_extra() -> None:
         ) from error
 
 
-def _check_access(host: str, token: str | None, without_token: bool) -> None:
-    if _is_loopback(host):
-        return
-    if token is None and not without_token:
-        raise SettingsError(
-            f"Expected a token for --host {host}, because every machine that reaches this address "
-            "could read the images and change the labels. Set --token-file or LIVERSEG_TOKEN, or "
-            "--without-token if a proxy checks who it is."
-        )
-    if token is not None and len(token) < _SHORTEST_TOKEN:
-        raise SettingsError(
-            f"Expected a token of at least {_SHORTEST_TOKEN} characters for --host {host}. "
-            f"Received {count(len(token), 'character')}."
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
 def _default_folder(studies: str) -> Path:
+    if studies.startswith("dicomweb"):
+        return Path(f"{urlsplit(studies).hostname or 'archive'}.labels").absolute()
     path = Path(os.path.abspath(studies))
     return path.with_name(f"{path.name}.labels")
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family)
-    except (OSError, UnicodeError) as error:
-        raise LiverSegError(
-            f"Expected to listen on {host}, port {port}. Received: {reason_of(error)}: choose "
-            "another --port, or --host."
-        ) from error
-
-
 def _create_service(models, studies, folder: Path, host: str, token, settings):
     from liverseg_tf.serve.server.limits import ServerLimits
+    from liverseg_tf.serve.server.listening import is_loopback
     from liverseg_tf.serve.server.model_loading import load_model, load_models, name_models
     from liverseg_tf.serve.server.service import FINE_TUNED, AccessRules, Service
 
-    found = _find_studies(studies)
+    found = _find_studies(studies, folder)
     named = name_models([resolve_models((model,)) for model in models], models)
 
     def load(paths):
         return ModelLoader(paths)()
 
-    loaded = load_models(named, load, folder / FINE_TUNED)
+    loaded = load_models(named, load, folder / FINE_TUNED, settings["accepted"])
     for model in loaded:
         version = f", fine-tuned version {model.version}" if model.version else ""
         say(f"Model {model.name}: {', '.join(model.labels)}{version}")
@@ -190,7 +159,7 @@ def _create_service(models, studies, folder: Path, host: str, token, settings):
         seconds=settings["timeout"],
         session_seconds=60 * settings["session_minutes"],
     )
-    hosts = ("127.0.0.1", "localhost", "::1", host) if _is_loopback(host) else ()
+    hosts = ("127.0.0.1", "localhost", "::1", host) if is_loopback(host) else ()
     return Service.create(
         loaded,
         lambda name, run, version: load_model(name, (str(run),), load, version),
@@ -202,7 +171,11 @@ def _create_service(models, studies, folder: Path, host: str, token, settings):
     )
 
 
-def _find_studies(studies: str) -> dict:
+def _find_studies(studies: str, folder: Path) -> dict:
+    if studies.startswith("dicomweb"):
+        from liverseg_tf.serve.server.archived_images import find_archived_images
+
+        return find_archived_images(studies, os.environ, folder / "private" / "archive")
     from liverseg_tf.predict.batch.find_images import find_images
 
     path = Path(studies)
@@ -220,6 +193,7 @@ def _run(service, listener: socket.socket, host: str, settings) -> None:
     import uvicorn
 
     from liverseg_tf.serve.server.app import create_app
+    from liverseg_tf.serve.server.listening import is_loopback
 
     certificate, key = settings["tls_cert"], settings["tls_key"]
     config = uvicorn.Config(
@@ -238,7 +212,7 @@ def _run(service, listener: socket.socket, host: str, settings) -> None:
         f"{count(len(service.studies.names()), 'image')}; serving at "
         f"{scheme}://{shown}:{listener.getsockname()[1]} (Ctrl+C ends the server)"
     )
-    if not _is_loopback(host) and not certificate:
+    if not is_loopback(host) and not certificate:
         say(
             "Warning: images and the token are sent without encryption. Set --tls-cert and "
             "--tls-key, or put a proxy with TLS in front.",

@@ -1,6 +1,9 @@
-"""Training steps with the Keras backend of this process; see `test_backends.py`.
+"""Training steps with the Keras backend of this process; see `test_jax_learner.py` and
+`test_torch_learner.py`.
 
-python backend_losses.py FOLDER [all]   prints the losses, and saves a model into FOLDER
+python backend_losses.py FOLDER           prints the losses; reads and writes models in FOLDER
+python backend_losses.py FOLDER all       the same with more settings
+python backend_losses.py FOLDER devices   compares JAX on all devices and on one
 """
 
 import dataclasses
@@ -34,11 +37,14 @@ MORE_SETTINGS = {
 STEPS, SIDE = 20, 32
 
 
-def compute_losses(settings: dict[str, dict]) -> dict[str, list[float]]:
+def compute_losses(settings: dict[str, dict], folder: Path) -> dict[str, list[float]]:
     """Return the losses of 20 steps and the sums of the inference weights, for each settings.
 
+    A model of each is saved into the folder as a run does, with what it predicts.
+
     Raises:
-        AssertionError: If two steps from the same state differ.
+        AssertionError: If two steps from the same state differ, or if a model that another
+            backend has saved into the folder predicts something else than there.
     """
     results = {}
     for name, changes in settings.items():
@@ -46,8 +52,29 @@ def compute_losses(settings: dict[str, dict]) -> dict[str, list[float]]:
         results[name] = [float(learner.step(*batch, 1e-3)) for batch in batches(STEPS)]
         weights = learner.inference_weights()
         results[f"{name} inference weights"] = [float(np.abs(w).sum()) for w in weights]
+        save_model(learner, folder / f"{name}-{keras.backend.backend()}.keras")
         check_repeated_steps(learner)
+    check_models(folder)
     return results
+
+
+def save_model(learner, path: Path) -> None:
+    """Save the model of a learner, and beside it what it predicts, at validation."""
+    model = InferenceModel(learner.components)
+    model.set_weights(learner.inference_weights())
+    model.model.save(path)
+    np.save(path.with_suffix(".npy"), model.probabilities(next(batches(1))[0].astype(np.uint8)))
+
+
+def check_models(folder: Path) -> None:
+    """Check that all models in a folder predict what the backend predicted that saved them."""
+    tiles = next(batches(1))[0].astype(np.uint8)
+    for path in folder.glob("*.keras"):
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        probabilities, expected = model.predict_on_batch(tiles), np.load(path.with_suffix(".npy"))
+        np.testing.assert_allclose(probabilities, expected, atol=1e-4, err_msg=path.name)
+        certain = abs(expected - 0.5) > 1e-4
+        assert ((probabilities > 0.5) == (expected > 0.5))[certain].all(), path.name
 
 
 def batches(count: int):
@@ -94,28 +121,36 @@ def _compiles() -> bool:
 def _initial_value(weight, rng) -> np.ndarray:
     """He-normal kernels; everything else as Keras initialises it."""
     if len(weight.shape) < 4:
-        return np.array(weight)
+        return keras.ops.convert_to_numpy(weight)
     deviation = (2 / np.prod(weight.shape[:-1])) ** 0.5
     return rng.normal(0, deviation, weight.shape).astype(np.float32)
 
 
-def save_model_and_probabilities(folder: Path) -> None:
-    """Save a briefly trained model as a run does, and what it predicts."""
-    learner = make_initialised_learner(dataclasses.replace(COMMON, ema_decay=0.0))
-    for image, truth in batches(2):
-        learner.step(image, truth, 1e-2)
-    model = InferenceModel(learner.components)
-    model.set_weights(learner.inference_weights())
-    model.model.save(folder / f"{keras.backend.backend()}.keras")
-    tiles = next(batches(1))[0].astype(np.uint8)
-    np.save(folder / f"{keras.backend.backend()}.npy", model.probabilities(tiles))
+def compare_devices() -> dict[str, float]:
+    """Return the differences between JAX on all devices and on one: losses and weights."""
+    import jax
+
+    from liverseg_tf.train.learner.jax_learner import JaxLearner
+
+    settings = dataclasses.replace(COMMON, optimizer="sgd", loss="dice-ce", ema_decay=0.0)
+    losses, weights = [], []
+    for devices in (jax.local_devices(), jax.local_devices()[:1]):
+        learner = JaxLearner(NetworkSpec(stride=4), settings, Hardware(compiled=True), devices)
+        losses.append([float(learner.step(*batch, 1e-2)) for batch in batches(3)])
+        weights.append(np.concatenate([w.ravel() for w in learner.inference_weights()]))
+    return {
+        "devices": jax.local_device_count(),
+        "losses": float(np.abs(np.subtract(*losses)).max()),
+        "weights": float(np.abs(np.subtract(*weights)).max()),
+    }
 
 
 def main() -> None:
-    folder, *rest = sys.argv[1:]
-    settings = SETTINGS | MORE_SETTINGS if rest else SETTINGS
-    losses = compute_losses(settings)
-    save_model_and_probabilities(Path(folder))
+    folder, *names = sys.argv[1:]
+    if names == ["devices"]:
+        print(json.dumps(compare_devices()))
+        return
+    losses = compute_losses(SETTINGS | MORE_SETTINGS if names else SETTINGS, Path(folder))
     if keras.backend.backend() != "tensorflow":
         assert "tensorflow" not in sys.modules, "TensorFlow was imported"
     print(json.dumps(losses))

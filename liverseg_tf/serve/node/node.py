@@ -101,7 +101,12 @@ class Node:
             settings.listening, self._database, self.queue, self.listener, background
         )
         self.listener.start()
-        background.repeat("completeness", lambda: bool(completeness.check(time.time())), _POLL_S)
+
+        def check_completeness() -> bool:
+            incoming.record_missing()  # a series that lacks them is not complete
+            return bool(completeness.check(time.time()))
+
+        background.repeat("completeness", check_completeness, _POLL_S)
         background.repeat("worker", worker.step, _POLL_S)
         for destination in destinations:
             sender = Sender(

@@ -141,11 +141,12 @@ class FineTuning:
         assert model.run is not None, "checked by `start`"
         files = FineTuningFolder(self._folder / file_safe_name(model.name))
         network = model.predictor.network
+        accepted = [word for rule in model.accepted for word in ("--accept", rule)]
         version = files.next_version()
         saved = self._labels.with_tag(FINAL)
         cases, notes = assemble_data(files.data, saved, self._labels, self._studies, model)
         task.details.extend(notes)
-        self._run(task, preprocess_arguments(files, network.tiles, network.regions))
+        self._run(task, [*preprocess_arguments(files, network.tiles, network.regions), *accepted])
         validation = [name for name in TileStore.open(files.store).split["val"] if name in cases]
         self._run(task, train_arguments(files, model.run, version, task.minutes))
         if not validation:
@@ -156,7 +157,7 @@ class FineTuning:
             )
         scores = []
         for number, run in ((0, model.run), (version, files.run(version))):
-            self._run(task, predict_arguments(files, run, number, validation))
+            self._run(task, [*predict_arguments(files, run, number, validation), *accepted])
             scores.append(
                 mean_dice(files.masks(number), files.data / "masks", validation, network.regions)
             )
@@ -169,7 +170,7 @@ class FineTuning:
         if new <= old:
             return f"{compared} The model is unchanged; version {version} is kept."
         self._models.replace(model.name, files.run(version), version)
-        write_json(files.current, {"version": version, "replaces": model.predictor.fingerprint})
+        write_json(files.current, {"version": version, "base": model.given_fingerprint})
         return f"{compared} Version {version} takes the place of the model, which is kept."
 
     def _run(self, task: Task, arguments: Sequence[str]) -> None:

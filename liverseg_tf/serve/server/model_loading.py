@@ -1,5 +1,6 @@
 """The models of a server when it starts: those that it is given, or what was learnt since."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ class _Current:
     """The record of the version that takes the place of a model."""
 
     version: int
-    replaces: str
+    base: str
 
 
-def load_models(named: Mapping[str, Sequence[str]], load: Load, folder: Path) -> list[Model]:
+def load_models(
+    named: Mapping[str, Sequence[str]], load: Load, folder: Path, accepted: tuple[str, ...] = ()
+) -> list[Model]:
     """Load the models of a server.
 
     A model that was fine-tuned by this server before is replaced by the version that is current,
@@ -35,6 +38,7 @@ def load_models(named: Mapping[str, Sequence[str]], load: Load, folder: Path) ->
         named: Paths or the address of each model, by its name in viewers.
         load: Function that loads the predictor of paths.
         folder: Folder of the fine-tuned models.
+        accepted: Rules of `liverseg check` whose errors become warnings.
 
     Raises:
         LiverSegError: If a model cannot be loaded.
@@ -43,10 +47,11 @@ def load_models(named: Mapping[str, Sequence[str]], load: Load, folder: Path) ->
     for name, paths in named.items():
         model = load_model(name, paths, load)
         files = FineTuningFolder(Path(folder) / file_safe_name(name))
-        current = find_current(files)
+        current = find_current(files, model.predictor.fingerprint)
         if current is not None and model.run is not None:
-            model = load_model(name, (str(files.run(current)),), load, current)
-        models.append(model)
+            tuned = load_model(name, (str(files.run(current)),), load, current)
+            model = dataclasses.replace(tuned, base=model.predictor.fingerprint)
+        models.append(dataclasses.replace(model, accepted=accepted))
     return models
 
 
@@ -61,11 +66,16 @@ def load_model(name: str, paths: Sequence[str], load: Load, version: int = 0) ->
     return Model(name, predictor, all(record.mirrored for record in records), run, version)
 
 
-def find_current(files: FineTuningFolder) -> int | None:
-    """Return the version that takes the place of a model, or None if there is none."""
+def find_current(files: FineTuningFolder, base: str) -> int | None:
+    """Return the version that takes the place of a model, or None if there is none.
+
+    Args:
+        files: Folder of the fine-tunings.
+        base: Fingerprint of the model.
+    """
     with suppress(LiverSegError):
         current = read_json_record(files.current, _Current)
-        if files.run(current.version).is_dir():
+        if current.base == base and files.run(current.version).is_dir():
             return current.version
     return None
 

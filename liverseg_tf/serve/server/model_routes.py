@@ -110,7 +110,7 @@ def infer(
         source, name = _find_source(service, choice, folder, held)
         with service.queue.turn() as on_slices:
             predictor = chosen.predictor_of_passes(settings.get("mirror") is True)
-            prediction = predict_image(source, predictor, folder, on_slices)
+            prediction = predict_image(source, predictor, chosen.accepted, folder, on_slices)
             if output == "dicom_seg":
                 path = write_dicom_seg(folder, prediction)
             elif output != "json":

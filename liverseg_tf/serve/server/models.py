@@ -1,5 +1,6 @@
 """The models that the server offers, by name."""
 
+import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ class Model:
         mirrored: Whether it was trained on mirrored tiles, so that mirrored passes are allowed.
         run: Folder of its run, from which it can be fine-tuned; None for exports and ensembles.
         version: 0 for the model that the server was given, then the number of the fine-tuning.
+        base: Fingerprint of the model that the server was given, if this is a fine-tuned one.
+        accepted: Rules of `liverseg check` whose errors become warnings.
     """
 
     name: str
@@ -27,6 +30,13 @@ class Model:
     mirrored: bool = False
     run: Path | None = None
     version: int = 0
+    base: str = ""
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def given_fingerprint(self) -> str:
+        """Fingerprint of the model that the server was given."""
+        return self.base or self.predictor.fingerprint
 
     @property
     def labels(self) -> dict[str, int]:
@@ -130,7 +140,10 @@ class Models:
         Raises:
             LiverSegError: If the run cannot be loaded.
         """
-        model = self._load(name, run, version)
+        old = self.get(name)
+        model = dataclasses.replace(
+            self._load(name, run, version), base=old.given_fingerprint, accepted=old.accepted
+        )
         with self._lock:
             self._models[name] = model
         return model

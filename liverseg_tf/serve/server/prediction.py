@@ -62,6 +62,7 @@ class Prediction:
 def predict_image(
     source: Path | DicomSeries,
     predictor: Predictor,
+    accepted: tuple[str, ...],
     folder: Path,
     on_slices: Callable[[int], None],
 ) -> Prediction:
@@ -70,6 +71,7 @@ def predict_image(
     Args:
         source: File or DICOM series.
         predictor: Model.
+        accepted: Rules of the check whose errors become warnings.
         folder: Folder for probabilities that do not fit into memory.
         on_slices: Function that is called after each slab; it may raise an error.
 
@@ -77,7 +79,7 @@ def predict_image(
         LiverSegError: If the image cannot be read, or breaks a rule of `liverseg check`.
     """
     image = read_input(source, predictor.network.tiles.channel)
-    issues = judge_image(image, predictor.network.tiles.check_settings())
+    issues = judge_image(image, predictor.network.tiles.check_settings(accepted))
     postprocessing = predictor.postprocessing
     regions = predictor.network.regions
     probabilities = None

@@ -13,7 +13,7 @@ from liverseg_tf.serve.server.model_queue import ModelQueue
 from liverseg_tf.serve.server.models import Model, Models
 from liverseg_tf.serve.server.private_files import PrivateFiles
 from liverseg_tf.serve.server.sessions import Sessions
-from liverseg_tf.serve.server.studies import Source, Studies
+from liverseg_tf.serve.server.studies import Origin, Studies
 from liverseg_tf.serve.server.uncertainty import Uncertainty
 
 FINE_TUNED = "models"  # folder of the fine-tuned models in the folder of the server
@@ -56,7 +56,7 @@ class Service:
         cls,
         models: Sequence[Model],
         load: Callable[[str, Path, int], Model],
-        found: Mapping[str, Source],
+        found: Mapping[str, Origin],
         folder: Path,
         limits: ServerLimits = ServerLimits(),
         access: AccessRules = AccessRules(),

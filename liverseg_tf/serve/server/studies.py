@@ -16,9 +16,11 @@ from liverseg_tf.dataset.provenance import digest_content
 from liverseg_tf.partials import remove
 from liverseg_tf.predict.outputs.case_outputs import file_safe_name
 from liverseg_tf.printable import printable
+from liverseg_tf.serve.server.archived_images import ArchivedImage
 from liverseg_tf.serve.server.limits import Refusal
 
 Source = Path | DicomSeries
+Origin = Source | ArchivedImage
 _MAX_NAME = 120  # characters; a file name has at most 255 bytes
 _MANY_FILES = (".mhd", ".nhdr")
 
@@ -29,20 +31,36 @@ class Study:
 
     Args:
         name: Name of the image, by which viewers know it.
-        source: File or DICOM series.
+        origin: File, DICOM series, or series in an archive.
         uploaded: Whether a viewer has uploaded it.
     """
 
     name: str
-    source: Source
+    origin: Origin
     uploaded: bool = False
+
+    @property
+    def source(self) -> Source:
+        """File or DICOM series; it is fetched if it is in an archive.
+
+        Raises:
+            LiverSegError: If it cannot be fetched.
+        """
+        return self.origin.fetch() if isinstance(self.origin, ArchivedImage) else self.origin
+
+    @property
+    def series_uid(self) -> str | None:
+        """SeriesInstanceUID of a DICOM series."""
+        if isinstance(self.origin, ArchivedImage):
+            return self.origin.series_uid
+        return self.origin.uid if isinstance(self.origin, DicomSeries) else None
 
     @property
     def suffix(self) -> str:
         """Suffix of the file that `Studies.download` provides."""
-        if isinstance(self.source, DicomSeries) or not image_stem(self.source):
+        if not isinstance(self.origin, Path) or not image_stem(self.origin):
             return ".nii.gz"
-        suffix = next(s for s in IMAGE_SUFFIXES if self.source.name.lower().endswith(s))
+        suffix = next(s for s in IMAGE_SUFFIXES if self.origin.name.lower().endswith(s))
         return ".nii.gz" if suffix in _MANY_FILES else suffix
 
     def describe(self) -> dict[str, str]:
@@ -51,17 +69,12 @@ class Study:
         The name and the ID of the patient are left out.
         """
         entries = {"name": f"{self.name}{self.suffix}"}
-        if isinstance(self.source, DicomSeries):
-            entries["SeriesInstanceUID"] = self.source.uid
-            try:
-                header = dcmread(
-                    self.source.files[0],
-                    stop_before_pixels=True,
-                    specific_tags=["StudyInstanceUID"],
-                )
-            except (InvalidDicomError, OSError):
-                return entries
-            entries["StudyInstanceUID"] = str(header.get("StudyInstanceUID", ""))
+        if self.series_uid is not None:
+            entries["SeriesInstanceUID"] = self.series_uid
+        if isinstance(self.origin, ArchivedImage):
+            entries["StudyInstanceUID"] = self.origin.study_uid
+        elif isinstance(self.origin, DicomSeries):
+            entries["StudyInstanceUID"] = _study_uid(self.origin)
         return entries
 
 
@@ -73,10 +86,10 @@ class Studies:
         uploads: Folder for uploaded images, which is read.
     """
 
-    def __init__(self, found: Mapping[str, Source], uploads: Path):
+    def __init__(self, found: Mapping[str, Origin], uploads: Path):
         self._uploads = Path(uploads)
         self._lock = threading.Lock()
-        self._studies = {name: Study(name, source) for name, source in found.items()}
+        self._studies = {name: Study(name, origin) for name, origin in found.items()}
         for name, source in _find_uploads(self._uploads):
             self._studies.setdefault(name, Study(name, source, uploaded=True))
 
@@ -94,11 +107,7 @@ class Studies:
         with self._lock:
             study = self._studies.get(name)
             if study is None and name:
-                of_uid = [
-                    one
-                    for one in self._studies.values()
-                    if isinstance(one.source, DicomSeries) and one.source.uid == name
-                ]
+                of_uid = [one for one in self._studies.values() if one.series_uid == name]
                 study = of_uid[0] if len(of_uid) == 1 else None
         if study is None:
             raise Refusal(
@@ -166,6 +175,15 @@ class Studies:
         path = folder / "image.nii.gz"
         write_volume(path, read_image(source))
         return path
+
+
+def _study_uid(series: DicomSeries) -> str:
+    try:
+        tags = ["StudyInstanceUID"]
+        header = dcmread(series.files[0], stop_before_pixels=True, specific_tags=tags)
+    except (InvalidDicomError, OSError):
+        return ""
+    return str(header.get("StudyInstanceUID", ""))
 
 
 def _check_name(name: str) -> None:

@@ -158,7 +158,7 @@ class Uncertainty:
                 return float(agreement)
         predictor = model.predictor_of_passes(model.mirrored)
         with self._queue.idle_turn() as on_slices, self._files.temporary_folder() as folder:
-            masks = predict_image(source, predictor, folder, on_slices).masks
+            masks = predict_image(source, predictor, model.accepted, folder, on_slices).masks
         values = [value for value in (masks.agreement or {}).values() if value is not None]
         agreement = sum(values) / len(values) if values else 0.0
         write_json(path, {**record, "agreement": agreement})

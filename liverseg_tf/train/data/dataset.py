@@ -27,9 +27,9 @@ def training_dataset(
         augmentation, its parameters.
 
     Example:
-        >>> model = AugmentingModel(network, settings.regions)  # doctest: +SKIP
-        >>> model.compile("adam", "binary_crossentropy")  # doctest: +SKIP
-        >>> model.fit(training_dataset(sampler, settings), steps_per_epoch=100)  # doctest: +SKIP
+        model = AugmentingModel(network, settings.regions)
+        model.compile("adam", "binary_crossentropy")
+        model.fit(training_dataset(sampler, settings), steps_per_epoch=100, shuffle=False)
     """
 
     def elements():

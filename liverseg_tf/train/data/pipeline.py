@@ -142,7 +142,7 @@ def batch_maker(regions: Regions) -> Callable:
     """Return the compiled function from what `read_batches` yields to a batch."""
     table = region_table(regions)
 
-    def make(image, mask, draws):
+    def make(image, mask, draws=None):
         if draws is None:
             image = ops.cast(image, "float32")
         else:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.network.from_settings import make_unet_spec
+from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
 from liverseg_tf.train.network.losses import LOSSES, sum_over_one_replica
 from liverseg_tf.train.network.pretrained import load_matching_weights
 from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
@@ -46,7 +47,7 @@ class TrainingComponents:
         settings: TrainSettings,
         hardware: Hardware,
         replicas: int = 1,
-        batch_normalisation: Callable = layers.BatchNormalization,
+        layer_classes: LayerClasses = KERAS_LAYERS,
         convert: Callable[[keras.Model], keras.Model] = lambda model: model,
     ) -> "TrainingComponents":
         """Make the components of a new run; the initial weights follow from the seed.
@@ -56,7 +57,7 @@ class TrainingComponents:
             settings: Settings of the run.
             hardware: Precision and compilation.
             replicas: Number of replicas that share a batch.
-            batch_normalisation: Keras' layer, or a faster layer that computes the same.
+            layer_classes: Keras' layers, or faster ones.
             convert: Function from a model of Keras' layers to a faster one, whose layers have the
                 same names and weights.
 
@@ -67,7 +68,7 @@ class TrainingComponents:
         spec = make_unet_spec(network, settings)
         keras.utils.set_random_seed(settings.seed)
         with _dtype_policy(hardware.policy):
-            model = build_training_unet(spec, settings.deep_supervision, batch_normalisation)
+            model = build_training_unet(spec, settings.deep_supervision, layer_classes)
             model = convert(model)
         unmatched_layers = (
             ()
@@ -144,6 +145,10 @@ def _make_optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):
     }
     if settings.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=0.99, nesterov=True, **common)
+    elif keras.backend.backend() == "tensorflow":
+        from liverseg_tf.train.learner.fused_adamw import FusedAdamW
+
+        optimizer = FusedAdamW(**common)
     else:
         optimizer = keras.optimizers.AdamW(**common)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

@@ -13,7 +13,17 @@ from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.memory import out_of_memory
+from liverseg_tf.train.network.layer_classes import (
+    LayerClasses,
+    OnePassBatchNormalization,
+    ReshapedMaxPooling2D,
+    SubpixelConv2DTranspose,
+)
 from liverseg_tf.train.settings import TrainSettings
+
+_LAYER_CLASSES = LayerClasses(
+    OnePassBatchNormalization, SubpixelConv2DTranspose, ReshapedMaxPooling2D
+)
 
 
 class JaxLearner:
@@ -41,7 +51,9 @@ class JaxLearner:
         mesh = Mesh(np.array(devices or jax.local_devices()), "batch")
         self._shared = NamedSharding(mesh, PartitionSpec("batch"))
         self._whole = NamedSharding(mesh, PartitionSpec())
-        self.components = TrainingComponents.make(network, settings, hardware)
+        self.components = TrainingComponents.make(
+            network, settings, hardware, layer_classes=_LAYER_CLASSES
+        )
         model, optimizer = self.components.model, self.components.optimizer
         weights = [variable.value for variable in model.weights]
         state: dict[str, Any] = {

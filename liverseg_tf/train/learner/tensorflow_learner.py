@@ -12,6 +12,7 @@ from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts
 from liverseg_tf.train.learner.memory import out_of_memory
+from liverseg_tf.train.network.layer_classes import LayerClasses, SubpixelConv2DTranspose
 from liverseg_tf.train.network.losses import sum_over_one_replica
 from liverseg_tf.train.settings import TrainSettings
 
@@ -40,9 +41,10 @@ class TensorFlowLearner:
         self.hosts = hosts
         replicas = hosts.strategy.num_replicas_in_sync
         normalisation = SynchronizedBatchNormalization if replicas > 1 else FusedBatchNormalization
+        layer_classes = LayerClasses(normalisation, SubpixelConv2DTranspose)
         with hosts.strategy.scope():
             self.components = TrainingComponents.make(
-                network, settings, hardware, replicas, normalisation
+                network, settings, hardware, replicas, layer_classes
             )
             # XLA cannot sum over replicas
             compiled = hardware.compiled and replicas == 1

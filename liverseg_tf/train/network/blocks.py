@@ -1,9 +1,10 @@
 """Building blocks of the U-Net: convolution blocks and attention gates."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras import layers
+
+from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
 
 MAX_FILTERS = 512
 
@@ -16,13 +17,13 @@ class BlockBuilder:
         base_filters: Number of filters of level 0; doubled on each level, at most 512.
         normalisation: 'batch', 'instance' or 'none'.
         residual: Whether a block adds its input to its output (He et al. 2016).
-        batch_normalisation: Keras' layer, or a faster layer that computes the same.
+        layer_classes: Keras' layers, or faster ones.
     """
 
     base_filters: int
     normalisation: str
     residual: bool
-    batch_normalisation: Callable = layers.BatchNormalization
+    layer_classes: LayerClasses = KERAS_LAYERS
 
     def filters(self, level: int) -> int:
         """Number of filters of a level."""
@@ -85,7 +86,8 @@ class BlockBuilder:
         if self.normalisation == "batch":
             # Runs are short. With Keras' default momentum of 0.99, the moving averages would
             # still contain the first batches, from before the network had learnt anything.
-            return self.batch_normalisation(momentum=0.9, name=f"{name}_norm_{suffix}")(x)
+            normalise = self.layer_classes.batch_normalisation
+            return normalise(momentum=0.9, name=f"{name}_norm_{suffix}")(x)
         if self.normalisation == "instance":
             return layers.GroupNormalization(groups=-1, name=f"{name}_norm_{suffix}")(x)
         return x

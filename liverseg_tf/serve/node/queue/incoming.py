@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 import warnings
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ class Incoming:
     def __init__(self, folder: Path, queue: SeriesQueue, free_bytes: int):
         self._folder, self._queue, self._free_bytes = folder, queue, free_bytes
         self.ignored = 0  # objects that are not slices
+        self._missing: deque[tuple[str, str, str]] = deque()
         folder.mkdir(parents=True, exist_ok=True)
         clear_partials(folder)
         for name in set(os.listdir(folder)) - queue.files():
@@ -125,6 +127,16 @@ class Incoming:
             self._note_missing(received)
             raise InstanceRefused(f"cannot be written ({error})", OUT_OF_RESOURCES) from error
 
+    def record_missing(self) -> None:
+        """Record which images were refused, as soon as the disk allows it.
+
+        Raises:
+            DatabaseError: If the queue cannot be written.
+        """
+        while self._missing:
+            self._queue.note_missing(self._missing[0], time.time())
+            self._missing.popleft()
+
     def path(self, instance: Instance) -> Path | None:
         """Return the file of an instance; None if it was removed."""
         if instance.file is None:
@@ -158,7 +170,8 @@ class Incoming:
             header = read_header(stream)
             uids = (_text(header, "StudyInstanceUID"), _text(header, "SeriesInstanceUID"))
             if all(map(is_uid, uids)):
-                self._queue.note_missing((*uids, received.sop_uid), received.calling, time.time())
+                self._missing.append((*uids, received.sop_uid))
+                self.record_missing()
 
     def _check_space(self, size: int) -> None:
         free = shutil.disk_usage(self._folder).free

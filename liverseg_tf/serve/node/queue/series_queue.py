@@ -80,17 +80,16 @@ class SeriesQueue:
             )
             return changed.rowcount > 0
 
-    def note_missing(self, uids: tuple[str, str, str], calling: str, now: float) -> None:
+    def note_missing(self, uids: tuple[str, str, str], now: float) -> None:
         """Record that an image of a series could not be kept: the series is not complete without.
 
         Args:
             uids: StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID.
-            calling: Title of the application entity that sent it.
             now: Time, in seconds since 1970.
         """
         study_uid, series_uid, sop_uid = uids
         with self._database.transaction() as connection:
-            series_id = _await(connection, study_uid, series_uid, calling, now)
+            series_id = _await(connection, study_uid, series_uid, "", now)
             connection.execute("INSERT OR IGNORE INTO missing VALUES (?, ?)", (series_id, sop_uid))
 
     def in_state(self, *states: str) -> list[Series]:
