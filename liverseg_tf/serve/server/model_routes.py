@@ -18,6 +18,7 @@ from liverseg_tf.serve.server.labels import FINAL, ORIGINAL
 from liverseg_tf.serve.server.limits import Refusal
 from liverseg_tf.serve.server.models import Model
 from liverseg_tf.serve.server.prediction import (
+    MaskForm,
     Prediction,
     predict_image,
     write_dicom_seg,
@@ -103,8 +104,7 @@ def infer(
         raise Refusal(
             422, "Expected no label. Received one: the models take only an image (no scribbles)."
         )
-    extension = str(settings.get("result_extension") or ".nii.gz")
-    dtype = str(settings.get("result_dtype") or "uint8")
+    form = MaskForm.from_params(settings)
     with ExitStack() as held:
         folder = held.enter_context(service.files.temporary_folder())
         source, name = _find_source(service, choice, folder, held)
@@ -114,8 +114,7 @@ def infer(
             if output == "dicom_seg":
                 path = write_dicom_seg(folder, prediction)
             elif output != "json":
-                compress = settings.get("result_compress") is not False
-                path = write_mask(folder, prediction, extension, dtype, compress)
+                path = write_mask(folder, prediction, form)
         result = _describe(chosen, prediction, time.monotonic() - started)
         service.activity.prediction(chosen.name, time.monotonic() - started)
         if settings.get("save_label") is True and name is not None:
@@ -127,8 +126,8 @@ def infer(
     if output == "dicom_seg":
         return file_answer(content, f"{stem}.dcm", "application/dicom")
     if output == "image":
-        return file_answer(content, f"{stem}{extension}")
-    return multipart_answer(result, content, f"{stem}{extension}")
+        return file_answer(content, f"{stem}{form.extension}")
+    return multipart_answer(result, content, f"{stem}{form.extension}")
 
 
 def _find_source(service: Service, choice: ImageChoice, folder: Path, held: ExitStack):

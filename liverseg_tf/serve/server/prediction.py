@@ -1,8 +1,9 @@
 """Prediction of one image for a viewer: the same steps as in `liverseg predict`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,39 +93,64 @@ def predict_image(
     return Prediction(source, processed, processed.labels(), warnings)
 
 
-def write_mask(
-    folder: Path, prediction: Prediction, extension: str, dtype: str, compress: bool
-) -> Path:
+@dataclass(frozen=True)
+class MaskForm:
+    """The form in which a viewer wants the label map.
+
+    Args:
+        extension: One of `EXTENSIONS`.
+        dtype: One of `DTYPES`.
+        compress: Whether an NRRD file is compressed.
+
+    Raises:
+        Refusal: If the extension or the data type is another one.
+    """
+
+    extension: str = ".nii.gz"
+    dtype: str = "uint8"
+    compress: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("result_extension", self.extension, EXTENSIONS),
+            ("result_dtype", self.dtype, DTYPES),
+        ):
+            if value not in known:
+                raise Refusal(422, f"Expected a {name} of {', '.join(known)}. Received another.")
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> "MaskForm":
+        """Read the parameters of a request; see the class."""
+        return cls(
+            str(params.get("result_extension") or cls.extension),
+            str(params.get("result_dtype") or cls.dtype),
+            params.get("result_compress") is not False,
+        )
+
+
+def write_mask(folder: Path, prediction: Prediction, form: MaskForm) -> Path:
     """Write the label map in the form that a viewer asks for.
 
     Args:
         folder: Folder of the file.
         prediction: Masks.
-        extension: One of `EXTENSIONS`.
-        dtype: One of `DTYPES`.
-        compress: Whether an NRRD file is compressed.
+        form: Form of the file.
 
     Returns:
         Path of the file.
 
     Raises:
-        Refusal: If the extension or the data type is another one.
+        Refusal: If the data type cannot hold the labels.
     """
-    if extension not in EXTENSIONS:
-        raise Refusal(
-            422, f"Expected a result_extension of {', '.join(EXTENSIONS)}. Received another one."
-        )
-    if dtype not in DTYPES:
-        raise Refusal(422, f"Expected a result_dtype of {', '.join(DTYPES)}. Received another one.")
     labels = _in_viewer_order(prediction.labels, prediction.source)
-    if dtype == "int8" and labels.array.max(initial=0) > np.iinfo(np.int8).max:
+    if form.dtype == "int8" and labels.array.max(initial=0) > np.iinfo(np.int8).max:
         raise Refusal(
             422, "Expected a result_dtype that holds all labels. Received int8: ask for uint8."
         )
-    labels = labels.with_array(labels.array.astype(dtype, copy=False))
-    path = folder / f"mask{extension}"
-    if extension == ".nrrd":
-        write_nrrd(path, labels, compress)
+    labels = labels.with_array(labels.array.astype(form.dtype, copy=False))
+    path = folder / f"mask{form.extension}"
+    if form.extension == ".nrrd":
+        write_nrrd(path, labels, form.compress)
     else:
         write_volume(path, labels)
     return path

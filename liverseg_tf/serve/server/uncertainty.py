@@ -41,8 +41,10 @@ class Candidate:
 class Uncertainty:
     """Measures how much the passes of a model agree on the images without a corrected label.
 
-    The results are kept by image and by fingerprint of the model, also for the next start of the
-    server. Requests of viewers come first: they interrupt a measurement, which is repeated.
+    It begins when a viewer asks for the first time, and goes on with images that are added and with
+    models that are fine-tuned. The results are kept by image and by fingerprint of the model, also
+    for the next start of the server. Requests of viewers come first: they interrupt a measurement,
+    which is repeated.
 
     Args:
         models: Models; those with several passes are compared.
@@ -73,18 +75,15 @@ class Uncertainty:
         self._thread = threading.Thread(target=self._work, name="uncertainty", daemon=True)
 
     def start(self) -> None:
-        """Start to measure for the first model with several passes, if there is one."""
-        models = [model for model in self._models.all() if model.has_passes]
-        if models:
-            self._wanted = models[0].name
+        """Start the thread, which waits until a viewer asks for the first time."""
         self._thread.start()
-        self._wake.set()
 
     def stop(self) -> None:
         """End the thread after the measurement that is in progress."""
         self._stopped.set()
         self._wake.set()
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
 
     def most_uncertain(self, model: Model, wait_s: float) -> Candidate | None:
         """Return the image on which the passes agree least.

@@ -29,6 +29,6 @@ class BufferPool:
             memory = np.empty(size + _ALIGNMENT, np.uint8)
         # NumPy refers from each view to the first array above a memoryview: to this one
         start = -memory.ctypes.data % _ALIGNMENT
-        array = np.frombuffer(memoryview(memory), np.uint8, size, start)
+        array = np.frombuffer(memory.data, np.uint8, size, start)
         weakref.finalize(array, self._free.append, memory).atexit = False
         return array.reshape(self._shape)

@@ -35,7 +35,7 @@ def estimate_memory(components: TrainingComponents, shape: tuple[int, int], batc
 def out_of_memory() -> LiverSegError:
     """Return the error to raise if a training step needs more memory than the device has."""
     return LiverSegError(
-        "The device has not enough memory for this training: lower --batch-size, "
-        "--base-filters or --context, or use --patch 2. `train --dry-run` prints the "
-        "memory that a run needs."
+        "The device has not enough memory for this training: lower --batch-size, --base-filters or "
+        "--context, or use --patch 2 or --no-cache-on-device. `train --dry-run` prints the memory "
+        "that a run needs."
     )
