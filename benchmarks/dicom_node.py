@@ -185,8 +185,12 @@ def masks_of(seg: Dataset, image: Volume, folder: Path) -> np.ndarray:
         place[header.SOPInstanceUID] = round(float((to_voxel @ corner)[2]))
     masks = np.zeros((len(seg.SegmentSequence), *image.array.shape), bool)
     pixels = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
+    shared = seg.SharedFunctionalGroupsSequence[0]
     for plane, frame in zip(pixels, seg.PerFrameFunctionalGroupsSequence, strict=True):
-        number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        # an object of one segment names it once
+        place_of_segment = frame if "SegmentIdentificationSequence" in frame else shared
+        identification = place_of_segment.SegmentIdentificationSequence[0]
+        number = identification.ReferencedSegmentNumber
         source = frame.DerivationImageSequence[0].SourceImageSequence[0]
         masks[number - 1, place[source.ReferencedSOPInstanceUID]] = plane
     return masks

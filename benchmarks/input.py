@@ -66,21 +66,27 @@ def compare(store: TileStore, settings: TrainSettings, repeats: int) -> None:
         "plain copy": plain.run,
         "with draws": lambda: read(sampler, augmented),
     }
-    rates: dict[str, list[float]] = {name: [] for name in jobs}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
     for _ in range(repeats):
         for name, job in jobs.items():
-            rates[name].append(rate_of(job))
-    limit = statistics.median(rates["plain copy"])
+            rates[name].append(rates_of(job))
+    limit, processor_limit = map(statistics.median, zip(*rates["plain copy"], strict=True))
     print(f"batches of {settings.batch_size} slices, context {settings.context}, {threads} threads")
     for name, found in rates.items():
-        rate = statistics.median(found)
-        print(f"{name:12} {rate:8,.0f} slices/s, {rate / limit:.2f} of a plain copy", flush=True)
+        rate, processor = map(statistics.median, zip(*found, strict=True))
+        print(
+            f"{name:12} {rate:8,.0f} slices/s, {rate / limit:.2f} of a plain copy; "
+            f"{processor:8,.0f} per processor second, {processor / processor_limit:.2f}",
+            flush=True,
+        )
 
 
-def rate_of(job) -> float:
-    started = time.perf_counter()
+def rates_of(job) -> tuple[float, float]:
+    """Return the slices per second and per processor second of all threads."""
+    started, processor = time.perf_counter(), time.process_time()
     job()
-    return SLICES / (time.perf_counter() - started)
+    seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor
+    return SLICES / seconds, SLICES / processor_seconds
 
 
 def read(sampler: BatchSampler, settings: TrainSettings) -> None:

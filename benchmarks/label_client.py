@@ -80,7 +80,7 @@ def main() -> None:
         "token": arguments.token,
     }
     options = [*model, "--studies", arguments.studies, "--out", work / "labels"]
-    environment = os.environ | {"LIVERSEG_TOKEN": arguments.token}
+    environment = os.environ | {"LIVERSEG_SERVER_TOKEN": arguments.token}
     with serving(work / "server.txt", *options, environment=environment) as url:
         settings["url"] = url
         done = subprocess.run(

@@ -141,9 +141,14 @@ class Load:
             np.testing.assert_array_equal(mask, self.expected[name])
         elif kind == "session":
             body, headers = form({}, {"files": self.images[name]})
-            answer = json.loads(self.send("PUT", "/session/", body, headers)[1])
-            with self.lock:
-                self.sessions.append((answer["session_id"], name))
+            session = json.loads(self.send("PUT", "/session/", body, headers)[1])["session_id"]
+            if number % 2:  # it is used at once; the others are kept until the end
+                mask = self.infer(f"image=x&session_id={session}")
+                np.testing.assert_array_equal(mask, self.expected[name])
+                self.json("DELETE", f"/session/{session}")
+            else:
+                with self.lock:
+                    self.sessions.append((session, name))
         else:
             assert self.json("GET", "/info/")["datastore"]["total"] >= len(self.images)
         with self.lock:

@@ -49,6 +49,7 @@ MAY_IMPORT_FRAMEWORKS = {
     "train/learner/hardware.py": {"tensorflow", "torch"},
     "train/learner/hosts.py": {"tensorflow"},
     "train/learner/jax_learner.py": {"jax"},
+    "train/learner/tensorflow_layers.py": {"keras", "tensorflow"},
     "train/learner/tensorflow_learner.py": {"tensorflow"},
     "train/learner/torch_graph.py": {"torch"},
     "train/learner/torch_learner.py": {"torch"},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from plan import GROUPS, SECONDS, Group, missing_rows
 from results import read_results, write_result
-from table import write_tables
+from table import DRY_RUN, write_tables
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -25,7 +25,7 @@ ROOT = HERE.parents[1]
 def main() -> None:
     options = parse()
     started, call = time.monotonic(), datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    card = "dry run" if options.quick else card_name()
+    card = DRY_RUN if options.quick else card_name()
     folder = options.out / card.replace(" ", "_")
     packages = install(options.wheels, options.out)
     missing = missing_rows(read_results(folder), options.retry)
@@ -52,7 +52,7 @@ def main() -> None:
     print(write_tables(folder, card))
     left = missing_rows(read_results(folder))
     if left:
-        print(f"The same command measures the {len(left)} rows that are missing: {sorted(left)}")
+        print(f"Missing; the same command measures them: {', '.join(sorted(left))}")
 
 
 def parse() -> argparse.Namespace:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from plan import GROUPS, PRESETS, find_result
+from plan import GROUPS, PRESETS, TRAINING_MINUTES, find_result
 from results import read_results
 
 from liverseg_tf.atomic import replacing, write_json
 
+DRY_RUN = "dry run"  # in place of the name of a card
 HEADER = ("what", "liverseg_tf", "peer, same call", "ratio", "target")
 
 
@@ -15,7 +16,8 @@ def write_tables(folder: Path, card: str) -> str:
     """Write `results.json` and `table.md` into a folder of results, and return the table."""
     results = read_results(folder)
     write_json(folder / "results.json", {"card": card, "results": results})
-    text = f"Results on {card}:\n\n{make_table(results)}"
+    note = "A dry run on tiny sizes: its figures mean nothing." if card == DRY_RUN else card
+    text = f"{note}\n\n{make_table(results)}"
     with replacing(folder / "table.md") as partial:
         partial.write_text(text)
     return text
@@ -66,7 +68,8 @@ def _describe(row: str, values: Mapping) -> tuple[str, str]:
     if kind == "prediction":
         shape = " x ".join(map(str, reversed(values.get("shape", (200, 512, 512)))))
         return f"prediction of {shape} voxels, .nii.gz to .nii.gz, JAX", ""
-    return "training of 90 s, its start included, JAX", ""
+    seconds = values.get("seconds", 60 * TRAINING_MINUTES)
+    return f"training of {seconds:.0f} s, its start included, JAX", ""
 
 
 def _tell(row: str, values: Mapping, matrix_rate: float | None) -> str:
@@ -84,7 +87,7 @@ def _tell(row: str, values: Mapping, matrix_rate: float | None) -> str:
     if kind == "training":
         dice = ", ".join(f"{name} {value:.3f}" for name, value in values["dice"].items())
         cases = f"{values['training_cases']} training and {values['validation_cases']} validation"
-        return f"Dice: {dice}; {values['steps']} steps of `{values['preset']}`, {cases} cases"
+        return f"Dice: {dice}; `{values['preset']}`, steps: {values['steps']}, {cases} cases"
     parts = [f"{values['rate']:,.4g} images/s"]
     if kind == "step":
         if matrix_rate:

@@ -1,5 +1,6 @@
 """`liverseg serve`: a server for 3D Slicer and OHIF."""
 
+import logging
 import os
 import socket
 from pathlib import Path
@@ -47,7 +48,8 @@ from liverseg_tf.plural import count
     type=options.ANY_PATH,
     metavar="FILE",
     help="File with the token that requests must carry; viewers ask for it as the password. "
-    "Alternatively, set the variable LIVERSEG_TOKEN. Required on addresses other than loopback.",
+    "Alternatively, set the variable LIVERSEG_SERVER_TOKEN. Required on addresses other than "
+    "loopback.",
 )
 @click.option(
     "--without-token",
@@ -104,10 +106,9 @@ def serve(models, studies, out, host, port, token_file, without_token, **setting
     """
     _check_extra()
     from liverseg_tf.locks import exclusive_lock
-    from liverseg_tf.serve.client.address import Access, read_token
-    from liverseg_tf.serve.server.listening import check_access, listen
+    from liverseg_tf.serve.server.listening import check_access, listen, read_server_token
 
-    token = Access(read_token(os.environ, token_file)).token
+    token = read_server_token(os.environ, token_file)
     check_access(host, token, without_token)
     folder = Path(out) if out is not None else _default_folder(studies)
     listener = listen(host, port)
@@ -195,6 +196,8 @@ def _run(service, listener: socket.socket, host: str, settings) -> None:
     from liverseg_tf.serve.server.app import create_app
     from liverseg_tf.serve.server.listening import is_loopback
 
+    for name in ("uvicorn.error", "python_multipart"):  # tracebacks may contain names of images
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     certificate, key = settings["tls_cert"], settings["tls_key"]
     config = uvicorn.Config(
         create_app(service),

@@ -1,5 +1,8 @@
 """Wrong options of `liverseg node`, which end before a model is loaded."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 from commands import run_liverseg
 
@@ -30,3 +33,16 @@ def test_an_unreadable_certificate_is_one_line(tmp_path):
     done = run_liverseg(*RUN, "--dry-run", "--tls-cert", tmp_path / "cert.pem")
     assert done.exit_code == 1
     assert "Expected certificates" in done.output
+
+
+def test_the_commands_of_the_documentation_are_understood():
+    from liverseg_tf.cli.node import node
+
+    page = Path(__file__).parents[2] / "docs" / "pacs.md"
+    text = page.read_text().replace("\\\n", " ")
+    commands = [line.partition("liverseg node ")[2] for line in text.splitlines()]
+    commands = [line for line in commands if "--model" in line]
+    assert len(commands) == 3
+    for line in commands:
+        context = node.make_context("node", shlex.split(line))
+        assert context.params["destinations"] == ("ORTHANC@127.0.0.1:4242",)

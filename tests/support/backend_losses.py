@@ -32,7 +32,6 @@ SETTINGS = {
 MORE_SETTINGS = {
     "ce": {"loss": "dice-ce", "normalisation": "instance"},
     "none": {"loss": "dice-topk", "normalisation": "none", "optimizer": "sgd"},
-    "encoder": {"loss": "dice-ce", "encoder": "MobileNetV3Small", "depth": 5},
 }
 STEPS, SIDE = 20, 32
 

@@ -53,6 +53,7 @@ class Node:
     def __enter__(self) -> "Node":
         settings, listening = self._settings, self._settings.listening
         folder = self.folder = Path(settings.folder).absolute()
+        _check_own(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)  # what it holds belongs to patients
@@ -135,3 +136,15 @@ class Node:
         self.deliveries.record_commitment(transaction, stored, missing, again_s)
         if missing:
             LOG.warning("%d results are not stored, and are sent again", len(missing))
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder of somebody else: a node removes files that it does not know."""
+    known = {"node.lock", "node.sqlite"}
+    if folder.is_dir() and not (folder / "node.sqlite").exists():
+        others = sorted(path.name for path in folder.iterdir() if path.name not in known)
+        if others:
+            raise LiverSegError(
+                f"Expected an empty folder, or that of a node, at {folder}. Received a folder with "
+                f"{others[0]}: name another one."
+            )

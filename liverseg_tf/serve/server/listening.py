@@ -2,12 +2,31 @@
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 from liverseg_tf.plural import count
+from liverseg_tf.serve.client.address import TOKEN_VARIABLE, Access, read_token
 
+VARIABLE = "LIVERSEG_SERVER_TOKEN"  # another one than that for models on TensorFlow Serving
 _SHORTEST_TOKEN = 16
+
+
+def read_server_token(environment: Mapping[str, str], file: Path | None) -> str | None:
+    """Read the token of the server from a file, or else from the variable LIVERSEG_SERVER_TOKEN.
+
+    Args:
+        environment: Environment variables, usually `os.environ`.
+        file: Text file with the token.
+
+    Raises:
+        LiverSegError: If the file cannot be read or is empty.
+        SettingsError: If the token has other characters than printable ASCII.
+    """
+    given = {TOKEN_VARIABLE: environment.get(VARIABLE, "")}
+    return Access(read_token(given, file)).token
 
 
 def check_access(host: str, token: str | None, without_token: bool) -> None:
@@ -26,7 +45,7 @@ def check_access(host: str, token: str | None, without_token: bool) -> None:
     if token is None and not without_token:
         raise SettingsError(
             f"Expected a token for --host {host}, because every machine that reaches this address "
-            "could read the images and change the labels. Set --token-file or LIVERSEG_TOKEN, or "
+            f"could read the images and change the labels. Set --token-file or {VARIABLE}, or "
             "--without-token if a proxy checks who it is."
         )
     if token is not None and len(token) < _SHORTEST_TOKEN:

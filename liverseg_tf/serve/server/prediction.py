@@ -11,11 +11,13 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.itk.write_nrrd import write_nrrd
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.model.identity import ModelIdentity
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.predict.batch.memmap import memmap_zeros
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, warnings_of
+from liverseg_tf.predict.models.predictor import Predictor, identify, warnings_of
 from liverseg_tf.predict.outputs.case_outputs import OutputFormats, SegmentedCase, write_outputs
+from liverseg_tf.predict.outputs.dicom_header import DicomHeader
 from liverseg_tf.predict.segment_volume import Inference, find_regions
 from liverseg_tf.serve.server.limits import Refusal
 
@@ -32,12 +34,14 @@ class Prediction:
         masks: Masks after post-processing.
         labels: Their label map (z, row, col) uint8.
         warnings: What had to be assumed, one line each.
+        model: Model that predicted them.
     """
 
     source: Path | DicomSeries
     masks: RegionMasks
     labels: Volume
     warnings: tuple[str, ...] = ()
+    model: ModelIdentity = ModelIdentity()
 
     @property
     def label_names(self) -> dict[str, int]:
@@ -90,7 +94,7 @@ def predict_image(
     masks = find_regions(image, predictor, inference, on_slices, probabilities)
     processed = replace(postprocessing.apply(masks), agreement=masks.agreement)
     warnings = (*warnings_of(predictor), *(issue.line for issue in issues))
-    return Prediction(source, processed, processed.labels(), warnings)
+    return Prediction(source, processed, processed.labels(), warnings, identify(predictor))
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,8 @@ def write_dicom_seg(folder: Path, prediction: Prediction) -> Path:
         masks.agreement,
         prediction.warnings,
     )
-    (path,) = write_outputs(folder, "mask", case, OutputFormats(("seg",)))
+    outputs = OutputFormats(("seg",), header=DicomHeader(prediction.model))
+    (path,) = write_outputs(folder, "mask", case, outputs)
     return path
 
 

@@ -14,21 +14,20 @@ class BufferPool:
     Memory that is new to the process costs more time than copying tiles into it.
 
     Args:
-        shape: Shape of the arrays.
+        size: Size of the arrays in bytes.
     """
 
-    def __init__(self, shape: tuple[int, ...]):
-        self._shape, self._free = shape, deque[np.ndarray]()
+    def __init__(self, size: int):
+        self._size, self._free = size, deque[np.ndarray]()
 
     def take(self) -> np.ndarray:
-        """Return an array of uint8 with arbitrary values. Threads may call this at once."""
-        size = int(np.prod(self._shape))
+        """Return (size,) uint8 with arbitrary values. Threads may call this at once."""
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = np.empty(size + _ALIGNMENT, np.uint8)
+            memory = np.empty(self._size + _ALIGNMENT, np.uint8)
         # NumPy refers from each view to the first array above a memoryview: to this one
         start = -memory.ctypes.data % _ALIGNMENT
-        array = np.frombuffer(memory.data, np.uint8, size, start)
+        array = np.frombuffer(memory.data, np.uint8, self._size, start)
         weakref.finalize(array, self._free.append, memory).atexit = False
-        return array.reshape(self._shape)
+        return array

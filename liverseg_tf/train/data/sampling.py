@@ -1,6 +1,7 @@
 """Sampling of training slices: a batch is a pure function of the seed and the step."""
 
 import functools
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -79,7 +80,7 @@ class BatchSampler:
         rows, cols = sizes.max(axis=0)
         self.shape = network.padded((int(rows), int(cols)))
         self._tiles_are_equal = bool((sizes == self.shape).all())
-        self._make_buffers = functools.cache(self._buffers_of)
+        self._buffers = functools.cache(self._make_buffers)
 
     def absent_regions(self) -> list[str]:
         """Return the names of the regions that no training slice contains."""
@@ -103,11 +104,12 @@ class BatchSampler:
             LiverSegError: If a tile cannot be read any more; it names the file and the case.
         """
         slices = self.draw(seed, step, positions)
-        images, masks = self._make_buffers(len(slices))
-        image, mask = images.take(), masks.take()
-        if not self._tiles_are_equal:
-            image[:], mask[:] = 0, 0
         middle, windows = slices.shape[1] // 2, self.network.tiles.channels
+        both, pixels = self._buffers(len(slices)).take(), len(slices) * math.prod(self.shape)
+        image = both[:-pixels].reshape(-1, *self.shape, self.network.channels)
+        mask = both[-pixels:].reshape(-1, *self.shape, 1)
+        if not self._tiles_are_equal:
+            both[:] = 0
         cases = self._case_of[slices[:, middle]]
         indices = (slices - self._first[cases][:, None]).tolist()
         for case in np.unique(cases).tolist():
@@ -175,10 +177,9 @@ class BatchSampler:
         except LiverSegError as error:
             raise error.about(self._names[case]) from error
 
-    def _buffers_of(self, tiles: int) -> tuple[BufferPool, BufferPool]:
+    def _make_buffers(self, tiles: int) -> BufferPool:
         """Return the memory for the images and masks of this many tiles."""
-        shape = (tiles, *self.shape)
-        return BufferPool((*shape, self.network.channels)), BufferPool((*shape, 1))
+        return BufferPool(tiles * math.prod(self.shape) * (self.network.channels + 1))
 
     def _find_slices_by_region(self) -> dict[str, np.ndarray]:
         """For each region that occurs, the numbers of the slices that contain it."""

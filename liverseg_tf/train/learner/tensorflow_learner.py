@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
@@ -12,6 +11,11 @@ from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts
 from liverseg_tf.train.learner.memory import out_of_memory
+from liverseg_tf.train.learner.tensorflow_layers import (
+    ConcatenatedConv2D,
+    FusedBatchNormalization,
+    SynchronizedBatchNormalization,
+)
 from liverseg_tf.train.network.layer_classes import LayerClasses, SubpixelConv2DTranspose
 from liverseg_tf.train.network.losses import sum_over_one_replica
 from liverseg_tf.train.settings import TrainSettings
@@ -41,7 +45,9 @@ class TensorFlowLearner:
         self.hosts = hosts
         replicas = hosts.strategy.num_replicas_in_sync
         normalisation = SynchronizedBatchNormalization if replicas > 1 else FusedBatchNormalization
-        layer_classes = LayerClasses(normalisation, SubpixelConv2DTranspose)
+        layer_classes = LayerClasses(
+            normalisation, SubpixelConv2DTranspose, concatenated_conv2d=ConcatenatedConv2D
+        )
         with hosts.strategy.scope():
             self.components = TrainingComponents.make(
                 network, settings, hardware, replicas, layer_classes
@@ -150,31 +156,6 @@ class TensorFlowLearner:
 
     def _weights(self) -> list[np.ndarray]:
         return [np.asarray(weight) for weight in self.components.model.weights]
-
-
-class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation that trains with TensorFlow's fused kernel instead of single operations.
-
-    It equals Keras' layer except for rounding and for the moving variance, which is the unbiased
-    estimate.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        if not training or not self.trainable:
-            return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
-        )
-        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + current * (1 - self.momentum))
-        return outputs
-
-
-class SynchronizedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation with the mean and variance over all replicas."""
-
-    def __init__(self, **options):
-        super().__init__(**options, synchronized=True)
 
 
 def _sum_over_replicas(values):

@@ -1,5 +1,6 @@
 """Building blocks of the U-Net: convolution blocks and attention gates."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras import layers
@@ -33,7 +34,7 @@ class BlockBuilder:
         """Apply convolution, normalisation and ReLU, twice.
 
         Args:
-            x: (batch, h, w, channels).
+            x: (batch, h, w, channels), or a list of two, which are concatenated.
             level: Level that determines the number of filters.
             name: Prefix of the layer names.
 
@@ -41,12 +42,15 @@ class BlockBuilder:
             (batch, h, w, filters).
         """
         filters = self.filters(level)
+        if isinstance(x, list) and self.layer_classes.concatenated_conv2d is None:
+            x = layers.Concatenate(name=f"{name}_concat")(x)
         y = self._convolve(x, filters, name, "a")
         y = layers.Activation("relu", name=f"{name}_relu_a")(y)
         y = self._convolve(y, filters, name, "b")
         if self.residual:
-            if x.shape[-1] != filters:
-                x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv_shortcut")(x)
+            if isinstance(x, list) or x.shape[-1] != filters:
+                convolve = self._convolution_of(x)
+                x = convolve(filters, 1, use_bias=False, name=f"{name}_conv_shortcut")(x)
             y = layers.Add(name=f"{name}_add")([x, y])
         return layers.Activation("relu", name=f"{name}_relu_b")(y)
 
@@ -73,9 +77,14 @@ class BlockBuilder:
         weight = layers.Conv2D(1, 1, activation="sigmoid", name=f"{name}_gate_weight")(x)
         return layers.Multiply(name=f"{name}_gate")([skip, weight])
 
+    def _convolution_of(self, x) -> Callable:
+        """Return the class of layers that convolves one image, or two concatenated ones."""
+        concatenated = self.layer_classes.concatenated_conv2d
+        return concatenated if concatenated and isinstance(x, list) else layers.Conv2D
+
     def _convolve(self, x, filters: int, name: str, suffix: str):
         """Apply a 3x3 convolution and the normalisation layer."""
-        x = layers.Conv2D(
+        x = self._convolution_of(x)(
             filters,
             3,
             padding="same",

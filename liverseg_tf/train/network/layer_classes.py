@@ -17,11 +17,14 @@ class LayerClasses:
         batch_normalisation: Keras' layer, or one that computes the same.
         conv2d_transpose: Likewise.
         max_pooling: Likewise.
+        concatenated_conv2d: Convolution of two images, concatenated along their channels. None
+            concatenates them first.
     """
 
     batch_normalisation: Callable = layers.BatchNormalization
     conv2d_transpose: Callable = layers.Conv2DTranspose
     max_pooling: Callable = layers.MaxPooling2D
+    concatenated_conv2d: Callable | None = None
 
 
 KERAS_LAYERS = LayerClasses()

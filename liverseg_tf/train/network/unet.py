@@ -116,8 +116,7 @@ def build_training_unet(
         skip = skips[level]
         if spec.attention:
             skip = blocks.attention_gate(skip, x, name)
-        x = layers.Concatenate(name=f"{name}_concat")([skip, x])
-        x = blocks.convolution_block(x, level, name)
+        x = blocks.convolution_block([skip, x], level, name)
         if level < deep_supervision:
             outputs.append(_add_output(x, spec, level, layer_classes))
     return keras.Model(inputs, outputs[::-1], name="unet")

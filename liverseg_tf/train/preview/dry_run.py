@@ -51,15 +51,16 @@ def describe_run(
         steps = int(settings.minutes * 60 / seconds_per_step)
     tiles = steps * settings.batch_size
     case_counts = {part: len(names) for part, names in store.split.items()}
-    cached = f", and {cache_bytes(sampler) / 1e9:.1f} GB for the training tiles" if cache else ""
+    cached = [f"cache: {cache_bytes(sampler) / 1e9:.1f} GB of training tiles on the device"]
     return [
         f"cases: {case_counts['train']} for training, {case_counts['val']} for validation, "
         f"{case_counts['test']} for testing",
         f"tiles: {rows} x {columns} x {network.channels}, batches of {settings.batch_size}; "
         f"{count(slices, 'training slice')}",
         f"parameters: {components.model.count_params():,}",
-        f"memory: about {step_bytes / 1e9:.1f} GB of the device ({components.hardware.precision})"
-        f"{cached}, without the memory of Keras' backend",
+        f"memory: about {step_bytes / 1e9:.1f} GB of the device ({components.hardware.precision}), "
+        "without the memory of Keras' backend",
+        *(cached if cache else []),
         f"steps: {steps:,} ({tiles:,} tiles, each slice {tiles / slices:.0f} times)",
         f"time: about {_format_duration(steps * seconds_per_step)}, "
         f"{settings.batch_size / seconds_per_step:.1f} tiles/s without validation",

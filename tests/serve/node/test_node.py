@@ -178,6 +178,15 @@ def test_only_one_node_uses_a_folder(start_node):
         start_node()
 
 
+def test_a_folder_of_somebody_else_is_refused(start_node, tmp_path):
+    own = tmp_path / "own" / "incoming"
+    own.mkdir(parents=True)
+    (own / "ct.dcm").write_bytes(b"image")
+    with pytest.raises(LiverSegError, match="Expected an empty folder"):
+        start_node(folder=tmp_path / "own")
+    assert (own / "ct.dcm").exists()
+
+
 def test_localizers_and_single_images_are_skipped(
     start_node, make_series, send, archive, wait_until
 ):

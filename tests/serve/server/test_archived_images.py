@@ -28,7 +28,7 @@ def archive(make_ct, write_series, tmp_path):
     def report(dataset, z):
         dataset.StudyInstanceUID, dataset.Modality = "1.2.1", "SR"
 
-    served.add_folder(write_series(tmp_path / "sr", make_ct(2, (1, 24, 28)), report))
+    served.add_folder(write_series(tmp_path / "sr", make_ct(2), report))
     return served
 
 
@@ -45,6 +45,7 @@ def test_a_series_is_fetched_once_and_predicted(archive, make_client, bright, tm
         uid, image = next((uid, one) for uid, one in found.items() if one.study_uid == "1.2.1")
         for _ in range(2):
             answer = client.post(f"/infer/bright?image={uid}&output=json")
+            assert answer.status_code == 200, answer.text
             assert answer.json()["label_names"] == {"liver": 1, "tumour": 2}
         expected = segment(tmp_path / "ct_1", bright)
         volume = np.count_nonzero(expected.array) * expected.voxel_volume_ml

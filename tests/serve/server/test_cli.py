@@ -16,7 +16,12 @@ from liverseg_tf.cli.shared.models import _import_frameworks
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.serve.server.listening import check_access, is_loopback, listen
+from liverseg_tf.serve.server.listening import (
+    check_access,
+    is_loopback,
+    listen,
+    read_server_token,
+)
 from liverseg_tf.serve.server.model_loading import name_models
 
 
@@ -28,6 +33,13 @@ def test_other_machines_need_a_token():
     for host, token, words in (("0.0.0.0", None, "Expected a token"), ("::", "short", "16 char")):
         with pytest.raises(SettingsError, match=words):
             check_access(host, token, False)
+
+
+def test_the_token_is_not_that_of_tensorflow_serving(tmp_path):
+    assert read_server_token({"LIVERSEG_TOKEN": "other"}, None) is None
+    assert read_server_token({"LIVERSEG_SERVER_TOKEN": " own\n"}, None) == "own"
+    (tmp_path / "token").write_text("filed\n")
+    assert read_server_token({"LIVERSEG_SERVER_TOKEN": "own"}, tmp_path / "token") == "filed"
 
 
 def test_a_port_in_use_is_reported(tmp_path, built_run):

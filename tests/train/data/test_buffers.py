@@ -8,16 +8,15 @@ from liverseg_tf.train.data.buffers import BufferPool
     "view",
     [
         lambda array: array,
-        lambda array: array[1:, 2],
-        lambda array: array.T.reshape(-1)[:3],  # a copy
-        lambda array: np.asarray(array[..., None])[0][::2],
+        lambda array: array[1:].reshape(-1, 1)[::2].T,
+        lambda array: np.asarray(array.reshape(4, 5)[..., None])[0],
         lambda array: memoryview(array)[1:],
     ],
 )
 def test_memory_is_not_used_again_while_anything_refers_to_it(view):
-    pool = BufferPool((4, 5))
+    pool = BufferPool(20)
     array = pool.take()
-    array[:] = np.arange(20).reshape(4, 5)
+    array[:] = np.arange(20)
     kept = view(array)
     before = np.array(kept)
     del array
@@ -26,12 +25,12 @@ def test_memory_is_not_used_again_while_anything_refers_to_it(view):
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it():
-    pool = BufferPool((4, 5))
+    pool = BufferPool(20)
     array, other = pool.take(), pool.take()
     address = array.ctypes.data
     assert address % 64 == 0
     assert address != other.ctypes.data
     del array
     assert pool.take().ctypes.data == address
-    assert other.shape == (4, 5)
+    assert other.shape == (20,)
     assert other.dtype == np.uint8

@@ -246,6 +246,7 @@ def test_torch_layers_copy_no_image():
         model(torch.rand(2, 32, 32, 3), training=True)
     for event in profile.events():
         shape = event.input_shapes[0] if event.input_shapes else []
-        if event.name == "aten::copy_" and len(shape) == 4 and shape[0] == 2:
+        # the logits have a single channel, and PyTorch may copy them
+        if event.name == "aten::copy_" and len(shape) == 4 and shape[0] == 2 and shape[1] > 1:
             copied.append(shape)
     assert copied == []

@@ -1,6 +1,7 @@
 """The listener of a node: C-ECHO, C-STORE and reports about storage commitment."""
 
 import functools
+import io
 import logging
 import ssl
 import threading
@@ -8,6 +9,7 @@ from collections import Counter
 from typing import Any, cast
 
 from pydicom import uid as uids
+from pydicom.filewriter import write_file_meta_info
 from pydicom.pixels import get_decoder
 from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.presentation import PresentationContext, build_context
@@ -18,7 +20,12 @@ from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.serve.node.network.association import create_entity
 from liverseg_tf.serve.node.network.commitment import OnCommitment, handle_report
 from liverseg_tf.serve.node.network.limited_socket import LimitedServer, answered
-from liverseg_tf.serve.node.queue.incoming import Incoming, InstanceRefused, Received
+from liverseg_tf.serve.node.queue.incoming import (
+    OUT_OF_RESOURCES,
+    Incoming,
+    InstanceRefused,
+    Received,
+)
 from liverseg_tf.serve.node.settings import Listening
 
 LOG = logging.getLogger("liverseg_tf.node")
@@ -126,15 +133,18 @@ class Listener:
         calling = event.assoc.requestor.ae_title
         request = event.request
         try:
-            data_set = request.DataSet.getvalue()
+            data_set = request.DataSet.getbuffer()
             if len(data_set) > self._settings.max_bytes:
-                raise InstanceRefused("too large", 0xA700)
+                raise InstanceRefused("too large", OUT_OF_RESOURCES)
+            file_start = io.BytesIO()
+            file_start.write(b"\0" * 128 + b"DICM")
+            write_file_meta_info(file_start, event.file_meta)
             received = Received(
                 str(request.AffectedSOPClassUID),
                 str(request.AffectedSOPInstanceUID),
                 str(event.context.transfer_syntax),
                 data_set,
-                event.encoded_dataset()[: -len(data_set) or None],
+                file_start.getvalue(),
                 calling,
             )
             self._incoming.add(received)

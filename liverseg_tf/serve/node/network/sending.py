@@ -130,6 +130,7 @@ class Sender:
         self._deliveries.record_request(sent, transaction_uid)
         if not request_commitment(association, transaction_uid, [one.result for one in sent]):
             LOG.warning("%s does not confirm what it stores", self._peer)
+            self._deliveries.withdraw_request(sent)
             return False
         return True
 

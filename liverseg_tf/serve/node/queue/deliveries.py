@@ -174,6 +174,11 @@ class Deliveries:
         for delivery in deliveries:
             self._update(delivery.id, commitment=REQUESTED, transaction_uid=transaction_uid)
 
+    def withdraw_request(self, deliveries: Sequence[Delivery]) -> None:
+        """Record that the destination does not accept the request."""
+        for delivery in deliveries:
+            self._update(delivery.id, commitment="", transaction_uid="")
+
     def record_commitment(
         self, transaction_uid: str, committed: Sequence[str], failed: Sequence[str], again_s: float
     ) -> int:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import shutil
 import time
 import uuid
@@ -27,6 +26,7 @@ from liverseg_tf.serve.node.queue.uids import digest_instance, is_uid
 
 LOG = logging.getLogger("liverseg_tf.node")
 
+_HEADER_BYTES = 1 << 20  # in which the UIDs of a refused image are looked for
 # status codes of C-STORE (PS3.4, table B.2-1)
 OUT_OF_RESOURCES, WRONG_DATA_SET, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
@@ -60,7 +60,7 @@ class Received:
     sop_class: str
     sop_uid: str
     syntax: str
-    data_set: bytes
+    data_set: bytes | memoryview
     file_start: bytes
     calling: str
 
@@ -81,7 +81,7 @@ class Incoming:
         self._missing: deque[tuple[str, str, str]] = deque()
         folder.mkdir(parents=True, exist_ok=True)
         clear_partials(folder)
-        for name in set(os.listdir(folder)) - queue.files():
+        for name in {path.name for path in folder.glob("*.dcm")} - queue.files():
             (folder / name).unlink()
 
     def add(self, received: Received) -> None:
@@ -166,7 +166,7 @@ class Incoming:
             return  # a few bytes may inflate to any number
         with suppress(Exception), warnings.catch_warnings():  # any error of a broken header
             warnings.simplefilter("ignore")
-            stream = io.BytesIO(received.file_start + received.data_set)
+            stream = io.BytesIO(received.file_start + bytes(received.data_set[:_HEADER_BYTES]))
             header = read_header(stream)
             uids = (_text(header, "StudyInstanceUID"), _text(header, "SeriesInstanceUID"))
             if all(map(is_uid, uids)):

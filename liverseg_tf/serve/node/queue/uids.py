@@ -19,7 +19,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def digest_instance(data_set: bytes, syntax: str) -> str:
+def digest_instance(data_set: bytes | memoryview, syntax: str) -> str:
     """Compute the SHA-256 digest of a data set as it was received.
 
     Args:

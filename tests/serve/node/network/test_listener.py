@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import socket
 import ssl
 from urllib.request import urlopen
 
@@ -166,3 +167,18 @@ def test_the_node_answers_echo(start_node):
     association = entity.associate("127.0.0.1", node.listener.port, ae_title="LIVERSEG")
     assert association.send_c_echo().Status == 0x0000
     association.release()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x01\x00\xff\xff\xff\xff" + bytes(64),  # an association request of 4 GB
+        b"\x04\x00\x00\x00\x00\x04" + bytes(4),  # data without an association
+    ],
+)
+def test_what_is_no_dicom_disturbs_nobody(start_node, make_series, send, sent):
+    node = start_node()
+    with socket.create_connection(("127.0.0.1", node.listener.port)) as connection:
+        connection.sendall(sent)
+        assert send(node, make_series(1)) == [0x0000]
