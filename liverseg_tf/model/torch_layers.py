@@ -93,7 +93,8 @@ _LAYERS = {
 
 
 def _copy_layer(layer: layers.Layer) -> layers.Layer:
-    return _LAYERS.get(type(layer), type(layer)).from_config(layer.get_config())
+    layer_class = _LAYERS.get(type(layer), type(layer))
+    return layer_class.from_config(layer.get_config())
 
 
 def _weights(layer) -> tuple[torch.Tensor, torch.Tensor | None]:
