@@ -10,8 +10,10 @@ the plot show the mean Dice over the corrected cases.
 """
 
 import argparse
+import contextlib
 import json
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -76,9 +78,10 @@ def _annotate(strategy: str, regions: Regions, arguments) -> list[dict]:
 def _most_uncertain(url: str) -> str:
     """Return the image that the server proposes after it has measured all of them."""
     while True:
-        answer = _call(url, "POST", "/activelearning/uncertain")
-        if answer["scored"] == answer["total"]:
-            return answer["id"]
+        with contextlib.suppress(urllib.error.HTTPError):  # none is measured yet
+            answer = _call(url, "POST", "/activelearning/uncertain")
+            if answer["scored"] == answer["total"]:
+                return answer["id"]
         time.sleep(1)
 
 

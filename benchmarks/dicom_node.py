@@ -125,7 +125,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMI
 
 def make_study(path: Path, number: int) -> list[Dataset]:
     """Make a DICOM study of a phantom; as complete as a scanner's, so that it conforms."""
-    image = nib.load(path)
+    image = nib.as_closest_canonical(nib.load(path))  # axial slices
     array = np.asanyarray(image.dataobj)
     axes = image.affine[:3, :3] * [[-1], [-1], [1]]
     spacing = np.linalg.norm(axes, axis=0)

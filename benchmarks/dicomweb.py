@@ -42,6 +42,14 @@ def read_masks(seg: bytes, files: list[pydicom.Dataset]) -> np.ndarray:
     return found.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
 
 
+def read_labels(folder: Path, file: pydicom.Dataset) -> np.ndarray:
+    """Labels (z, row, col) of the only NIfTI mask, with rows and columns as a file stores them."""
+    (mask,) = folder.glob("*.nii.gz")
+    labels = np.asanyarray(nib.as_closest_canonical(nib.load(mask)).dataobj).T
+    across, down = np.reshape(file.ImageOrientationPatient, (2, 3)).astype(float)
+    return labels[:, :: 1 if down[1] < 0 else -1, :: 1 if across[0] < 0 else -1]
+
+
 def count_invalid(files: list[bytes], folder: Path) -> str:
     """Number of files in which dciodvfy finds an error."""
     if shutil.which("dciodvfy") is None:
@@ -83,19 +91,17 @@ def main() -> None:
             results = {name: orthanc.fetch(study, name) for name in ("SEG", "OT", "RTSTRUCT")}
         finally:
             orthanc.stop()
-        (mask,) = (work / "local").glob("*.nii.gz")
-        image = nib.as_closest_canonical(nib.load(mask))
-        # to (z, row, col) with rows and columns as the files store them
-        labels = np.asanyarray(image.dataobj).T
-        across, down = np.reshape(files[0].ImageOrientationPatient, (2, 3)).astype(float)
-        labels = labels[:, :: 1 if down[1] < 0 else -1, :: 1 if across[0] < 0 else -1]
-        masks = read_masks(results["SEG"][0], files)
-        expected = np.stack([labels > 0, labels > 1], axis=-1)
-        equal = bool(np.array_equal(masks.astype(bool), expected))
+        masks = read_masks(results["SEG"][0], files).astype(bool)
+        own, local = (read_labels(work / name, files[0]) for name in ("out", "local"))
+        # nested regions: label n belongs to the first n of them
+        expected = np.stack([own > number for number in range(masks.shape[-1])], axis=-1)
         rows = {
             "images of the study": len(files),
-            "voxels of the outer and the inner region": expected.sum(axis=(0, 1, 2)).tolist(),
-            "SEG in Orthanc equals the NIfTI mask": equal,
+            "voxels of each region": expected.sum(axis=(0, 1, 2)).tolist(),
+            "voxels of the SEG in Orthanc that differ from the NIfTI mask": int(
+                (masks != expected).sum()
+            ),
+            "voxels that differ from the mask of predict on files": int((own != local).sum()),
             "instances in Orthanc": dict(before),
             "the same after a second run": before == after,
             "results with an error of dciodvfy": count_invalid(

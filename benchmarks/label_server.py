@@ -15,6 +15,7 @@ It measures, in this order:
 import argparse
 import io
 import json
+import os
 import random
 import statistics
 import threading
@@ -78,34 +79,46 @@ class Load:
 
     def memory(self) -> str:
         """Return the memory of the server, which is a child of this process."""
-        children = Path(f"/proc/self/task/{threading.main_thread().native_id}/children")
-        (pid,) = children.read_text().split()
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = (self._process() / "status").read_text()
         now, peak = (
             int(status.partition(f"{key}:")[2].split()[0]) / 1024 for key in ("VmRSS", "VmHWM")
         )
         return f"{now:.0f} MB, at most {peak:.0f} MB"
+
+    def processor_seconds(self) -> float:
+        """Return the processor time of the server so far."""
+        user, system = (self._process() / "stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _process(self) -> Path:
+        children = Path(f"/proc/self/task/{threading.main_thread().native_id}/children")
+        (pid,) = children.read_text().split()
+        return Path(f"/proc/{pid}")
 
     def latency(self, predictor, repeats: int) -> str:
         """Compare /infer with the function of `liverseg predict`: read, predict, write."""
         from liverseg_tf.ct.nifti import write_labels
 
         name, path = next(iter(self.images.items()))
-        served, local = [], []
+        served, local, served_cpu, local_cpu = [], [], [], []
         for repeat in range(repeats + 1):
-            started = time.perf_counter()
+            before, started = self.processor_seconds(), time.perf_counter()
             answer = self.infer(f"image={name}", {"result_extension": ".nii.gz"})
-            first = time.perf_counter()
+            first, cpu = time.perf_counter(), time.process_time()
+            used = self.processor_seconds() - before
             write_labels(self.work / "mask.nii.gz", segment(path, predictor))
-            second = time.perf_counter()
+            second, own = time.perf_counter(), time.process_time() - cpu
             np.testing.assert_array_equal(answer, self.expected[name])
             if repeat:  # the first one is a warm-up
                 served.append(first - started)
                 local.append(second - first)
+                served_cpu.append(used)
+                local_cpu.append(own)
         ratios = [one / other for one, other in zip(served, local, strict=True)]
         return (
             f"/infer {statistics.median(served):.3f} s, predict {statistics.median(local):.3f} s; "
-            f"ratio {statistics.median(ratios):.3f} (medians of {repeats})"
+            f"ratio {statistics.median(ratios):.3f} (medians of {repeats}); processor time "
+            f"{statistics.median(served_cpu):.2f} s and {statistics.median(local_cpu):.2f} s"
         )
 
     def run(self, requests: int, in_flight: int) -> str:

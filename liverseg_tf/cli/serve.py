@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -221,4 +222,5 @@ def _run(service, listener: socket.socket, host: str, settings) -> None:
             "--tls-key, or put a proxy with TLS in front.",
             err=True,
         )
-    uvicorn.Server(config).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # Ctrl+C is the usual end
+        uvicorn.Server(config).run(sockets=[listener])

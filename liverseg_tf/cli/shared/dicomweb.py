@@ -111,12 +111,13 @@ def _fetch(
     studies = [StudyAddress.parse(text) for text in dict.fromkeys(addresses)]
     credentials = [Credentials.read(os.environ, study) for study in studies]
     # the next run removes the folder if this process is killed
-    folder = partial_path(Path(out) / "dicomweb")
+    folder = partial_path(Path(out).absolute() / "dicomweb")
+    create_folder(folder.parent)
+    folder.mkdir(mode=0o700)
     opened.callback(remove, folder)
     for number, (study, secret) in enumerate(zip(studies, credentials, strict=True)):
         own = folder / str(number)
         create_folder(own)
-        folder.chmod(0o700)
         archive = opened.enter_context(Archive(study, secret, tls_ca))
         fetched = fetch_study(archive, own, modality)
         for line in fetched.skipped:

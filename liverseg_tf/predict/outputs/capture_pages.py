@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from liverseg_tf.ct.intensity import Window
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.predict.outputs.measurements import format_ml
 from liverseg_tf.printable import printable
 
 NOT_FOR_DIAGNOSIS = "Not for diagnostic use"
@@ -133,13 +134,6 @@ def draw_table(
         draw.text((_MARGIN_PX, y), part, _GREY, font=text)
         y += line_px
     return np.asarray(image)
-
-
-def format_ml(volume_ml: float) -> str:
-    """Return a volume in millilitres: one decimal below 100 ml, two below 0.1 ml."""
-    if volume_ml >= 100 or volume_ml == 0:
-        return f"{volume_ml:.0f}"
-    return f"{volume_ml:.1f}" if volume_ml >= 0.1 else f"{volume_ml:.2g}"
 
 
 def _enlarge(plane: np.ndarray, factor: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from liverseg_tf.atomic import write_csv
 from liverseg_tf.dataset.provenance import FOLDER, MaskRecords
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.locks import lock_if_supported
-from liverseg_tf.predict.outputs.capture_pages import format_ml
+from liverseg_tf.predict.outputs.measurements import format_ml
 from liverseg_tf.printable import printable, spreadsheet_text
 from liverseg_tf.records import read_record
 

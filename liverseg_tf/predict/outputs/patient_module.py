@@ -1,8 +1,10 @@
 """Patient and study of an image, as its results repeat them."""
 
+import re
 from collections.abc import Callable
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
 
 # DICOM allows these tags to be empty but not to be missing, as they are in some anonymised files.
@@ -11,6 +13,7 @@ MAY_BE_EMPTY = (
     *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
 _COPIED = (*MAY_BE_EMPTY, "StudyInstanceUID", "StudyDescription", "IssuerOfPatientID")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEXES = ("M", "F", "O")
 _TEXT = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 # values that must not be anything else, and the function that raises ValueError for others
@@ -26,14 +29,19 @@ def clean_patient_module(header: Dataset) -> None:
     """Make the patient and the study of an image valid, so that results can repeat them.
 
     Tags that are missing and may be empty are added as empty tags. Dates, times and a sex that
-    are no valid values become empty: a result with an invalid value is refused by archives.
+    are no valid values become empty, several values become one, and control characters become
+    underscores: archives refuse results with invalid values.
 
     Args:
         header: Header of an image, which is changed.
     """
     for keyword in MAY_BE_EMPTY:
-        if header.get(keyword) is None:
-            setattr(header, keyword, "")
+        value = header.get(keyword)
+        # a backslash in a name separates values
+        text = "_".join(map(str, value)) if isinstance(value, MultiValue) else str(value or "")
+        cleaned = _CONTROL.sub("_", text)
+        if value is None or cleaned != str(value):
+            setattr(header, keyword, cleaned)
     for keyword, parse in _PARSERS.items():
         value = header[keyword].value
         if value in ("", None):

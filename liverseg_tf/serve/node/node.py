@@ -95,6 +95,7 @@ class Node:
         self.retention = Retention(
             self._database, self.queue, incoming, worker.results_folder, settings.keep_s
         )
+        self.retention.remove_unknown_results()
         self.listener = Listener(
             settings.listening, incoming, self._note_commitment, server_context
         )

@@ -30,12 +30,10 @@ class DeviceTiles:
         self._shape, self._windows = sampler.shape, sampler.network.tiles.channels
         self._codes = LabelCodes(sampler.labels, math.prod(sampler.shape))
         count = sampler.slice_count
-        self._images = upload(
-            (count, *self._shape, self._windows), (image for _, image, _ in sampler.all_tiles())
-        )
+        self._images = upload((count, *self._shape, self._windows), sampler.all_images())
         self._masks = upload(
             (count, self._codes.packed_bytes),
-            (self._codes.pack(mask, name) for name, _, mask in sampler.all_tiles()),
+            (self._codes.pack(mask, name) for name, mask in sampler.all_masks()),
         )
         self._compiled_gather = compile_function(self._gather)
 

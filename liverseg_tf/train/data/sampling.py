@@ -149,25 +149,38 @@ class BatchSampler:
         last = first + self._counts[cases][:, None] - 1
         return np.clip(slices, first, last)
 
-    def all_tiles(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Read all slices in the order of their numbers, a case at a time.
+    def all_images(self) -> Iterator[np.ndarray]:
+        """Read the images of all slices in the order of their numbers, a case at a time.
 
         Yields:
-            Name of the case, image (z, h, w, windows) uint8 and mask (z, h, w) uint8 labels, padded
-            as in `batch`.
+            (z, h, w, windows) uint8 of a case, padded as in `batch`.
 
         Raises:
             LiverSegError: As `batch`.
         """
+        return (array for _, array in self._read_all(0))
+
+    def all_masks(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Read the masks of all slices as `all_images` does.
+
+        Yields:
+            Name of a case and its (z, h, w) uint8 labels.
+        """
+        return self._read_all(1)
+
+    def _read_all(self, part: int) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the name and the padded images (part 0) or masks (part 1) of each case."""
         for case, (name, arrays) in enumerate(zip(self._names, self._arrays, strict=True)):
             self._check_case(case)
             try:
-                image, mask = map(np.asarray, arrays)
+                array = np.asarray(arrays[part])
             except LiverSegError as error:
                 raise error.about(name) from error
-            (rows, columns), (h, w) = self.shape, mask.shape[1:]
-            padding = ((0, 0), (0, rows - h), (0, columns - w))
-            yield name, np.pad(image, (*padding, (0, 0))), np.pad(mask, padding)
+            if array.shape[1:3] != self.shape:
+                padded = np.zeros((len(array), *self.shape, *array.shape[3:]), np.uint8)
+                padded[:, : array.shape[1], : array.shape[2]] = array
+                array = padded
+            yield name, array
 
     def _check_case(self, case: int) -> None:
         """Check that the file of a case still has all of its bytes."""

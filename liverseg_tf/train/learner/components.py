@@ -1,11 +1,13 @@
 """The components of a training step: network, loss and optimizer."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
 from liverseg_tf.model.spec import NetworkSpec
@@ -66,7 +68,7 @@ class TrainingComponents:
             LiverSegError: If initial weights cannot be read or do not match the network.
         """
         spec = make_unet_spec(network, settings)
-        keras.utils.set_random_seed(settings.seed)
+        _set_seeds(settings.seed)
         with _dtype_policy(hardware.policy):
             model = build_training_unet(spec, settings.deep_supervision, layer_classes)
             model = convert(model)
@@ -133,6 +135,19 @@ def ema_rate(ema_decay: float, step, minimum: Callable = ops.minimum):
         minimum: Function that returns the smaller one of two numbers.
     """
     return 1 - minimum(ema_decay, step / (step + 10.0))
+
+
+def _set_seeds(seed: int) -> None:
+    """Seed the generators of initial weights and dropout.
+
+    Keras would import TensorFlow with any backend, if it is installed.
+    """
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(seed)
+        return
+    # Keras draws the seeds of its layers from the first of them.
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def _make_optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):

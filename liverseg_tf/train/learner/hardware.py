@@ -1,6 +1,7 @@
 """Precision and compilation that suit the machine."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -37,7 +38,7 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
     bfloat16 on NVIDIA GPUs since Ampere and on CPUs with bfloat16 multiplication; float16 on older
     GPUs with tensor cores; float32 everywhere else. Steps are compiled by XLA or `torch.compile` on
     GPUs only: on CPUs, a step compiled by XLA takes 1.5 times as long as one with oneDNN. JAX
-    always compiles.
+    always compiles; PyTorch does where Triton is installed and knows the GPU.
 
     Args:
         precision: Precision to use. None chooses one.
@@ -61,7 +62,9 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
             precision = _choose_gpu_precision()
         else:
             precision = "float32" if is_jax else _choose_cpu_precision()
-    return Hardware(precision, is_jax or (has_gpu if compiled is None else compiled))
+    if compiled is None:
+        compiled = is_jax or (has_gpu and _gpu_has_compiler())
+    return Hardware(precision, compiled)
 
 
 def _has_gpu() -> bool:
@@ -73,6 +76,15 @@ def _has_gpu() -> bool:
         return bool(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # raised by JAX if there is no GPU
         return False
+
+
+def _gpu_has_compiler() -> bool:
+    """Whether steps can be compiled; `torch.compile` needs Triton, which Windows does not have."""
+    if keras.backend.backend() != "torch":
+        return True
+    import torch
+
+    return find_spec("triton") is not None and torch.cuda.get_device_capability() >= (7, 0)
 
 
 def _choose_gpu_precision() -> str:

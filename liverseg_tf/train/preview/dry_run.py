@@ -59,7 +59,7 @@ def describe_run(
         f"{count(slices, 'training slice')}",
         f"parameters: {components.model.count_params():,}",
         f"memory: about {step_bytes / 1e9:.1f} GB of the device ({components.hardware.precision}), "
-        "without the memory of Keras' backend",
+        "without that of Keras' backend",
         *(cached if cache else []),
         f"steps: {steps:,} ({tiles:,} tiles, each slice {tiles / slices:.0f} times)",
         f"time: about {_format_duration(steps * seconds_per_step)}, "

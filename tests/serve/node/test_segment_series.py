@@ -60,7 +60,11 @@ def test_all_results_are_made_with_identifiers_that_follow_from_the_seed(series,
     assert "Update 2" in dcmread(tmp_path / made[2][0].file).ImageComments
 
 
-def test_what_breaks_a_rule_is_refused(series, tmp_path):
+def test_what_breaks_a_rule_is_refused(make_series, tmp_path):
+    def without_intercept(dataset, z):
+        dataset.RescaleIntercept = 0
+
+    (series,) = find_series(make_series(4, edit=without_intercept)[0].parent)
     segmenter = SeriesSegmenter(BrightPredictor(), ("seg",))
     with pytest.raises(LiverSegError, match="--accept values"):
         segmenter.make(series, tmp_path / "a", "seed")

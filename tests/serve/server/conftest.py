@@ -44,7 +44,7 @@ def make_ct():
         array = np.full(shape, -1000, np.int16)
         array[:, 3:-3, 3:-3] = rng.integers(-60, -20, array[:, 3:-3, 3:-3].shape)
         array[1:5, 6:18, 6 : 14 + seed % 4] = rng.integers(60, 90, (4, 12, 8 + seed % 4))
-        array[2:4, 8:12, 8:11] = rng.integers(190, 210, (2, 4, 3))
+        array[2:4, 8:12, 8:11] = rng.permutation(np.arange(186, 210)).reshape(2, 4, 3)
         affine = np.diag([-0.8, -0.9, 5.0, 1.0])
         affine[:3, 3] = 11.5, 12.25, -40 + seed
         return Volume(array, affine)

@@ -76,6 +76,7 @@ np.savez(sys.argv[2], image=image, mask=mask)
 
 @pytest.mark.slow
 def test_jax_makes_the_same_images_without_importing_tensorflow(tmp_path):
+    pytest.importorskip("jax")
     rng = np.random.default_rng(0)
     tiles = rng.integers(0, 256, (8, 40, 56, 3), np.uint8)
     np.save(tmp_path / "tiles.npy", tiles)

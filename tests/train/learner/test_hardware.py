@@ -1,3 +1,6 @@
+import sys
+from types import SimpleNamespace
+
 import keras
 import pytest
 
@@ -38,3 +41,20 @@ def test_options_that_jax_would_ignore_are_refused(monkeypatch):
         choose_hardware(compiled=False)
     with pytest.raises(SettingsError, match=r"backend tensorflow together with --hosts"):
         check_backend_has_hosts()
+
+
+@pytest.mark.parametrize(
+    ("capability", "triton", "expected"),
+    [
+        ((9, 0), True, Hardware("bfloat16", True)),
+        ((8, 6), False, Hardware("bfloat16", False)),  # as on Windows
+        ((7, 5), True, Hardware("float16", True)),
+        ((6, 1), True, Hardware("float32", False)),
+    ],
+)
+def test_torch_compiles_where_its_compiler_is(monkeypatch, capability, triton, expected):
+    cuda = SimpleNamespace(is_available=lambda: True, get_device_capability=lambda: capability)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    monkeypatch.setattr(hardware, "find_spec", lambda name: "found" if triton else None)
+    assert choose_hardware() == expected

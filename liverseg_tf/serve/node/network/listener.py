@@ -138,7 +138,7 @@ class Listener:
                 raise InstanceRefused("too large", OUT_OF_RESOURCES)
             file_start = io.BytesIO()
             file_start.write(b"\0" * 128 + b"DICM")
-            write_file_meta_info(file_start, event.file_meta)
+            write_file_meta_info(cast(Any, file_start), event.file_meta)  # only written to
             received = Received(
                 str(request.AffectedSOPClassUID),
                 str(request.AffectedSOPInstanceUID),

@@ -4,6 +4,7 @@ import logging
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.plural import count
 from liverseg_tf.retry import RetryPolicy, Unavailable
 from liverseg_tf.serve.node.network.association import associate
 from liverseg_tf.serve.node.network.commitment import (
@@ -85,6 +87,9 @@ class Sender:
                 ((evt.EVT_N_EVENT_REPORT, report),),
             ) as association:
                 sent = [delivery for delivery in due if self._send(association, delivery)]
+                for series_id, number in Counter(one.series_id for one in sent).items():
+                    things = count(number, "object")
+                    LOG.info("series %d: %s sent to %s", series_id, things, self._peer)
                 if sent and self._ask_commitment(association, sent):
                     reported.wait(_REPORT_S)
         except Unavailable as error:
@@ -113,10 +118,8 @@ class Sender:
         status = answer.Status
         if status in (0x0000, _STORED_BEFORE) or status in _WARNINGS:
             self._deliveries.record_sent(delivery)
-            LOG.info(
-                "series %d: %s sent to %s (status 0x%04X)",
-                *(delivery.series_id, result.kind, self._peer, status),
-            )
+            if status:
+                LOG.warning("%s stores it with the status 0x%04X", self._peer, status)
             return True
         self._refused(delivery, f"refused with the status 0x{status:04X}")
         return False

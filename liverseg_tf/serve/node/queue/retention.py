@@ -40,7 +40,7 @@ class Retention:
         self._results, self._keep_s = results, keep_s
 
     def step(self, now: float) -> bool:
-        """Remove the files whose time is over, and results that no series has.
+        """Remove the files whose time is over.
 
         Args:
             now: Time, in seconds since 1970.
@@ -52,11 +52,12 @@ class Retention:
             if now - series.last_received < self._keep_s or self._is_pending(series.id):
                 continue
             # recorded first: after the end of the process, the next start removes the files
-            files = self._queue.forget_files(series)
+            files, results = self._queue.forget_files(series)
             self._incoming.remove(files)
+            for folder in {result.split("/")[0] for result in results}:
+                remove(self._results / folder)
             if files:
                 LOG.info("%s: %s removed, their time is over", series, count(len(files), "file"))
-        self._remove_results(now)
         return False
 
     def _is_pending(self, series_id: int) -> bool:
@@ -67,12 +68,13 @@ class Retention:
         )
         return bool(rows)
 
-    def _remove_results(self, now: float) -> None:
+    def remove_unknown_results(self) -> None:
+        """Remove results that are not in the queue: they were being made when a process ended.
+
+        No worker may run.
+        """
         rows = self._database.rows("SELECT file FROM results WHERE file NOTNULL")
         known = {row["file"].split("/")[0] for row in rows}
         for folder in self._results.iterdir():
-            # those that are being written are young
-            if folder.name not in known and now - folder.stat().st_mtime > min(
-                self._keep_s, 24 * 3600
-            ):
+            if folder.name not in known:
                 remove(folder)

@@ -169,31 +169,37 @@ class SeriesQueue:
         with self._database.transaction() as connection:
             connection.execute("UPDATE instances SET file = NULL WHERE file = ?", (file,))
 
-    def forget_files(self, series: Series) -> list[str]:
+    def forget_files(self, series: Series) -> tuple[list[str], list[str]]:
         """Record that the files of a series are removed, unless a further image has arrived.
 
         Args:
             series: Series as it was read from the queue, in a final state.
 
         Returns:
-            Names of the files to remove: received ones, which no longer belong to anybody.
+            Names of the received files and of the results to remove, which belong to nobody now.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(
-                "SELECT file FROM instances JOIN series ON series.id = series_id WHERE file "
-                "NOTNULL AND series_id = ? AND state = ? AND changes = ?",
+                "SELECT 1 FROM series WHERE id = ? AND state = ? AND changes = ?",
                 (series.id, series.state, series.changes),
             ).fetchall()
-            files = [row["file"] for row in rows]
-            connection.executemany(
-                "UPDATE instances SET file = NULL, patient = '' WHERE file = ?",
-                [(file,) for file in files],
+            if not rows:
+                return [], []
+            received, results = (
+                [
+                    row["file"]
+                    for row in connection.execute(
+                        f"SELECT file FROM {table} WHERE series_id = ? AND file NOTNULL",
+                        (series.id,),
+                    )
+                ]
+                for table in ("instances", "results")
             )
-            if files:
-                connection.execute(
-                    "UPDATE results SET file = NULL WHERE series_id = ?", (series.id,)
-                )
-        return files
+            connection.execute(
+                "UPDATE instances SET file = NULL, patient = '' WHERE series_id = ?", (series.id,)
+            )
+            connection.execute("UPDATE results SET file = NULL WHERE series_id = ?", (series.id,))
+        return received, results
 
 
 def _await(
