@@ -165,6 +165,12 @@ def _log_to_stderr() -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # warnings and messages of libraries contain values of headers, such as names of patients
+    logging.captureWarnings(True)
+    for library in ("py.warnings", "pydicom", "pynetdicom"):
+        silent = logging.getLogger(library)
+        silent.handlers[:] = [logging.NullHandler()]
+        silent.propagate = False
 
 
 def _wait(stopping: threading.Event) -> None:

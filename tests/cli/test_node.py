@@ -1,6 +1,8 @@
 """Wrong options of `liverseg node`, which end before a model is loaded."""
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,16 @@ def test_the_commands_of_the_documentation_are_understood():
     for line in commands:
         context = node.make_context("node", shlex.split(line))
         assert context.params["destinations"] == ("ORTHANC@127.0.0.1:4242",)
+
+
+def test_messages_of_libraries_are_not_logged():
+    """They contain values of headers, such as names of patients."""
+    code = (
+        "import logging, warnings; from liverseg_tf.cli.node import _log_to_stderr as log; log();"
+        "warnings.warn('Anna'); logging.getLogger('pydicom').warning('Anna');"
+        "logging.getLogger('pynetdicom.acse').error('Anna');"
+        "logging.getLogger('liverseg_tf.node').info('one\\nline')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Anna" not in done.stderr
+    assert done.stderr.endswith("INFO one\\x0aline\n")

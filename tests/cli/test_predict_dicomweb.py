@@ -16,6 +16,7 @@ def _predict(*arguments):
     return CliRunner().invoke(liverseg, ["predict", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_study_is_fetched_predicted_and_its_results_are_stored_once(
     make_volumes, write_series, untrained_run, tmp_path, monkeypatch
 ):

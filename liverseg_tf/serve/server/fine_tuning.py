@@ -164,8 +164,8 @@ class FineTuning:
         old, new = scores
         task.best_dice = max(scores)
         compared = (
-            f"Mean Dice on {count(len(validation), 'validation case')}: {old:.3f} before, "
-            f"{new:.3f} after."
+            f"Mean Dice on {count(len(validation), 'validation case')}: {old:.4f} before, "
+            f"{new:.4f} after."
         )
         if new <= old:
             return f"{compared} The model is unchanged; version {version} is kept."

@@ -1,6 +1,6 @@
 """Data augmentation of whole batches in Keras operations; image and mask stay aligned."""
 
-from keras import ops
+from keras import ops, tree
 
 from liverseg_tf.train.data.draws import AugmentationDraws
 from liverseg_tf.train.data.intensity import (
@@ -29,6 +29,7 @@ def augment_batch(image, mask, draws: AugmentationDraws):
     Returns:
         Image (tiles, h, w, channels) float32 in 0..255, and mask (tiles, h, w, 1) uint8.
     """
+    draws = tree.map_structure(ops.convert_to_tensor, draws)
     image, mask = warp_tiles(image, mask, draws.matrix, draws.control_points)
     image = transform_chosen(image / 255, draws.blur, blur)
     image = transform_chosen(image, draws.resolution, reduce_resolution)

@@ -22,7 +22,7 @@ def warp_tiles(image, mask, matrix, control_points):
         Image float32 and mask uint8 of the same shapes; both are 0 outside the original tile.
     """
     count, height, width, channels = ops.shape(image)
-    x, y = _input_positions(matrix, control_points, height, width)
+    x, y = _input_positions(ops.convert_to_tensor(matrix), control_points, height, width)
     # a border of zeros answers for every point outside the tile
     x, y = ops.clip(x + 1, 0, width + 1), ops.clip(y + 1, 0, height + 1)
     column, row = ops.cast(x, "int32"), ops.cast(y, "int32")
