@@ -118,6 +118,10 @@ def execution_options(hardware: dict, started: float, hosts: str | None = None):
     from liverseg_tf.train.learner.execution import ExecutionOptions, check_backend_has_hosts
     from liverseg_tf.train.learner.hardware import choose_hardware
 
+    if hardware["tensorboard"]:  # its files are written by TensorFlow
+        from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+
+        import_tensorflow()
     joined = None
     if hosts is not None:
         check_backend_has_hosts()

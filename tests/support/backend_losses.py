@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from liverseg_tf.cli.shared.tensorflow import import_backend
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.factory import make_learner
@@ -145,6 +146,7 @@ def compare_devices() -> dict[str, float]:
 
 
 def main() -> None:
+    import_backend()
     folder, *names = sys.argv[1:]
     if names == ["devices"]:
         print(json.dumps(compare_devices()))

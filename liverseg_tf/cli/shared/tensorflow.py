@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
 
 from liverseg_tf.choices import BACKENDS
 from liverseg_tf.errors import LiverSegError, first_line
@@ -30,6 +31,7 @@ def import_backend() -> None:
             f"Expected the variable KERAS_BACKEND to be one of {', '.join(BACKENDS)}. Received "
             f"{printable(backend)}."
         )
+    _HiddenTensorFlow.install()
     try:
         with _hidden("matplotlib"):
             import keras  # noqa: F401
@@ -56,6 +58,7 @@ def import_tensorflow() -> None:
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _HiddenTensorFlow.remove()
     sys.stderr.flush()
     with tempfile.TemporaryFile() as messages:
         stderr = os.dup(2)
@@ -82,6 +85,25 @@ def import_tensorflow() -> None:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+class _HiddenTensorFlow(MetaPathFinder):
+    """Lets TensorFlow appear not to be installed: Keras imports it to save a model if it is."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("TensorFlow is not needed", name=fullname)
+        return None
+
+    @classmethod
+    def install(cls) -> None:
+        if "tensorflow" not in sys.modules:
+            cls.remove()
+            sys.meta_path.insert(0, cls())
+
+    @classmethod
+    def remove(cls) -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, cls)]
 
 
 @contextmanager

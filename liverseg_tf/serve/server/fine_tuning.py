@@ -151,9 +151,9 @@ class FineTuning:
         self._run(task, train_arguments(files, model.run, version, task.minutes))
         if not validation:
             return (
-                f"Version {version} was trained on {count(len(cases), 'label')} and is kept in "
-                f"{files.run(version)}. The model is unchanged: correct at least two images, so "
-                "that one of them can compare the models."
+                f"Version {version} was trained on {count(len(cases), 'label')} and is kept. The "
+                "model is unchanged: correct at least two images, so that one of them can compare "
+                "the models."
             )
         scores = []
         for number, run in ((0, model.run), (version, files.run(version))):

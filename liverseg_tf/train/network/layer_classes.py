@@ -3,6 +3,7 @@
 Networks for inference consist of Keras' own layers.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,10 +55,11 @@ class SubpixelConv2DTranspose(layers.Conv2DTranspose):
 
 
 class ReshapedMaxPooling2D(layers.MaxPooling2D):
-    """Max pooling of images whose sides are multiples of the window, as a maximum over two axes.
+    """Max pooling of images whose sides are multiples of the window, as a choice between values.
 
-    XLA computes the gradient of a maximum faster than that of a sliding window. Where values of
-    a window are equal, they share the gradient; after a ReLU, only zeros are, which have none.
+    XLA computes the gradient of a choice faster than that of a sliding window. `ops.max` is not
+    used: its gradient compares the values with their maximum, which XLA may compute a second time
+    with another rounding, and divides by the number of equal ones, which is then 0.
     """
 
     def call(self, inputs):
@@ -65,7 +67,9 @@ class ReshapedMaxPooling2D(layers.MaxPooling2D):
         batch, height, width, channels = ops.shape(inputs)
         rows, columns = self.pool_size
         windows = (batch, height // rows, rows, width // columns, columns, channels)
-        return ops.max(ops.reshape(inputs, windows), axis=(2, 4))
+        values = ops.reshape(inputs, windows)
+        values = functools.reduce(_larger, [values[:, :, row] for row in range(rows)])
+        return functools.reduce(_larger, [values[:, :, :, column] for column in range(columns)])
 
 
 class OnePassBatchNormalization(layers.BatchNormalization):
@@ -86,3 +90,7 @@ class OnePassBatchNormalization(layers.BatchNormalization):
             moving.assign(moving * self.momentum + current * (1 - self.momentum))
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return ops.cast(values * scale + (self.beta - mean * scale), inputs.dtype)
+
+
+def _larger(first, second):
+    return ops.where(first > second, first, second)

@@ -1,6 +1,7 @@
 """Losses over regions, for every Keras backend. All take logits, for numerical stability."""
 
 from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
@@ -120,7 +121,7 @@ LOSSES = {
 }
 
 
-def _by_region(truth, logits):
+def _by_region(truth, logits) -> tuple[Any, Any]:
     """Reorder (batch, h, w, regions) to (regions, voxels), in the data type of the logits.
 
     Reductions and comparisons per region are then over consecutive values: on a CPU, the loss
