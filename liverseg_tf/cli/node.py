@@ -28,7 +28,7 @@ from liverseg_tf.printable import printable
 @click.option(
     "--folder",
     type=options.FOLDER,
-    required=True,
+    default="liverseg-node",
     help="Folder of the queue, of received files and of results. It holds data of patients, and "
     "only its owner can read it.",
 )
@@ -144,7 +144,8 @@ def _describe(settings, running) -> list[str]:
     places = ", ".join(map(str, results.destinations)) or "nobody (dry run)"
     lines = [
         f"{listening.aet} listens on {listening.host}, port {running.listener.port}; "
-        f"{', '.join(results.kinds)} go to {places}"
+        f"{', '.join(results.kinds)} go to {places}",
+        f"queue, images and results: {settings.folder}",
     ]
     if listening.status_port is not None:
         host = listening.status_host
