@@ -65,7 +65,7 @@ def make_inputs(work: Path) -> None:
         return
     import numpy as np
 
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
     from liverseg_tf.ct.nifti import write_volume
     from liverseg_tf.ct.volume import Volume
     from liverseg_tf.phantom.phantoms import make_phantom
@@ -78,7 +78,13 @@ def make_inputs(work: Path) -> None:
     for seed in range(MANY):
         spec = PhantomSpec(SMALL_SHAPE, SMALL_SPACING)
         write_volume(work / "many" / f"small_{seed}.nii.gz", make_phantom(seed, spec)[0])
-    import_tensorflow()
+    import_backend()
+    write_run(work / "run")
+    print(f"input files written to {work}")
+
+
+def write_run(folder: Path) -> None:
+    """Write a run of the default network with random weights; a backend is imported before."""
     import keras
 
     from liverseg_tf.model.spec import NetworkSpec
@@ -86,17 +92,16 @@ def make_inputs(work: Path) -> None:
     from liverseg_tf.train.session.run_folder import RunFolder
 
     keras.utils.set_random_seed(0)
-    network, run = NetworkSpec(), RunFolder.create(work / "run")
+    network, run = NetworkSpec(), RunFolder.create(folder)
     run.write_record(network, store={"split": {"train": [], "val": [], "test": []}})
     run.save_model(build_unet(UNetSpec(network.channels, network.regions.names)))
-    print(f"input files written to {work}")
 
 
 def measure_ours(work: Path, repeats: int) -> float:
     """Return the prediction time of one CT in seconds, with the model already loaded."""
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     from liverseg_tf.predict.batch.predict_cases import predict_cases
     from liverseg_tf.predict.batch.prediction_job import PredictionJob
     from liverseg_tf.predict.models.run import RunPredictor

@@ -2,11 +2,12 @@
 
     python benchmarks/train.py --peers PEERS/bin/python
 
-PEERS is an environment with benchmarks/peers/requirements-train.txt. The same U-Net (1.9 million
-parameters) is trained on batches of 8 tiles of 256 x 256 on the same cores. Runs of liverseg_tf and
-of PyTorch alternate, each in its own process. The pipelines read, sample, augment and batch the
-slices of one store. With KERAS_BACKEND=jax on a GPU, the step of the JAX backend is compared with
-torch.compile; use --batch 64.
+PEERS is an environment with benchmarks/peers/requirements-train.txt; torch.compile needs a C++
+compiler. The same U-Net (1.9 million parameters) is trained on batches of 8 tiles of 256 x 256 on
+the same cores. Runs of liverseg_tf, of eager PyTorch and of torch.compile alternate, each in its
+own process, and the faster one of PyTorch's two is the peer. On a machine that is in use, compare
+the processor seconds of a step, with --threads 1. The pipelines read, sample, augment and batch the
+slices of one store. On a GPU, use --batch 64.
 """
 
 import argparse
@@ -34,13 +35,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
     parser.add_argument("--side", type=int, default=SIDE, help="Side of the tiles in pixels.")
     parser.add_argument("--batch", type=int, default=BATCH, help="Tiles per batch.")
+    parser.add_argument("--threads", type=int, help="Number of cores to use; all by default.")
     parser.add_argument("--only", choices=["step", "pipeline"])
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument(
         "--work", type=Path, help="Folder in which the store of the pipelines is kept."
     )
     parser.add_argument("--measure", choices=["step", "pipeline"], help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.threads and hasattr(os, "sched_setaffinity"):
+        # the libraries start as many threads as there are cores that the process may use
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     if options.measure == "step":
         print(json.dumps(measure_step(options)))
         return
@@ -58,31 +64,40 @@ def main() -> None:
 def compare_steps(options: argparse.Namespace) -> dict[str, float]:
     """Return the images per second of liverseg_tf by precision."""
     print(f"training steps, batches of {options.batch} tiles of {options.side} x {options.side}")
-    ours, rates = [sys.executable, __file__, "--measure", "step"], {}
-    theirs = [options.peers, str(PEERS / "train_torch.py")]
-    shape = ["--side", options.side, "--batch", options.batch]
-    for precision in PRECISIONS:
-        of = [*shape, "--precision", precision]
-        found: dict[str, list[dict]] = {"liverseg": [], "torch": []}
+    shape, rates = ["--side", options.side, "--batch", options.batch], {}
+    commands = {"liverseg": [sys.executable, __file__, "--measure", "step"]}
+    if options.peers:
+        commands["eager"] = [options.peers, PEERS / "train_torch.py"]
+        commands["compile"] = [*commands["eager"], "--compile"]
+    for precision in options.precisions:
+        found: dict[str, list[dict]] = {name: [] for name in commands}
         for _ in range(options.repeats):
-            found["liverseg"].append(result_of([*ours, *of]))
-            if options.peers:
-                found["torch"].append(result_of([*theirs, *of]))
+            for name, command in commands.items():
+                found[name].append(result_of([*command, *shape, "--precision", precision]))
+        for name, results in found.items():
+            print(f"{name:8} {precision:9} {told(results)}", flush=True)
         rates[precision] = rate = median(found["liverseg"], "rate")
-        first = found["liverseg"][0]
-        print(f"liverseg {precision:9} {rate:7.1f} images/s, {told(first)}", flush=True)
         if options.peers:
-            peer = median(found["torch"], "rate")
-            ratio = f"{rate / peer:.2f} times"
-            print(f"torch    {precision:9} {peer:7.1f} images/s, {told(found['torch'][0])}")
-            print(f"         {precision:9} liverseg is {ratio} as fast", flush=True)
+            peer = max(median(found[name], "rate") for name in ("eager", "compile"))
+            work = min(median(found[name], "processor_seconds") for name in ("eager", "compile"))
+            ratio = work / median(found["liverseg"], "processor_seconds")
+            print(
+                f"         {precision:9} liverseg is {rate / peer:.2f} times as fast as the faster "
+                f"one of PyTorch's; {ratio:.2f} times by processor seconds",
+                flush=True,
+            )
     return rates
 
 
-def told(found: dict) -> str:
+def told(results: list[dict]) -> str:
+    found = results[0]
     memory = f", {found['gigabytes']:.1f} GB" if "gigabytes" in found else ""
     share = f", {100 * found['share']:.0f} % of the matrix rate" if "share" in found else ""
-    return f"{found['what']}, {found['parameters']:,} parameters{memory}{share}"
+    return (
+        f"{median(results, 'rate'):7.1f} images/s, {median(results, 'processor_seconds'):.2f} "
+        f"processor seconds, started in {median(results, 'start_seconds'):.0f} s; {found['what']}, "
+        f"{found['parameters']:,} parameters{memory}{share}"
+    )
 
 
 def median(found: list[dict], key: str) -> float:
@@ -98,9 +113,9 @@ def result_of(command: list) -> dict:
 
 def measure_step(options: argparse.Namespace) -> dict:
     """Measure the images per second of the learner that `liverseg train` uses."""
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     import keras
     import numpy as np
 
@@ -110,6 +125,7 @@ def measure_step(options: argparse.Namespace) -> dict:
     from liverseg_tf.train.learner.hardware import choose_hardware
     from liverseg_tf.train.settings import TrainSettings
 
+    started = time.perf_counter()
     settings = TrainSettings(batch_size=options.batch)
     learner = make_learner(
         NetworkSpec(), settings, ExecutionOptions(choose_hardware(options.precision))
@@ -120,14 +136,18 @@ def measure_step(options: argparse.Namespace) -> dict:
     truth = keras.ops.convert_to_tensor((rng.random((*shape, 2)) > 0.9).astype(np.uint8))
     for _ in range(3):
         float(learner.step(image, truth, 1e-3))
-    times = []
+    start_seconds = time.perf_counter() - started
+    times, processor = [], time.process_time()
     for _ in range(STEPS):
         started = time.perf_counter()
         float(learner.step(image, truth, 1e-3))
         times.append(time.perf_counter() - started)
+    processor_seconds = (time.process_time() - processor) / STEPS
     seconds = statistics.median(times)
     found = {
         "rate": options.batch / seconds,
+        "processor_seconds": processor_seconds,
+        "start_seconds": start_seconds,
         "parameters": learner.components.model.count_params(),
         "what": f"Keras {keras.__version__} on {keras.backend.backend()}",
         "share": flops_of(learner.components.model, shape)
@@ -225,9 +245,9 @@ def make_store(work: Path) -> None:
 
 def measure_pipeline(work: Path) -> dict:
     """Measure the slices per second of `training_batches`."""
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     from liverseg_tf.tiles.store import TileStore
     from liverseg_tf.train.data.pipeline import training_batches
     from liverseg_tf.train.data.sampling import BatchSampler

@@ -23,6 +23,7 @@ NORMALISATIONS = ("batch", "instance", "none")
 LOSSES = ("dice-ce", "dice-topk", "focal-tversky")
 OPTIMIZERS = ("adamw", "sgd")
 DECAYS = ("cosine", "polynomial")
+BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PATCH_SIZES = (1, 2, 4)
 HOSTS = ("tf-config", "slurm")
@@ -39,7 +40,11 @@ ENCODERS = (
 )
 
 # output formats of prediction; the files of a case are written from the last format to the first
-FORMATS = ("nifti", "seg", "rtstruct", "stl", "obj")
+FORMATS = ("nifti", "seg", "rtstruct", "sc", "stl", "obj")
+DICOM_FORMATS = ("seg", "rtstruct", "sc")
+
+# what the DICOM node returns
+NODE_RESULTS = ("seg", "sc", "rtstruct")
 
 # evaluation
 PROTOCOLS = ("default", "lits", "msd", "nnunet")

@@ -169,7 +169,7 @@ def test_the_commands_of_outputs_run(make_volumes, write_series):
         _invoke(arguments)
     names = {path.name for path in Path("masks").iterdir()}
     assert {"phantom_000.nii.gz", "phantom_000_liver.stl", "phantom_000.json"} < names
-    assert {"SERIES.seg.dcm", "SERIES.rtstruct.dcm"} < names
+    assert {"SERIES.seg.dcm", "SERIES.rtstruct.dcm", "SERIES.sc", "measurements.csv"} < names
 
 
 @pytest.mark.slow

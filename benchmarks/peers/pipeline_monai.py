@@ -27,14 +27,21 @@ from monai.transforms import (
     ScaleIntensityRanged,
 )
 
-BATCH, BATCHES = 8, 60
+BATCH, BATCHES, WORKERS = 8, 60, 2
 BOTH = ("image", "label")
 MODES = ("bilinear", "nearest")
 
 
-def main() -> None:
+def make_loader(folder: Path, batch: int, workers: int) -> DataLoader:
+    """Return a loader of augmented batches, without end.
+
+    Args:
+        folder: Folder with an .npz file for each case: `image` and `mask`, (slices, h, w) uint8.
+        batch: Number of slices in a batch.
+        workers: Number of processes.
+    """
     slices = []
-    for path in sorted(Path(sys.argv[1]).glob("*.npz")):
+    for path in sorted(folder.glob("*.npz")):
         arrays = np.load(path)
         for image, mask in zip(arrays["image"], arrays["mask"], strict=True):
             slices.append(
@@ -65,17 +72,26 @@ def main() -> None:
     )  # fmt: skip
     data = CacheDataset(slices, change, progress=False)
     sampler = torch.utils.data.RandomSampler(data, replacement=True, num_samples=10**6)
-    loader = DataLoader(
-        data, batch_size=BATCH, sampler=sampler, num_workers=2, persistent_workers=True
+    return DataLoader(
+        data,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
     )
-    batches = iter(loader)
+
+
+def main() -> None:
+    batches = iter(make_loader(Path(sys.argv[1]), BATCH, WORKERS))
     for _ in range(8):
         next(batches)
     started = time.perf_counter()
     for _ in range(BATCHES):
         next(batches)
     rate = BATCH * BATCHES / (time.perf_counter() - started)
-    print(json.dumps({"rate": rate, "what": f"MONAI {monai.__version__}, 2 worker processes"}))
+    what = f"MONAI {monai.__version__}, {WORKERS} worker processes"
+    print(json.dumps({"rate": rate, "what": what}))
 
 
 if __name__ == "__main__":

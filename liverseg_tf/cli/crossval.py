@@ -37,9 +37,9 @@ def crossval(store, out, folds, **values) -> None:
     stores = [tiles.in_fold(f"{fold}/{folds}") for fold in range(1, folds + 1)]
     runs = [out / f"fold_{fold}" for fold in range(1, folds + 1)]
 
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     from liverseg_tf.predict.tuning.cross_validation import cross_validate
     from liverseg_tf.train.session.resume import is_finished, remove_leftovers
 

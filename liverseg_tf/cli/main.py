@@ -26,6 +26,8 @@ COMMANDS = (
     "evaluate",
     "view",
     "export",
+    "serve",
+    "node",
     "serve-web",
     "completion",
 )

@@ -2,29 +2,19 @@
 
 import click
 
-from liverseg_tf.choices import FORMATS, SIDES
+from liverseg_tf.choices import DICOM_FORMATS, FORMATS, SIDES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command, exit_if_failed
+from liverseg_tf.cli.shared.dicomweb import fetch_inputs
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
+from liverseg_tf.cli.shared.postprocessing_options import parse_steps, postprocessing_options
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say, say_warnings
 from liverseg_tf.plural import count
 
 
-def _postprocessing_option(flag: str, *values: str, help: str):
-    """Return the option of a post-processing step, which takes a region and further values."""
-    types = (str, *(float if value in ("P", "ML", "MM") else str for value in values))
-    return click.option(
-        flag,
-        multiple=True,
-        type=types if values else str,
-        metavar=" ".join(("REGION", *values)),
-        help=f"{help} Repeatable.",
-    )
-
-
 @command("predict")
-@click.argument("inputs", type=options.ANY_PATH, nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
     "--model",
     "models",
@@ -59,14 +49,36 @@ def _postprocessing_option(flag: str, *values: str, help: str):
     type=click.Choice(FORMATS),
     multiple=True,
     default=["nifti"],
-    help="Output format. seg (DICOM-SEG, needs the extra 'dicom') and rtstruct need DICOM input; "
-    "stl and obj are surface meshes. Repeatable.",
+    help="Output format. seg (DICOM-SEG, needs the extra 'dicom'), rtstruct and sc (secondary "
+    "captures: pictures with contours and a table of volumes) need DICOM input; stl and obj are "
+    "surface meshes. Repeatable.",
+)
+@click.option(
+    "--send",
+    is_flag=True,
+    help="Store the DICOM results in the archive of an INPUT dicomweb://...; seg if --format names "
+    "none. What the archive holds already is left alone.",
+)
+@click.option(
+    "--series-description",
+    metavar="TEXT",
+    default="",
+    show_default="kind of the result and name of the model",
+    help="Description of the series of DICOM results.",
+)
+@click.option(
+    "--series-number",
+    type=int,
+    metavar="N",
+    show_default="1000 above that of the image",
+    help="Number of the series of DICOM-SEG; RTSTRUCT and secondary captures have the next two.",
 )
 @click.option(
     "--measure",
     is_flag=True,
     help="Also write OUT/NAME.json with volumes, HU, connected components and whether the field of "
-    "view cuts a region; with --mirror or several models also their agreement.",
+    "view cuts a region; with --mirror or several models also their agreement. Print one line for "
+    "each case, and write all of them to OUT/measurements.csv.",
 )
 @click.option("--crop/--no-crop", default=True, help="Skip slices and margins outside the body.")
 @click.option(
@@ -106,40 +118,16 @@ def _postprocessing_option(flag: str, *values: str, help: str):
     "--tls-ca",
     type=options.ANY_PATH,
     metavar="FILE",
-    help="File with the CA certificates (PEM) that verify a model server.",
+    help="File with the CA certificates (PEM) that verify a model server or an archive.",
 )
-@_postprocessing_option(
-    "--threshold",
-    "P",
-    help="Probability above which a voxel belongs to the region; 0.5 if not set.",
-)
-@_postprocessing_option(
-    "--inside",
-    "OUTER",
-    "MM",
-    help="Keep the region only inside the region OUTER or at most MM mm from it.",
-)
-@_postprocessing_option(
-    "--smooth-z",
-    help="Keep or fill a voxel if at least two of three neighbouring slices contain it.",
-)
-@_postprocessing_option(
-    "--min-mean-probability",
-    "P",
-    help="Remove connected components with a mean probability below P.",
-)
-@_postprocessing_option(
-    "--min-volume", "ML", help="Remove connected components smaller than ML millilitres."
-)
-@_postprocessing_option("--largest", help="Keep only the largest connected component.")
-@_postprocessing_option("--fill-2d", help="Fill holes within each slice.")
-@_postprocessing_option("--fill-3d", help="Fill holes that are closed on all sides in 3D.")
+@postprocessing_options
 def predict(inputs, models, out, side, part, workers, **settings) -> None:
     """Segment images and write their masks.
 
     An INPUT is an image (NIfTI, MetaImage or NRRD), a folder of images, a DICOM series, a folder
-    tree of DICOM series, a data set, or a table (.csv) with a column named
-    image. The mask of each image is written to OUT/NAME.nii.gz, with the shape, affine,
+    tree of DICOM series, a data set, a table (.csv) with a column named
+    image, or a study in an archive: dicomweb://HOST:PORT/PATH/studies/UID. The mask of each image
+    is written to OUT/NAME.nii.gz, with the shape, affine,
     orientation codes and units of the image.
 
     Images that break a rule of `liverseg check` get no mask, unless --accept names the rule.
@@ -147,7 +135,6 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     Masks that exist and were made from the same image by the same model with the same settings
     are kept.
     """
-    from liverseg_tf.predict.batch.find_images import find_images
     from liverseg_tf.predict.batch.memory import estimate_memory
     from liverseg_tf.predict.models.ensemble import combine_networks
 
@@ -159,18 +146,27 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     )
     records = load.records()
     network = combine_networks([record.network for record in records])
-    steps = _parse_steps(settings)
+    steps = parse_steps(settings)
     steps.check(network.regions)
-    found = find_images(inputs)
-    images = _select_images(found.images, side, part, records)
-    estimate = estimate_memory(images.values(), network, settings["batch_size"])
-    if estimate is not None:
-        say(f"{estimate}{'' if workers is None else ' (per process)'}.", err=True)
     job = _create_job(out, steps, settings)
-    with progress("predict", len(images)) as show:
-        finished = iter(range(1, len(images) + 1))
-        result = _predict(images, load, job, workers, lambda name, _: show(next(finished), name))
-    say_warnings(result.warnings)
+    modality = "CT" if network.tiles.percentiles is None else "MR"
+    with fetch_inputs(inputs, out, modality, settings["tls_ca"]) as found:
+        if settings["send"]:
+            found.check_can_send()
+        images = _select_images(found.images, side, part, records)
+        estimate = estimate_memory(images.values(), network, settings["batch_size"])
+        if estimate is not None:
+            say(f"{estimate}{'' if workers is None else ' (per process)'}.", err=True)
+        with progress("predict", len(images)) as show:
+            finished = iter(range(1, len(images) + 1))
+            result = _predict(
+                images, load, job, workers, lambda name, _: show(next(finished), name)
+            )
+        say_warnings(result.warnings)
+        if settings["measure"]:
+            _report_measurements(out, [*result.written, *result.kept])
+        if settings["send"]:
+            found.send(job.outputs, out, result)
     result.failures |= found.failures
     for message in result.failures.values():
         print_error(message)
@@ -182,27 +178,30 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     exit_if_failed(len(result.failures))
 
 
-def _parse_steps(settings):
-    from liverseg_tf.model.postprocessing import PostProcessing
-
-    return PostProcessing(
-        inside=settings["inside"],
-        smooth_z=settings["smooth_z"],
-        min_mean_probability=settings["min_mean_probability"],
-        min_volume_ml=settings["min_volume"],
-        largest=settings["largest"],
-        fill_2d=settings["fill_2d"],
-        fill_3d=settings["fill_3d"],
-        threshold=settings["threshold"],
+def _report_measurements(out, names):
+    from liverseg_tf.predict.outputs.measurement_table import (
+        describe_volumes,
+        write_measurement_table,
     )
+
+    write_measurement_table(out)
+    for name in sorted(names):
+        say(f"{name}: {describe_volumes(out, name) or 'not measured'}")
 
 
 def _create_job(out, steps, settings):
     from liverseg_tf.model.postprocessing import PostProcessing
     from liverseg_tf.predict.batch.prediction_job import PredictionJob
     from liverseg_tf.predict.outputs.case_outputs import OutputFormats
+    from liverseg_tf.predict.outputs.dicom_header import DicomHeader
     from liverseg_tf.predict.segment_volume import Inference
 
+    formats = settings["formats"]
+    if settings["send"] and not set(DICOM_FORMATS) & set(formats):
+        formats = (*formats, "seg")
+    header = DicomHeader(
+        series_description=settings["series_description"], series_number=settings["series_number"]
+    )
     return PredictionJob(
         folder=out,
         postprocessing=PostProcessing() if settings["no_postprocessing"] else None,
@@ -210,7 +209,7 @@ def _create_job(out, steps, settings):
         probabilities=settings["probabilities"],
         inference=Inference(settings["batch_size"], settings["crop"]),
         force=settings["force"],
-        outputs=OutputFormats(settings["formats"], settings["measure"]),
+        outputs=OutputFormats(formats, settings["measure"], header),
         form=settings["form"],
         accepted=settings["accepted"],
     )

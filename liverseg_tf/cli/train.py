@@ -78,9 +78,9 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     if fold is not None:
         tiles = tiles.in_fold(fold)
 
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     if show_batch is not None or show_network is not None:
         _draw(tiles, settings, show_batch, show_network)
         return
@@ -108,18 +108,23 @@ def _draw(tiles, settings, batch: Path | None, network: Path | None) -> None:
 
 
 def execution_options(hardware: dict, started: float, hosts: str | None = None):
-    """Return the `ExecutionOptions` of a run. TensorFlow must be imported before.
+    """Return the `ExecutionOptions` of a run. The Keras backend must be imported before.
 
     Args:
         hardware: Hardware options, from `split_settings`.
         started: Start of the run, from `time.monotonic`.
         hosts: How the other hosts are found; None for one host.
     """
-    from liverseg_tf.train.learner.execution import ExecutionOptions
+    from liverseg_tf.train.learner.execution import ExecutionOptions, check_backend_has_hosts
     from liverseg_tf.train.learner.hardware import choose_hardware
 
+    if hardware["tensorboard"]:  # its files are written by TensorFlow
+        from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+
+        import_tensorflow()
     joined = None
     if hosts is not None:
+        check_backend_has_hosts()
         from liverseg_tf.train.learner.hosts import join_hosts
 
         joined = join_hosts(hosts)
@@ -128,6 +133,7 @@ def execution_options(hardware: dict, started: float, hosts: str | None = None):
         joined,
         started=started,
         tensorboard=hardware["tensorboard"],
+        cache_on_device=hardware["cache_on_device"],
     )
 
 

@@ -26,9 +26,9 @@ def tune(run, store, unfinished) -> None:
         record.check_finished(run)
     tiles = TileStore.open(store)
 
-    from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+    from liverseg_tf.cli.shared.tensorflow import import_backend
 
-    import_tensorflow()
+    import_backend()
     from liverseg_tf.predict.tuning.tune import tune_run
 
     tuned = tune_run(run, tiles, unfinished)

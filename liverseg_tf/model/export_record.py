@@ -55,6 +55,18 @@ class ExportRecord:
             "exported model does not know the split. Name the run, or the cases themselves."
         )
 
+    @property
+    def name(self) -> str:
+        """Name of the model: of its file, or of the folder of its versions."""
+        path = self.path.resolve()
+        return path.parent.name if self.version else path.stem
+
+    @property
+    def version(self) -> str:
+        """Number of the version folder of a SavedModel; otherwise an empty string."""
+        path = self.path.resolve()
+        return path.name if path.name.isdecimal() and path.is_dir() else ""
+
     def __repr__(self) -> str:
         return (
             f"ExportRecord({self.path}; regions: {', '.join(self.network.regions.names)}; "

@@ -24,7 +24,7 @@ from liverseg_tf.records import read_record as read_json_record
 RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 FORMAT = 1
-PACKAGES = ("liverseg_tf", "tensorflow", "keras", "jax", "numpy")
+PACKAGES = ("liverseg_tf", "tensorflow", "keras", "jax", "torch", "numpy")
 
 
 @dataclass(frozen=True)

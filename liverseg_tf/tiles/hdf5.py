@@ -7,6 +7,7 @@ name memory that they do not have. Only what `write_tiles` writes is read.
 import io
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import strerror
@@ -64,30 +65,34 @@ def read_record(path: Path) -> dict:
     return content
 
 
-def check_mapped(array: object) -> None:
-    """Check that the file of a memory map still has all of its bytes.
+def check_mapped(*arrays: object) -> None:
+    """Check that the file of memory maps still has all of its bytes.
 
     Reading beyond the end of a file that was cut short would end the process.
 
     Args:
-        array: Memory map; other arrays pass.
+        arrays: Memory maps of one file; other arrays pass.
 
     Raises:
         LiverSegError: If the file is shorter or missing.
     """
-    if not isinstance(array, np.memmap):
+    maps = [array for array in arrays if isinstance(array, np.memmap)]
+    if not maps:
         return
-    path = str(array.filename)
-    if not os.path.isfile(path):
+    path = str(maps[0].filename)
+    try:
+        found = os.stat(path)
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise LiverSegError(
             f"The file {path} was removed during training: leave the store as it is until the run "
             "ends, and start it again."
         )
-    size = os.path.getsize(path)
-    if size < array.offset + array.nbytes:
+    if found.st_size < max(array.offset + array.nbytes for array in maps):
         raise LiverSegError(
             f"Expected {path} to be unchanged since it was opened. Received a file of "
-            f"{size} bytes, which is too short: preprocess the data set again."
+            f"{found.st_size} bytes, which is too short: preprocess the data set again."
         )
 
 

@@ -116,23 +116,29 @@ def test_other_formats_and_measurements(tmp_path, make_volumes, write_series, mo
     write_series(tmp_path / "tree" / "p1", ct)
     write_series(tmp_path / "tree" / "p2", ct)
     (tmp_path / "tree" / "p2" / "0003.dcm").unlink()
-    formats = ["--format", "nifti", "--format", "rtstruct", "--format", "stl"]
+    formats = [f"--format={name}" for name in ("nifti", "rtstruct", "sc", "stl")]
     arguments = [tmp_path / "tree", "--model", model, "--out", tmp_path / "out", *formats]
     done = _predict(*arguments, "--measure", "--mirror")
     assert done.exit_code == 1, done.output
     assert "1 mask written, 1 failed" in done.output
     names = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
     surfaces = {"p1_liver.stl", "p1_tumour.stl"}
-    assert names == {"p1.nii.gz", "p1.rtstruct.dcm", "p1.json", *surfaces}
+    assert names == {"p1.nii.gz", "p1.rtstruct.dcm", "p1.json", "measurements.csv", *surfaces}
     measured = json.loads((tmp_path / "out" / "p1.json").read_text())
     labels = read_volume(tmp_path / "out" / "p1.nii.gz")
     volume = (labels.array > 0).sum() * labels.voxel_volume_ml
     assert measured["regions"]["liver"]["volume_ml"] == pytest.approx(volume)
     assert "agreement" in measured["regions"]["liver"]
+    assert measured["model"]["name"] == "run"
+    (line,) = [line for line in done.output.splitlines() if line.startswith("p1: liver ")]
+    assert ", tumour " in line
     again = _predict(*arguments, "--measure", "--mirror")
     assert "0 masks written, 1 kept, 1 failed" in again.output
-    (tmp_path / "out" / "p1_liver.stl").unlink()
-    assert "1 mask written" in _predict(*arguments, "--measure", "--mirror").output
+    assert line in again.output
+    for file in ("p1_liver.stl", "p1.sc/0002.dcm"):
+        (tmp_path / "out" / file).unlink()
+        assert "1 mask written" in _predict(*arguments, "--measure", "--mirror").output
+        assert (tmp_path / "out" / file).exists()
 
 
 def test_dicom_formats_of_nifti_images_are_refused(tmp_path, images, model):

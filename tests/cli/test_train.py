@@ -37,8 +37,9 @@ def data(tmp_path_factory):
 
 
 def test_a_dry_run_prints_its_plan_and_writes_nothing(data, tmp_path):
-    output = _run("train", data / "store", tmp_path / "run", *TINY, "--dry-run")
-    for word in ("parameters: ", "memory: about", "steps: 2 (4 tiles", "time: about"):
+    command = ["train", data / "store", tmp_path / "run", *TINY, "--dry-run"]
+    output = _run(*command, "--cache-on-device")
+    for word in ("parameters: ", "memory: about", "cache: 0.0 GB of", "steps: 2 (4", "time: about"):
         assert word in output
     assert not (tmp_path / "run").exists()
     assert max(map(len, output.splitlines())) <= 80

@@ -91,9 +91,9 @@ for name, members in (("one", this_host()), ("two", hosts)):
     def make(shards):
         tiles = 4 // shards.total
         data = tf.data.Dataset.from_tensor_slices((image, truth))
-        return data.unbatch().batch(tiles)
-    batches = zip(learner.batches(make), range(6))
-    losses[name] = [float(learner.step(*batch, 1e-2)) for batch, _ in batches]
+        return iter(data.unbatch().batch(tiles))
+    batches = zip(range(6), learner.batches(make))
+    losses[name] = [float(learner.step(*batch, 1e-2)) for _, batch in batches]
     weights[name] = [np.asarray(v) for v in learner.components.model.trainable_variables]
 difference = max(float(np.abs(a - b).max()) for a, b in zip(weights["one"], weights["two"]))
 print(json.dumps(losses | {"weights": difference, "replicas": hosts.local_replicas}))

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from liverseg_tf.errors import SettingsError
@@ -89,11 +90,26 @@ class ModelLoader:
             access = Access(read_token(os.environ, self.token_file), self.tls_ca)
             return ServedModel(ServerAddress.parse(self.models[0]), access)
 
-        from liverseg_tf.cli.shared.tensorflow import import_tensorflow
         from liverseg_tf.predict.models.load import load_predictor
 
+        paths = [Path(path) for path in self.models]
+        _import_frameworks(paths)
+        return load_predictor(paths, self.mirror)
+
+
+def _import_frameworks(paths: list[Path]) -> None:
+    """Import what the models need: ONNX files, and LiteRT files with its runtime, need nothing."""
+    from liverseg_tf.model.export_record import LITERT, SAVED_MODEL, find_export_kind
+
+    kinds = {find_export_kind(path) for path in paths}
+    if SAVED_MODEL in kinds or (LITERT in kinds and find_spec("ai_edge_litert") is None):
+        from liverseg_tf.cli.shared.tensorflow import import_tensorflow
+
         import_tensorflow()
-        return load_predictor([Path(path) for path in self.models], self.mirror)
+    elif None in kinds:
+        from liverseg_tf.cli.shared.tensorflow import import_backend
+
+        import_backend()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,45 @@
-"""The import of TensorFlow, with fast kernels and without its start-up messages."""
+"""The import of TensorFlow, with fast kernels and without its start-up messages.
+
+With another Keras backend, training and the prediction with runs neither need TensorFlow nor import
+it, and its settings here, such as the number of threads, do not apply.
+"""
 
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
 
+from liverseg_tf.choices import BACKENDS
 from liverseg_tf.errors import LiverSegError, first_line
+from liverseg_tf.printable import printable
+
+
+def import_backend() -> None:
+    """Import Keras with its backend: TensorFlow, or that of the variable KERAS_BACKEND.
+
+    Raises:
+        LiverSegError: If the backend cannot be imported.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
+        import_tensorflow()
+        return
+    if backend not in BACKENDS:
+        raise LiverSegError(
+            f"Expected the variable KERAS_BACKEND to be one of {', '.join(BACKENDS)}. Received "
+            f"{printable(backend)}."
+        )
+    _HiddenTensorFlow.install()
+    try:
+        with _hidden("matplotlib"):
+            import keras  # noqa: F401
+    except ImportError as error:
+        raise LiverSegError(
+            f"Keras cannot be imported with the backend {backend} ({first_line(error)}). Install "
+            f"it with pip install 'liverseg_tf[{backend}]'."
+        ) from error
 
 
 def import_tensorflow() -> None:
@@ -25,6 +58,7 @@ def import_tensorflow() -> None:
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _HiddenTensorFlow.remove()
     sys.stderr.flush()
     with tempfile.TemporaryFile() as messages:
         stderr = os.dup(2)
@@ -44,12 +78,32 @@ def import_tensorflow() -> None:
             messages.seek(0)
             os.write(stderr, messages.read())
             raise LiverSegError(
-                f"TensorFlow cannot be imported ({first_line(error)}). Install it again."
+                f"TensorFlow cannot be imported ({first_line(error)}). Install it again. Training "
+                "and the prediction with runs need none with KERAS_BACKEND=jax or torch."
             ) from error
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+class _HiddenTensorFlow(MetaPathFinder):
+    """Lets TensorFlow appear not to be installed: Keras imports it to save a model if it is."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("TensorFlow is not needed", name=fullname)
+        return None
+
+    @classmethod
+    def install(cls) -> None:
+        if "tensorflow" not in sys.modules:
+            cls.remove()
+            sys.meta_path.insert(0, cls())
+
+    @classmethod
+    def remove(cls) -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, cls)]
 
 
 @contextmanager

@@ -219,6 +219,13 @@ _HARDWARE = (
         help="Compile the training step with XLA.",
     ),
     click.option(
+        "--cache-on-device/--no-cache-on-device",
+        default=None,
+        show_default="on GPUs, if they fit",
+        help="Upload the training tiles to the device once and gather the batches there. The "
+        "batches are the same.",
+    ),
+    click.option(
         "--tensorboard",
         is_flag=True,
         help="Write TensorBoard logs to RUN/tensorboard (needs the extra 'tensorboard').",

@@ -3,7 +3,7 @@
 import click
 from click.core import ParameterSource
 
-_HARDWARE = ("precision", "compiled", "tensorboard")
+_HARDWARE = ("precision", "compiled", "tensorboard", "cache_on_device")
 
 
 def split_settings(values: dict):
@@ -13,7 +13,8 @@ def split_settings(values: dict):
         values: Values by parameter name; the hardware options are removed.
 
     Returns:
-        The `TrainSettings`, and a dictionary of precision, compiled and tensorboard.
+        The `TrainSettings`, and a dictionary of precision, compiled, tensorboard and
+        cache_on_device.
 
     Raises:
         click.UsageError: If an option on the command line would have no effect.

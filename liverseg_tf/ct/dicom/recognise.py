@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from liverseg_tf.ct.dicom.file import open_dicom, read_header
 from liverseg_tf.ct.dicom.slices import is_localizer
 
-_SLICE_CLASSES = {
+SLICE_CLASSES = {
     *(uids.CTImageStorage, uids.EnhancedCTImageStorage, uids.LegacyConvertedEnhancedCTImageStorage),
     *(uids.MRImageStorage, uids.EnhancedMRImageStorage, uids.LegacyConvertedEnhancedMRImageStorage),
     *(uids.PositronEmissionTomographyImageStorage, uids.EnhancedPETImageStorage),
@@ -140,10 +140,10 @@ def _is_slice(dataset: Dataset) -> bool:
 
 def _is_slice_by_class(dataset: Dataset) -> bool:
     sop_class, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
-    if sop_class in _SLICE_CLASSES or (not sop_class and modality in ("CT", "MR", "PT")):
+    if sop_class in SLICE_CLASSES or (not sop_class and modality in ("CT", "MR", "PT")):
         return True
     # the other tag may be damaged
-    return dataset.file_meta.get("MediaStorageSOPClassUID") in _SLICE_CLASSES
+    return dataset.file_meta.get("MediaStorageSOPClassUID") in SLICE_CLASSES
 
 
 def _has_other_class(dataset: Dataset) -> bool:

@@ -1,12 +1,10 @@
 """The three steps that take a case from its image to its output files: read, segment, write."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
-from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
@@ -16,13 +14,13 @@ from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.predict.batch.memmap import memmap_zeros
 from liverseg_tf.predict.batch.memory import estimate_memory
+from liverseg_tf.predict.batch.origin import describe_origin, make_uid_seed
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, warnings_of
+from liverseg_tf.predict.models.predictor import Predictor, identify, warnings_of
 from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, file_safe_name, write_outputs
 from liverseg_tf.predict.segment_volume import find_regions
 
-PIPELINE_VERSION = 2  # increase it with every change of the code that changes masks
 _SLAB = 16  # slices at a time
 
 
@@ -76,7 +74,12 @@ class CasePipeline:
         postprocessing = postprocessing.updated(job.overrides)
         postprocessing.check(predictor.network.regions)
         thresholds = postprocessing.thresholds(predictor.network.regions)
-        job = replace(job, inference=replace(job.inference, thresholds=thresholds))
+        header = replace(job.outputs.header, model=identify(predictor))
+        job = replace(
+            job,
+            inference=replace(job.inference, thresholds=thresholds),
+            outputs=replace(job.outputs, header=header),
+        )
         return cls(predictor, job, postprocessing, MaskRecords(Path(job.folder)))
 
     def output_paths(self, name: str) -> list[Path]:
@@ -95,7 +98,8 @@ class CasePipeline:
         if earlier is None or not set(earlier.accepted) <= set(self.job.accepted):
             return False
         complete = self.records.complete_files(case.name, case.record.provenance)
-        return self._output_names(case.name) <= complete
+        # the record also names what has no name of its own here: further secondary captures
+        return self._output_names(case.name) <= complete and len(complete) == len(earlier.files)
 
     def attempt(self, step: Callable[[CaseState], CaseState], case: CaseState) -> CaseState:
         """Run a step. If it fails, store the failure, so that the run continues with other cases.
@@ -157,8 +161,8 @@ class CasePipeline:
             shape = (len(self.predictor.network.regions), *image.array.shape)
             probabilities = memmap_zeros(self.job.folder, shape)
         masks = find_regions(image, self.predictor, self.job.inference, probabilities=probabilities)
-        # only measurements still need the voxels of the image: otherwise free their memory
-        return replace(case, image=image if self.job.outputs.measure else None, masks=masks)
+        # some outputs still need the voxels of the image: otherwise free their memory
+        return replace(case, image=image if self.job.outputs.need_image else None, masks=masks)
 
     def write(self, case: CaseState) -> CaseState:
         """Post-process the masks and write all output files, the record last."""
@@ -171,13 +175,17 @@ class CasePipeline:
         with lock_if_supported(lock, f"the masks of {case.name}", wait=True):
             complete = self.records.complete_files(case.name, record.provenance)
             self.records.remove(case.name)
-            self._write_files(case, masks, processed, record.warnings)
-            self.records.write(case.name, record, complete | self._output_names(case.name))
+            written = self._write_files(case, masks, processed, record)
+            names = {path.relative_to(self.job.folder).as_posix() for path in written}
+            names |= complete | self._output_names(case.name)
+            self.records.write(case.name, record, names)
         return replace(case, image=None, masks=None)
 
     def _write_files(
-        self, case: CaseState, masks: RegionMasks, processed: RegionMasks, notes: tuple[str, ...]
-    ) -> None:
+        self, case: CaseState, masks: RegionMasks, processed: RegionMasks, record: MaskRecord
+    ) -> list[Path]:
+        """Write the outputs; of those that consist of several files, return the paths."""
+        written: list[Path] = []
         # probabilities may be there only for the post-processing, not as an output
         if self.job.probabilities:
             assert masks.probabilities is not None, "`segment` stores them"
@@ -189,12 +197,21 @@ class CasePipeline:
         if other_outputs.formats or other_outputs.measure:
             image = masks.grid if case.image is None else case.image
             segmented = SegmentedCase(
-                case.source, image, processed.labels(), masks.regions, masks.agreement, notes
+                case.source,
+                image,
+                processed.labels(),
+                masks.regions,
+                masks.agreement,
+                record.warnings,
             )
-            write_outputs(self.job.folder, case.name, segmented, other_outputs)
-        if other_outputs != self.job.outputs:
+            header = other_outputs.header
+            header = replace(header, uid_seed=make_uid_seed(record, header.model))
+            other_outputs = replace(other_outputs, header=header)
+            written = write_outputs(self.job.folder, case.name, segmented, other_outputs)
+        if "nifti" in self.job.outputs.formats:
             path = self.job.folder / f"{case.name}.nii.gz"
             write_slabs(path, masks.grid, processed.label_slabs())
+        return written
 
     def _output_names(self, name: str) -> set[str]:
         return {path.relative_to(self.job.folder).as_posix() for path in self.output_paths(name)}
@@ -206,14 +223,7 @@ class CasePipeline:
         return [folder / file_safe_name(region) / f"{name}.nii.gz" for region in regions]
 
     def _provenance(self, source: Path | DicomSeries) -> dict:
-        form = {} if self.job.form is None else {"form": self.job.form}
-        return form | {
-            "source": fingerprint_source(source),
-            "model": self.predictor.fingerprint,
-            "postprocessing": json.loads(json.dumps(self.postprocessing.to_json())),
-            "crop": self.job.inference.crop,
-            "version": PIPELINE_VERSION,
-        }
+        return describe_origin(source, self.predictor.fingerprint, self.postprocessing, self.job)
 
     def gigabytes(self, case: CaseState) -> float:
         """Estimate the memory that a case needs, in GB; 0 if its header cannot be read."""

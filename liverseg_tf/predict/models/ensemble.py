@@ -8,7 +8,12 @@ import numpy as np
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.models.predictor import Predictor, average_passes, warnings_of
+from liverseg_tf.predict.models.predictor import (
+    Predictor,
+    average_passes,
+    identify,
+    warnings_of,
+)
 
 
 def combine_networks(networks: Sequence[NetworkSpec]) -> NetworkSpec:
@@ -64,6 +69,9 @@ class Ensemble:
             self.postprocessing = self.postprocessing.common_steps(predictor.postprocessing)
         self.fingerprint = "+".join(predictor.fingerprint for predictor in predictors)
         self.warnings = tuple(line for predictor in predictors for line in warnings_of(predictor))
+        identities = [identify(predictor) for predictor in predictors]
+        self.name = " + ".join(identity.name for identity in identities)
+        self.version = " + ".join(identity.version for identity in identities)
         self._predictors = predictors
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
@@ -90,6 +98,8 @@ class MirroredPredictor:
         self.postprocessing = predictor.postprocessing
         self.fingerprint = f"{predictor.fingerprint} mirrored"
         self.warnings = warnings_of(predictor)
+        identity = identify(predictor)
+        self.name, self.version = identity.name, identity.version
         self._predictor = predictor
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:

@@ -23,6 +23,8 @@ class ExportedModel(ABC):
             versions, of which the latest is taken.
 
     Attributes:
+        name: Name of the model: of its file, or of the folder of its versions.
+        version: Number of the version folder; empty for a file.
         warnings: What must be known before the model is used, one line each.
 
     Raises:
@@ -36,6 +38,7 @@ class ExportedModel(ABC):
         record = ExportRecord.read(path)
         self.network, self.postprocessing = record.network, record.postprocessing
         self.fingerprint, self.warnings = record.fingerprint, record.warnings
+        self.name, self.version = record.name, record.version
         self._path = record.path
         try:
             channels, regions = self._load(record.path)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from liverseg_tf.model.identity import ModelIdentity
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
 
@@ -17,7 +18,8 @@ class Predictor(Protocol):
     asynchronously also has `submit(tiles)`, which returns at once an object with the methods
     `result()` and `cancel()`. It is given the next batch before it has returned the previous one.
     A predictor of which something must be known before it is used also has `warnings`; see
-    `warnings_of`.
+    `warnings_of`. One that knows its name, and perhaps its version, has `name` and `version`; see
+    `identify`.
 
     Attributes:
         network: Input and output of the model.
@@ -47,6 +49,19 @@ def warnings_of(predictor: Predictor) -> tuple[str, ...]:
         predictor: Any model; those without the attribute `warnings` have none.
     """
     return tuple(getattr(predictor, "warnings", ()))
+
+
+def identify(predictor: Predictor) -> ModelIdentity:
+    """Return the name, the version and the fingerprint of a model.
+
+    Args:
+        predictor: Any model; one without the attribute `name` is called by its kind.
+    """
+    return ModelIdentity(
+        str(getattr(predictor, "name", type(predictor).__name__)),
+        str(getattr(predictor, "version", "")),
+        predictor.fingerprint,
+    )
 
 
 def average_passes(passes: Sequence[np.ndarray]) -> np.ndarray:

@@ -27,6 +27,7 @@ class RunPredictor:
             `choose_prediction_precision`.
 
     Attributes:
+        name: Name of the folder.
         warnings: What must be known before the model is used, one line each.
 
     Raises:
@@ -37,7 +38,7 @@ class RunPredictor:
     def __init__(self, folder: Path, precision: str | None = None):
         record = RunRecord.read(folder)
         self.network, self.postprocessing = record.network, record.postprocessing
-        self.warnings = record.warnings(folder)
+        self.warnings, self.name = record.warnings(folder), Path(folder).resolve().name
         path = Path(folder) / MODEL_FILE
         checksum = record.check_model(folder)
         self._model = _load_model(path)
@@ -107,6 +108,10 @@ def _compile(model) -> Callable:
     """
     import keras
 
+    if keras.backend.backend() == "torch":
+        from liverseg_tf.model.torch_layers import with_torch_layers
+
+        return with_torch_layers(model).predict_on_batch
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
     import tensorflow as tf
@@ -124,6 +129,11 @@ def _find_device() -> Device:
     """Return the device that predicts."""
     import keras
 
+    if keras.backend.backend() == "torch":
+        import torch
+
+        has_gpu = torch.cuda.is_available()
+        return Device(True, torch.cuda.get_device_capability()) if has_gpu else Device()
     try:
         if not keras.distribution.list_devices("gpu"):
             return Device()

@@ -1,23 +1,27 @@
 """The output files of a predicted case: masks, DICOM objects, meshes and measurements."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from liverseg_tf import __version__
 from liverseg_tf.atomic import write_json
-from liverseg_tf.choices import FORMATS
+from liverseg_tf.choices import DICOM_FORMATS, FORMATS
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.nifti import write_labels
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.measurements import measure
 from liverseg_tf.predict.outputs.mesh import Mesh, build_mesh, write_obj, write_stl
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
+from liverseg_tf.predict.outputs.secondary_capture import write_sc
 from liverseg_tf.printable import printable
 
 _MESH_WRITERS = {"stl": write_stl, "obj": write_obj}
 _DICOM_WRITERS = {"seg": write_seg, "rtstruct": write_rtstruct}
+_FIRST_CAPTURE = "0001.dcm"
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class OutputFormats:
     Args:
         formats: Names among `choices.FORMATS`.
         measure: Whether measurements are written as well.
+        header: Model, description and number of the series of DICOM results, and their UIDs.
 
     Raises:
         SettingsError: If a format is unknown.
@@ -35,6 +40,7 @@ class OutputFormats:
 
     formats: tuple[str, ...] = ("nifti",)
     measure: bool = False
+    header: DicomHeader = DicomHeader()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -52,12 +58,31 @@ class OutputFormats:
         Raises:
             LiverSegError: If a DICOM object is requested and the image is not a DICOM series.
         """
-        dicom_formats = [name for name in self.formats if name in _DICOM_WRITERS]
+        dicom_formats = [name for name in self.formats if name in DICOM_FORMATS]
         if dicom_formats and not isinstance(source, DicomSeries):
             raise LiverSegError(
                 f"Expected a DICOM series as input for --format {dicom_formats[0]}, because the "
                 f"output refers to its files. Received {source}."
             )
+
+    def dicom_files(self, folder: Path, name: str) -> list[Path]:
+        """Return the DICOM results of a case that were written.
+
+        Args:
+            folder: Folder of the results.
+            name: Name of the case.
+        """
+        files = []
+        for kind in DICOM_FORMATS:
+            if kind in self.formats:
+                captures = (Path(folder) / f"{name}.sc").glob("*.dcm")
+                files += sorted(captures) if kind == "sc" else [folder / f"{name}.{kind}.dcm"]
+        return files
+
+    @property
+    def need_image(self) -> bool:
+        """Whether the voxels of the image are needed, not only its grid and the labels."""
+        return self.measure or "sc" in self.formats
 
     @property
     def without_nifti(self) -> "OutputFormats":
@@ -67,7 +92,8 @@ class OutputFormats:
     def paths(self, folder: Path, name: str, regions: Regions) -> list[Path]:
         """Return the paths of a case's files in the order in which they are written.
 
-        The label map is the last one: if it exists, all other files exist.
+        The label map is the last one: if it exists, all other files exist. Of the secondary
+        captures, the first one stands for their folder, whose files appear together.
 
         Args:
             folder: Folder of the files.
@@ -109,10 +135,11 @@ def write_outputs(
 
     - `NAME.nii.gz`: label map with the header of the image.
     - `NAME.seg.dcm`: DICOM-SEG. `NAME.rtstruct.dcm`: RTSTRUCT.
+    - `NAME.sc/0001.dcm` and so on: secondary captures.
     - `NAME_REGION.stl`, `NAME_REGION.obj`: mesh of each region, without triangles if the region
       is empty. Characters that are not allowed in file names become %XX.
-    - `NAME.json`: the result of `measure`, `agreement` for each region if it is known, and the
-      `warnings`, which DICOM objects contain, too.
+    - `NAME.json`: the result of `measure`, `agreement` for each region if it is known, `model` and
+      `software`, and the `warnings`. DICOM objects contain the last three, too.
 
     Args:
         folder: Folder for the files, which is created if necessary.
@@ -121,15 +148,17 @@ def write_outputs(
         outputs: File formats, and whether measurements are written.
 
     Returns:
-        Paths of the files.
+        Paths of the files, in the order in which they were written.
 
     Raises:
         LiverSegError: If a file cannot be written. Files that were written before it remain.
     """
     outputs.check_source(case.source)
-    folder = Path(folder)
+    folder, header = Path(folder), outputs.header
+    written: list[Path] = []
     if outputs.measure:
-        write_json(folder / f"{name}.json", _measure(case))
+        written.append(folder / f"{name}.json")
+        write_json(written[0], _measure(case, header))
     meshes: dict[str, Mesh] = {}
     if _MESH_WRITERS.keys() & set(outputs.formats):
         meshes = {
@@ -139,27 +168,38 @@ def write_outputs(
         if kind not in outputs.formats:
             continue
         files = [folder / file for file in _file_names(kind, name, case.regions)]
+        about = (case.labels, case.regions, case.warnings, header)
         if kind in _MESH_WRITERS:
             for file, (region, mesh) in zip(files, meshes.items(), strict=True):
                 _MESH_WRITERS[kind](file, mesh, region)
-        elif kind in _DICOM_WRITERS:
+        elif kind in DICOM_FORMATS:
             assert isinstance(case.source, DicomSeries), "checked by check_source"
-            _DICOM_WRITERS[kind](files[0], case.source, case.labels, case.regions, case.warnings)
+            if kind == "sc":
+                files = write_sc(files[0].parent, case.source, case.image, *about)
+            else:
+                _DICOM_WRITERS[kind](files[0], case.source, *about)
         else:
             write_labels(files[0], case.labels)
-    return outputs.paths(folder, name, case.regions)
+        written += files
+    return written
 
 
-def _measure(case: SegmentedCase) -> dict:
+def _measure(case: SegmentedCase, header: DicomHeader) -> dict:
     measurements = measure(case.image, case.labels, case.regions)
     for region, agreement in (case.agreement or {}).items():
         measurements["regions"][region]["agreement"] = agreement
-    return measurements | {"warnings": list(map(printable, case.warnings))}
+    return measurements | {
+        "model": {key: printable(value) for key, value in asdict(header.model).items()},
+        "software": f"{NAME} {__version__}",
+        "warnings": list(map(printable, case.warnings)),
+    }
 
 
 def _file_names(kind: str, name: str, regions: Regions) -> list[str]:
     if kind in _MESH_WRITERS:
         return [f"{name}_{file_safe_name(region)}.{kind}" for region in regions.names]
+    if kind == "sc":
+        return [f"{name}.sc/{_FIRST_CAPTURE}"]
     return [f"{name}.{kind}.dcm" if kind in _DICOM_WRITERS else f"{name}.nii.gz"]
 
 

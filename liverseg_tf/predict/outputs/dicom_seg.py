@@ -1,12 +1,13 @@
 """DICOM-SEG: a label map as a segmentation object that refers to its DICOM series."""
 
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+from pydicom.valuerep import DSfloat
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import replacing
@@ -14,13 +15,14 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.dicom_source import join_notes, read_source_headers
+from liverseg_tf.model.identity import ModelIdentity
+from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader, clean_text, join_notes
+from liverseg_tf.predict.outputs.dicom_source import SourceSlice, read_source_slices
+from liverseg_tf.predict.outputs.patient_module import choose_character_set, copy_patient_module
 from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 if TYPE_CHECKING:
     import highdicom as hd
-
-NAME = "liverseg_tf"
 
 
 def check_highdicom() -> None:
@@ -44,12 +46,14 @@ def write_seg(
     labels: Volume,
     regions: Regions,
     notes: tuple[str, ...] = (),
+    header: DicomHeader = DicomHeader(),
 ) -> None:
     """Write a DICOM-SEG file, atomically.
 
     There is one segment of type BINARY for each region, in their order. Nested regions overlap: the
     voxels of a tumour also belong to the segment of the liver. Empty frames are left out; an empty
-    region keeps its description.
+    region keeps its description. The object names the series (ReferencedSeriesSequence), and every
+    frame names its image (SourceImageSequence), which viewers need to show it.
 
     Args:
         path: Path of the file.
@@ -57,13 +61,14 @@ def write_seg(
         labels: Label map (z, row, col) uint8 on the grid of the image.
         regions: Regions of the labels.
         notes: What had to be assumed about the image; written as ImageComments.
+        header: Model, description and number of the series, and UIDs.
 
     Raises:
         LiverSegError: If highdicom is not installed, the headers of the series are incomplete, the
             labels are not on the grid of the series, or the file cannot be written.
     """
     check_highdicom()
-    sources = read_source_headers(series, labels)
+    sources = read_source_slices(series, labels)
     occupied = np.flatnonzero(labels.array.any(axis=(1, 2)))
     # only the slices between the first and the last label are needed; without labels, one slice
     chosen = slice(occupied[0], occupied[-1] + 1) if len(occupied) else slice(0, 1)
@@ -71,40 +76,47 @@ def write_seg(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about patient names, which come from the source
-            segmentation = _build_segmentation(sources[chosen], masks, regions, labels.spacing_mm)
+            segmentation = _build_segmentation(
+                sources[chosen], masks, regions, labels.spacing_mm, header
+            )
+            if notes:
+                segmentation.ImageComments = join_notes(notes, 10240)
+            choose_character_set(segmentation)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise LiverSegError(
             f"Expected headers that can be copied to DICOM-SEG in {series}. Received: {error}."
         ) from error
-    if notes:
-        segmentation.ImageComments = join_notes(notes, 10240)
     with replacing(path) as partial:
         segmentation.save_as(partial)
 
 
 def _build_segmentation(
-    sources: list[Dataset], masks: np.ndarray, regions: Regions, spacing_mm: tuple
+    sources: list[SourceSlice],
+    masks: np.ndarray,
+    regions: Regions,
+    spacing_mm: tuple,
+    header: DicomHeader,
 ) -> Dataset:
     """Build the segmentation object of masks (z, row, col, regions) uint8."""
     import highdicom as hd
 
     first = sources[0]
     measures = hd.PixelMeasuresSequence(
-        pixel_spacing=[*map(float, first.PixelSpacing)],
-        slice_thickness=float(first.SliceThickness),
+        pixel_spacing=list(first.place.spacing_mm),
+        slice_thickness=first.thickness_mm,
         spacing_between_slices=spacing_mm[0],
     )
-    return hd.seg.Segmentation(
-        source_images=sources,
+    segmentation = hd.seg.Segmentation(
+        source_images=[_stand_in(source, z) for z, source in enumerate(sources)],
         pixel_array=masks,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _segment_description(number, name, find_segment_code(regions, name))
+            _segment_description(number, name, find_segment_code(regions, name), header.model)
             for number, name in enumerate(regions.names, 1)
         ],
-        series_instance_uid=hd.UID(),
-        series_number=1000 + int(first.get("SeriesNumber") or 0),
-        sop_instance_uid=hd.UID(),
+        series_instance_uid=header.uid("seg"),
+        series_number=header.number("seg", first.header),
+        sop_instance_uid=header.uid("seg", 1),
         instance_number=1,
         manufacturer=NAME,
         manufacturer_model_name=NAME,
@@ -113,22 +125,84 @@ def _build_segmentation(
         pixel_measures=measures,
         omit_empty_frames=True,
         content_description="Automatic segmentation",
-        series_description=f"{NAME} segmentation",
+        series_description=header.description("seg"),
     )
+    header.add_equipment(segmentation)
+    _name_sources(segmentation, sources)
+    return segmentation
 
 
-def _segment_description(number: int, name: str, code: SegmentCode) -> "hd.seg.SegmentDescription":
+def _stand_in(source: SourceSlice, z: int) -> Dataset:
+    """Return the header of a single-frame image in place of a source of any kind.
+
+    highdicom takes several files or several frames, but not frames of several files, and it copies
+    optional values, which some scanners write in an invalid form.
+    """
+    image = Dataset()
+    copy_patient_module(image, source.header)
+    for keyword in (
+        *("SeriesInstanceUID", "FrameOfReferenceUID", "PositionReferenceIndicator", "Modality"),
+        *("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
+        *("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"),
+    ):
+        if source.header.get(keyword) not in (None, ""):
+            image[keyword] = source.header[keyword]
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, _stand_in_uid(z)
+    image.Rows, image.Columns = source.place.shape
+    image.ImagePositionPatient = [_decimal(mm) for mm in source.place.position_mm]
+    image.ImageOrientationPatient = [_decimal(cosine) for cosine in source.place.cosines]
+    image.PixelSpacing = [_decimal(mm) for mm in source.place.spacing_mm]
+    image.SliceThickness = _decimal(source.thickness_mm)
+    image.Modality = source.place.modality or "CT"
+    return image
+
+
+def _stand_in_uid(z: int) -> str:
+    return f"2.25.{z + 1}"
+
+
+def _decimal(value: float) -> DSfloat:
+    return DSfloat(value, auto_format=True)
+
+
+def _name_sources(segmentation: Dataset, sources: list[SourceSlice]) -> None:
+    """Put the references to the source images in the place of those to their stand-ins."""
+    references = {_stand_in_uid(z): source.reference() for z, source in enumerate(sources)}
+    files = {str(item.ReferencedSOPInstanceUID): item for item in references.values()}
+    (referenced,) = segmentation.ReferencedSeriesSequence
+    referenced.ReferencedInstanceSequence = []
+    for item in files.values():
+        whole = Dataset()
+        whole.ReferencedSOPClassUID = item.ReferencedSOPClassUID
+        whole.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
+        referenced.ReferencedInstanceSequence.append(whole)
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.DerivationImageSequence:
+            for image in derivation.SourceImageSequence:
+                # the frames of several segments share the item of their image
+                reference = references.get(image.ReferencedSOPInstanceUID)
+                if reference is not None:
+                    image.update(reference)
+
+
+def _segment_description(
+    number: int, name: str, code: SegmentCode, model: ModelIdentity
+) -> "hd.seg.SegmentDescription":
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
     description = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=_segment_label(name),
+        segment_label=clean_text(name, 64),
         segmented_property_category=_coded_concept(code.category),
         segmented_property_type=_coded_concept(code.property_type),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=NAME, family=codes.DCM.ArtificialIntelligence, version=__version__
+            name=clean_text(model.name, 64),
+            family=codes.DCM.ArtificialIntelligence,
+            version=clean_text(model.version, 64),
+            source=f"{NAME} {__version__}",
+            parameters={"fingerprint": model.fingerprint} if model.fingerprint else None,
         ),
         anatomic_regions=[_coded_concept(code.anatomic_region)] if code.anatomic_region else None,
         display_color=hd.color.CIELabColor.from_rgb(*code.colour),
@@ -144,8 +218,3 @@ def _coded_concept(code: tuple[str, str]) -> "hd.sr.CodedConcept":
 
     value, meaning = code
     return hd.sr.CodedConcept(value, "SCT", meaning)
-
-
-def _segment_label(name: str) -> str:
-    """Return at most 64 characters, without backslashes and control characters."""
-    return re.sub(r"[\\\x00-\x1f]", "_", name)[:64]

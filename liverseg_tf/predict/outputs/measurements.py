@@ -60,6 +60,13 @@ def measure(image: Volume, labels: Volume, regions: Regions) -> dict:
     }
 
 
+def format_ml(volume_ml: float) -> str:
+    """Return a volume in millilitres: one decimal below 100 ml, two below 0.1 ml."""
+    if volume_ml >= 100 or volume_ml == 0:
+        return f"{volume_ml:.0f}"
+    return f"{volume_ml:.1f}" if volume_ml >= 0.1 else f"{volume_ml:.2g}"
+
+
 def _measure_region(
     image: Volume, labels: np.ndarray, regions: Regions, name: str, box: Box | None
 ) -> dict:

@@ -54,13 +54,13 @@ class ServedModel:
         retry_policy: RetryPolicy = RetryPolicy(),
     ):
         self._address, self._access, self._options = address, access, options
-        self._version = address.version
+        self.name, self._version = address.name, address.version
         self._transport = _open_transport(address, access, options, retry_policy)
         self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="liverseg-client")
         self._retries = Retries(replace(retry_policy, deadline_s=options.connect_timeout_s))
         try:
             response = self._describe()
-            self._version = response.version
+            self._version, self.version = response.version, str(response.version)
             record = self._read_record(response)
             self.network, self.postprocessing = record.network, record.postprocessing
             self.fingerprint, self.warnings = record.fingerprint, record.warnings

@@ -1,15 +1,27 @@
-"""The tf.data pipeline from the tiles of a store to augmented batches of regions."""
+"""The pipeline from the tiles of a store to augmented batches of regions."""
 
+import functools
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.train.data.augmentation import augment_batch
-from liverseg_tf.train.data.random import BatchRandom, BatchSlice
+from liverseg_tf.train.data.compilation import compile_function
+from liverseg_tf.train.data.device_tiles import DeviceTiles
+from liverseg_tf.train.data.draws import AugmentationDraws, BatchDraws
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
+
+_BATCHES_AHEAD = 4
+_MAX_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -32,47 +44,113 @@ def training_batches(
     settings: TrainSettings,
     first_step: int = 0,
     shards: Shards = Shards(),
-) -> tf.data.Dataset:
-    """Make an endless dataset of batches; each is a pure function of the seed and its step.
+    cache: DeviceTiles | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Make batches without end; each is a pure function of the seed and its step.
 
-    Tiles stay uint8 until a batch is complete. Batches are made in parallel and returned in
-    order.
+    Threads read the tiles as uint8 and hand them to the device, where they are augmented while
+    the network is trained on the batches before.
 
     Args:
         sampler: Draws the tiles of a batch.
         settings: Seed, data augmentation and regions.
         first_step: Step of the first batch, so that a run can be resumed.
         shards: Parts of each batch to return, one after another.
+        cache: All tiles on the device. The same batches are then gathered there, and the threads
+            only draw the numbers of the slices and the parameters of their augmentation.
 
-    Returns:
-        Dataset of pairs: image (tiles, h, w, channels) float32 in 0..255, and ground truth
+    Yields:
+        Pairs of tensors: image (tiles, h, w, channels) float32 in 0..255, and ground truth
         (tiles, h, w, regions) uint8, 0 or 1. The number of tiles is the batch size divided by
         the total number of shards.
     """
+
+    def gather(seed: int, step: int, positions: slice):
+        assert cache is not None
+        return cache.gather(sampler.draw(seed, step, positions))
+
+    tiles_of = sampler.batch if cache is None else gather
+    read = _reader(sampler, settings, first_step, shards, tiles_of)
+    make_batch = batch_maker(settings.regions)
+    return _in_threads(lambda number: make_batch(*read(number)))
+
+
+def read_batches(
+    sampler: BatchSampler,
+    settings: TrainSettings,
+    first_step: int = 0,
+    shards: Shards = Shards(),
+) -> Iterator[tuple[np.ndarray, np.ndarray, AugmentationDraws | None]]:
+    """Read batches without end, ahead of time, in several threads; see `training_batches`.
+
+    Yields:
+        Image (tiles, h, w, channels) uint8, mask (tiles, h, w, 1) uint8 labels, and the parameters
+        of their augmentation, or None without augmentation. The arrays are NumPy's.
+    """
+    return _in_threads(_reader(sampler, settings, first_step, shards, sampler.batch))
+
+
+def _reader(
+    sampler: BatchSampler,
+    settings: TrainSettings,
+    first_step: int,
+    shards: Shards,
+    tiles_of: Callable[[int, int, slice], tuple[Any, Any]],
+) -> Callable[[int], tuple[Any, Any, AugmentationDraws | None]]:
+    """Return the function that reads the n-th shard of this host.
+
+    Args:
+        tiles_of: Function of the seed, the step and the positions to image and mask.
+    """
     tiles = sampler.batch_size // shards.total
-    shape = (tiles, *sampler.shape)
-    table = tf.constant(region_table(settings.regions))
+    draws = BatchDraws(
+        settings.seed, sampler.batch_size, sampler.shape, settings.augment, settings.mirror
+    )
 
-    def read_tiles(step, first):
-        return sampler.batch(settings.seed, int(step), slice(int(first), int(first) + tiles))
-
-    @tf.autograph.experimental.do_not_convert  # there is no control flow on tensors
-    def make_shard(number):
-        step = number // shards.count
+    def read(number: int):
+        step = first_step + number // shards.count
         first = (shards.first + number % shards.count) * tiles
-        image, mask = tf.numpy_function(read_tiles, [step, first], (tf.uint8, tf.uint8))
-        image = tf.ensure_shape(image, (*shape, sampler.network.channels))
-        mask = tf.ensure_shape(mask, (*shape, 1))
-        if settings.augment:
-            seed = tf.cast(tf.stack([tf.constant(settings.seed, tf.int64), step]), tf.int32)
-            batch_slice = BatchSlice(tf.cast(first, tf.int32), tiles, sampler.batch_size)
-            random = BatchRandom(seed, batch_slice)
-            image, mask = augment_batch(image, mask, random, settings.augment, settings.mirror)
-        return tf.cast(image, tf.float32), tf.gather(table, tf.cast(mask[..., 0], tf.int32))
+        positions = slice(first, first + tiles)
+        image, mask = tiles_of(settings.seed, step, positions)
+        return image, mask, draws.draw(step, positions) if settings.augment else None
 
-    numbers = tf.data.Dataset.range(first_step * shards.count, np.iinfo(np.int64).max)
-    batches = numbers.map(make_shard, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(4)
+    return read
+
+
+def _in_threads(make: Callable[[int], Any]) -> Iterator[Any]:
+    """Yield make(0), make(1), ... in order; a few results are made ahead of time."""
+    executor = ThreadPoolExecutor(min(_MAX_THREADS, _core_count()), "batches")
+    ahead: deque[Future] = deque()
+    try:
+        for number in itertools.count():
+            ahead.append(executor.submit(make, number))
+            if len(ahead) > _BATCHES_AHEAD:
+                yield ahead.popleft().result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _core_count() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def batch_maker(regions: Regions) -> Callable:
+    """Return the compiled function from what `read_batches` yields to a batch."""
+    table = region_table(regions)
+
+    def make(image, mask, draws=None):
+        if draws is None:
+            image = ops.cast(image, "float32")
+        else:
+            image, mask = augment_batch(image, mask, draws)
+        labels = ops.cast(mask[..., 0], "int32")
+        return image, ops.take(ops.convert_to_tensor(table), labels, axis=0)
+
+    return compile_function(make)
 
 
 def region_table(regions: Regions) -> np.ndarray:

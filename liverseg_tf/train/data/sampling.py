@@ -1,15 +1,18 @@
 """Sampling of training slices: a batch is a pure function of the seed and the step."""
 
+import functools
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.tiles.case_tiles import TileArray
 from liverseg_tf.tiles.hdf5 import check_mapped
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.data.buffers import BufferPool
 
 _READERS = 8  # threads that compare tiles with their checksums
 
@@ -18,6 +21,11 @@ class BatchSampler:
     """Draws training batches from the cases of a store.
 
     The tiles of all cases are compared with their checksums first.
+
+    Attributes:
+        shape: (h, w) of the tiles in pixels, with padding.
+        slice_count: Number of slices of all cases.
+        labels: Labels other than 0 of all cases.
 
     Args:
         store: Store with the tiles.
@@ -42,12 +50,20 @@ class BatchSampler:
     ):
         self.network, self.batch_size = network, batch_size
         self._names = list(case_names)
-        self._failure: LiverSegError | None = None
         with ThreadPoolExecutor(_READERS) as executor:
             self._cases = list(executor.map(store.read, case_names))
-        self._slice_steps = [network.slice_step(case.slice_mm) for case in self._cases]
-        slice_counts = [case.mask.shape[0] for case in self._cases]
-        self._all_slices = _list_slices(enumerate(range(count) for count in slice_counts))
+        # the slices of all cases are numbered one after another
+        self._counts = np.array([case.mask.shape[0] for case in self._cases])
+        ends = np.cumsum(self._counts)
+        self._first = ends - self._counts
+        self._case_of = np.repeat(np.arange(len(self._cases)), self._counts)
+        self._slice_steps = np.array([network.slice_step(case.slice_mm) for case in self._cases])
+        self.slice_count = int(ends[-1])
+        self.labels = sorted(
+            {int(label) for case in self._cases for label in case.record["labels"]}
+        )
+        # indexing a plain array is faster than indexing a memory map
+        self._arrays = [(_plain(case.image), _plain(case.mask)) for case in self._cases]
         self._slices_by_region = self._find_slices_by_region()
         if not self._slices_by_region:
             labels = sorted({label for name in case_names for label in store.cases[name]["labels"]})
@@ -56,8 +72,15 @@ class BatchSampler:
                 f"Received cases with the labels {', '.join(labels) or '0 only'}."
             )
         self._foreground_count = round(batch_size * foreground_fraction)
-        rows, cols = np.array([case.mask.shape[1:] for case in self._cases]).max(axis=0)
+        sources = [*self._slices_by_region.values(), np.arange(self.slice_count)]
+        self._source_sizes = np.array([len(source) for source in sources])
+        self._source_starts = np.cumsum(self._source_sizes) - self._source_sizes
+        self._source_slices = np.concatenate(sources)
+        sizes = np.array([case.mask.shape[1:] for case in self._cases])
+        rows, cols = sizes.max(axis=0)
         self.shape = network.padded((int(rows), int(cols)))
+        self._tiles_are_equal = bool((sizes == self.shape).all())
+        self._buffers = functools.cache(self._make_buffers)
 
     def absent_regions(self) -> list[str]:
         """Return the names of the regions that no training slice contains."""
@@ -78,55 +101,110 @@ class BatchSampler:
             that are smaller than the largest of the store are padded with 0 at the end.
 
         Raises:
-            LiverSegError: If a tile cannot be read any more; see `telling_errors`.
+            LiverSegError: If a tile cannot be read any more; it names the file and the case.
         """
-        chosen = self._draw_slices(np.random.default_rng((seed, step)))[positions]
-        image = np.zeros((len(chosen), *self.shape, self.network.channels), np.uint8)
-        mask = np.zeros((len(chosen), *self.shape, 1), np.uint8)
-        for i, (case, z) in enumerate(chosen):
-            tiles = self._cases[case]
-            h, w = tiles.mask.shape[1:]
+        slices = self.draw(seed, step, positions)
+        middle, windows = slices.shape[1] // 2, self.network.tiles.channels
+        both, pixels = self._buffers(len(slices)).take(), len(slices) * math.prod(self.shape)
+        image = both[:-pixels].reshape(-1, *self.shape, self.network.channels)
+        mask = both[-pixels:].reshape(-1, *self.shape, 1)
+        if not self._tiles_are_equal:
+            both[:] = 0
+        cases = self._case_of[slices[:, middle]]
+        indices = (slices - self._first[cases][:, None]).tolist()
+        for case in np.unique(cases).tolist():
+            self._check_case(case)
+        for i, case in enumerate(cases.tolist()):
+            tiles, labels = self._arrays[case]
+            h, w = labels.shape[1:]
             try:
-                for array in (tiles.image, tiles.mask):
-                    check_mapped(array)
-                image[i, :h, :w] = self.network.stack(tiles.image, z, self._slice_steps[case])
-                mask[i, :h, :w, 0] = tiles.mask[int(z)]
+                for place, z in enumerate(indices[i]):
+                    channels = slice(place * windows, (place + 1) * windows)
+                    image[i, :h, :w, channels] = tiles[z]
+                mask[i, :h, :w, 0] = labels[indices[i][middle]]
             except LiverSegError as error:
-                self._failure = error.about(self._names[case])
-                raise self._failure from error
+                raise error.about(self._names[case]) from error
         return image, mask
 
-    @contextmanager
-    def telling_errors(self) -> Iterator[None]:
-        """Raise the error of a tile instead of what the library makes of it that asked for a batch.
+    def draw(self, seed: int, step: int, positions: slice = slice(None)) -> np.ndarray:
+        """Draw the slices of a training step, or of a part of it; see `batch`.
+
+        Returns:
+            Numbers (tiles, context) of the slices, counted over all cases. The middle one is
+            segmented; beyond the ends of a volume, its outer slice is repeated.
+        """
+        rng = np.random.default_rng((seed, step))
+        regions = len(self._slices_by_region)
+        foreground = (rng.integers(regions) + np.arange(self._foreground_count)) % regions
+        sources = np.full(self.batch_size, regions)  # the last one: all slices
+        sources[: len(foreground)] = foreground
+        places = rng.integers(self._source_sizes[sources])
+        middle = self._source_slices[self._source_starts[sources] + places][positions]
+        if self.network.context == 1:
+            return middle[:, None]
+        cases = self._case_of[middle]
+        reach = np.arange(self.network.context) - self.network.context // 2
+        slices = middle[:, None] + reach * self._slice_steps[cases][:, None]
+        first = self._first[cases][:, None]
+        last = first + self._counts[cases][:, None] - 1
+        return np.clip(slices, first, last)
+
+    def all_images(self) -> Iterator[np.ndarray]:
+        """Read the images of all slices in the order of their numbers, a case at a time.
+
+        Yields:
+            (z, h, w, windows) uint8 of a case, padded as in `batch`.
 
         Raises:
-            LiverSegError: If a tile could not be read; it names the file and the case.
+            LiverSegError: As `batch`.
         """
-        try:
-            yield
-        except Exception as error:
-            if self._failure is None:
-                raise
-            raise self._failure from error
+        return (array for _, array in self._read_all(0))
 
-    def _draw_slices(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw (tiles, 2) pairs of case index and slice index."""
-        regions = list(self._slices_by_region.values())
-        first = rng.integers(len(regions))
-        foreground = [regions[(first + i) % len(regions)] for i in range(self._foreground_count)]
-        rest = [self._all_slices] * (self.batch_size - self._foreground_count)
-        return np.array([slices[rng.integers(len(slices))] for slices in foreground + rest])
+    def all_masks(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Read the masks of all slices as `all_images` does.
+
+        Yields:
+            Name of a case and its (z, h, w) uint8 labels.
+        """
+        return self._read_all(1)
+
+    def _read_all(self, part: int) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the name and the padded images (part 0) or masks (part 1) of each case."""
+        for case, (name, arrays) in enumerate(zip(self._names, self._arrays, strict=True)):
+            self._check_case(case)
+            try:
+                array = np.asarray(arrays[part])
+            except LiverSegError as error:
+                raise error.about(name) from error
+            if array.shape[1:3] != self.shape:
+                padded = np.zeros((len(array), *self.shape, *array.shape[3:]), np.uint8)
+                padded[:, : array.shape[1], : array.shape[2]] = array
+                array = padded
+            yield name, array
+
+    def _check_case(self, case: int) -> None:
+        """Check that the file of a case still has all of its bytes."""
+        tiles = self._cases[case]
+        try:
+            check_mapped(tiles.image, tiles.mask)
+        except LiverSegError as error:
+            raise error.about(self._names[case]) from error
+
+    def _make_buffers(self, tiles: int) -> BufferPool:
+        """Return the memory for the images and masks of this many tiles."""
+        return BufferPool(tiles * math.prod(self.shape) * (self.network.channels + 1))
 
     def _find_slices_by_region(self) -> dict[str, np.ndarray]:
-        """For each region that occurs, the (n, 2) pairs of case and slice that contain it."""
+        """For each region that occurs, the numbers of the slices that contain it."""
         slices_by_region = {}
         for name, labels in self.network.regions.to_json().items():
             slices = [
-                (index, _slices_with(case.record, labels)) for index, case in enumerate(self._cases)
+                first + z
+                for first, case in zip(self._first, self._cases, strict=True)
+                for z in _slices_with(case.record, labels)
             ]
-            if any(zs for _, zs in slices):
-                slices_by_region[name] = _list_slices(slices)
+            if slices:
+                slices_by_region[name] = np.array(slices)
         return slices_by_region
 
 
@@ -135,6 +213,6 @@ def _slices_with(record: dict, labels: list[int]) -> list[int]:
     return sorted({z for label in labels for z in record["slices_with"].get(str(label), [])})
 
 
-def _list_slices(slices) -> np.ndarray:
-    """Turn pairs (case index, slice indices) into an (n, 2) array of rows (case, z)."""
-    return np.array([(case, z) for case, zs in slices for z in zs])
+def _plain(array: TileArray) -> TileArray:
+    """Return a memory map as a plain array of the same memory; leave PNG files as they are."""
+    return np.asarray(array) if isinstance(array, np.ndarray) else array

@@ -1,118 +1,83 @@
 """Spatial augmentation: affine transforms, mirroring and elastic deformation of image and mask."""
 
-import math
+import numpy as np
+from keras import ops
 
-import tensorflow as tf
-
-from liverseg_tf.train.data.random import BatchRandom
-
-# ranges at strength 1
-MAX_ROTATION_DEGREES = 15.0
-SCALE_RANGE = (0.8, 1.25)
-MAX_SHEAR = 0.1  # shift in columns per row
-MAX_SHIFT = 0.08  # fraction of the tile's side
-# fraction of the tiles that are deformed, and the standard deviation of the displacement of a
-# control point as a fraction of the tile's shorter side
-ELASTIC_PROBABILITY, ELASTIC_STD = 0.2, 0.02
-_CONTROL_POINTS = 5  # of the elastic deformation, along each side
+from liverseg_tf.train.data.draws import CONTROL_POINTS
 
 
-def warp_tiles(image, mask, random: BatchRandom, strength: float, mirror: bool):
-    """Move every tile by a random spatial transform; image and mask move together.
+def warp_tiles(image, mask, matrix, control_points):
+    """Move every tile by an affine transform and an elastic deformation.
 
-    All tiles are rotated, scaled, sheared and shifted, and a random subset is also deformed
-    elastically.
+    Image and mask move together, and each pixel of the image is interpolated only once.
 
     Args:
         image: (tiles, h, w, channels) uint8 or float32, interpolated linearly.
         mask: (tiles, h, w, 1) uint8 labels, of which the nearest is taken.
-        random: Random numbers for the tiles.
-        strength: Factor on the ranges above: 1 for these ranges, 0 for no change.
-        mirror: Whether to mirror half of the tiles left to right.
+        matrix: (tiles, 2, 3) float32, from output pixel (x, y, 1) to input pixel (x, y).
+        control_points: (tiles, 2, CONTROL_POINTS, CONTROL_POINTS) float32 displacements along x
+            and y in pixels.
 
     Returns:
         Image float32 and mask uint8 of the same shapes; both are 0 outside the original tile.
     """
-    matrix = _draw_matrices(random, tf.shape(image)[1:3], strength, mirror)
-    original, image = (image, mask), tf.cast(image, tf.float32)
-    warped = (_apply_affine(image, matrix, "BILINEAR"), _apply_affine(mask, matrix, "NEAREST"))
+    count, height, width, channels = ops.shape(image)
+    x, y = _input_positions(ops.convert_to_tensor(matrix), control_points, height, width)
+    # a border of zeros answers for every point outside the tile
+    x, y = ops.clip(x + 1, 0, width + 1), ops.clip(y + 1, 0, height + 1)
+    column, row = ops.cast(x, "int32"), ops.cast(y, "int32")
+    right = ops.expand_dims(x - ops.cast(column, "float32"), -1)
+    lower = ops.expand_dims(y - ops.cast(row, "float32"), -1)
+    # image and mask in one array, so that each pixel is looked up once
+    both = ops.concatenate([ops.cast(image, "float32"), ops.cast(mask, "float32")], -1)
+    stride = width + 3
+    pixels = ops.reshape(ops.pad(both, ((0, 0), (1, 2), (1, 2), (0, 0))), (-1, channels + 1))
+    first = ops.reshape(ops.arange(count, dtype="int32") * ((height + 3) * stride), (-1, 1, 1))
+    corner = first + row * stride + column
 
-    def deform(random, warped, image, mask, matrix):
-        # from the original tile, so that it is interpolated only once
-        return _apply_deformation(image, mask, matrix, _draw_displacements(random, image, strength))
+    def pixels_at(offset):
+        values = ops.take(pixels, corner + offset, axis=0)
+        return values[..., :channels], values[..., channels:]
 
-    return random.apply_to_subset(ELASTIC_PROBABILITY, deform, warped, *original, matrix)
-
-
-def _draw_matrices(random: BatchRandom, shape, strength: float, mirror: bool):
-    """Draw (tiles, 8) projective matrices that map an output pixel (x, y) to an input pixel."""
-    angle = random.uniform(-1, 1) * (strength * math.radians(MAX_ROTATION_DEGREES))
-    scale = tf.exp(random.uniform_log(*SCALE_RANGE) * strength)
-    shear = random.uniform(-1, 1) * (strength * MAX_SHEAR)
-    height, width = tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32)
-    shift_x = random.uniform(-1, 1) * (strength * MAX_SHIFT) * width
-    shift_y = random.uniform(-1, 1) * (strength * MAX_SHIFT) * height
-    flip = 1 - 2 * random.bernoulli(0.5 if mirror else 0.0)
-    cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
-    a, b = flip * cos, flip * (shear * cos - sin)
-    c, d = sin, cos + shear * sin
-    # the tile's centre stays in place, apart from the shift
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    x = centre_x + shift_x - a * centre_x - b * centre_y
-    y = centre_y + shift_y - c * centre_x - d * centre_y
-    zero = tf.zeros_like(a)
-    return tf.stack([a, b, x, c, d, y, zero, zero], axis=1)
-
-
-def _apply_affine(tiles, matrix, interpolation: str):
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tiles,
-        transforms=matrix,
-        output_shape=tf.shape(tiles)[1:3],
-        fill_value=0.0,
-        interpolation=interpolation,
-        fill_mode="CONSTANT",
+    top_left, mask_top_left = pixels_at(0)
+    top_right, mask_top_right = pixels_at(1)
+    low_left, mask_low_left = pixels_at(stride)
+    low_right, mask_low_right = pixels_at(stride + 1)
+    top = top_left + (top_right - top_left) * right
+    low = low_left + (low_right - low_left) * right
+    nearest = ops.where(
+        lower < 0.5,
+        ops.where(right < 0.5, mask_top_left, mask_top_right),
+        ops.where(right < 0.5, mask_low_left, mask_low_right),
     )
+    return top + (low - top) * lower, ops.cast(nearest, "uint8")
 
 
-def _draw_displacements(random: BatchRandom, image, strength: float):
-    """Draw (tiles, h, w, 2) displacements (x, y) in pixels: random control points, interpolated."""
-    shape = tf.shape(image)[1:3]
-    side = tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)
-    points = random.normal((_CONTROL_POINTS, _CONTROL_POINTS, 2)) * (ELASTIC_STD * strength * side)
-    return tf.image.resize(points, shape, "bicubic")
+def _input_positions(matrix, control_points, height: int, width: int):
+    """Return x and y, (tiles, h, w) each, of the input pixel for every output pixel."""
+    rows = ops.reshape(ops.arange(height, dtype="float32"), (1, -1, 1))
+    columns = ops.reshape(ops.arange(width, dtype="float32"), (1, 1, -1))
+    along_rows = ops.convert_to_tensor(spline_matrix(height))
+    along_columns = ops.convert_to_tensor(spline_matrix(width).T)
+    displacements = ops.matmul(ops.matmul(along_rows, control_points), along_columns)
+
+    def position(axis):
+        a, b, shift = (matrix[:, axis, n, None, None] for n in range(3))
+        return a * columns + (b * rows + shift) + displacements[:, axis]
+
+    return position(0), position(1)
 
 
-def _apply_deformation(image, mask, matrix, displacements):
-    """Sample image and mask where the affine matrix plus the displacement points to."""
-    shape = tf.shape(image)
-    count, height, width = shape[0], shape[1], shape[2]
-    ys = tf.range(height, dtype=tf.float32)[None, :, None]
-    xs = tf.range(width, dtype=tf.float32)[None, None, :]
-    a, b, x0, c, d, y0 = [matrix[:, n, None, None] for n in range(6)]
-    x = a * xs + b * ys + x0 + displacements[..., 0]
-    y = c * xs + d * ys + y0 + displacements[..., 1]
-    # a border of zeros, one pixel wide, answers for every point outside the tile
-    image_pixels, mask_pixels = [
-        tf.reshape(tf.pad(tiles, ((0, 0), (1, 1), (1, 1), (0, 0))), (-1, tf.shape(tiles)[-1]))
-        for tiles in (tf.cast(image, tf.float32), mask)
-    ]
-    tile_offset = tf.range(count)[:, None, None] * ((height + 2) * (width + 2))
+def spline_matrix(size: int) -> np.ndarray:
+    """Return the (size, CONTROL_POINTS) weights that interpolate control points cubically.
 
-    def pixels_at(row, column, pixels):
-        row = tf.clip_by_value(row + 1, 0, height + 1)
-        column = tf.clip_by_value(column + 1, 0, width + 1)
-        return tf.gather(pixels, tile_offset + row * (width + 2) + column)
-
-    left, top = tf.floor(x), tf.floor(y)
-    right_weight, bottom_weight = (x - left)[..., None], (y - top)[..., None]
-    column, row = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
-
-    def interpolate_row(row):
-        left_pixels = pixels_at(row, column, image_pixels)
-        right_pixels = pixels_at(row, column + 1, image_pixels)
-        return left_pixels * (1 - right_weight) + right_pixels * right_weight
-
-    upper, lower = interpolate_row(row), interpolate_row(row + 1)
-    nearest = pixels_at(tf.cast(tf.round(y), tf.int32), tf.cast(tf.round(x), tf.int32), mask_pixels)
-    return upper * (1 - bottom_weight) + lower * bottom_weight, nearest
+    Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -0.5. The
+    control points are the centres of CONTROL_POINTS equal intervals; beyond the outer ones, the
+    weights of the existing points are scaled to a sum of 1.
+    """
+    position = (np.arange(size) + 0.5) * CONTROL_POINTS / size - 0.5
+    distance = np.abs(position[:, None] - np.arange(CONTROL_POINTS))
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

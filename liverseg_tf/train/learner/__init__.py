@@ -1,1 +1,1 @@
-"""One training step, on TensorFlow or JAX."""
+"""One training step, on TensorFlow, JAX or PyTorch."""

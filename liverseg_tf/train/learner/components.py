@@ -1,16 +1,19 @@
 """The components of a training step: network, loss and optimizer."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-from keras import layers, ops
+import numpy as np
+from keras import ops
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.network.from_settings import make_unet_spec
+from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
 from liverseg_tf.train.network.losses import LOSSES, sum_over_one_replica
 from liverseg_tf.train.network.pretrained import load_matching_weights
 from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
@@ -28,6 +31,7 @@ class TrainingComponents:
         settings: Settings of the run.
         hardware: Precision and compilation.
         unmatched_layers: Layers that got no weights from the run in `init_from`, a line each.
+        convert: Function from a model of Keras' layers to the model that is computed.
     """
 
     spec: UNetSpec
@@ -36,6 +40,7 @@ class TrainingComponents:
     settings: TrainSettings
     hardware: Hardware
     unmatched_layers: tuple[str, ...] = ()
+    convert: Callable[[keras.Model], keras.Model] = lambda model: model
 
     @classmethod
     def make(
@@ -44,7 +49,8 @@ class TrainingComponents:
         settings: TrainSettings,
         hardware: Hardware,
         replicas: int = 1,
-        batch_normalisation: Callable = layers.BatchNormalization,
+        layer_classes: LayerClasses = KERAS_LAYERS,
+        convert: Callable[[keras.Model], keras.Model] = lambda model: model,
     ) -> "TrainingComponents":
         """Make the components of a new run; the initial weights follow from the seed.
 
@@ -53,16 +59,19 @@ class TrainingComponents:
             settings: Settings of the run.
             hardware: Precision and compilation.
             replicas: Number of replicas that share a batch.
-            batch_normalisation: Keras' layer, or a faster layer that computes the same.
+            layer_classes: Keras' layers, or faster ones.
+            convert: Function from a model of Keras' layers to a faster one, whose layers have the
+                same names and weights.
 
         Raises:
             SettingsError: If the encoder is unknown.
             LiverSegError: If initial weights cannot be read or do not match the network.
         """
         spec = make_unet_spec(network, settings)
-        keras.utils.set_random_seed(settings.seed)
+        _set_seeds(settings.seed)
         with _dtype_policy(hardware.policy):
-            model = build_training_unet(spec, settings.deep_supervision, batch_normalisation)
+            model = build_training_unet(spec, settings.deep_supervision, layer_classes)
+            model = convert(model)
         unmatched_layers = (
             ()
             if settings.init_from is None
@@ -72,7 +81,7 @@ class TrainingComponents:
         # If the optimizer's variables exist before the first step, its graph is traced once
         # instead of twice, which saves 6 seconds.
         optimizer.build(model.trainable_variables)
-        return cls(spec, model, optimizer, settings, hardware, unmatched_layers)
+        return cls(spec, model, optimizer, settings, hardware, unmatched_layers, convert)
 
     def loss(self, truth, outputs, sum_over_replicas: Callable = sum_over_one_replica):
         """Compute the loss of a batch: the weighted mean of the losses of all outputs.
@@ -114,7 +123,7 @@ class TrainingComponents:
             return build_unet(replace(self.spec, encoder_weights=None))
 
 
-def ema_rate(ema_decay: float, step):
+def ema_rate(ema_decay: float, step, minimum: Callable = ops.minimum):
     """Return the update rate of the exponential moving average of the weights.
 
     average += rate * (weights - average), with rate = 1 - min(ema_decay, step / (step + 10)). The
@@ -123,8 +132,22 @@ def ema_rate(ema_decay: float, step):
     Args:
         ema_decay: Final decay, 0 to 1.
         step: Number of the step, counted from 1.
+        minimum: Function that returns the smaller one of two numbers.
     """
-    return 1 - ops.minimum(ema_decay, step / (step + 10.0))
+    return 1 - minimum(ema_decay, step / (step + 10.0))
+
+
+def _set_seeds(seed: int) -> None:
+    """Seed the generators of initial weights and dropout.
+
+    Keras would import TensorFlow with any backend, if it is installed.
+    """
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(seed)
+        return
+    # Keras draws the seeds of its layers from the first of them.
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def _make_optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):
@@ -137,6 +160,10 @@ def _make_optimizer(settings: TrainSettings, hardware: Hardware, replicas: int):
     }
     if settings.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=0.99, nesterov=True, **common)
+    elif keras.backend.backend() == "tensorflow":
+        from liverseg_tf.train.learner.fused_adamw import FusedAdamW
+
+        optimizer = FusedAdamW(**common)
     else:
         optimizer = keras.optimizers.AdamW(**common)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

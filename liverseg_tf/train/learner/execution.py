@@ -43,6 +43,7 @@ class ExecutionOptions:
         started: Value of `time.monotonic()` when the budget of `minutes` began. None means that
             it begins with the call of `train`.
         tensorboard: Whether to write files for TensorBoard.
+        cache_on_device: Whether to upload the training tiles to the device; see `cache_on_device`.
     """
 
     hardware: Hardware | None = None
@@ -50,12 +51,27 @@ class ExecutionOptions:
     report: Callable[[TrainingProgress], None] = lambda progress: None
     started: float | None = None
     tensorboard: bool = False
+    cache_on_device: bool | None = None
+
+
+def check_backend_has_hosts() -> None:
+    """Check that the Keras backend can train on several hosts.
+
+    Raises:
+        SettingsError: If it cannot.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise SettingsError(
+            "Expected the Keras backend tensorflow together with --hosts. "
+            f"Received {keras.backend.backend()}, which trains on one host."
+        )
 
 
 def resolve_hosts(settings: TrainSettings, execution: ExecutionOptions) -> ExecutionOptions:
     """Fill in the hosts of a run and check that they can share its batches.
 
-    The JAX backend trains on a single device and has no hosts.
+    Only the TensorFlow backend trains on several hosts. The JAX backend trains on all devices of
+    one host, and the PyTorch backend on one device.
 
     Args:
         settings: Settings of the run.
@@ -65,21 +81,34 @@ def resolve_hosts(settings: TrainSettings, execution: ExecutionOptions) -> Execu
         SettingsError: If the hosts cannot share a batch or a wall-clock budget.
     """
     if keras.backend.backend() != "tensorflow":
+        _check_divisible(settings.batch_size, _count_devices())
         return execution
     hosts = execution.hosts
     if hosts is None:
         from liverseg_tf.train.learner.hosts import this_host
 
         hosts = this_host()
-    replicas = hosts.strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        raise SettingsError(
-            f"Expected a batch size that is a multiple of the {replicas} devices. "
-            f"Received {settings.batch_size}."
-        )
+    _check_divisible(settings.batch_size, hosts.strategy.num_replicas_in_sync)
     if settings.minutes is not None and hosts.count > 1:
         raise SettingsError(
             "Expected --epochs instead of --minutes, since the clocks of several hosts differ. "
             f"Received --minutes {settings.minutes:g}."
         )
     return replace(execution, hosts=hosts)
+
+
+def _count_devices() -> int:
+    """Return the number of devices that share a batch without TensorFlow."""
+    if keras.backend.backend() != "jax":
+        return 1
+    import jax
+
+    return jax.local_device_count()
+
+
+def _check_divisible(batch_size: int, devices: int) -> None:
+    if batch_size % devices:
+        raise SettingsError(
+            f"Expected a batch size that is a multiple of the {devices} devices. "
+            f"Received {batch_size}."
+        )

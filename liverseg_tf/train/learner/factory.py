@@ -2,6 +2,7 @@
 
 import keras
 
+from liverseg_tf.choices import BACKENDS
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.execution import ExecutionOptions, resolve_hosts
@@ -21,20 +22,26 @@ def make_learner(
         execution: Hardware and hosts.
 
     Raises:
-        SettingsError: If the Keras backend is neither TensorFlow nor JAX, or settings and
-            hardware exclude each other.
+        SettingsError: If the Keras backend is none of TensorFlow, JAX and PyTorch, or
+            settings and hardware exclude each other.
         LiverSegError: If initial weights cannot be read or do not match the network.
     """
+    execution = resolve_hosts(settings, execution)
     hardware = execution.hardware or choose_hardware()
     backend = keras.backend.backend()
     if backend == "jax":
         from liverseg_tf.train.learner.jax_learner import JaxLearner
 
         return JaxLearner(network, settings, hardware)
-    if backend != "tensorflow":
-        raise SettingsError(f"Expected the Keras backend tensorflow or jax. Received {backend}.")
+    if backend == "torch":
+        from liverseg_tf.train.learner.torch_learner import TorchLearner
+
+        return TorchLearner(network, settings, hardware)
+    if backend not in BACKENDS:
+        raise SettingsError(
+            f"Expected one of the Keras backends {', '.join(BACKENDS)}. Received {backend}."
+        )
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
-    hosts = resolve_hosts(settings, execution).hosts
-    assert hosts is not None, "resolved above"
-    return TensorFlowLearner(network, settings, hardware, hosts)
+    assert execution.hosts is not None, "resolved above"
+    return TensorFlowLearner(network, settings, hardware, execution.hosts)

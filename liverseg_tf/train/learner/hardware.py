@@ -1,6 +1,7 @@
 """Precision and compilation that suit the machine."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -35,8 +36,9 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
     """Choose precision and compilation for this machine, unless they are given.
 
     bfloat16 on NVIDIA GPUs since Ampere and on CPUs with bfloat16 multiplication; float16 on older
-    GPUs with tensor cores; float32 everywhere else. XLA on GPUs only: on CPUs, a step compiled by
-    XLA takes 1.5 times as long as one with oneDNN. JAX always compiles.
+    GPUs with tensor cores; float32 everywhere else. Steps are compiled by XLA or `torch.compile` on
+    GPUs only: on CPUs, a step compiled by XLA takes 1.5 times as long as one with oneDNN. JAX
+    always compiles; PyTorch does where Triton is installed and knows the GPU.
 
     Args:
         precision: Precision to use. None chooses one.
@@ -60,25 +62,46 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
             precision = _choose_gpu_precision()
         else:
             precision = "float32" if is_jax else _choose_cpu_precision()
-    return Hardware(precision, is_jax or (has_gpu if compiled is None else compiled))
+    if compiled is None:
+        compiled = is_jax or (has_gpu and _gpu_has_compiler())
+    return Hardware(precision, compiled)
 
 
 def _has_gpu() -> bool:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.cuda.is_available()
     try:
         return bool(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # raised by JAX if there is no GPU
         return False
 
 
-def _choose_gpu_precision() -> str:
-    if keras.backend.backend() != "tensorflow":
-        return "bfloat16"
-    import tensorflow as tf
+def _gpu_has_compiler() -> bool:
+    """Whether steps can be compiled; `torch.compile` needs Triton, which Windows does not have."""
+    if keras.backend.backend() != "torch":
+        return True
+    import torch
 
-    oldest = min(
-        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
-        for gpu in tf.config.list_physical_devices("GPU")
-    )
+    return find_spec("triton") is not None and torch.cuda.get_device_capability() >= (7, 0)
+
+
+def _choose_gpu_precision() -> str:
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return "bfloat16"
+    if backend == "torch":
+        import torch
+
+        oldest = torch.cuda.get_device_capability()
+    else:
+        import tensorflow as tf
+
+        oldest = min(
+            tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+            for gpu in tf.config.list_physical_devices("GPU")
+        )
     return "bfloat16" if oldest >= (8, 0) else "float16" if oldest >= (7, 0) else "float32"
 
 

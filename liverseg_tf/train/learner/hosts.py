@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 
-import keras
 import tensorflow as tf
 
 from liverseg_tf.errors import LiverSegError, SettingsError, first_line
@@ -45,15 +44,9 @@ def join_hosts(kind: str) -> Hosts:
             per host.
 
     Raises:
-        SettingsError: If the environment does not name the hosts, or the Keras backend trains on
-            a single device.
+        SettingsError: If the environment does not name the hosts.
         LiverSegError: If the hosts cannot connect to each other.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise SettingsError(
-            "Expected the Keras backend tensorflow together with --hosts. "
-            f"Received {keras.backend.backend()}, which trains on one device."
-        )
     if kind == "tf-config":
         if "TF_CONFIG" not in os.environ:
             raise SettingsError(

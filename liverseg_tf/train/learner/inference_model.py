@@ -20,10 +20,9 @@ class InferenceModel:
 
     def __init__(self, components: TrainingComponents):
         policy = components.hardware.policy
-        self._validated = components.build_inference_model(policy)
-        self._saved = (
-            self._validated if policy == "float32" else components.build_inference_model("float32")
-        )
+        built = components.build_inference_model(policy)
+        self._validated = components.convert(built)
+        self._saved = built if policy == "float32" else components.build_inference_model("float32")
         self._weight_ranges = _weight_ranges(components.model)
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Training with JAX: one compiled step on one device. The batches come from tf.data."""
+"""Training with JAX: one compiled step on the devices of one host."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -6,28 +6,57 @@ from typing import Any
 import jax
 import keras
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
+from liverseg_tf.train.learner.memory import out_of_memory
+from liverseg_tf.train.network.layer_classes import (
+    LayerClasses,
+    OnePassBatchNormalization,
+    ReshapedMaxPooling2D,
+    SubpixelConv2DTranspose,
+)
 from liverseg_tf.train.settings import TrainSettings
+
+_LAYER_CLASSES = LayerClasses(
+    OnePassBatchNormalization, SubpixelConv2DTranspose, ReshapedMaxPooling2D
+)
 
 
 class JaxLearner:
     """A `Learner` whose state stays on the device; network and losses are shared with TensorFlow.
 
+    Several devices of the host share each batch, and each of them holds the whole state. The step
+    is written for the whole batch, and XLA divides it: all sums, those of batch normalisation and
+    of the losses included, cover the whole batch. `keras.distribution.DataParallel` would divide
+    the batches of every model of the process in the same way, also those of validation.
+
     Args:
         network: Input channels and regions.
         settings: Settings of the run.
         hardware: Precision; steps are always compiled.
+        devices: Devices that share each batch. None uses all devices of this host.
     """
 
-    def __init__(self, network: NetworkSpec, settings: TrainSettings, hardware: Hardware):
-        self.components = TrainingComponents.make(network, settings, hardware)
+    def __init__(
+        self,
+        network: NetworkSpec,
+        settings: TrainSettings,
+        hardware: Hardware,
+        devices: Sequence[jax.Device] | None = None,
+    ):
+        mesh = Mesh(np.array(devices or jax.local_devices()), "batch")
+        self._shared = NamedSharding(mesh, PartitionSpec("batch"))
+        self._whole = NamedSharding(mesh, PartitionSpec())
+        self.components = TrainingComponents.make(
+            network, settings, hardware, layer_classes=_LAYER_CLASSES
+        )
         model, optimizer = self.components.model, self.components.optimizer
         weights = [variable.value for variable in model.weights]
-        self._state: dict[str, Any] = {
+        state: dict[str, Any] = {
             "trainable": [variable.value for variable in model.trainable_variables],
             "non_trainable": [variable.value for variable in model.non_trainable_variables],
             "optimizer": [variable.value for variable in optimizer.variables],
@@ -35,6 +64,7 @@ class JaxLearner:
             "ema": [weight.copy() for weight in weights] if settings.ema_decay else [],
             "step_count": jax.numpy.zeros((), "int32"),
         }
+        self._state = jax.device_put(state, self._whole)
         self._learning_rate_index = next(
             index
             for index, variable in enumerate(optimizer.variables)
@@ -45,12 +75,18 @@ class JaxLearner:
 
     def step(self, image, truth, learning_rate: float) -> jax.Array:
         """See `Learner`."""
-        self._state, loss = self._compiled_step(self._state, image, truth, learning_rate)
+        image, truth = jax.device_put((image, truth), self._shared)
+        try:
+            self._state, loss = self._compiled_step(self._state, image, truth, learning_rate)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" in str(error):
+                raise out_of_memory() from error
+            raise
         return loss
 
-    def batches(self, make: Callable[[Shards], Any]) -> Iterator:
+    def batches(self, make: Callable[[Shards], Iterator]) -> Iterator:
         """See `Learner`."""
-        return make(Shards()).as_numpy_iterator()
+        return make(Shards())
 
     def inference_weights(self) -> list[np.ndarray]:
         """See `Learner`."""
@@ -66,7 +102,9 @@ class JaxLearner:
         leaves, tree = jax.tree.flatten(self._state)
         if [np.shape(value) for value in state] != [leaf.shape for leaf in leaves]:
             raise ValueError("its variables have other shapes")
-        self._state = jax.tree.unflatten(tree, [jax.numpy.asarray(value) for value in state])
+        # copies, because a step donates the memory of its arguments to its results
+        copies = jax.tree.unflatten(tree, [jax.numpy.array(value) for value in state])
+        self._state = jax.device_put(copies, self._whole)
 
     def sum_over_hosts(self, counts: np.ndarray) -> np.ndarray:
         """See `Learner`: there is only one host."""

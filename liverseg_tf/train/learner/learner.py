@@ -9,7 +9,7 @@ from liverseg_tf.train.learner.components import TrainingComponents
 
 
 class Learner(Protocol):
-    """Trains a network batch by batch, with TensorFlow or JAX.
+    """Trains a network batch by batch, with TensorFlow, JAX or PyTorch.
 
     Attributes:
         components: Network, loss and optimizer.
@@ -34,7 +34,7 @@ class Learner(Protocol):
         """Iterate over pairs of image and ground truth for `step`.
 
         Args:
-            make: Function from `Shards` to the tf.data.Dataset of these shards.
+            make: Function from `Shards` to an iterator over the pairs of these shards.
         """
 
     def inference_weights(self) -> list[np.ndarray]:

@@ -4,14 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
-from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts
+from liverseg_tf.train.learner.memory import out_of_memory
+from liverseg_tf.train.learner.tensorflow_layers import (
+    ConcatenatedConv2D,
+    FusedBatchNormalization,
+    SynchronizedBatchNormalization,
+)
+from liverseg_tf.train.network.layer_classes import LayerClasses, SubpixelConv2DTranspose
 from liverseg_tf.train.network.losses import sum_over_one_replica
 from liverseg_tf.train.settings import TrainSettings
 
@@ -40,9 +45,12 @@ class TensorFlowLearner:
         self.hosts = hosts
         replicas = hosts.strategy.num_replicas_in_sync
         normalisation = SynchronizedBatchNormalization if replicas > 1 else FusedBatchNormalization
+        layer_classes = LayerClasses(
+            normalisation, SubpixelConv2DTranspose, concatenated_conv2d=ConcatenatedConv2D
+        )
         with hosts.strategy.scope():
             self.components = TrainingComponents.make(
-                network, settings, hardware, replicas, normalisation
+                network, settings, hardware, replicas, layer_classes
             )
             # XLA cannot sum over replicas
             compiled = hardware.compiled and replicas == 1
@@ -61,19 +69,24 @@ class TensorFlowLearner:
         try:
             return self._compiled_step(image, truth)
         except tf.errors.ResourceExhaustedError as error:
-            raise LiverSegError(
-                "The device has not enough memory for this training: lower --batch-size, "
-                "--base-filters or --context, or use --patch 2. `train --dry-run` prints the "
-                "memory that a run needs."
-            ) from error
+            raise out_of_memory() from error
 
-    def batches(self, make: Callable[[Shards], tf.data.Dataset]) -> Iterator:
+    def batches(self, make: Callable[[Shards], Iterator]) -> Iterator:
         """See `Learner`."""
         strategy, local = self.hosts.strategy, self.hosts.local_replicas
         if strategy.num_replicas_in_sync == 1:
-            return iter(make(Shards()))
-        shards = Shards(self.hosts.index * local, local, strategy.num_replicas_in_sync)
-        return iter(strategy.distribute_datasets_from_function(lambda context: make(shards)))
+            yield from make(Shards())
+            return
+        shards = make(Shards(self.hosts.index * local, local, strategy.num_replicas_in_sync))
+        while True:
+            parts = [next(shards) for _ in range(local)]
+            yield tuple(self._distribute(values) for values in zip(*parts, strict=True))
+
+    def _distribute(self, parts: Sequence[tf.Tensor]):
+        """Give each replica of this host its part of a batch."""
+        return self.hosts.strategy.experimental_distribute_values_from_function(
+            lambda context: parts[context.replica_id_in_sync_group % len(parts)]
+        )
 
     def inference_weights(self) -> list[np.ndarray]:
         """See `Learner`."""
@@ -143,31 +156,6 @@ class TensorFlowLearner:
 
     def _weights(self) -> list[np.ndarray]:
         return [np.asarray(weight) for weight in self.components.model.weights]
-
-
-class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation that trains with TensorFlow's fused kernel instead of single operations.
-
-    It equals Keras' layer except for rounding and for the moving variance, which is the unbiased
-    estimate.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        if not training or not self.trainable:
-            return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
-        )
-        for moving, current in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + current * (1 - self.momentum))
-        return outputs
-
-
-class SynchronizedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation with the mean and variance over all replicas."""
-
-    def __init__(self, **options):
-        super().__init__(**options, synchronized=True)
 
 
 def _sum_over_replicas(values):

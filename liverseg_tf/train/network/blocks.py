@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from keras import layers
 
+from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
+
 MAX_FILTERS = 512
 
 
@@ -16,13 +18,13 @@ class BlockBuilder:
         base_filters: Number of filters of level 0; doubled on each level, at most 512.
         normalisation: 'batch', 'instance' or 'none'.
         residual: Whether a block adds its input to its output (He et al. 2016).
-        batch_normalisation: Keras' layer, or a faster layer that computes the same.
+        layer_classes: Keras' layers, or faster ones.
     """
 
     base_filters: int
     normalisation: str
     residual: bool
-    batch_normalisation: Callable = layers.BatchNormalization
+    layer_classes: LayerClasses = KERAS_LAYERS
 
     def filters(self, level: int) -> int:
         """Number of filters of a level."""
@@ -32,7 +34,7 @@ class BlockBuilder:
         """Apply convolution, normalisation and ReLU, twice.
 
         Args:
-            x: (batch, h, w, channels).
+            x: (batch, h, w, channels), or a list of two, which are concatenated.
             level: Level that determines the number of filters.
             name: Prefix of the layer names.
 
@@ -40,12 +42,15 @@ class BlockBuilder:
             (batch, h, w, filters).
         """
         filters = self.filters(level)
+        if isinstance(x, list) and self.layer_classes.concatenated_conv2d is None:
+            x = layers.Concatenate(name=f"{name}_concat")(x)
         y = self._convolve(x, filters, name, "a")
         y = layers.Activation("relu", name=f"{name}_relu_a")(y)
         y = self._convolve(y, filters, name, "b")
         if self.residual:
-            if x.shape[-1] != filters:
-                x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv_shortcut")(x)
+            if isinstance(x, list) or x.shape[-1] != filters:
+                convolve = self._convolution_of(x)
+                x = convolve(filters, 1, use_bias=False, name=f"{name}_conv_shortcut")(x)
             y = layers.Add(name=f"{name}_add")([x, y])
         return layers.Activation("relu", name=f"{name}_relu_b")(y)
 
@@ -72,9 +77,14 @@ class BlockBuilder:
         weight = layers.Conv2D(1, 1, activation="sigmoid", name=f"{name}_gate_weight")(x)
         return layers.Multiply(name=f"{name}_gate")([skip, weight])
 
+    def _convolution_of(self, x) -> Callable:
+        """Return the class of layers that convolves one image, or two concatenated ones."""
+        concatenated = self.layer_classes.concatenated_conv2d
+        return concatenated if concatenated and isinstance(x, list) else layers.Conv2D
+
     def _convolve(self, x, filters: int, name: str, suffix: str):
         """Apply a 3x3 convolution and the normalisation layer."""
-        x = layers.Conv2D(
+        x = self._convolution_of(x)(
             filters,
             3,
             padding="same",
@@ -85,7 +95,8 @@ class BlockBuilder:
         if self.normalisation == "batch":
             # Runs are short. With Keras' default momentum of 0.99, the moving averages would
             # still contain the first batches, from before the network had learnt anything.
-            return self.batch_normalisation(momentum=0.9, name=f"{name}_norm_{suffix}")(x)
+            normalise = self.layer_classes.batch_normalisation
+            return normalise(momentum=0.9, name=f"{name}_norm_{suffix}")(x)
         if self.normalisation == "instance":
             return layers.GroupNormalization(groups=-1, name=f"{name}_norm_{suffix}")(x)
         return x

@@ -1,6 +1,7 @@
 """Losses over regions, for every Keras backend. All take logits, for numerical stability."""
 
 from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
@@ -37,7 +38,7 @@ def batch_dice_loss(truth, logits, sum_over_replicas: Callable = sum_over_one_re
     Returns:
         Scalar from 0 (equal) to 1: the mean over the regions.
     """
-    return ops.mean(_dice_losses(truth, logits, sum_over_replicas))
+    return ops.mean(_dice_losses(*_by_region(truth, logits), sum_over_replicas))
 
 
 def cross_entropy(truth, logits):
@@ -47,7 +48,7 @@ def cross_entropy(truth, logits):
         truth: Ground truth (batch, h, w, regions), 0 to 1.
         logits: Logits of the probabilities, (batch, h, w, regions).
     """
-    return ops.mean(_cross_entropies(truth, logits))
+    return ops.mean(_cross_entropies(*_by_region(truth, logits)))
 
 
 def dice_and_cross_entropy(truth, logits, sum_over_replicas: Callable = sum_over_one_replica):
@@ -77,15 +78,17 @@ def dice_and_top_cross_entropy(truth, logits, sum_over_replicas: Callable = sum_
 
     Arguments and result as for `batch_dice_loss`, but without an upper bound.
     """
+    truth, logits = _by_region(truth, logits)
     dice_losses = _dice_losses(truth, logits, sum_over_replicas)
-    dice = ops.stop_gradient(1 - dice_losses)
-    truth = ops.cast(truth, logits.dtype)
-    entropies, axes = _cross_entropies(truth, logits), (0, 1, 2)
-    over_region = ops.sum(entropies * truth, axis=axes) / ops.maximum(ops.sum(truth, axis=axes), 1)
-    over_all, worst = ops.mean(entropies, axis=axes), _top_cross_entropies(entropies)
-    return ops.mean(
-        dice_losses + (1 - dice) * (over_all + REGION_WEIGHT * over_region) + dice * worst
-    )
+    entropies, dice = _cross_entropies(truth, logits), 1 - dice_losses
+    # The three means are one weighted sum, whose gradient takes a third of the time.
+    is_worst = _are_worst(entropies)
+    of_all = (1 - dice) / entropies.shape[1]
+    of_region = (1 - dice) * REGION_WEIGHT / ops.maximum(ops.sum(truth, axis=1), 1)
+    of_worst = dice / ops.sum(ops.cast(is_worst, dice.dtype), axis=1)
+    of_all, of_region, of_worst = (w[:, None] for w in (of_all, of_region, of_worst))
+    weights = ops.where(is_worst, of_all + of_worst, of_all) + of_region * truth
+    return ops.mean(dice_losses + ops.sum(ops.stop_gradient(weights) * entropies, axis=1))
 
 
 def focal_tversky(truth, logits, sum_over_replicas: Callable = sum_over_one_replica):
@@ -98,7 +101,7 @@ def focal_tversky(truth, logits, sum_over_replicas: Callable = sum_over_one_repl
 
     Arguments and result as for `batch_dice_loss`, but without an upper bound.
     """
-    overlap, true, predicted = _volumes(truth, logits, sum_over_replicas)
+    overlap, true, predicted = _volumes(*_by_region(truth, logits), sum_over_replicas)
     false_negative, false_positive = true - overlap, predicted - overlap
     index = (overlap + DICE_SMOOTHING) / (
         overlap
@@ -118,32 +121,38 @@ LOSSES = {
 }
 
 
+def _by_region(truth, logits) -> tuple[Any, Any]:
+    """Reorder (batch, h, w, regions) to (regions, voxels), in the data type of the logits.
+
+    Reductions and comparisons per region are then over consecutive values: on a CPU, the loss
+    takes less than half of the time.
+    """
+    truth, logits = (ops.reshape(x, (-1, logits.shape[-1])) for x in (truth, logits))
+    return ops.cast(ops.transpose(truth), logits.dtype), ops.transpose(logits)
+
+
 def _dice_losses(truth, logits, sum_over_replicas: Callable):
-    """Soft Dice loss of each region: (regions,), 0 to 1."""
+    """Soft Dice loss of each region: two arrays (regions, voxels) to (regions,), 0 to 1."""
     overlap, true, predicted = _volumes(truth, logits, sum_over_replicas)
     return 1 - (2 * overlap + DICE_SMOOTHING) / (true + predicted + DICE_SMOOTHING)
 
 
-def _top_cross_entropies(entropies):
-    """Mean over the worst tenth of the voxels: (batch, h, w, regions) to (regions,)."""
-    entropies = ops.reshape(entropies, (-1, entropies.shape[-1]))
-    is_large = entropies.shape[0] > _MAX_SORTED_VOXELS
-    sample = ops.transpose(entropies[::_SAMPLING_STEP] if is_large else entropies)
-    count = max(1, round(sample.shape[-1] * TOP_FRACTION))
-    threshold = ops.stop_gradient(ops.top_k(sample, count)[0][:, -1])
-    is_worst = ops.cast(entropies >= threshold, entropies.dtype)
-    return ops.sum(entropies * is_worst, axis=0) / ops.sum(is_worst, axis=0)
+def _are_worst(entropies):
+    """Whether a voxel is among the worst tenth of its region, (regions, voxels)."""
+    is_large = entropies.shape[1] > _MAX_SORTED_VOXELS
+    sample = entropies[:, ::_SAMPLING_STEP] if is_large else entropies
+    count = max(1, round(sample.shape[1] * TOP_FRACTION))
+    return entropies >= ops.top_k(ops.stop_gradient(sample), count)[0][:, -1:]
 
 
 def _volumes(truth, logits, sum_over_replicas: Callable):
     """Soft voxel counts of overlap, ground truth and prediction, each (regions,)."""
-    truth = ops.cast(truth, logits.dtype)
     probabilities = ops.sigmoid(logits)
-    axes = (0, 1, 2)
     products = (truth * probabilities, truth, probabilities)
-    sums = sum_over_replicas(ops.stack([ops.sum(product, axis=axes) for product in products]))
+    sums = sum_over_replicas(ops.stack([ops.sum(product, axis=1) for product in products]))
     return sums[0], sums[1], sums[2]
 
 
 def _cross_entropies(truth, logits):
-    return ops.binary_crossentropy(ops.cast(truth, logits.dtype), logits, from_logits=True)
+    """Binary cross-entropy of each voxel in nats, (regions, voxels)."""
+    return ops.softplus(logits) - truth * logits

@@ -1,6 +1,5 @@
 """The U-Net (Ronneberger, Fischer, Brox 2015) as a Keras functional model."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import keras
@@ -8,6 +7,7 @@ from keras import layers
 
 from liverseg_tf.train.network.blocks import BlockBuilder
 from liverseg_tf.train.network.encoders import build_encoder
+from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +85,7 @@ def build_unet(spec: UNetSpec) -> keras.Model:
 def build_training_unet(
     spec: UNetSpec,
     deep_supervision: int = 1,
-    batch_normalisation: Callable = layers.BatchNormalization,
+    layer_classes: LayerClasses = KERAS_LAYERS,
 ) -> keras.Model:
     """Build the network for training.
 
@@ -93,7 +93,7 @@ def build_training_unet(
         spec: Architecture of the network.
         deep_supervision: Number of outputs. The first is the output of the network, the others
             are outputs of coarser and coarser levels (deep supervision, Lee et al. 2015).
-        batch_normalisation: Keras' layer, or a faster layer that computes the same.
+        layer_classes: Keras' layers, or faster ones.
 
     Returns:
         Model from (batch, h, w, channels), 0..255, to float32 logits, or to a list of several.
@@ -104,21 +104,21 @@ def build_training_unet(
         SettingsError: If the encoder is unknown.
         LiverSegError: If the weights of the encoder cannot be read.
     """
-    blocks = BlockBuilder(spec.base_filters, spec.normalisation, spec.residual, batch_normalisation)
+    blocks = BlockBuilder(spec.base_filters, spec.normalisation, spec.residual, layer_classes)
     inputs = keras.Input((None, None, spec.channels), name="tiles")
     build_path = _encoder_path if spec.encoder is None else _pretrained_encoder_path
     skips, x = build_path(inputs, spec, blocks)
     outputs = []
     for level in reversed(range(spec.depth)):
         name = f"up{level}"
-        x = layers.Conv2DTranspose(blocks.filters(level), 2, strides=2, name=f"{name}_upsample")(x)
+        upsample = layer_classes.conv2d_transpose
+        x = upsample(blocks.filters(level), 2, strides=2, name=f"{name}_upsample")(x)
         skip = skips[level]
         if spec.attention:
             skip = blocks.attention_gate(skip, x, name)
-        x = layers.Concatenate(name=f"{name}_concat")([skip, x])
-        x = blocks.convolution_block(x, level, name)
+        x = blocks.convolution_block([skip, x], level, name)
         if level < deep_supervision:
-            outputs.append(_add_output(x, spec, level))
+            outputs.append(_add_output(x, spec, level, layer_classes))
     return keras.Model(inputs, outputs[::-1], name="unet")
 
 
@@ -131,7 +131,7 @@ def _encoder_path(inputs, spec: UNetSpec, blocks: BlockBuilder) -> tuple[list, o
     for level in range(spec.depth):
         x = _add_dropout(blocks.convolution_block(x, level, f"down{level}"), spec, level)
         skips.append(x)
-        x = layers.MaxPooling2D(name=f"pool{level}")(x)
+        x = blocks.layer_classes.max_pooling(name=f"pool{level}")(x)
     x = blocks.convolution_block(x, spec.depth, "bottleneck")
     return skips, _add_dropout(x, spec, spec.depth)
 
@@ -159,12 +159,12 @@ def _add_dropout(x, spec: UNetSpec, level: int):
     return layers.SpatialDropout2D(spec.dropout, name=f"dropout{level}")(x)
 
 
-def _add_output(x, spec: UNetSpec, level: int):
+def _add_output(x, spec: UNetSpec, level: int, layer_classes: LayerClasses):
     """Add the convolution that maps the features of a level to logits."""
     name = f"logits{level}" if level else "logits"
     # float32 under mixed precision, too: probabilities near 0 and 1 need its precision
     if level == 0 and spec.patch > 1:
-        return layers.Conv2DTranspose(
+        return layer_classes.conv2d_transpose(
             len(spec.outputs), spec.patch, strides=spec.patch, dtype="float32", name=name
         )(x)
     return layers.Conv2D(len(spec.outputs), 1, dtype="float32", name=name)(x)

@@ -33,8 +33,7 @@ def write_batch_preview(store: TileStore, settings: TrainSettings, path: Path) -
     sampler = BatchSampler(
         store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
     )
-    with sampler.telling_errors():
-        image, truth = next(training_batches(sampler, settings).as_numpy_iterator())
+    image, truth = map(np.asarray, next(training_batches(sampler, settings)))
     # the first window of the middle slice
     channel = image.shape[-1] // 2 // network.tiles.channels * network.tiles.channels
     write_figure(draw_tiles(image[..., channel], truth, network.regions.names), path)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.data.device_tiles import cache_on_device
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.learner.execution import ExecutionOptions, resolve_hosts
 from liverseg_tf.train.learner.factory import make_learner
+from liverseg_tf.train.learner.memory import estimate_memory
 from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.session.budget import ClockBudget, StepBudget
 from liverseg_tf.train.session.checkpoint import Checkpoint, TrainingState
@@ -142,16 +144,20 @@ def _train(
 
     # training, from the first step or from that of the checkpoint
     first_step = state.step
+    cache = cache_on_device(
+        sampler,
+        execution.cache_on_device,
+        lambda: estimate_memory(learner.components, sampler.shape, settings.batch_size),
+    )
     batches = learner.batches(
-        lambda shards: training_batches(sampler, settings, first_step, shards)
+        lambda shards: training_batches(sampler, settings, first_step, shards, cache)
     )
     budget: StepBudget | ClockBudget
     if settings.minutes is None:
         budget = StepBudget(settings.epochs * settings.steps_per_epoch)
     else:
         budget = ClockBudget(settings.minutes * 60, started)
-    with sampler.telling_errors():
-        TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
+    TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
 
     # Everything after the last epoch comes before the result, which marks a finished run. Until it
     # is written, there is the checkpoint of the last epoch, from which all of this is repeated.

@@ -5,11 +5,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.preview.contours import draw_contours
 from liverseg_tf.train.session.validation import Validator, written_masks
+
+try:
+    import tensorflow as tf
+except ImportError as error:
+    raise SettingsError(
+        "TensorFlow is not installed. --tensorboard needs it with every Keras backend: pip install "
+        "tensorflow"
+    ) from error
 
 _MAX_CASES = 4
 

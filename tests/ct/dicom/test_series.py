@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from enhanced import enhance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage, RLELossless, SecondaryCaptureImageStorage
+from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 from reading import compress_with_gdcm
 from scipy.spatial.transform import Rotation
 
@@ -306,44 +307,13 @@ def test_secondary_captures_with_positions_are_read(tmp_path, write_series):
     check_equal(read_image(write_series(tmp_path, ct, convert)), ct)
 
 
-def enhance(folder, target, ct):
-    """Convert single-frame files to one enhanced file with shuffled frames."""
-    files = sorted(folder.iterdir())
-    order = random.Random(1).sample(range(len(files)), len(files))
-    frames = [pydicom.dcmread(files[z]) for z in order]
-    whole = frames[0]
-    pixels = [frame.PixelData for frame in frames]
-    whole.SOPClassUID, whole.NumberOfFrames = EnhancedCTImageStorage, len(frames)
-    groups = []
-    for frame in frames:
-        place, values, group = Dataset(), Dataset(), Dataset()
-        place.ImagePositionPatient = frame.ImagePositionPatient
-        values.RescaleSlope, values.RescaleIntercept = frame.RescaleSlope, frame.RescaleIntercept
-        group.PlanePositionSequence = [place]
-        group.PixelValueTransformationSequence = [values]
-        groups.append(group)
-    shared, measures, plane = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = whole.PixelSpacing, whole.SliceThickness
-    plane.ImageOrientationPatient = whole.ImageOrientationPatient
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [plane]
-    whole.SharedFunctionalGroupsSequence = [shared]
-    whole.PerFrameFunctionalGroupsSequence = groups
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        del whole[keyword]
-    del whole.SliceThickness, whole.RescaleSlope, whole.RescaleIntercept
-    whole.PixelData = b"".join(pixels)
-    target.mkdir()
-    whole.save_as(target / "enhanced.dcm", enforce_file_format=True)
-    return target
-
-
 def test_enhanced_multi_frame_files_are_read(tmp_path, write_series):
     ct = make_ct((8, 5, 6))
 
     def own(dataset, z):
         dataset.RescaleIntercept = -1024 + z
 
-    folder = enhance(write_series(tmp_path / "a", ct, own), tmp_path / "b", ct)
+    folder = enhance(write_series(tmp_path / "a", ct, own), tmp_path / "b")
     (series,) = find_series(folder)
     assert series.image_count == 8
     expected = ct.array + np.arange(8, dtype=np.int16)[:, None, None]
@@ -352,7 +322,7 @@ def test_enhanced_multi_frame_files_are_read(tmp_path, write_series):
 
 def test_frames_of_two_phases_that_interleave_are_refused(tmp_path, write_series):
     ct = make_ct((8, 5, 6))
-    path = enhance(write_series(tmp_path / "a", ct), tmp_path / "b", ct) / "enhanced.dcm"
+    path = enhance(write_series(tmp_path / "a", ct), tmp_path / "b") / "enhanced.dcm"
     whole = pydicom.dcmread(path)
     for group in whole.PerFrameFunctionalGroupsSequence:
         place = float(group.PlanePositionSequence[0].ImagePositionPatient[2])

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from liverseg_tf.atomic import read_json
-from liverseg_tf.choices import FORMATS
+from liverseg_tf.choices import DICOM_FORMATS, FORMATS
 from liverseg_tf.ct.dicom.series import find_series, read_series
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
@@ -41,13 +41,16 @@ def test_every_format_is_written_for_a_dicom_series(make_volumes, write_dicom, t
     case, out = _dicom_case(tmp_path, make_volumes, write_dicom), tmp_path / "out"
     outputs = OutputFormats(FORMATS, measure=True)
     written = write_outputs(out, "a", case, outputs)
-    assert written == outputs.paths(out, "a", LIVER_REGIONS)
+    captures = [path for path in written if path.parent.name == "a.sc"]
+    assert len(captures) == 1 + case.labels.array.any(axis=(1, 2)).sum()
+    named = [path for path in written if path not in captures[1:]]
+    assert named == outputs.paths(out, "a", LIVER_REGIONS)
     assert written[-1].name == "a.nii.gz"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("a.json", "a.nii.gz", "a.rtstruct.dcm", "a.seg.dcm"),
+        *("a.json", "a.nii.gz", "a.rtstruct.dcm", "a.sc", "a.seg.dcm"),
         *("a_liver.obj", "a_liver.stl", "a_tumour.obj", "a_tumour.stl"),
     ]
-    assert sorted(written) == sorted(out.iterdir())
+    assert sorted(written) == sorted(path for path in out.rglob("*") if path.is_file())
     found = read_labels(out / "a.nii.gz")
     np.testing.assert_array_equal(found.array, case.labels.array)
     np.testing.assert_allclose(found.affine, AFFINE, atol=1e-5)
@@ -95,7 +98,7 @@ def test_region_names_cannot_leave_the_folder():
     ]
 
 
-@pytest.mark.parametrize("kind", ["seg", "rtstruct"])
+@pytest.mark.parametrize("kind", DICOM_FORMATS)
 def test_dicom_objects_need_a_dicom_series(kind, make_volumes, tmp_path):
     case = _nifti_case(tmp_path, make_volumes)
     with pytest.raises(
@@ -105,7 +108,7 @@ def test_dicom_objects_need_a_dicom_series(kind, make_volumes, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("kind", ["seg", "rtstruct"])
+@pytest.mark.parametrize("kind", DICOM_FORMATS)
 def test_slices_in_different_frames_of_reference_are_refused(
     kind, make_volumes, write_series, tmp_path
 ):

@@ -8,7 +8,7 @@ from liverseg_tf.ct.orientation import Orientation
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.predict.outputs.measurements import measure
+from liverseg_tf.predict.outputs.measurements import format_ml, measure
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, -2.0, 0, 20], [0, 0, 4.0, 30], [0, 0, 0, 1]])
 
@@ -132,3 +132,11 @@ def test_real_livers(shared_data):
     labels = read_labels(cut / "liver_auto.nii.gz")
     found = measure(read_volume(image), labels, Regions({"liver": (1,)}))
     assert found["regions"]["liver"]["cut_by"] == ["superior"]
+
+
+@pytest.mark.parametrize(
+    ("volume_ml", "text"),
+    [(0, "0"), (1276.4, "1276"), (6.43, "6.4"), (0.1, "0.1"), (0.0123, "0.012"), (99.96, "100.0")],
+)
+def test_volumes_are_rounded(volume_ml, text):
+    assert format_ml(volume_ml) == text

@@ -21,8 +21,8 @@ def _batches(store, count, first_step=0, shards=WHOLE_BATCH, **settings):
         4,
         settings.foreground_fraction,
     )
-    stream = training_batches(sampler, settings, first_step, shards).as_numpy_iterator()
-    return sampler, list(itertools.islice(stream, count))
+    stream = training_batches(sampler, settings, first_step, shards)
+    return sampler, [tuple(map(np.asarray, pair)) for pair in itertools.islice(stream, count)]
 
 
 def test_batches_without_augmentation_are_the_tiles_and_their_regions(blob_store):

@@ -1,10 +1,13 @@
+import sys
+from types import SimpleNamespace
+
 import keras
 import pytest
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.learner import hardware
+from liverseg_tf.train.learner.execution import check_backend_has_hosts
 from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
-from liverseg_tf.train.learner.hosts import join_hosts
 
 
 @pytest.mark.parametrize(
@@ -37,4 +40,21 @@ def test_options_that_jax_would_ignore_are_refused(monkeypatch):
     with pytest.raises(SettingsError, match=r"--xla .* compiles every step\. Received --no-xla"):
         choose_hardware(compiled=False)
     with pytest.raises(SettingsError, match=r"backend tensorflow together with --hosts"):
-        join_hosts("slurm")
+        check_backend_has_hosts()
+
+
+@pytest.mark.parametrize(
+    ("capability", "triton", "expected"),
+    [
+        ((9, 0), True, Hardware("bfloat16", True)),
+        ((8, 6), False, Hardware("bfloat16", False)),  # as on Windows
+        ((7, 5), True, Hardware("float16", True)),
+        ((6, 1), True, Hardware("float32", False)),
+    ],
+)
+def test_torch_compiles_where_its_compiler_is(monkeypatch, capability, triton, expected):
+    cuda = SimpleNamespace(is_available=lambda: True, get_device_capability=lambda: capability)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    monkeypatch.setattr(hardware, "find_spec", lambda name: "found" if triton else None)
+    assert choose_hardware() == expected

@@ -13,7 +13,12 @@ from liverseg_tf.train.learner.components import ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.learner.hosts import Hosts, this_host
 from liverseg_tf.train.learner.inference_model import InferenceModel
-from liverseg_tf.train.learner.tensorflow_learner import FusedBatchNormalization, TensorFlowLearner
+from liverseg_tf.train.learner.tensorflow_layers import (
+    ConcatenatedConv2D,
+    FusedBatchNormalization,
+)
+from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
+from liverseg_tf.train.network.unet import build_training_unet
 from liverseg_tf.train.settings import TrainSettings
 
 pytestmark = pytest.mark.slow
@@ -133,6 +138,38 @@ def test_fused_batch_normalisation_equals_that_of_keras():
         np.testing.assert_allclose(fused, expected, rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(layers[0].moving_mean, layers[1].moving_mean, rtol=1e-5)
     np.testing.assert_allclose(layers[0].moving_variance, layers[1].moving_variance, rtol=0.01)
+
+
+def test_a_convolution_of_two_images_equals_that_of_their_concatenation():
+    rng = np.random.default_rng(0)
+    pair = [tf.constant(rng.normal(size=(2, 5, 4, n)).astype(np.float32)) for n in (3, 2)]
+    options = {"padding": "same", "bias_initializer": "normal"}
+    layer, plain = (kind(4, 3, **options) for kind in (ConcatenatedConv2D, keras.layers.Conv2D))
+    results = []
+    for convolve, concatenate in ((layer, list), (plain, lambda parts: tf.concat(parts, -1))):
+        convolve(concatenate(pair))
+        convolve.set_weights(layer.get_weights())
+        with tf.GradientTape() as tape:
+            tape.watch(pair)
+            outputs = convolve(concatenate(pair))
+            loss = tf.reduce_sum(outputs**2)
+        weights = [variable.value for variable in convolve.trainable_variables]
+        results.append([outputs, *tape.gradient(loss, [*pair, *weights])])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"residual": True, "attention": True, "deep_supervision": 2, "patch": 2}]
+)
+def test_the_order_of_the_weights_is_that_of_a_network_of_keras_layers(changes):
+    """A checkpoint stores the weights in this order."""
+    learner = _learner(**changes)
+    spec = learner.components.spec
+    model = build_training_unet(spec, learner.components.settings.deep_supervision)
+    assert [(w.path, w.shape) for w in learner.components.model.weights] == [
+        (w.path, w.shape) for w in model.weights
+    ]
 
 
 @pytest.mark.usefixtures("eager")

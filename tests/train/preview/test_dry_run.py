@@ -7,8 +7,9 @@ import pytest
 from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.factory import make_learner
 from liverseg_tf.train.learner.hardware import Hardware
+from liverseg_tf.train.learner.memory import estimate_memory
 from liverseg_tf.train.network.from_settings import make_network_spec
-from liverseg_tf.train.preview.dry_run import describe_run, estimate_memory
+from liverseg_tf.train.preview.dry_run import describe_run
 from liverseg_tf.train.settings import TrainSettings
 
 TINY = TrainSettings(base_filters=4, depth=2, batch_size=4, epochs=3, steps_per_epoch=7)

@@ -1,0 +1,1 @@
+"""Images from an archive, and results to it, over DICOMweb."""

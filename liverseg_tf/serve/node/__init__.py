@@ -1,0 +1,1 @@
+"""A DICOM node: receives series, segments them and sends the results."""

@@ -1,0 +1,1 @@
+"""DICOM over the network: listener, queries and sending."""

@@ -1,0 +1,1 @@
+"""The server for 3D Slicer and OHIF, which speaks the protocol of MONAI Label."""
