@@ -245,7 +245,14 @@ def test_an_interrupted_run_keeps_complete_masks_and_is_resumed(tmp_path, images
     out = tmp_path / "out"
     arguments = ["predict", images, "--model", model, "--out", out]
     command = [sys.executable, "-m", "liverseg_tf", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # the background job of a script ignores SIGINT, and so do its child processes
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     limit = time.monotonic() + 120
     while len(_masks(out)) < 3 and time.monotonic() < limit:
         time.sleep(0.01)
