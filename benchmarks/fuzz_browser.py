@@ -128,7 +128,9 @@ def main():
     parser.add_argument("--series", type=int, default=400, help="number of DICOM series")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file for the counts and the faults")
-    parser.add_argument("--keep", type=Path, help="folder for the files with faults")
+    parser.add_argument(
+        "--keep", type=Path, help="folder to which files that reveal a fault are copied"
+    )
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fuzz-browser-"))
     started, outcomes, faults = time.monotonic(), {}, []

@@ -35,6 +35,7 @@ BASE = {
     "choices",
     "deadline",
     "html_page",
+    "network_host",
     "plural",
     "printable",
     "__version__",

@@ -5,7 +5,14 @@ import gc
 import math
 import time
 
-from measuring import SMALL_NETWORK, PeakMemory, measure_rate, measure_rows, parse_options, sizes_of
+from measuring import (
+    SMALL_NETWORK,
+    PeakMemory,
+    measure_rows,
+    measure_step_times,
+    parse_options,
+    sizes_of,
+)
 
 from liverseg_tf.cli.shared.tensorflow import import_backend
 
@@ -53,16 +60,7 @@ def measure_step(
     image = keras.ops.convert_to_tensor(rng.uniform(0, 255, (*shape, 1)).astype(np.float32))
     truth = keras.ops.convert_to_tensor((rng.random((*shape, 2)) > 0.9).astype(np.uint8))
     step = functools.partial(learner.step, image, truth, 1e-3)
-    float(step())
-    found = {
-        "side": side,
-        "batch": batch,
-        "process_seconds": time.perf_counter() - process_started,
-        "start_seconds": time.perf_counter() - started,
-    }
-    for _ in range(1 if quick else 3):
-        float(step())
-    found["rate"] = measure_rate(step, batch, quick)
+    found = measure_step_times(step, side, batch, quick, (process_started, started))
     found["gigabytes"] = memory.gigabytes()
     found["flops_per_image"] = flops_of(learner.components.model, shape) / batch
     found["what"] = f"Keras {keras.__version__} on {keras.backend.backend()}"

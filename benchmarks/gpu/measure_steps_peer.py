@@ -5,7 +5,7 @@ import gc
 import time
 
 import torch
-from measuring import measure_rate, measure_rows, parse_options, sizes_of
+from measuring import measure_rows, measure_step_times, parse_options, sizes_of
 from peers.train_torch import make_batch, make_step
 
 
@@ -30,16 +30,7 @@ def measure_step(side: int, batch: int, quick: bool, process_started: float) -> 
     started = time.perf_counter()
     step, _ = make_step("bfloat16", not quick, device)
     step = functools.partial(step, *make_batch(side, batch, device))
-    float(step())
-    found = {
-        "side": side,
-        "batch": batch,
-        "process_seconds": time.perf_counter() - process_started,
-        "start_seconds": time.perf_counter() - started,
-    }
-    for _ in range(1 if quick else 3):
-        float(step())
-    found["rate"] = measure_rate(step, batch, quick)
+    found = measure_step_times(step, side, batch, quick, (process_started, started))
     if device == "cuda":
         found["gigabytes"] = torch.cuda.max_memory_allocated() / 1e9
     kind = "eager" if quick else "torch.compile"

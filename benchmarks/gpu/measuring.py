@@ -25,7 +25,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--call", required=True, help="Identifier of the call.")
     parser.add_argument("--out", type=Path, required=True, help="Folder of the results.")
     parser.add_argument("--store", type=Path, required=True, help="Store of tiles.")
-    parser.add_argument("--quick", action="store_true", help="Tiny sizes on the CPU.")
+    parser.add_argument("--quick", action="store_true", help="Measure tiny sizes on the CPU.")
     return parser.parse_args()
 
 
@@ -41,6 +41,31 @@ def measure_rows(options: argparse.Namespace, measure: Callable[[str], dict]) ->
             found = {"error": text if is_plain else f"{type(error).__name__}: {text}"}
         write_result(options.out, row, options.call, found)
         print(row, found, flush=True)
+
+
+def measure_step_times(
+    step: Callable[[], object], side: int, batch: int, quick: bool, started: tuple[float, float]
+) -> dict:
+    """Measure a new step: the time until it has run once, and its rate.
+
+    Args:
+        step: Function that starts a step and returns its loss.
+        side: Height and width of the images in pixels.
+        batch: Number of images of a step.
+        quick: Whether a few steps are enough.
+        started: When the process and the making of the step began, as `time.perf_counter`.
+    """
+    float(step())
+    process_seconds, start_seconds = (time.perf_counter() - moment for moment in started)
+    for _ in range(1 if quick else 3):
+        float(step())
+    return {
+        "side": side,
+        "batch": batch,
+        "process_seconds": process_seconds,
+        "start_seconds": start_seconds,
+        "rate": measure_rate(step, batch, quick),
+    }
 
 
 def measure_rate(step: Callable[[], object], batch: int, quick: bool) -> float:

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def pack(store: TileStore, path: Path, limit_bytes: float) -> dict[str, list[str]]:
-    """Write as many cases as fit, in the order of the split.
+    """Write as many cases as fit into the file, in the order of the store's split.
 
     Returns:
         Names of the packed cases in 'train', 'val' and 'test', of which the last has none.

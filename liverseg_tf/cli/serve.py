@@ -14,6 +14,7 @@ from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.network_host import host_in_url, is_loopback
 from liverseg_tf.plural import count
 
 
@@ -139,7 +140,6 @@ def _default_folder(studies: str) -> Path:
 
 def _create_service(models, studies, folder: Path, host: str, token, settings):
     from liverseg_tf.serve.server.limits import ServerLimits
-    from liverseg_tf.serve.server.listening import is_loopback
     from liverseg_tf.serve.server.model_loading import load_model, load_models, name_models
     from liverseg_tf.serve.server.service import FINE_TUNED, AccessRules, Service
 
@@ -195,7 +195,6 @@ def _run(service, listener: socket.socket, host: str, settings) -> None:
     import uvicorn
 
     from liverseg_tf.serve.server.app import create_app
-    from liverseg_tf.serve.server.listening import is_loopback
 
     for name in ("uvicorn.error", "python_multipart"):  # tracebacks may contain names of images
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -211,10 +210,9 @@ def _run(service, listener: socket.socket, host: str, settings) -> None:
         ssl_keyfile=key and str(key),
     )
     scheme = "https" if certificate else "http"
-    shown = f"[{host}]" if ":" in host else host
     say(
         f"{count(len(service.studies.names()), 'image')}; serving at "
-        f"{scheme}://{shown}:{listener.getsockname()[1]} (Ctrl+C ends the server)"
+        f"{scheme}://{host_in_url(host)}:{listener.getsockname()[1]} (Ctrl+C ends the server)"
     )
     if not is_loopback(host) and not certificate:
         say(

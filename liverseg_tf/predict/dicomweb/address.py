@@ -1,12 +1,12 @@
 """Address of a study or series in an archive, and the credentials for it."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.network_host import host_in_url, is_loopback
 
 # name: whether it uses TLS
 SCHEMES = {"dicomweb": False, "http": False, "dicomweb+https": True, "https": True}
@@ -81,17 +81,13 @@ class StudyAddress:
     @property
     def service(self) -> str:
         """URL of the DICOMweb service."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port is None else f":{self.port}"
-        return f"{'https' if self.secure else 'http'}://{host}{port}{self.base}"
+        return f"{'https' if self.secure else 'http'}://{host_in_url(self.host)}{port}{self.base}"
 
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, so that no data leaves it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     def __str__(self) -> str:
         series = "" if self.series is None else f"/series/{self.series}"

@@ -31,7 +31,7 @@ def parse_archive(text: str) -> tuple[StudyAddress, bool]:
 def list_studies(
     archive: StudyAddress, credentials: Credentials, tls_ca: Path | None = None
 ) -> list[StudyAddress]:
-    """Ask an archive for all its studies (QIDO-RS).
+    """List all studies of an archive (QIDO-RS).
 
     Args:
         archive: Address of any study of the archive.

@@ -13,7 +13,7 @@ _BATCH_BYTES = 1 << 25  # of a request
 
 
 def store_results(archive: Archive, files: Iterable[Path]) -> tuple[int, int]:
-    """Store results in the study of an archive. What the archive holds already is left alone.
+    """Store results in a study of an archive; objects that the archive already holds are not sent.
 
     Args:
         archive: Connection to the archive of the study.

@@ -169,7 +169,7 @@ def _build_instance(
 
 
 def _refer_to(dataset: Dataset, source: SourceSlice, factor: int) -> None:
-    """Add the image that a capture shows, and its spacing."""
+    """Refer to the CT or MR slice that a capture shows, and add its pixel spacing."""
     reference = source.reference()
     reference.PurposeOfReferenceCodeSequence = [
         code_item("121322", "DCM", "Source image for image processing operation")

@@ -1,6 +1,5 @@
 """Address of a model on a server, and the credentials for it."""
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
+from liverseg_tf.network_host import host_in_url, is_loopback
 
 SCHEMES = {"grpc": False, "grpcs": True, "rest": False, "rests": True}  # name: whether it uses TLS
 TOKEN_VARIABLE = "LIVERSEG_TOKEN"
@@ -73,16 +73,12 @@ class ServerAddress:
     @property
     def authority(self) -> str:
         """Host and port, with an IPv6 address in brackets."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{host_in_url(self.host)}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, so that no data leaves it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     def __str__(self) -> str:
         version = "" if self.version is None else f"/{self.version}"

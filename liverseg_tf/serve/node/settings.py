@@ -1,11 +1,11 @@
 """The settings of a DICOM node."""
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.choices import NODE_RESULTS
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.network_host import is_loopback
 from liverseg_tf.serve.node.network.peer import Peer
 
 
@@ -102,16 +102,3 @@ class NodeSettings:
     results: Results = Results()
     keep_s: float = 24 * 3600.0
     free_bytes: int = 256 << 20
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address.
-
-    Example:
-        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-        (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

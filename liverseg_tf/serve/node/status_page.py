@@ -15,12 +15,13 @@ from typing import Any, ClassVar
 
 from liverseg_tf import __version__
 from liverseg_tf.errors import LiverSegError, reason_of
+from liverseg_tf.network_host import is_loopback
 from liverseg_tf.printable import printable
 from liverseg_tf.serve.node.background import Background
 from liverseg_tf.serve.node.network.listener import Listener
 from liverseg_tf.serve.node.queue.database import Database
 from liverseg_tf.serve.node.queue.series_queue import SeriesQueue
-from liverseg_tf.serve.node.settings import Listening, is_loopback
+from liverseg_tf.serve.node.settings import Listening
 
 LOG = logging.getLogger("liverseg_tf.node")
 _LISTED = 100

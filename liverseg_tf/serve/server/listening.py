@@ -1,12 +1,11 @@
 """The address on which the server listens, and who may reach it."""
 
-import ipaddress
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
+from liverseg_tf.network_host import is_loopback
 from liverseg_tf.plural import count
 from liverseg_tf.serve.client.address import TOKEN_VARIABLE, Access, read_token
 
@@ -53,13 +52,6 @@ def check_access(host: str, token: str | None, without_token: bool) -> None:
             f"Expected a token of at least {_SHORTEST_TOKEN} characters for --host {host}. "
             f"Received {count(len(token), 'character')}."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this machine only."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:

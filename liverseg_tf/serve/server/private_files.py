@@ -138,7 +138,7 @@ def _store(content: BinaryIO, path: Path) -> None:
 
 
 def _find_image(folder: Path) -> Path | DicomSeries:
-    """Find the image in an unpacked archive: one image file, or one series."""
+    """Find the image in an unpacked archive, which must hold one image file or one DICOM series."""
     images = [path for path in folder.rglob("*") if path.name.lower().endswith(IMAGE_SUFFIXES)]
     if len(images) == 1:
         return images[0]

@@ -52,7 +52,7 @@ def reduce_resolution(image, factor):
     """
     for axis in (1, 2):
         size = image.shape[axis]
-        # outer axes of the product: tiles, then the axis that is resized
+        # the matrix product is over the second axis: the one that is resized
         order = (0, 1, 2, 3) if axis == 1 else (0, 2, 1, 3)
         tiles = ops.transpose(image, order)
         flat = ops.reshape(tiles, (-1, size, tiles.shape[2] * tiles.shape[3]))

@@ -16,9 +16,9 @@ from liverseg_tf.cli.shared.models import _import_frameworks
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.network_host import is_loopback
 from liverseg_tf.serve.server.listening import (
     check_access,
-    is_loopback,
     listen,
     read_server_token,
 )

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.network_host import host_in_url
 
 _PEER = re.compile(r"(?P<aet>[^@]+)@(?P<host>\[[^\]@]+\]|[^@:\[\]]+):(?P<port>[0-9]{1,5})")
 
@@ -43,8 +44,7 @@ class Peer:
         return cls(check_aet(match["aet"]), match["host"].strip("[]"), port)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.aet}@{host}:{self.port}"
+        return f"{self.aet}@{host_in_url(self.host)}:{self.port}"
 
 
 def check_aet(text: str) -> str:
