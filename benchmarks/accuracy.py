@@ -48,8 +48,9 @@ def main() -> None:
         report("RESULT", options, *learn(options, work))
         if options.peer:
             masks = work / "peer"
-            command = [options.peer, PEER, options.cases, masks, "--minutes", options.minutes]
-            subprocess.run([*map(str, command), "--tests", *options.tests], check=True)
+            command = [options.peer, PEER, work / "train", masks, "--minutes", options.minutes]
+            command += ["--predict", work / "test" / "images"]
+            subprocess.run([*map(str, command)], check=True)
             report("MONAI", options, masks, json.loads((masks / "seconds.json").read_text()))
 
 

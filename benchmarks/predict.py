@@ -6,6 +6,12 @@ PEERS is an environment with benchmarks/peers/requirements-predict.txt. Without 
 package is measured. Weights are random. This does not change the time of the network, but the masks
 are scattered, so that restoring them takes longer than with a trained network. Times are medians of
 wall-clock times on one machine.
+
+    python benchmarks/predict.py --only precision --run RUN --images CT.nii.gz ...
+
+compares float32 with bfloat16 on the CPU: the processor seconds of alternating predictions, and the
+voxels in which the masks differ. Without --run and --images, weights are random and the CT is a
+phantom. `taskset -c 0` in front of it uses one core.
 """
 
 import argparse
@@ -26,14 +32,17 @@ SMALL_SHAPE, SMALL_SPACING = (30, 256, 256), (5.0, 1.5, 1.5)
 MANY = 20
 TILE_MM, TILE = 1.5, 256
 PEERS = ("monai", "nnunet")
+OURS = ("ours", "precision", "commands")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="Python executable of the peers' environment.")
-    parser.add_argument("--only", nargs="+", choices=[*PEERS, "ours", "commands"])
+    parser.add_argument("--only", nargs="+", choices=[*PEERS, *OURS])
     parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
     parser.add_argument("--small", type=Path, help="Small CT for the cold start.")
+    parser.add_argument("--run", type=Path, help="Trained run for the comparison of precisions.")
+    parser.add_argument("--images", type=Path, nargs="+", help="Images for this comparison.")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "liverseg_benchmark_predict"
     )
@@ -43,10 +52,12 @@ def main() -> None:
         measure = {"monai": measure_monai, "nnunet": measure_nnunet}[options.measure]
         print(json.dumps(measure(options.work, options.repeats)))
         return
-    wanted = set(options.only or [*PEERS, "ours", "commands"])
+    wanted = set(options.only or [*PEERS, *OURS])
     make_inputs(options.work)
     print_hardware()
     ours = measure_ours(options.work, options.repeats) if "ours" in wanted else None
+    if "precision" in wanted:
+        compare_precisions(options)
     if "commands" in wanted:
         measure_commands(options.work, options.repeats, options.small)
     for peer in PEERS if options.peers else ():
@@ -141,6 +152,77 @@ def measure_ours(work: Path, repeats: int) -> float:
             f"{'liverseg':10} {name:36} {seconds[crop]:8.2f} s, {share:.0f} % outside the network"
         )
     return seconds[True]
+
+
+def compare_precisions(options: argparse.Namespace) -> None:
+    """Compare the processor seconds and the masks of predictions in float32 and in bfloat16."""
+    from liverseg_tf.cli.shared.tensorflow import import_backend
+
+    import_backend()
+    import numpy as np
+
+    from liverseg_tf.predict.input_image import read_input
+    from liverseg_tf.predict.models.run import RunPredictor
+
+    run = options.run or options.work / "run"
+    names = ("float32", "bfloat16")
+    predictors = {name: RunPredictor(run, name) for name in names}
+    for predictor in predictors.values():  # traces the graph
+        stride, channels = predictor.network.stride, predictor.network.channels
+        predictor.probabilities(np.zeros((1, stride, stride, channels), np.uint8))
+    paths = options.images or [options.work / "ct" / "ct.nii.gz"]
+    ratios: dict[str, list[float]] = {"network": [], "image to mask": []}
+    print(f"precisions, {run}, {len(os.sched_getaffinity(0))} cores")
+    for path in paths:
+        image, seconds, masks = read_input(path), {name: [] for name in names}, {}
+        for _ in range(options.repeats):
+            for name, predictor in predictors.items():
+                used, masks[name] = predict_in(predictor, image)
+                seconds[name].append(used)
+        medians = {name: np.median(values, axis=0) for name, values in seconds.items()}
+        for part, (full, half) in zip(ratios, zip(*medians.values(), strict=True), strict=True):
+            ratios[part].append(half / full)
+            print(
+                f"{path.name:16} {part:13} {full:7.2f} processor s in float32, {half:7.2f} in "
+                f"bfloat16: {half / full:.2f} of the time",
+                flush=True,
+            )
+        for region, name in enumerate(predictors["float32"].network.regions.names):
+            full, half = (masks[name].bits >> region & 1 == 1 for name in names)
+            total = np.count_nonzero(full) + np.count_nonzero(half)
+            differ = np.count_nonzero(full != half)
+            dice = 1 - differ / total if total else 1.0
+            print(
+                f"{path.name:16} {name:13} {differ:,} voxels differ, of {np.count_nonzero(full):,} "
+                f"in float32: Dice {dice:.5f} between the masks",
+                flush=True,
+            )
+    for part, values in ratios.items():
+        print(f"{part}: bfloat16 takes {statistics.median(values):.2f} of the processor time")
+
+
+def predict_in(predictor, image) -> tuple[tuple[float, float], object]:
+    """Return the processor seconds of the network and of the whole prediction, and the masks."""
+    from liverseg_tf.predict.segment_volume import Inference, find_regions
+
+    steps, network = predictor.postprocessing, 0.0
+
+    class Timed:
+        def __getattr__(self, name):
+            return getattr(predictor, name)
+
+        def probabilities(self, tiles):
+            # the network's own time: on other threads, the last batch is being resampled
+            nonlocal network
+            started = time.process_time()
+            found = predictor.probabilities(tiles)
+            network += time.process_time() - started
+            return found
+
+    started = time.process_time()
+    inference = Inference(thresholds=steps.thresholds(predictor.network.regions))
+    masks = steps.apply(find_regions(image, Timed(), inference))
+    return (network, time.process_time() - started), masks
 
 
 def measure_commands(work: Path, repeats: int, small: Path | None) -> None:

@@ -6,8 +6,9 @@ PEERS is an environment with benchmarks/peers/requirements-train.txt; torch.comp
 compiler. The same U-Net (1.9 million parameters) is trained on batches of 8 tiles of 256 x 256 on
 the same cores. Runs of liverseg_tf, of eager PyTorch and of torch.compile alternate, each in its
 own process, and the faster one of PyTorch's two is the peer. On a machine that is in use, compare
-the processor seconds of a step, with --threads 1. The pipelines read, sample, augment and batch the
-slices of one store. On a GPU, use --batch 64.
+the processor seconds of a step, with --threads 1. `--threads 1 2` measures the steps on one core
+and then on two. The pipelines read, sample, augment and batch the slices of one store. On a GPU,
+use --batch 64. `--only variants --threads 1` compares networks with patches, in bfloat16.
 """
 
 import argparse
@@ -27,6 +28,17 @@ PEERS = Path(__file__).parent / "peers"
 SIDE, BATCH, STEPS = 256, 8, 6
 PRECISIONS = ("float32", "bfloat16")
 PHANTOMS, PIPELINE_BATCHES = 6, 60
+VARIANTS = {
+    "--patch 2": ["patch=2"],
+    "--patch 2 --stem-filters 8": ["patch=2", "stem_filters=8"],
+    "--patch 2 --base-filters 24": ["patch=2", "base_filters=24"],
+    "--patch 2 --base-filters 24 --stem-filters 8": [
+        "patch=2",
+        "base_filters=24",
+        "stem_filters=8",
+    ],
+    "--patch 1": ["patch=1"],
+}
 
 
 def main() -> None:
@@ -35,18 +47,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="Number of repeats.")
     parser.add_argument("--side", type=int, default=SIDE, help="Side of the tiles in pixels.")
     parser.add_argument("--batch", type=int, default=BATCH, help="Tiles per batch.")
-    parser.add_argument("--threads", type=int, help="Number of cores to use; all by default.")
-    parser.add_argument("--only", choices=["step", "pipeline"])
+    parser.add_argument(
+        "--threads", type=int, nargs="+", help="Numbers of cores for the steps; all by default."
+    )
+    parser.add_argument("--only", choices=["step", "pipeline", "variants"])
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument(
         "--work", type=Path, help="Folder in which the store of the pipelines is kept."
     )
     parser.add_argument("--measure", choices=["step", "pipeline"], help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
+    parser.add_argument("--settings", nargs="*", default=[], help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.threads and hasattr(os, "sched_setaffinity"):
-        # the libraries start as many threads as there are cores that the process may use
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     if options.measure == "step":
         print(json.dumps(measure_step(options)))
         return
@@ -54,11 +66,28 @@ def main() -> None:
         print(json.dumps(measure_pipeline(options.work)))
         return
     print_hardware()
-    rates = {} if options.only == "pipeline" else compare_steps(options)
+    if options.only == "variants":
+        on_cores(compare_variants, options)
+        return
+    rates = {} if options.only == "pipeline" else on_cores(compare_steps, options)
     if options.only != "step":
         with tempfile.TemporaryDirectory() as folder:
             options.work = options.work or Path(folder)
             compare_pipelines(options, max(rates.values(), default=0))
+
+
+def on_cores(compare, options: argparse.Namespace):
+    """Call a comparison on each number of cores; return its result on the last one."""
+    if not options.threads or not hasattr(os, "sched_setaffinity"):
+        return compare(options)
+    cores, rates = sorted(os.sched_getaffinity(0)), None
+    for threads in options.threads:
+        # the libraries start as many threads as there are cores that the process may use
+        os.sched_setaffinity(0, cores[:threads])
+        print(f"on {threads} of {len(cores)} cores:")
+        rates = compare(options)
+    os.sched_setaffinity(0, cores)
+    return rates
 
 
 def compare_steps(options: argparse.Namespace) -> dict[str, float]:
@@ -87,6 +116,24 @@ def compare_steps(options: argparse.Namespace) -> dict[str, float]:
                 flush=True,
             )
     return rates
+
+
+def compare_variants(options: argparse.Namespace) -> None:
+    """Compare the steps of networks with patches, in alternating processes."""
+    found: dict[str, list[dict]] = {name: [] for name in VARIANTS}
+    for _ in range(options.repeats):
+        for name, settings in VARIANTS.items():
+            command = [sys.executable, __file__, "--measure", "step", "--precision", "bfloat16"]
+            command += ["--side", options.side, "--batch", options.batch, "--settings", *settings]
+            found[name].append(result_of(command))
+    base = median(found["--patch 2"], "processor_seconds")
+    for name, results in found.items():
+        seconds = median(results, "processor_seconds")
+        print(
+            f"{name:46} {median(results, 'rate'):6.1f} images/s, {seconds:.3f} processor seconds, "
+            f"{seconds / base:.2f} times --patch 2; {results[0]['parameters']:,} parameters",
+            flush=True,
+        )
 
 
 def told(results: list[dict]) -> str:
@@ -126,7 +173,10 @@ def measure_step(options: argparse.Namespace) -> dict:
     from liverseg_tf.train.settings import TrainSettings
 
     started = time.perf_counter()
-    settings = TrainSettings(batch_size=options.batch)
+    given = dict(setting.split("=") for setting in options.settings)
+    settings = TrainSettings(
+        batch_size=options.batch, **{name: int(value) for name, value in given.items()}
+    )
     learner = make_learner(
         NetworkSpec(), settings, ExecutionOptions(choose_hardware(options.precision))
     )

@@ -26,9 +26,24 @@ DECAYS = ("cosine", "polynomial")
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PATCH_SIZES = (1, 2, 4)
+# transforms of the data augmentation, apart from mirroring
+DEFAULT_TRANSFORMS = (
+    *("affine", "elastic", "blur", "low-resolution", "contrast", "brightness", "gamma", "noise"),
+)
+TRANSFORMS = (
+    *DEFAULT_TRANSFORMS,
+    "clipping",
+    "bias-field",
+    "correlated-noise",
+    "thick-slices",
+    "table-and-arms",
+    "region-shift",
+    "region-curves",
+    "region-convolution",
+)
 HOSTS = ("tf-config", "slurm")
 # networks of keras.applications that take 0..255 and rescale it themselves
-ENCODERS = (
+KERAS_ENCODERS = (
     "EfficientNetB0",
     "EfficientNetB1",
     "EfficientNetB2",
@@ -38,10 +53,14 @@ ENCODERS = (
     "MobileNetV3Small",
     "MobileNetV3Large",
 )
+ENCODERS = ("efficientnet-lite0", *KERAS_ENCODERS)
 
 # output formats of prediction; the files of a case are written from the last format to the first
-FORMATS = ("nifti", "seg", "rtstruct", "sc", "stl", "obj")
+FORMATS = ("nifti", "seg", "rtstruct", "sc", "stl", "obj", "seg.nrrd", "itk-snap")
 DICOM_FORMATS = ("seg", "rtstruct", "sc")
+
+# how the segments of a mask were made, as DICOM results state it
+ALGORITHMS = ("manual", "semiautomatic", "automatic")
 
 # what the DICOM node returns
 NODE_RESULTS = ("seg", "sc", "rtstruct")

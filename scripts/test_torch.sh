@@ -21,4 +21,5 @@ fi
 export KERAS_BACKEND=torch KERAS_TORCH_DEVICE="${KERAS_TORCH_DEVICE:-cpu}"
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 exec "$python" -m pytest tests/train/learner/test_torch_learner.py tests/train/data \
+    tests/test_training_loops.py \
     --ignore tests/train/data/test_dataset.py "$@"

@@ -167,6 +167,21 @@ def make_once(tmp_path_factory):
     return make
 
 
+@pytest.fixture
+def beside_library_store(tmp_path, monkeypatch, make_once, small_phantoms):
+    """Work beside the folder STORE, a store of small phantoms that `ls.cut_tiles` cut."""
+
+    def fill(folder):
+        import liverseg_tf as ls
+
+        small_phantoms(folder / "SET", 3)
+        spec = ls.TileSpec(spacing_mm=6, tile_shape=(64, 64))
+        ls.cut_tiles(folder / "SET", folder / "STORE", spec, ls.SplitRule(0.3, 0.0))
+
+    shutil.copytree(make_once("library", fill) / "STORE", tmp_path / "STORE")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def untraced_module():
     """Let all tests of a module train without tracing; see `training_hook.untraced_steps`."""

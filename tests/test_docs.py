@@ -5,11 +5,14 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from lessons import blocks_of, commands_of
 
 from liverseg_tf.cli.main import liverseg
+from liverseg_tf.ct.nifti import read_labels, write_labels, write_volume
+from liverseg_tf.ct.orientation import to_canonical
 
 pytestmark = pytest.mark.usefixtures("untraced_module")
 ROOT = Path(__file__).parents[1]
@@ -68,10 +71,11 @@ def test_links_and_pictures_exist(page):
 
 
 def test_every_block_of_python_is_run_by_a_test():
-    """Those of lessons by test_course.py, that of serving by serve/client/test_cli.py."""
+    """Of lessons by test_course.py, of serving by serve/client/test_cli.py, others by `runs`."""
     pages = {str(page.relative_to(ROOT)) for page in PAGES if _blocks(page, "python")}
     lessons = {page for page in pages if page.startswith("docs/course/")}
-    assert pages - lessons == {"docs/predict.md", "docs/serving.md"}
+    runs = {"docs/coming-from-keras.md", "docs/own-code.md"}  # tests/test_library_pages.py
+    assert pages - lessons == {"docs/predict.md", "docs/serving.md"} | runs
 
 
 @pytest.mark.slow
@@ -172,6 +176,29 @@ def test_the_commands_of_outputs_run(make_volumes, write_series):
     assert {"SERIES.seg.dcm", "SERIES.rtstruct.dcm", "SERIES.sc", "measurements.csv"} < names
 
 
+def test_the_commands_of_convert_run(tmp_path, monkeypatch, make_volumes, write_series):
+    pytest.importorskip("highdicom")
+    monkeypatch.chdir(tmp_path)
+    image, labels = make_volumes()
+
+    def edit(dataset, z):
+        dataset.FrameOfReferenceUID = "1.2.3.5"
+
+    write_series(Path("SERIES"), image, edit)
+    write_labels(Path("MASK.nii.gz"), labels)
+    write_volume(Path("CT.nii.gz"), image)
+    commands = _commands(ROOT / "docs" / "convert.md")
+    assert len(commands) == 4
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(arguments)
+    for folder in ("BACK", "BACK2"):
+        np.testing.assert_array_equal(
+            to_canonical(read_labels(Path(folder) / "MASK.nii.gz")).array,
+            to_canonical(labels).array,
+        )
+
+
 @pytest.mark.slow
 def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task, small_phantoms):
     monkeypatch.chdir(tmp_path)
@@ -195,6 +222,22 @@ def test_the_commands_of_data_sets_run(tmp_path, monkeypatch, make_task, small_p
 
 
 @pytest.mark.slow
+def test_the_commands_of_labels_run(tmp_path, monkeypatch, small_phantoms):
+    monkeypatch.chdir(tmp_path)
+    Path("short.toml").write_text(SHORT)
+    small_phantoms("SET", 4)
+    shutil.copytree("SET/labelsTr", "MASKS")
+    commands = _commands(ROOT / "docs" / "labels.md")
+    assert [arguments[0] for _, *arguments in commands] == [
+        *("check", "preprocess", "evaluate", "train")
+    ]
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        dry_run = ["--dry-run"] if arguments[0] == "train" else []
+        _invoke(["--config", "short.toml", *arguments, *dry_run])
+
+
+@pytest.mark.slow
 def test_the_commands_of_training_run(tmp_path, monkeypatch, small_phantoms):
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
@@ -203,9 +246,10 @@ def test_the_commands_of_training_run(tmp_path, monkeypatch, small_phantoms):
     shutil.copytree("SET/imagesTr", "NEW")
     commands = _commands(ROOT / "docs" / "training.md")
     assert len(commands) == 11
-    for program, *arguments in commands:
+    for program, *arguments in [*commands, *_commands(ROOT / "docs" / "augmentation.md")]:
         assert program == "liverseg"
         _invoke(["--config", "short.toml", *arguments])
+    assert Path("transforms.png").exists()
     assert Path("batch.png").exists()
     assert Path("network.png").exists()
     assert len(list(Path("MASKS").glob("*.nii.gz"))) == 5

@@ -32,7 +32,7 @@ from liverseg_tf.plural import count
 )
 @workers_options("Number of processes.")
 @click.pass_context
-def check(ctx, dataset, regions, json, **options) -> None:
+def check(ctx, dataset, json, **options) -> None:
     """Check every case of a data set and report problems.
 
     Every case of DATASET is read once, and each problem is printed as one line. A table of
@@ -47,7 +47,8 @@ def check(ctx, dataset, regions, json, **options) -> None:
     from liverseg_tf.dataset.check.summary import summarise_check
 
     spec, cases = tile_spec(options), find_corrected_cases(dataset, options)
-    settings, issues = check_settings(ctx, dataset, regions, spec, options["accepted"])
+    settings, issues = check_settings(ctx, dataset, cases, spec, options)
+    cases = [settings.name_segments(case) for case in cases]
     with progress("check", len(cases)) as show:
         finished = iter(range(1, len(cases) + 1))
         checked = check_cases(

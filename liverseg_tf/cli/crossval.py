@@ -24,7 +24,8 @@ def crossval(store, out, folds, **values) -> None:
     The training and validation patients of STORE are divided into folds. For each fold K, a run
     OUT/fold_K is trained on the other folds and validated on this one. Thresholds and
     post-processing are then chosen on the validation cases of all folds together and stored in
-    every run. `liverseg predict --model OUT` averages the runs.
+    every run. `liverseg predict --model OUT` averages the runs. A choice is used if it gains more
+    than noise on the folds without which it was made: the 95 % interval of its gain is above 0.
 
     Finished runs are kept, for example those of array jobs that ran
     `liverseg train STORE OUT/fold_K --fold K/N --no-tune`. Interrupted runs are resumed.
@@ -61,15 +62,23 @@ def _print_table(result) -> None:
     table = Table(title="Dice per case in 3D, on the tile grid")
     table.add_column("fold")
     table.add_column("region")
-    for name in ("cases", "Dice", "tuned"):
+    for name in ("cases", "Dice", "tuned", "gain", "95 % from", "to"):
         table.add_column(name, justify="right")
     for row in result.means():
         fold = "all" if row["fold"] is None else str(row["fold"])
-        dice = [_format_dice(row[name]) for name in ("dice", "dice_tuned")]
-        table.add_row(fold, row["region"], str(row["cases"]), *dice)
+        dice = [_format(row[name], ".3f") for name in ("dice", "dice_tuned")]
+        gain = [_format(row[name], "+.4f") for name in ("gain", "gain_low", "gain_high")]
+        table.add_row(fold, row["region"], str(row["cases"]), *dice, *gain)
+    table.caption = (
+        "gain: of choices made on the other folds, over threshold 0.5 and largest component\n"
+        "95 % from, to: 95 % confidence interval of the mean gain"
+    )
+    table.caption_justify = "left"
     say_table(table)
     say(f"Post-processing: {result.tuning.postprocessing}")
+    for note in result.tuning.notes:
+        say(f"Note: {note}")
 
 
-def _format_dice(dice: float) -> str:
-    return "-" if math.isnan(dice) else f"{dice:.3f}"
+def _format(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)

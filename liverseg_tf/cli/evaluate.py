@@ -1,5 +1,7 @@
 """`liverseg evaluate`: scores of predicted masks."""
 
+import functools
+
 import click
 
 from liverseg_tf.choices import PROTOCOLS
@@ -82,6 +84,9 @@ from liverseg_tf.plural import count
     is_flag=True,
     help="Show the images with their own intensity range, because they are not in HU.",
 )
+@options.segment
+@options.labelled
+@options.ignore
 @options.form
 @options.channel
 @click.pass_context
@@ -102,20 +107,28 @@ def evaluate(
     pictures,
     viewers,
     mr,
+    segments,
+    labelled,
+    ignored,
     form,
     channel,
 ) -> None:
     """Compare predicted masks with the ground truth.
 
-    TRUTH is a mask, a folder of masks or a data set; PRED is a mask or a folder of masks. Masks
-    are paired by case name. Dice, Jaccard, volumes (ml) and surface distances (mm) are written
-    to OUT/scores.csv and OUT/scores.json, with definitions, means and 95 % confidence intervals.
+    TRUTH is a mask, a folder of masks or a data set; PRED is a mask or a folder of masks: label
+    maps, DICOM-SEG, RTSTRUCT or .seg.nrrd. Masks are paired by case name. Dice, Jaccard, volumes
+    (ml) and surface distances (mm) are written to OUT/scores.csv and OUT/scores.json, with
+    definitions, means and 95 % confidence intervals.
 
     A case without a usable prediction is a failure (exit code 1). The protocols lits and msd
     also count it as an empty prediction with a Dice of 0. Without --region, the protocols
     default and lits score the liver including its tumours, and the tumours; msd and nnunet score
     each label separately.
+
+    Regions that --labelled does not list for a case are left out there, and counted in a note.
     """
+    from liverseg_tf.ct.segments.segment_names import SegmentNames
+    from liverseg_tf.dataset.case_annotations import CaseAnnotations
     from liverseg_tf.evaluate.protocols.scoring import Scoring
     from liverseg_tf.evaluate.report.comparison import comparison_table, write_comparison
     from liverseg_tf.evaluate.report.lits_tables import lits_table
@@ -123,13 +136,19 @@ def evaluate(
 
     by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
     scoring = Scoring(protocol, None if by_default else regions, tolerance, distances, compat)
-    evaluation, files = _evaluate(truth, prediction, out, scoring, predicted_only, workers, form)
+    annotations = CaseAnnotations.parse(labelled, scoring.regions, ignored)
+    if protocol == "lits" and (labelled or ignored is not None):
+        raise click.UsageError(
+            "Expected a ground truth that labels every region for --protocol lits, whose lesions "
+            "lie in the liver. Received --labelled or --ignore: use another protocol."
+        )
+    patterns = SegmentNames.parse(scoring.regions, segments).patterns
+    find = functools.partial(_find_pairs, truth, predicted_only, form, annotations, patterns)
+    evaluation, files = _evaluate(find(prediction), out, scoring, workers)
     failures = [failure.message for failure in evaluation.failures]
     notes, comparisons = list(evaluation.notes), None
     if versus is not None:
-        second, others = _evaluate(
-            truth, versus, out / "versus", scoring, predicted_only, workers, form
-        )
+        second, others = _evaluate(find(versus), out / "versus", scoring, workers)
         failures += [f"{versus}: {failure.message}" for failure in second.failures]
         notes += [f"{versus}: {note}" for note in second.notes]
         comparisons = write_comparison(out, evaluation, second)
@@ -156,22 +175,30 @@ def evaluate(
     exit_if_failed(len(failures) + len(missing))
 
 
-def _evaluate(truth, prediction, out, scoring, predicted_only, workers, form):
+def _find_pairs(truth, predicted_only, form, annotations, segments, prediction):
     from dataclasses import replace
 
+    from liverseg_tf.evaluate.pairs import find_pairs
+
+    pairs = [
+        replace(pair, form=form, annotation=annotations.of(pair.case), segments=segments)
+        for pair in find_pairs(truth, prediction)
+    ]
+    annotations.check_cases(pair.case for pair in pairs)
+    predicted = [pair for pair in pairs if pair.prediction is not None]
+    if not predicted_only or len(predicted) == len(pairs):
+        return pairs
+    left_out = count(len(pairs) - len(predicted), "case")
+    say(f"Note: {left_out} without a prediction left out.", err=True)
+    return predicted
+
+
+def _evaluate(pairs, out, scoring, workers):
     from liverseg_tf.atomic import create_folder
     from liverseg_tf.evaluate.evaluate_folder import evaluate_pairs
-    from liverseg_tf.evaluate.pairs import find_pairs
     from liverseg_tf.evaluate.report.tables import write_tables
     from liverseg_tf.locks import lock_if_supported
 
-    pairs = [replace(pair, form=form) for pair in find_pairs(truth, prediction)]
-    if predicted_only:
-        predicted = [pair for pair in pairs if pair.prediction is not None]
-        if len(predicted) < len(pairs):
-            left_out = count(len(pairs) - len(predicted), "case")
-            say(f"Note: {left_out} without a prediction left out.", err=True)
-        pairs = predicted
     create_folder(out)  # fails before the work rather than after it
     # until the command ends: a report of one run must not stand beside the tables of another
     lock = lock_if_supported(out / ".evaluate.lock", f"the results in {out}")

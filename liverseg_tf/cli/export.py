@@ -54,15 +54,18 @@ from liverseg_tf.cli.shared.terminal import say
 def export(run, out, name, version, quantize, litert, calibrate, onnx, web, unfinished) -> None:
     """Export a run for TF Serving, LiteRT, ONNX or the browser.
 
-    RUN is written to OUT/NAME/VERSION as a SavedModel, together with the configuration of the
-    server. The model accepts tiles, slices in HU of any size and spacing (windowing and
-    resampling are part of its graph), and PNG files.
+    RUN is a run, or the folder of a cross-validation, whose runs become one model that averages
+    their probabilities. It is written to OUT/NAME/VERSION as a SavedModel, together with the
+    configuration of the server. The model accepts tiles, slices in HU of any size and spacing
+    (windowing and resampling are part of its graph), and PNG files.
     """
     from liverseg_tf.model.run_record import RunRecord
+    from liverseg_tf.predict.tuning.cross_validation import list_runs
 
-    record = RunRecord.read(run)
-    if not unfinished:
-        record.check_finished(run)
+    for each in list_runs(run) or [run]:
+        record = RunRecord.read(each)
+        if not unfinished:
+            record.check_finished(each)
 
     from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 

@@ -24,6 +24,7 @@ COMMANDS = (
     "tune",
     "predict",
     "evaluate",
+    "convert",
     "view",
     "export",
     "serve",

@@ -2,7 +2,7 @@
 
 import click
 
-from liverseg_tf.choices import DICOM_FORMATS, FORMATS, SIDES
+from liverseg_tf.choices import DICOM_FORMATS, FORMATS, PRECISIONS, SIDES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.dicomweb import fetch_inputs
@@ -51,7 +51,8 @@ from liverseg_tf.plural import count
     default=["nifti"],
     help="Output format. seg (DICOM-SEG, needs the extra 'dicom'), rtstruct and sc (secondary "
     "captures: pictures with contours and a table of volumes) need DICOM input; stl and obj are "
-    "surface meshes. Repeatable.",
+    "surface meshes; seg.nrrd is a segmentation of 3D Slicer; itk-snap is a description of the "
+    "labels. Repeatable.",
 )
 @click.option(
     "--send",
@@ -87,6 +88,12 @@ from liverseg_tf.plural import count
     metavar="N",
     default=8,
     help="Number of slices per batch.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    show_default="that of the training if the device multiplies it, or float32",
+    help="Floating-point precision in which a run predicts.",
 )
 @click.option(
     "--probabilities",
@@ -125,10 +132,9 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     """Segment images and write their masks.
 
     An INPUT is an image (NIfTI, MetaImage or NRRD), a folder of images, a DICOM series, a folder
-    tree of DICOM series, a data set, a table (.csv) with a column named
-    image, or a study in an archive: dicomweb://HOST:PORT/PATH/studies/UID. The mask of each image
-    is written to OUT/NAME.nii.gz, with the shape, affine,
-    orientation codes and units of the image.
+    tree of DICOM series, a data set, a table (.csv) with a column named image, or a study in an
+    archive: dicomweb://HOST:PORT/PATH/studies/UID. The mask of each image is written to
+    OUT/NAME.nii.gz, with the shape, affine, orientation codes and units of the image.
 
     Images that break a rule of `liverseg check` get no mask, unless --accept names the rule.
 
@@ -138,12 +144,8 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     from liverseg_tf.predict.batch.memory import estimate_memory
     from liverseg_tf.predict.models.ensemble import combine_networks
 
-    load = ModelLoader(
-        resolve_models(models),
-        settings["mirror"],
-        settings["token_file"],
-        settings["tls_ca"],
-    )
+    given = (settings[name] for name in ("mirror", "token_file", "tls_ca", "precision"))
+    load = ModelLoader(resolve_models(models), *given)
     records = load.records()
     network = combine_networks([record.network for record in records])
     steps = parse_steps(settings)
@@ -212,6 +214,7 @@ def _create_job(out, steps, settings):
         outputs=OutputFormats(formats, settings["measure"], header),
         form=settings["form"],
         accepted=settings["accepted"],
+        precision=settings["precision"],
     )
 
 

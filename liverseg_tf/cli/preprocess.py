@@ -56,7 +56,7 @@ from liverseg_tf.plural import count
 )
 @workers_options("Number of processes.")
 @click.pass_context
-def preprocess(ctx, dataset, store, regions, **options) -> None:
+def preprocess(ctx, dataset, store, **options) -> None:
     """Cut the volumes of a data set into 2D tiles.
 
     The volumes of DATASET are resampled in-plane, their intensities are clipped to the window,
@@ -80,7 +80,7 @@ def preprocess(ctx, dataset, store, regions, **options) -> None:
     rule = _split_rule(options)
     cases = find_corrected_cases(dataset, options)
     part = DatasetPart.parse(options["part"])
-    check, issues = check_settings(ctx, dataset, regions, spec, options["accepted"])
+    check, issues = check_settings(ctx, dataset, cases, spec, options)
     require_usable(issues)
     job = PreprocessJob(cases, rule, part, options["overwrite"], check)
     total = len(job.part.select(job.cases))
@@ -95,6 +95,7 @@ def preprocess(ctx, dataset, store, regions, **options) -> None:
     warnings = {name: case.get("warnings", ()) for name, case in result.store.cases.items()}
     say_warnings({"data set": [issue.line for issue in issues]} | warnings)
     _warn_about_split(result, rule)
+    _note_unlabelled_regions(result.store.cases, check.regions)
     split = result.store.split
     say(
         f"{count(len(result.cut), 'case')} cut, {len(result.kept)} kept, "
@@ -114,6 +115,20 @@ def _note_labels_outside_tiles(cases) -> None:
             f"({100 * outside[worst]:.1f} %). Use a larger --tile or --spacing to keep them.",
             err=True,
         )
+
+
+def _note_unlabelled_regions(cases, regions) -> None:
+    from liverseg_tf.ct.annotation import read_annotation
+
+    known = [read_annotation(case).known_regions(regions) for case in cases.values()]
+    counts = [sum(flags) for flags in zip(*known, strict=True)]
+    partly = [
+        f"{name} in {labelled}"
+        for name, labelled in zip(regions.names, counts, strict=False)
+        if labelled < len(cases)
+    ]
+    if partly:
+        say(f"Note: of {count(len(cases), 'case')}, labelled are {', '.join(partly)}.", err=True)
 
 
 def _warn_about_split(result, rule) -> None:

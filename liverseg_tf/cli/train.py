@@ -51,12 +51,20 @@ from liverseg_tf.plural import count
     help="Draw the first augmented batch to this file; do not train.",
 )
 @click.option(
+    "--show-transforms",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PNG",
+    help="Draw what each of the --transforms does to a tile to this file; do not train.",
+)
+@click.option(
     "--show-network",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PNG",
     help="Draw the network with its shapes and receptive fields to this file; do not train.",
 )
-def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **values) -> None:
+def train(
+    store, run, fold, hosts, tune, dry_run, show_batch, show_transforms, show_network, **values
+) -> None:
     """Train a U-Net on the tiles of a store.
 
     STORE is the output of `liverseg preprocess`. RUN is a new folder. It gets the model with the
@@ -69,9 +77,12 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     from liverseg_tf.tiles.store import TileStore
 
     settings, hardware = split_settings(values)
-    if (show_batch is not None or show_network is not None) and (dry_run or hosts is not None):
+    pictures = (show_batch, show_transforms, show_network)
+    shows = any(picture is not None for picture in pictures)
+    if shows and (dry_run or hosts is not None):
         raise click.UsageError(
-            "Expected --show-batch and --show-network without --dry-run and --hosts. "
+            "Expected --show-batch, --show-transforms and --show-network without --dry-run and "
+            "--hosts. "
             "Received both: a picture is drawn on one host, and nothing else is done."
         )
     tiles = TileStore.open(store)
@@ -81,8 +92,8 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     from liverseg_tf.cli.shared.tensorflow import import_backend
 
     import_backend()
-    if show_batch is not None or show_network is not None:
-        _draw(tiles, settings, show_batch, show_network)
+    if shows:
+        _draw(tiles, settings, *pictures)
         return
     execution = execution_options(hardware, started, hosts)
     if dry_run:
@@ -94,12 +105,16 @@ def train(store, run, fold, hosts, tune, dry_run, show_batch, show_network, **va
     train_one(tiles, run, settings, execution, tune)
 
 
-def _draw(tiles, settings, batch: Path | None, network: Path | None) -> None:
+def _draw(
+    tiles, settings, batch: Path | None, transforms: Path | None, network: Path | None
+) -> None:
     from liverseg_tf.train.preview.network_diagram import write_network_diagram
     from liverseg_tf.train.preview.preview_batch import write_batch_preview
+    from liverseg_tf.train.preview.preview_transforms import write_transform_preview
 
     for title, path, draw in (
         ("first batch", batch, write_batch_preview),
+        ("transforms", transforms, write_transform_preview),
         ("network", network, write_network_diagram),
     ):
         if path is not None:
@@ -149,11 +164,18 @@ def train_one(tiles, run, settings, execution, tune: bool) -> None:
         _keep(tiles, run, tune)
         return
 
+    notes: list[str] = []
+
     def choose_postprocessing(folder: Path):
         from liverseg_tf.predict.models.run import RunPredictor
+        from liverseg_tf.predict.tuning.selection import expected_postprocessing
         from liverseg_tf.predict.tuning.tune import tune_postprocessing
 
-        return tune_postprocessing(RunPredictor(folder), tiles, tiles.split["val"]).postprocessing
+        if not tiles.split["val"]:
+            return expected_postprocessing(settings.regions)
+        tuned = tune_postprocessing(RunPredictor(folder), tiles, tiles.split["val"])
+        notes.extend(tuned.notes)
+        return tuned.postprocessing
 
     try:
         with progress("train", 1) as show:
@@ -171,6 +193,8 @@ def train_one(tiles, run, settings, execution, tune: bool) -> None:
     say(f"{count(trained.steps, 'step')} in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
     if trained.postprocessing is not None:
         say(f"Post-processing: {trained.postprocessing}")
+    for note in notes:
+        say(f"Note: {note}", err=True)
 
 
 def _keep(tiles, run, tune: bool) -> None:
@@ -182,7 +206,10 @@ def _keep(tiles, run, tune: bool) -> None:
     remove_leftovers(run)
     say(f"Kept: {run} holds this run, and it has finished. For a new run, use another folder.")
     if tune and tiles.split["val"] and "postprocessing" not in read_run(run):
-        say(f"Post-processing: {tune_run(run, tiles).postprocessing}")
+        tuned = tune_run(run, tiles)
+        say(f"Post-processing: {tuned.postprocessing}")
+        for note in tuned.notes:
+            say(f"Note: {note}", err=True)
 
 
 def _format_progress(now) -> str:

@@ -6,7 +6,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
-from liverseg_tf.cli.shared.terminal import say
+from liverseg_tf.cli.shared.terminal import say, say_warnings
 from liverseg_tf.plural import count
 from liverseg_tf.printable import printable
 
@@ -22,6 +22,7 @@ from liverseg_tf.printable import printable
     help="Path of the page, an .html file.",
 )
 @options.region
+@options.segment
 @click.option(
     "--name",
     "names",
@@ -45,15 +46,17 @@ from liverseg_tf.printable import printable
 )
 @options.form
 @options.channel
-def view(image, masks, out, regions, names, title, limit_mb, mr, form, channel) -> None:
+def view(image, masks, out, regions, segments, names, title, **settings) -> None:
     """Write an interactive HTML page of a CT and its masks.
 
-    CT is an image or a folder of one DICOM series; each MASK is a label map on the same grid. The
+    CT is an image or a folder of one DICOM series; each MASK is a label map on the same grid, or a
+    DICOM-SEG, RTSTRUCT or .seg.nrrd of the CT with segments that are named like the regions. The
     page opens in any browser without a network connection. It shows slices in three planes, HU
     windows, a 3D rendering and the volumes of the masks in ml, and jumps to lesions and to the
     places where the first two masks differ.
     """
-    from liverseg_tf.ct.images import read_image, read_label_image
+    from liverseg_tf.ct.segments.read_mask import read_grid, read_mask
+    from liverseg_tf.ct.segments.segment_names import SegmentNames
     from liverseg_tf.errors import SettingsError
     from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, name_masks, write_viewer
 
@@ -65,7 +68,15 @@ def view(image, masks, out, regions, names, title, limit_mb, mr, form, channel) 
     names = tuple(map(printable, names or name_masks(masks)))
     if len(set(names)) < len(names):
         raise SettingsError(f"Expected another name for each mask. Received {', '.join(names)}.")
-    labels = {name: read_label_image(mask, form) for name, mask in zip(names, masks, strict=True)}
-    spec = ViewerSpec(title or image.name, regions, is_ct=not mr, limit_mb=limit_mb)
-    write_viewer(out, read_image(image, channel, form), labels, spec)
+    form, segment_names = settings["form"], SegmentNames.parse(regions, segments)
+    grid = read_grid(image, masks, settings["channel"], form)
+    labels = {
+        name: read_mask(mask, grid, segment_names, form)
+        for name, mask in zip(names, masks, strict=True)
+    }
+    spec = ViewerSpec(
+        title or image.name, regions, is_ct=not settings["mr"], limit_mb=settings["limit_mb"]
+    )
+    write_viewer(out, grid.volume, labels, spec)
+    say_warnings({name: mask.warnings for name, mask in labels.items()})
     say(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -101,6 +101,10 @@ class Regions:
         """Names of the regions, in order."""
         return tuple(name for name, _ in self.items)
 
+    def joined(self, others: "Regions | None") -> "Regions":
+        """Return these regions and after them others, if there are any."""
+        return self if others is None else Regions((*self.items, *others.items))
+
     @property
     def written_labels(self) -> tuple[int, ...]:
         """The label that `labels_of` writes for each region.

@@ -11,8 +11,11 @@ from liverseg_tf.ct.dicom.series import DicomSeries, contains_series
 from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.ct.images import image_stem, is_unread_image
 from liverseg_tf.ct.nifti import nifti_stem
+from liverseg_tf.ct.segments.read_segments import segment_stem
+from liverseg_tf.ct.segments.segment_names import SegmentNames
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
 from liverseg_tf.dataset.lits import LITS_NAME, find_lits_files
+from liverseg_tf.dataset.mask_files import find_mask_files, find_masks_by_series
 from liverseg_tf.dataset.msd import read_msd_entries
 from liverseg_tf.dataset.patients import find_patients
 from liverseg_tf.errors import LiverSegError, SettingsError
@@ -27,11 +30,11 @@ class Case:
         name: Name of the case, unique within the data set. Output files get this name.
         image: Image file, folder of one DICOM series, or the series. The file may be missing;
             reading the case reports that.
-        mask: File of the label map. None if the data set has none for this case.
+        mask: File of the label map or of named segments. None if there is none for this case.
         correction: Correction of a wrong header; see `dataset.case_corrections`.
         ambiguity: Why it is unclear which files belong to the case. Reading it reports that.
-        patient: Patient according to DICOM files and their folders. None if the files do not
-            name one.
+        patient: Patient according to DICOM files and their folders; None if they name none.
+        segments: Regions of the mask, if it is a file with named segments.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Case:
     correction: GridCorrection | None = None
     ambiguity: str | None = None
     patient: str | None = None
+    segments: SegmentNames | None = None
 
     def __repr__(self) -> str:
         image = self.image.name if isinstance(self.image, Path) else self.image
@@ -64,7 +68,8 @@ def find_cases(
         layout: Layout of the data set; None detects it. 'msd' is dataset.json as in the Medical
             Segmentation Decathlon, 'lits' is volume-N and segmentation-N anywhere below the
             folder, 'folder' is images/ and masks/ with equal names (images may be folders of
-            DICOM files), and 'dicom' is folders of DICOM series with their masks in masks/.
+            DICOM files), and 'dicom' is folders of DICOM series with their masks in masks/, or
+            with DICOM-SEG or RTSTRUCT files that refer to them anywhere below the folder.
         allow_ambiguous: Return cases with ambiguous files, marked by their `ambiguity`, instead
             of raising an error.
 
@@ -122,7 +127,7 @@ def detect_layout(folder: Path) -> str | None:
 
 def case_name(path: Path) -> str:
     """Return the name of the case of a file: its stem, or volume-N for segmentation-N."""
-    stem = image_stem(Path(path)) or Path(path).name
+    stem = segment_stem(Path(path)) or image_stem(Path(path)) or Path(path).name
     match = LITS_NAME.match(stem)
     return f"volume-{match[2]}" if match else stem
 
@@ -156,7 +161,8 @@ def find_image_sources(folder: Path) -> dict[str, Path]:
 def _find_msd_cases(folder: Path) -> list[Case]:
     cases: dict[str, Case] = {}
     for entry in read_msd_entries(folder):
-        name, ambiguity = case_name(entry.image), entry.problem
+        name = case_name(entry.image) if image_stem(entry.image) else entry.image.name
+        ambiguity = entry.problem
         if name in cases:
             ambiguity = f"Expected one case of each name in {folder}. Received {name} twice."
         cases[name] = Case(name, entry.image, entry.mask, ambiguity=ambiguity)
@@ -172,15 +178,14 @@ def _find_folder_cases(folder: Path) -> list[Case]:
     images = folder / "images"
     if not images.is_dir():
         raise LiverSegError(f"Expected a folder images/ in {folder}. Received no such folder.")
-    return _pair_by_name(_group_sources(images), _group_masks(folder), images, ".nii.gz")
+    masks = _group_by_name(find_mask_files(folder / "masks"))
+    return _pair_by_name(_group_sources(images), masks, images, ".nii.gz")
 
 
 def _find_dicom_cases(folder: Path) -> list[Case]:
-    return _pair_by_name(group_series_by_name(folder), _group_masks(folder), folder, "")
-
-
-def _group_masks(folder: Path) -> dict[str, list[Path]]:
-    return _group_sources(folder / "masks") if (folder / "masks").is_dir() else {}
+    images = group_series_by_name(folder)
+    masks = _group_by_name(find_mask_files(folder / "masks"))
+    return _pair_by_name(images, masks or find_masks_by_series(folder, images), folder, "")
 
 
 def _group_sources(folder: Path) -> dict[str, list[Path]]:

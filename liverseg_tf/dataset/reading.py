@@ -1,8 +1,15 @@
 """Reading the image and the mask of a case, with the corrections of its headers."""
 
+from dataclasses import replace
+from typing import Any
+
+from liverseg_tf.ct.dicom.series import DicomSeries, find_volume_series
 from liverseg_tf.ct.grid_correction import GridCorrection, lacks_geometry
-from liverseg_tf.ct.images import read_image, read_label_image
+from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.orientation import to_canonical
+from liverseg_tf.ct.segments.read_mask import read_mask
+from liverseg_tf.ct.segments.read_segments import is_segment_file
+from liverseg_tf.ct.segments.segment_file import ImageGrid
 from liverseg_tf.ct.volume import Volume, check_finite, check_same_grid
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.errors import LiverSegError
@@ -45,8 +52,30 @@ def read_volumes(case: Case, channel: int | None = None) -> tuple[Volume, Volume
     image = read_image(case.image, channel, form, any_spacing)
     mask = None
     if case.mask is not None:
-        mask = correction.apply_to_mask(read_label_image(case.mask, form, any_spacing), image)
+        named = is_segment_file(case.mask)
+        grid = ImageGrid(image, _series_of(case)) if named else None
+        mask = read_mask(case.mask, grid, case.segments, form, any_spacing)
+        if named:  # what was assumed about it is shown as about an image
+            image = replace(image, warnings=(*image.warnings, *mask.warnings))
+        mask = correction.apply_to_mask(mask, image)
     return correction.apply(image), mask
+
+
+def segments_entry(case: Case) -> dict[str, Any]:
+    """Return an entry of a record that says which segments are the regions of a mask.
+
+    It is empty for a label map, whose labels do not depend on names.
+    """
+    if case.segments is None or case.mask is None or not is_segment_file(case.mask):
+        return {}
+    patterns = [list(pair) for pair in case.segments.patterns]
+    return {"segments": {"regions": case.segments.regions.to_json(), "patterns": patterns}}
+
+
+def _series_of(case: Case) -> DicomSeries | None:
+    if isinstance(case.image, DicomSeries):
+        return case.image
+    return find_volume_series(case.image)[0] if case.image.is_dir() else None
 
 
 def check_mask_grid(image: Volume, mask: Volume) -> None:

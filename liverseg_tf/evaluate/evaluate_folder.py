@@ -9,6 +9,7 @@ from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.pairs import Pair, find_pairs
 from liverseg_tf.evaluate.protocols.scoring import Scoring
 from liverseg_tf.evaluate.score_case import CaseResult, score_case
+from liverseg_tf.plural import count
 from liverseg_tf.workers import Workers, run_jobs, run_jobs_here
 
 OnCase = Callable[[str, int, int], None]
@@ -82,6 +83,7 @@ def _collect(pairs: list[Pair], cases: list[CaseResult], scoring: Scoring) -> Ev
         failures += [Failure(case.case, note) for case in cases for note in case.notes]
         notes = []
     notes += _group_origins(cases)
+    notes += _count_unlabelled(pairs, scoring)
     empty = [case.case for case in cases if case.failure and case.regions]
     if empty:
         notes.append(
@@ -98,6 +100,21 @@ def _collect(pairs: list[Pair], cases: list[CaseResult], scoring: Scoring) -> Ev
         scoring,
         tuple(case.lits for case in cases if case.lits is not None),
     )
+
+
+def _count_unlabelled(pairs: list[Pair], scoring: Scoring) -> list[str]:
+    """Remarks on the cases that are left out since their ground truth does not label a region."""
+    scored = [pair for pair in pairs if pair.truth is not None]
+    notes = []
+    for name, labels in scoring.regions.items:
+        left_out = [pair.case for pair in scored if not pair.annotation.knows(labels)]
+        if left_out:
+            shown = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
+            notes.append(
+                f"{name}: {len(left_out)} of {count(len(scored), 'case')} left out, whose ground "
+                f"truth does not label it ({shown})."
+            )
+    return notes
 
 
 def _group_origins(cases: list[CaseResult]) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from liverseg_tf.bootstrap import bootstrap_interval
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.evaluate.metrics import distances, overlap
-from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.protocols.lits import LitsCase
 from liverseg_tf.evaluate.protocols.scoring import Scoring
@@ -107,7 +107,7 @@ class Evaluation:
     ) -> dict[str, dict[str, tuple[float, float]]]:
         """Compute 95 % intervals of the means in `summary`, by region and score.
 
-        See `metrics.bootstrap`.
+        See `liverseg_tf.bootstrap`.
         """
         return {
             region: {

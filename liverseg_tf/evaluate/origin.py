@@ -6,6 +6,7 @@ from pathlib import Path
 from liverseg_tf.ct.dicom.series import DicomSeries, find_volume_series
 from liverseg_tf.ct.fingerprint import fingerprint_source
 from liverseg_tf.ct.images import image_stem
+from liverseg_tf.ct.segments.read_segments import segment_stem
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.pairs import Pair
@@ -36,7 +37,7 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
 
 def _read_record(prediction: Path) -> MaskRecord | None:
     """Return the record of exactly this file; a mask that replaced it has another size."""
-    name = image_stem(prediction) or prediction.name
+    name = segment_stem(prediction) or image_stem(prediction) or prediction.name
     record = MaskRecords(prediction.parent).read(name)
     if record is None or prediction.stat().st_size not in record.files.values():
         return None

@@ -1,18 +1,22 @@
 """Pairing of ground truth and predictions by case name, never by sorted order."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.regular_file import regular_file_size
+from liverseg_tf.ct.segments.read_segments import is_dicom_mask
 from liverseg_tf.dataset.cases import (
     case_name,
     detect_layout,
     find_cases,
     natural_sort_key,
 )
+from liverseg_tf.dataset.mask_files import prefer_label_maps
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.printable import printable
 
@@ -27,6 +31,8 @@ class Pair:
         prediction: Mask to score; None if there is only a ground truth mask.
         image: CT or MR; None if the ground truth is not a data set with images.
         form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
+        annotation: What the ground truth mask labels.
+        segments: Names of the segments of regions, if they differ; see `SegmentNames`.
     """
 
     case: str
@@ -34,6 +40,13 @@ class Pair:
     prediction: Path | None = None
     image: Path | DicomSeries | None = None
     form: str | None = None
+    annotation: Annotation = field(default_factory=Annotation)
+    segments: tuple[tuple[str, str], ...] = ()
+
+    def labelled_regions(self, regions: Regions) -> Regions | None:
+        """Return the regions that the ground truth labels; None if it labels none of them."""
+        known = [item for item in regions.items if self.annotation.knows(item[1])]
+        return Regions(known) if known else None
 
     @property
     def is_complete(self) -> bool:
@@ -107,9 +120,7 @@ def _find_masks(path: Path) -> dict[str, Path]:
             f"Expected a mask or a folder of masks at {path}. Received no such file or folder."
         )
     masks: dict[str, Path] = {}
-    for file in sorted(path.iterdir()):
-        if image_stem(file) is None or file.is_dir():
-            continue
+    for file in _mask_files(path):
         other = masks.setdefault(case_name(file), file)
         if other != file:
             raise LiverSegError(
@@ -118,10 +129,15 @@ def _find_masks(path: Path) -> dict[str, Path]:
             )
     if not masks:
         raise LiverSegError(
-            f"Expected masks in {path}, files ending in {', '.join(IMAGE_SUFFIXES)}. "
+            f"Expected masks in {path}, files ending in {', '.join((*IMAGE_SUFFIXES, '.dcm'))}. "
             "Received none of them."
         )
     return masks
+
+
+def _mask_files(folder: Path) -> list[Path]:
+    files = (path for path in sorted(folder.iterdir()) if not path.is_dir())
+    return prefer_label_maps(path for path in files if image_stem(path) or is_dicom_mask(path))
 
 
 def _format_names(names: Iterable[str]) -> str:

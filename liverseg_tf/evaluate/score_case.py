@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.bounding_box import bounding_box
-from liverseg_tf.ct.images import read_label_image
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.errors import LiverSegError, MemoryLimitError, first_line
+from liverseg_tf.evaluate.masks import read_prediction, read_truth
 from liverseg_tf.evaluate.metrics.overlap import Overlap
 from liverseg_tf.evaluate.origin import describe_origin
 from liverseg_tf.evaluate.pairs import Pair
@@ -67,9 +68,9 @@ def score_case(pair: Pair, scoring: Scoring) -> CaseResult:
     assert pair.truth is not None, "a prediction without ground truth is not scored"
     truth = prediction = failure = None
     try:
-        truth = to_canonical(read_label_image(pair.truth, pair.form))
+        truth = to_canonical(read_truth(pair, scoring.regions))
         try:
-            prediction = _read_prediction(pair, truth)
+            prediction = _read_prediction(pair, truth, scoring.regions)
         except LiverSegError as error:
             # a prediction that does not fit into memory is none that is missing
             if not scoring.missing_as_empty or isinstance(error, MemoryLimitError):
@@ -114,13 +115,29 @@ def score_masks(
     return results
 
 
-def _read_prediction(pair: Pair, truth: Volume) -> Volume:
+def clear_ignored(truth: Volume, prediction: Volume, ignored: int | None) -> tuple[Volume, Volume]:
+    """Make the voxels of which nothing is known background in both masks.
+
+    Args:
+        truth: Ground truth in canonical order.
+        prediction: Prediction on the same grid.
+        ignored: Label in the ground truth of these voxels; None if there are none.
+    """
+    if ignored is None:
+        return truth, prediction
+    is_known = truth.array != ignored
+    return truth.with_array(truth.array * is_known), prediction.with_array(
+        prediction.array * is_known
+    )
+
+
+def _read_prediction(pair: Pair, truth: Volume, regions: Regions) -> Volume:
     if pair.prediction is None:
         raise LiverSegError(
             f"No prediction found for {pair.truth}: predict it, or leave out such cases "
             "(--predicted-only)."
         )
-    prediction = to_canonical(read_label_image(pair.prediction, pair.form))
+    prediction = to_canonical(read_prediction(pair, truth, regions))
     check_same_grid(truth, prediction, "truth and prediction")
     return prediction
 
@@ -129,8 +146,12 @@ def _score_volumes(
     pair: Pair, truth: Volume, prediction: Volume | None, scoring: Scoring, failure: str | None
 ) -> CaseResult:
     """Score canonical volumes; a missing prediction (None) counts as an empty one."""
+    _check_annotation(pair, truth, scoring)
     compared = truth.with_array(np.zeros_like(truth.array)) if prediction is None else prediction
-    results = score_masks(pair.case, truth, compared, scoring.regions, scoring)
+    results = []
+    if (regions := pair.labelled_regions(scoring.regions)) is not None:
+        masks = clear_ignored(truth, compared, pair.annotation.ignored)
+        results = score_masks(pair.case, *masks, regions, scoring)
     if prediction is None:  # even a region that is empty in the ground truth gets the worst scores
         results = [_with_worst_scores(result) for result in results]
     lits = None
@@ -138,12 +159,35 @@ def _score_volumes(
         array = None if prediction is None else prediction.array
         lits = score_lits_case(pair.case, truth.array, array, truth.spacing_mm, scoring.compat)
     notes = [
-        _describe_unknown_labels(path, mask.array, scoring)
+        _describe_unknown_labels(path, mask.array, scoring, pair.annotation)
         for path, mask in ((pair.truth, truth), (pair.prediction, prediction))
         if path is not None and mask is not None
     ]
     origins = () if prediction is None else describe_origin(pair)
+    origins += truth.warnings + (() if prediction is None else prediction.warnings)
     return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), origins, failure)
+
+
+def _check_annotation(pair: Pair, truth: Volume, scoring: Scoring) -> None:
+    """Check that the ground truth agrees with what is stated about it, and that it can be scored.
+
+    Raises:
+        LiverSegError: If a label occurs that is stated as not labelled, or if the protocol needs
+            every region.
+    """
+    if pair.annotation.is_complete:
+        return
+    if scoring.protocol == "lits":
+        raise LiverSegError(
+            "Expected a ground truth that labels every region for the protocol lits, whose lesions "
+            "lie in the liver. Received one that does not: use another protocol."
+        )
+    found = pair.annotation.contradictions(np.unique(truth.array).tolist(), scoring.regions)
+    if found:
+        raise LiverSegError(
+            f"Expected only labels in {pair.truth} that --labelled lists for this case. "
+            f"Received {', '.join(found)}."
+        )
 
 
 def _with_worst_scores(result: RegionResult) -> RegionResult:
@@ -151,12 +195,14 @@ def _with_worst_scores(result: RegionResult) -> RegionResult:
     return replace(result, scores=scores)
 
 
-def _describe_unknown_labels(path: Path, array: np.ndarray, scoring: Scoring) -> str | None:
+def _describe_unknown_labels(
+    path: Path, array: np.ndarray, scoring: Scoring, annotation: Annotation
+) -> str | None:
     """Message about labels that belong to no region; None if there are none."""
     is_present = np.zeros(256, bool)
     is_present[array[bounding_box(array)]] = True
     known = {label for _, labels in scoring.regions.items for label in labels}
-    unknown = sorted(set(np.flatnonzero(is_present).tolist()) - known - {0})
+    unknown = sorted(set(np.flatnonzero(is_present).tolist()) - known - {0, annotation.ignored})
     if not unknown:
         return None
     verb = "counts" if len(unknown) == 1 else "count"

@@ -1,9 +1,12 @@
 """The precision in which a trained model predicts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 # compute capability from which NVIDIA cards multiply in these types: Volta and Ampere
 _LOWEST_CAPABILITY = {"float16": (7, 0), "bfloat16": (8, 0)}
+_BFLOAT16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -14,21 +17,23 @@ class Device:
         is_gpu: Whether it is a GPU.
         capability: Compute capability of an NVIDIA card, such as (8, 0), the lowest of several;
             None if it is unknown.
+        has_bfloat16: Whether it is a CPU that multiplies bfloat16 with this backend.
     """
 
     is_gpu: bool = False
     capability: tuple[int, int] | None = None
+    has_bfloat16: bool = False
 
 
 def choose_prediction_precision(trained: str, device: Device) -> str:
-    """Choose the precision of prediction: that of the training if the card has it, or float32.
+    """Choose the precision of prediction: that of the training if the device has it, or float32.
 
     A model that was trained in bfloat16 may have features beyond the range of float16, so that one
     type never replaces the other.
 
     Args:
         trained: Precision of the training, one of `choices.PRECISIONS`.
-        device: Device that predicts. CPUs predict in float32.
+        device: Device that predicts. CPUs predict in bfloat16 or float32.
 
     Returns:
         One of `choices.PRECISIONS`.
@@ -37,7 +42,22 @@ def choose_prediction_precision(trained: str, device: Device) -> str:
         >>> choose_prediction_precision("bfloat16", Device(is_gpu=True, capability=(7, 5)))
         'float32'
     """
+    if not device.is_gpu:
+        return "bfloat16" if trained == "bfloat16" and device.has_bfloat16 else "float32"
     lowest = _LOWEST_CAPABILITY.get(trained)
-    if lowest is None or not device.is_gpu:
+    if lowest is None:
         return "float32"
     return trained if device.capability is None or device.capability >= lowest else "float32"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether the CPU lists an instruction that multiplies bfloat16.
+
+    False if this is unknown, as on systems without /proc/cpuinfo.
+    """
+    try:
+        text = _CPUINFO.read_text()
+    except OSError:
+        return False
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), ())
+    return bool(_BFLOAT16_CPU_FLAGS & set(flags))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from liverseg_tf.choices import PRECISIONS
+from liverseg_tf.model.custom_code import CodeOrigin
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,4 @@ class RunEntries:
     hardware: _Hardware = _Hardware()
     postprocessing: dict[str, Any] = field(default_factory=dict)
     result: _Result | None = None
+    custom: dict[str, CodeOrigin] = field(default_factory=dict)

@@ -3,13 +3,14 @@
 import hashlib
 import platform
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from liverseg_tf.atomic import write_json
 from liverseg_tf.errors import LiverSegError, reason_of
+from liverseg_tf.model.custom_code import CodeOrigin
 from liverseg_tf.model.export_record import (
     ExportRecord,
     find_export_kind,
@@ -18,6 +19,7 @@ from liverseg_tf.model.export_record import (
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import RunEntries
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.printable import printable
 from liverseg_tf.records import convert_record
 from liverseg_tf.records import read_record as read_json_record
 
@@ -40,6 +42,7 @@ class RunRecord:
         finished: Whether the run has finished. The model of another run is the best so far, and
             no post-processing has been chosen for it.
         checksum: Checksum of the model of a finished run; None if an earlier version trained it.
+        custom: Where the parts of the training come from that the caller handed over.
     """
 
     network: NetworkSpec
@@ -49,6 +52,7 @@ class RunRecord:
     precision: str = "float32"
     finished: bool = False
     checksum: str | None = None
+    custom: dict[str, CodeOrigin] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         cases = ", ".join(f"{len(names)} {side}" for side, names in self.split.items())
@@ -87,6 +91,7 @@ class RunRecord:
                 entries.hardware.precision,
                 entries.result is not None,
                 None if entries.result is None else entries.result.checksum,
+                entries.custom,
             )
             record.postprocessing.check(record.network.regions)
         return record
@@ -99,9 +104,13 @@ class RunRecord:
         """
         if self.finished:
             return ()
+        finish = "Repeat its train command to finish it."
+        if self.custom:
+            codes = ", ".join(f"{printable(name)} {code}" for name, code in self.custom.items())
+            finish = f"Only Python can finish it, with its author's own code: {codes}."
         return (
             f"The run {folder} has not finished: its model is the best so far, and thresholds and "
-            "post-processing have not been chosen. Repeat its train command to finish it.",
+            f"post-processing have not been chosen. {finish}",
         )
 
     def check_model(self, folder: Path) -> str:

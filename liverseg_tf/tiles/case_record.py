@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.orientation import Orientation
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.records import decode_record
@@ -45,6 +46,7 @@ class CaseRecord:
     image_digest: str | None = None
     warnings: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
+    annotation: dict[str, Any] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:
@@ -72,7 +74,9 @@ class CaseRecord:
         """
         try:
             wrong = self._contradiction(self.tile_spec)
-        except LiverSegError as error:  # wrong settings of the tiles
+            if self.annotation is not None:
+                Annotation.from_json(self.annotation)
+        except LiverSegError as error:  # wrong settings of the tiles, or of the regions
             raise LiverSegError(f"{error} (in {source})") from error
         if wrong is not None:
             raise LiverSegError(
@@ -106,6 +110,18 @@ class CaseRecord:
 
 _DIGEST = "digest"
 _LABELS = {str(label) for label in range(1, 256)}
+
+
+def annotation_entry(annotation: Annotation) -> dict[str, Any]:
+    """Return the entry of a record that says what a mask labels; empty if that is everything."""
+    return {} if annotation.is_complete else {"annotation": annotation.to_json()}
+
+
+def record_checksum(record: dict) -> str:
+    """Return the checksum of a case's tiles; of a part of the regions, also that of the entry."""
+    if record.get("annotation") is None:
+        return record["checksum"]
+    return _digest({name: record[name] for name in ("annotation", "checksum")})
 
 
 def format_record(record: dict) -> str:

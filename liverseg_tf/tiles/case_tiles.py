@@ -15,9 +15,9 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.check.measurements import voxel_digest
 from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
-from liverseg_tf.dataset.reading import has_guessed_geometry, read_case
+from liverseg_tf.dataset.reading import has_guessed_geometry, read_case, segments_entry
 from liverseg_tf.errors import LiverSegError, MemoryLimitError
-from liverseg_tf.tiles.case_record import CUTTER_VERSION
+from liverseg_tf.tiles.case_record import CUTTER_VERSION, annotation_entry
 from liverseg_tf.tiles.memory import cutting_memory_bytes
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.transform import TileTransform
@@ -60,8 +60,8 @@ class CaseTiles:
             with which the tiles were cut), `source` (fingerprint of the source files) and
             `guessed_geometry` (whether spacing and orientation are guesses because the header has
             none), `patient` (None if the files do not name one), `image_digest` (checksum of the
-            voxels of the image), `warnings` of the check, and `accepted` (the rules whose errors
-            were accepted).
+            voxels of the image), `warnings` of the check, `accepted` (the rules whose errors were
+            accepted), and `annotation` (what the mask labels) if that is not everything.
     """
 
     image: TileArray
@@ -132,7 +132,7 @@ def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> 
         "warnings": [issue.line for issue in warnings],
         "accepted": sorted({issue.kind for issue in warnings} & set(check.accepted)),
     }
-    tiles.record.update(entries)
+    tiles.record.update(entries | annotation_entry(check.annotations.of(case.name)))
     return tiles
 
 
@@ -217,6 +217,7 @@ def source_fingerprint(case: Case) -> dict:
         raise error.about(case.name) from error
     if case.ambiguity is not None:
         fingerprint["ambiguity"] = case.ambiguity
+    fingerprint |= segments_entry(case)
     if case.correction is not None:
         # through JSON, so that it equals the one that is read from a file: tuples become lists
         fingerprint["correction"] = json.loads(json.dumps(case.correction.to_json()))

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from liverseg_tf.ct.annotation import read_annotation
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.check.rules import CheckSettings
 from liverseg_tf.dataset.dataset_part import DatasetPart
@@ -105,6 +106,7 @@ def preprocess(
     """
     check = store.spec.check_settings() if job.check is None else job.check
     split_cases([case.name for case in job.cases], job.split_rule)  # fails before the work
+    job = replace(job, cases=[check.name_segments(case) for case in job.cases])
     cases = job.part.select(job.cases)
     lock = part_lock(store.folder / ".lock", job.part.index, job.part.count, _resource(store))
     with lock:
@@ -171,6 +173,8 @@ def _up_to_date_record(
         if record.get("source") != source_fingerprint(case):
             return None
         if record.get("patient") != case.patient:
+            return None
+        if read_annotation(record) != check.annotations.of(case.name):
             return None
         if not set(record.get("accepted", ())) <= set(check.accepted):
             return None

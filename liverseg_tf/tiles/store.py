@@ -11,7 +11,7 @@ from liverseg_tf.partials import remove_at_once
 from liverseg_tf.records import convert_record
 from liverseg_tf.tiles import hdf5, png
 from liverseg_tf.tiles.case_patients import patients_of
-from liverseg_tf.tiles.case_record import CUTTER_VERSION
+from liverseg_tf.tiles.case_record import CUTTER_VERSION, record_checksum
 from liverseg_tf.tiles.case_tiles import CaseTiles, checksum
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store_record import (
@@ -122,8 +122,8 @@ class TileStore:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """Checksum of the tiles by case name."""
-        return {name: case["checksum"] for name, case in self.cases.items()}
+        """Checksum of the tiles, and of what their mask labels, by case name."""
+        return {name: record_checksum(case) for name, case in self.cases.items()}
 
     def check_unchanged(self, before: dict[str, str]) -> None:
         """Check that the store contains the same tiles as at an earlier time.

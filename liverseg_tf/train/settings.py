@@ -1,10 +1,11 @@
 """Every setting of a training run, with its default."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, get_args
+from typing import Any
 
 from liverseg_tf.choices import (
     DECAYS,
+    DEFAULT_TRANSFORMS,
     ENCODERS,
     LOSSES,
     NORMALISATIONS,
@@ -12,18 +13,16 @@ from liverseg_tf.choices import (
     PATCH_SIZES,
 )
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.errors import SettingsError
+from liverseg_tf.model.region_masks import MAX_REGIONS
 from liverseg_tf.model.spec import MAX_CONTEXT
 from liverseg_tf.records import convert_record
+from liverseg_tf.train.setting_rules import between, describe_type, has_type, one_of, stem_rule
+from liverseg_tf.train.transform_names import check_transforms, check_use
 
 ENCODER_DEPTH = 5  # number of pooling levels of each of `choices.ENCODERS`
 _DEFAULT_DEPTH = 4
-_TYPE_NAMES: dict[Any, str] = {
-    int: "an integer",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-}
+AUXILIARY_WEIGHT = 0.5
 _MANY = 1_000_000  # epochs, or steps of an epoch; more are a slip of the finger
 
 
@@ -43,21 +42,23 @@ class TrainSettings:
 
     # what is learnt
     regions: Regions = LIVER_REGIONS
+    auxiliary: Regions | None = None  # regions that are learnt, but neither validated nor saved
+    auxiliary_weight: float = AUXILIARY_WEIGHT  # of their mean loss; that of the regions has 1
     context: int = 1  # number of slices in the network's input, odd
     context_spacing_mm: float | None = None  # between neighbouring input slices; None: adjacent
-
     init_from: str | None = None  # folder of a run whose weights are the initial weights
 
     # network
     base_filters: int = 16  # filters of the first level; doubled on each level, at most 512
     depth: int = _DEFAULT_DEPTH  # number of pooling levels; an encoder has its own
     patch: int = 1  # side in pixels of the patches that become one pixel of the first level
+    stem_filters: int = 0  # filters of a skip connection at full resolution beside the patches
     residual: bool = False  # residual blocks
     attention: bool = False  # attention gates on the skip connections
     normalisation: str = "batch"
     dropout: float = 0.0  # dropout rate at the two lowest levels
-    encoder: str | None = None  # network of keras.applications that replaces the encoder path
-    encoder_weights: str | None = None  # 'imagenet' (downloaded by Keras) or a file
+    encoder: str | None = None  # known network that replaces the encoder path
+    encoder_weights: str | None = None  # 'imagenet' or a file
 
     # duration
     epochs: int = 50
@@ -77,12 +78,14 @@ class TrainSettings:
     ema_decay: float = 0.99  # decay of the exponential moving average of the weights; 0: none
     foreground_fraction: float = 1 / 3  # fraction of a batch from slices that contain a region
     augment: float = 1.0  # strength of the data augmentation; 0: none
+    transforms: tuple[str, ...] = DEFAULT_TRANSFORMS  # of the data augmentation
     mirror: bool = False  # left-right mirroring; only for anatomy without a fixed side
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.init_from is not None:
             object.__setattr__(self, "init_from", str(self.init_from))
+        object.__setattr__(self, "transforms", check_transforms(self.transforms))
         self._check_types()
         self._check_ranges()
         self._check_combinations()
@@ -91,16 +94,18 @@ class TrainSettings:
         """Check that each value has the type of its setting; a boolean is no number."""
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if setting.type is Regions:
-                is_valid, name = isinstance(value, Regions), "an object of class Regions"
+            if setting.type in (Regions, Regions | None):
+                is_valid = isinstance(value, Regions) or (value is None and setting.default is None)
+                name = "an object of class Regions"
             else:
-                is_valid = _has_type(value, setting.type)
-                name = _TYPE_NAMES[next(iter(get_args(setting.type)), setting.type)]
+                is_valid = has_type(value, setting.type)
+                name = describe_type(setting.type)
             if not is_valid:
                 raise SettingsError(f"Expected {setting.name} as {name}. Received {value}.")
 
     def _check_ranges(self) -> None:
         rules = {
+            "auxiliary_weight": (0 < self.auxiliary_weight <= 10, "above 0 and at most 10"),
             "context": (
                 1 <= self.context <= MAX_CONTEXT and self.context % 2 == 1,
                 f"an odd number of slices from 1 to {MAX_CONTEXT}",
@@ -109,44 +114,46 @@ class TrainSettings:
                 self.context_spacing_mm is None or 0 < self.context_spacing_mm <= 100,
                 "above 0 and at most 100",
             ),
-            "base_filters": _between(self.base_filters, 1, 512),
-            "depth": _between(self.depth, 1, 7),
-            "patch": _one_of(self.patch, PATCH_SIZES),
-            "normalisation": _one_of(self.normalisation, NORMALISATIONS),
+            "base_filters": between(self.base_filters, 1, 512),
+            "depth": between(self.depth, 1, 7),
+            "patch": one_of(self.patch, PATCH_SIZES),
+            "stem_filters": stem_rule(self.stem_filters, self.patch),
+            "normalisation": one_of(self.normalisation, NORMALISATIONS),
             "dropout": (0 <= self.dropout < 1, "at least 0 and less than 1"),
-            "encoder": _one_of(self.encoder, (None, *ENCODERS)),
-            "epochs": _between(self.epochs, 1, _MANY),
-            "steps_per_epoch": _between(self.steps_per_epoch, 1, _MANY),
+            "encoder": one_of(self.encoder, (None, *ENCODERS)),
+            "epochs": between(self.epochs, 1, _MANY),
+            "steps_per_epoch": between(self.steps_per_epoch, 1, _MANY),
             "minutes": (
                 self.minutes is None or 0 < self.minutes <= _MANY,
                 f"above 0 and at most {_MANY}",
             ),
-            "patience": _between(self.patience, 1, _MANY),
-            "batch_size": _between(self.batch_size, 1, 4096),
-            "loss": _one_of(self.loss, LOSSES),
+            "patience": between(self.patience, 1, _MANY),
+            "batch_size": between(self.batch_size, 1, 4096),
+            "loss": one_of(self.loss, (*LOSSES, "custom")),  # custom: see `CustomParts`
             "deep_supervision": (
                 1 <= self.deep_supervision <= self.levels,
                 f"from 1 to the number of levels, {self.levels}",
             ),
-            "optimizer": _one_of(self.optimizer, OPTIMIZERS),
+            "optimizer": one_of(self.optimizer, OPTIMIZERS),
             "learning_rate": (
                 self.learning_rate is None or 0 < self.learning_rate <= 10,
                 "above 0 and at most 10",
             ),
-            "decay": _one_of(self.decay, DECAYS),
-            "weight_decay": _between(self.weight_decay, 0, 10),
+            "decay": one_of(self.decay, DECAYS),
+            "weight_decay": between(self.weight_decay, 0, 10),
             "clip_norm": (0 < self.clip_norm <= _MANY, f"above 0 and at most {_MANY}"),
             "ema_decay": (0 <= self.ema_decay < 1, "at least 0 and less than 1"),
-            "foreground_fraction": _between(self.foreground_fraction, 0, 1),
-            "augment": _between(self.augment, 0, 3),
-            "seed": _between(self.seed, 0, 2**32 - 1),
+            "foreground_fraction": between(self.foreground_fraction, 0, 1),
+            "augment": between(self.augment, 0, 3),
+            "seed": between(self.seed, 0, 2**32 - 1),
         }
         for name, (is_valid, rule) in rules.items():
             if not is_valid:
                 raise SettingsError(f"Expected {name} {rule}. Received {getattr(self, name)}.")
 
     def _check_combinations(self) -> None:
-        """Refuse settings that would have no effect together."""
+        """Refuse settings that contradict each other or would have no effect together."""
+        self._check_auxiliary()
         if self.encoder is None and self.encoder_weights is not None:
             raise SettingsError(
                 "Expected an encoder together with encoder_weights. "
@@ -154,7 +161,6 @@ class TrainSettings:
             )
         if self.encoder is not None:
             for name, value, usable in (
-                ("patch", self.patch, (1,)),
                 ("dropout", self.dropout, (0,)),  # the encoder has no layers for it
                 ("depth", self.depth, (_DEFAULT_DEPTH, ENCODER_DEPTH)),
             ):
@@ -168,10 +174,33 @@ class TrainSettings:
                 "Expected a context of at least 3 slices together with context_spacing_mm. "
                 "Received a context of 1."
             )
+        check_use(self.transforms, self.augment, self.context)
         if self.mirror and not self.augment:
             raise SettingsError(
                 "Expected augment above 0 together with mirror, which is a part of the data "
                 "augmentation. Received 0."
+            )
+
+    def _check_auxiliary(self) -> None:
+        if self.auxiliary is None:
+            if self.auxiliary_weight != AUXILIARY_WEIGHT:
+                raise SettingsError(
+                    "Expected auxiliary regions together with auxiliary_weight. "
+                    f"Received {self.auxiliary_weight} without auxiliary regions."
+                )
+            return
+        names = {label: name for name, labels in self.regions.items for label in labels}
+        for name, labels in self.auxiliary.items:
+            for label in labels:
+                if label in names:
+                    raise SettingsError(
+                        "Expected auxiliary regions that share no label with the regions. "
+                        f"Received label {label} in {names[label]} and in {name}."
+                    )
+        if len(self.learnt_regions) > MAX_REGIONS:  # also refuses a name that is used twice
+            raise SettingsError(
+                f"Expected at most {MAX_REGIONS} regions and auxiliary regions together. "
+                f"Received {len(self.learnt_regions)}."
             )
 
     def __repr__(self) -> str:
@@ -180,9 +209,16 @@ class TrainSettings:
         return f"TrainSettings({values})"
 
     @property
+    def learnt_regions(self) -> Regions:
+        """The regions and after them the auxiliary regions: the channels of the training."""
+        return self.regions.joined(self.auxiliary)
+
+    @property
     def levels(self) -> int:
-        """Number of pooling levels: the depth, or that of the encoder."""
-        return self.depth if self.encoder is None else ENCODER_DEPTH
+        """Number of pooling levels: the depth, or that of the encoder without its patches."""
+        if self.encoder is None:
+            return self.depth
+        return ENCODER_DEPTH + 1 - self.patch.bit_length()
 
     @property
     def max_learning_rate(self) -> float:
@@ -191,7 +227,8 @@ class TrainSettings:
 
     def to_json(self) -> dict:
         """Return the settings as a plain dictionary for `run.json`; see `from_json`."""
-        return asdict(self) | {"regions": self.regions.to_json()}
+        auxiliary = None if self.auxiliary is None else self.auxiliary.to_json()
+        return asdict(self) | {"regions": self.regions.to_json(), "auxiliary": auxiliary}
 
     @classmethod
     def from_json(cls, value: object) -> "TrainSettings":
@@ -203,26 +240,11 @@ class TrainSettings:
         record = convert_record(value, dict[str, Any], "the settings of a run")
         known = {field.name for field in fields(cls)}
         settings = {name: setting for name, setting in record.items() if name in known}
-        return cls(**settings | {"regions": Regions.from_json(record.get("regions"))})
+        settings["regions"] = Regions.from_json(record.get("regions"))
+        if settings.get("auxiliary") is not None:
+            settings["auxiliary"] = Regions.from_json(settings["auxiliary"])
+        return cls(**settings)
 
     def differences(self, other: "TrainSettings") -> list[str]:
         """Return the names of the settings that differ between two runs."""
         return [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
-
-
-def _has_type(value: object, expected: Any) -> bool:
-    """Whether a value, which may be a number of NumPy, has a type such as `int | None`."""
-    try:
-        convert_record(value.item() if hasattr(value, "item") else value, expected, "a setting")
-    except LiverSegError:
-        return False
-    return True
-
-
-def _between(value: float | None, lowest: float, highest: float) -> tuple[bool, str]:
-    return value is None or lowest <= value <= highest, f"from {lowest} to {highest}"
-
-
-def _one_of(value: object, choices: tuple) -> tuple[bool, str]:
-    names = (str(choice) for choice in choices if choice is not None)
-    return value in choices, f"one of {', '.join(names)}"

@@ -174,3 +174,30 @@ def test_percentiles_are_for_mr(tmp_path):
     done = run_liverseg("check", tmp_path, "--workers", 1, "--percentiles", 0.5, 99.5)
     assert "not CT" not in done.stdout
     assert "value at 50 %" in done.stdout
+
+
+def test_regions_that_cases_do_not_label(phantoms, tmp_path):
+    """The same statement serves check and preprocess, which keeps it in the store."""
+    done = run_liverseg("check", phantoms, "--workers", 1, "--labelled", "phantom_000=liver")
+    assert done.exit_code == 1
+    assert done.stdout.startswith(
+        "error: phantom_000: label 2 (tumour) occurs, but --labelled does not list it for this case"
+    )
+    for texts, message in (
+        (["nobody*=liver"], "'nobody*', which matches no case"),
+        (["phantom_000=spleen"], "Received 'spleen' in 'phantom_000=spleen'"),
+    ):
+        done = run_liverseg("check", phantoms, "--labelled", *texts)
+        assert done.exit_code == 2
+        assert message in " ".join(done.output.split())
+    regions = ["--region", "liver=1,2", "--region", "spleen=3"]
+    labelled = ["--labelled", "phantom_00[01]=liver", "--workers", 1]
+    done = run_liverseg("check", phantoms, *regions, *labelled)
+    assert done.exit_code == 0, done.output
+    assert "note: 2 cases, first phantom_000: spleen is not labelled (--labelled)" in done.stdout
+    done = run_liverseg("preprocess", phantoms, tmp_path / "store", *regions, *labelled)
+    assert done.exit_code == 0, done.output
+    assert "Note: of 3 cases, labelled are spleen in 1." in done.stderr
+    cases = TileStore.open(tmp_path / "store").cases
+    assert cases["phantom_001"]["annotation"]["labelled"] == {"liver": [1, 2]}
+    assert "annotation" not in cases["phantom_002"]

@@ -172,6 +172,22 @@ def test_mirroring_needs_a_run_trained_with_it(tmp_path, images, model):
     assert "Expected a run that was trained with --mirror" in done.output
 
 
+def test_masks_of_another_precision_are_predicted_again(tmp_path, images, model):
+    arguments = [images / "case_0.nii.gz", "--model", model, "--out", tmp_path / "out"]
+    for options, says in (
+        ([], "1 mask written"),
+        (["--precision", "float32"], "1 mask written"),
+        (["--precision", "float32"], "1 kept"),
+        (["--precision", "bfloat16"], "1 mask written"),
+    ):
+        assert says in _predict(*arguments, *options).output
+    served = _predict(
+        images, "--model", "grpc://localhost/m", "-o", tmp_path / "x", "--precision", "float32"
+    )
+    assert served.exit_code == 2
+    assert "Expected runs together with --precision. Received a model on a server" in served.output
+
+
 def test_the_tuned_postprocessing_is_applied_unless_it_is_disabled(tmp_path, images, model):
     chosen = shutil.copytree(model, tmp_path / "run")
     record = json.loads((chosen / "run.json").read_text())

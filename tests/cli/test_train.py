@@ -45,10 +45,15 @@ def test_a_dry_run_prints_its_plan_and_writes_nothing(data, tmp_path):
     assert max(map(len, output.splitlines())) <= 80
 
 
-def test_the_first_batch_is_drawn(data, tmp_path):
-    picture = tmp_path / "pictures" / "batch.png"
-    output = _run("train", data / "store", tmp_path / "run", *TINY, "--show-batch", picture)
+def test_the_first_batch_and_the_transforms_are_drawn(data, tmp_path):
+    picture, strip = tmp_path / "pictures" / "batch.png", tmp_path / "transforms.png"
+    options = ["--augment", 1, "--transforms", "brightness"]
+    command = ["train", data / "store", tmp_path / "run", *TINY, *options]
+    output = _run(*command, "--show-batch", picture, "--show-transforms", strip)
     assert f"The first batch: {picture}" in output
+    assert f"The transforms: {strip}" in output
+    with Image.open(strip) as image:
+        assert image.size[0] == 880
     with Image.open(picture) as image:
         assert image.size[0] == 2 * 275
     assert not (tmp_path / "run").exists()
@@ -206,6 +211,8 @@ def test_errors_are_one_line(data, tmp_path):
         (["--context-spacing-mm", 3], "Expected a context of at least 3 slices"),
         (["--dry-run", "--show-batch", tmp_path / "x.png"], "without --dry-run and --hosts"),
         (["--mirror", "--augment", 0], "Expected augment above 0 together with mirror"),
+        (["--transforms", "default,clip"], "Received clip (did you mean clipping?)"),
+        (["--transforms", "default,thick-slices"], "Expected a context of at least 3 slices"),
         (["--encoder", "MobileNetV3Small", "--encoder-weights", tmp_path / "x"], "no such file"),
     ):
         done = CliRunner().invoke(

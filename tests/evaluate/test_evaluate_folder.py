@@ -209,3 +209,26 @@ def test_two_evaluations_do_not_mix_their_results(tmp_path):
     assert CliRunner().invoke(liverseg, arguments).exit_code == 0
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert files == ["scores.csv", "scores.json"]
+
+
+def test_cases_that_do_not_label_a_region_are_counted_and_left_out(tmp_path):
+    truth = write(tmp_path / "t", a1=labels(6, 0), a2=labels(6, 0), b1=labels(6, 2))
+    prediction = write(tmp_path / "p", a1=labels(6, 2), a2=labels(6, 0), b1=labels(6, 2))
+    command = ["evaluate", str(truth), str(prediction), "--no-report", "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(liverseg, [*command, "--labelled", "a*=liver", "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    note = "tumour: 2 of 3 cases left out, whose ground truth does not label it (a1, a2)."
+    assert f"Note: {note}" in " ".join(done.output.split())
+    assert "mean of 1  tumour" in done.output
+    scores = json.loads((tmp_path / "o/scores.json").read_text())
+    assert scores["notes"] == [note]
+    assert scores["summary"]["lits"]["tumour"]["dice"]["n"] == 1
+    assert scores["summary"]["lits"]["liver"]["dice"]["n"] == 3
+    assert [row["case"] for row in scores["rows"] if row["region"] == "tumour"] == ["b1"]
+    for protocol in ("nnunet", "msd"):
+        regions = ["--region", "liver=1,2", "--region", "tumour=2", "--protocol", protocol]
+        done = CliRunner().invoke(liverseg, [*command, "--labelled", "a*=liver", *regions])
+        assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(liverseg, [*command, "--labelled", "a*=liver", "--protocol", "lits"])
+    assert done.exit_code == 2
+    assert "use another protocol" in done.output

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from liverseg_tf.cli.shared.tensorflow import import_backend
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.learner.execution import ExecutionOptions
 from liverseg_tf.train.learner.factory import make_learner
@@ -29,6 +30,8 @@ COMMON = TrainSettings(base_filters=4, depth=2, batch_size=2)
 SETTINGS = {
     "topk": {"loss": "dice-topk", "deep_supervision": 2, "residual": True},
     "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2, "optimizer": "sgd"},
+    # with an auxiliary region, and a tile that does not label one of the others
+    "partial": {"loss": "dice-topk", "auxiliary": Regions({"shell": (3,)}), "deep_supervision": 2},
 }
 MORE_SETTINGS = {
     "ce": {"loss": "dice-ce", "normalisation": "instance"},
@@ -49,11 +52,11 @@ def compute_losses(settings: dict[str, dict], folder: Path) -> dict[str, list[fl
     results = {}
     for name, changes in settings.items():
         learner = make_initialised_learner(dataclasses.replace(COMMON, **changes))
-        results[name] = [float(learner.step(*batch, 1e-3)) for batch in batches(STEPS)]
+        results[name] = [float(learner.step(*one, 1e-3)) for one in batches(STEPS, name)]
         weights = learner.inference_weights()
         results[f"{name} inference weights"] = [float(np.abs(w).sum()) for w in weights]
         save_model(learner, folder / f"{name}-{keras.backend.backend()}.keras")
-        check_repeated_steps(learner)
+        check_repeated_steps(learner, name)
     check_models(folder)
     return results
 
@@ -77,23 +80,28 @@ def check_models(folder: Path) -> None:
         assert ((probabilities > 0.5) == (expected > 0.5))[certain].all(), path.name
 
 
-def batches(count: int):
-    """Yield smooth images and two nested regions in them."""
+def batches(count: int, name: str = ""):
+    """Yield smooth images and two nested regions in them, or what the settings "partial" need."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     for _ in range(count):
         y, x = rng.uniform(10, 22, (2, COMMON.batch_size, 1, 1))
         distance = np.hypot(rows - y, columns - x)[..., None]
         image = 200 - 8 * distance + rng.normal(0, 5, distance.shape)
-        truth = np.concatenate([distance < 9, distance < 4], axis=-1)
-        yield image.clip(0, 255).astype(np.float32), truth.astype(np.uint8)
+        regions = [distance < 9, distance < 4]
+        if name == "partial":
+            regions.append(abs(distance - 12) < 3)
+        truth = np.concatenate(regions, axis=-1).astype(np.int8 if name == "partial" else np.uint8)
+        if name == "partial":
+            truth[0, ..., 1] = -1
+        yield image.clip(0, 255).astype(np.float32), truth
 
 
-def check_repeated_steps(learner) -> None:
+def check_repeated_steps(learner, name: str) -> None:
     """Check that two steps from the same state are equal bit for bit."""
     # copies, because a step of JAX donates the memory of the state
     state, ends = [np.array(value) for value in learner.state()], []
-    (image, truth) = next(batches(1))
+    (image, truth) = next(batches(1, name))
     for _ in range(2):
         learner.load_state([value.copy() for value in state])
         loss = float(learner.step(image, truth, 1e-3))

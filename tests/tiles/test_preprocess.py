@@ -12,6 +12,8 @@ import pytest
 
 from liverseg_tf.ct.intensity import PercentileRange, Window
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.dataset.case_annotations import CaseAnnotations
 from liverseg_tf.dataset.case_corrections import CaseCorrections
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.dataset_part import DatasetPart
@@ -123,6 +125,36 @@ def test_a_case_is_cut_again_when_its_correction_changes(tmp_path, make_dataset)
     assert record["spacing_mm"] == [4, 0.8, 0.8]
     assert record["orientation"]["flips"] == [False, True, True]
     assert not record["guessed_geometry"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_case_is_cut_again_when_what_it_labels_changes(tmp_path, make_dataset):
+    """The record says it, and so do the checksums that a run compares."""
+    cases = find_cases(make_dataset(tmp_path / "data", shape=(3, 20, 24)))
+    store = TileStore(tmp_path / "store", SPEC)
+    regions = Regions({"all": (1, 2), "one": (1,)})
+
+    def cut(*texts):
+        annotations = CaseAnnotations.parse(texts, regions)
+        check = replace(SPEC.check_settings(), regions=regions, annotations=annotations)
+        return preprocess(PreprocessJob(cases, RULE, check=check), store)
+
+    plain = cut()
+    assert "annotation" not in plain.store.cases["case_1"]
+    assert cut().cut == []
+    partial = cut("case_1=2,3")
+    assert partial.failures.keys() == {"case_1"}
+    assert "label 1 (all, one) occurs, but --labelled" in partial.failures["case_1"]
+    partial = cut("case_1=all,one")
+    assert (partial.cut, partial.kept) == (["case_1"], ["case_0", "case_2"])
+    assert cut("case_1=all,one").cut == []
+    expected = {"labelled": {"all": [1, 2], "one": [1]}, "ignored": None}
+    assert TileStore.open(store.folder).cases["case_1"]["annotation"] == expected
+    checksums = [result.store.checksums for result in (plain, partial)]
+    assert [name for name in checksums[0] if checksums[0][name] != checksums[1][name]] == ["case_1"]
+    with pytest.raises(LiverSegError, match="other tiles of case case_1"):
+        partial.store.check_unchanged(checksums[0])
+    assert cut().store.checksums == checksums[0]
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.tiles.case_tiles import cut_tiles
+from liverseg_tf.tiles.case_tiles import CaseTiles, cut_tiles
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
 
@@ -53,6 +53,24 @@ def _make_blob_store(folder):
     return TileStore.open(store.folder)
 
 
+@pytest.fixture(scope="session")
+def annotate():
+    """A function: store and the annotations of some cases to the store with them."""
+
+    def annotate(store, **annotations):
+        records = dict(store.cases)
+        for name, annotation in annotations.items():
+            tiles = store.read(name)
+            record = tiles.record | {"annotation": annotation.to_json()}
+            arrays = (np.array(tiles.image), np.array(tiles.mask))
+            dataclasses.replace(store, cases={}).write(name, CaseTiles(*arrays, record))
+            records[name] = record
+        dataclasses.replace(store, cases=records).save()
+        return TileStore.open(store.folder)
+
+    return annotate
+
+
 @pytest.fixture
 def eager():
     """Run steps without tracing them, which is faster for about ten steps."""
@@ -83,7 +101,8 @@ settings = TrainSettings(
 )
 rng = np.random.default_rng(0)
 image = rng.integers(0, 256, (6, 4, 16, 16, 1)).astype(np.float32)
-truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.uint8)
+truth = np.concatenate([image > 100, image > 200], axis=-1).astype(np.int8)
+truth[:, 1, ..., 1], truth[:, 2, :5] = -1, -1  # not labelled: more of the first replica's voxels
 hosts = Hosts(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 losses, weights = {}, {}
 for name, members in (("one", this_host()), ("two", hosts)):

@@ -13,6 +13,7 @@ from liverseg_tf.train.settings import TrainSettings
     [
         ("depth", 0),
         ("patch", 3),
+        ("stem_filters", 8),  # without patches, there is full resolution anyway
         ("normalisation", "layer"),
         ("dropout", 1.0),
         ("batch_size", 0),
@@ -67,7 +68,10 @@ def test_settings_out_of_range_are_refused_by_name(name, value):
     ("settings", "message"),
     [
         ({"encoder_weights": "imagenet"}, "Expected an encoder together with encoder_weights"),
-        ({"encoder": "EfficientNetB0", "patch": 2}, "Expected patch 1 together with the encoder"),
+        ({"auxiliary": Regions({"a": (3, 2)})}, "label 2 in tumour and in a"),
+        ({"auxiliary": Regions({"liver": (3,)})}, "Received 'liver' twice"),
+        ({"auxiliary": Regions({str(n): (n,) for n in range(3, 18)})}, "at most 16 .* Received 17"),
+        ({"auxiliary_weight": 1.0}, "Expected auxiliary regions together with auxiliary_weight"),
         ({"encoder": "EfficientNetB0", "dropout": 0.1}, "Expected dropout 0 together"),
         ({"encoder": "EfficientNetB0", "depth": 3}, "Expected depth 5 together"),
         ({"encoder": "EfficientNetB0", "deep_supervision": 6}, "number of levels, 5. Received 6"),
@@ -85,6 +89,7 @@ def test_an_encoder_has_its_own_number_of_levels():
     settings = TrainSettings(encoder="EfficientNetB0", deep_supervision=5)
     assert settings.levels == 5
     assert TrainSettings(encoder="EfficientNetB0", depth=5).levels == 5
+    assert TrainSettings(encoder="EfficientNetB0", patch=2).levels == 4
     assert TrainSettings(depth=3).levels == 3
 
 
@@ -101,6 +106,9 @@ def test_settings_of_a_damaged_record_are_refused(value):
 
 def test_settings_round_trip_through_json():
     settings = TrainSettings(context=3, loss="dice-ce", minutes=2.5, init_from="run")
+    auxiliary = TrainSettings(auxiliary=Regions({"spleen": (3,)}), auxiliary_weight=1)
+    assert TrainSettings.from_json(json.loads(json.dumps(auxiliary.to_json()))) == auxiliary
+    assert str(auxiliary.learnt_regions) == "liver=1,2 tumour=2 spleen=3"
     assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
     assert settings.differences(TrainSettings()) == ["context", "init_from", "minutes", "loss"]
 

@@ -3,7 +3,14 @@
 import click
 
 from liverseg_tf.choices import LAYOUTS, STORAGES
-from liverseg_tf.cli.shared.options import channel, combine_options, form
+from liverseg_tf.cli.shared.options import (
+    channel,
+    combine_options,
+    form,
+    ignore,
+    labelled,
+    segment,
+)
 
 dataset_options = combine_options(
     click.option(
@@ -12,7 +19,7 @@ dataset_options = combine_options(
         show_default="detected",
         help="Layout of the data set. msd: dataset.json; lits: volume-N.nii and "
         "segmentation-N.nii; folder: images/ and masks/ with equal file names; dicom: folders of "
-        "DICOM series and masks/.",
+        "DICOM series with their masks in masks/, or with DICOM-SEG or RTSTRUCT files beside them.",
     ),
     click.option(
         "--orientation",
@@ -39,6 +46,9 @@ dataset_options = combine_options(
         help="Case whose mask lies on the voxels of its image, even if their headers differ. NAME "
         "is the case or a pattern. Repeatable.",
     ),
+    segment,
+    labelled,
+    ignore,
     form,
     channel,
 )
@@ -80,16 +90,24 @@ tile_options = combine_options(
 )
 
 
-def check_settings(ctx, dataset, regions, spec, accepted):
+def check_settings(ctx, dataset, cases, spec, options):
     """Return the settings of the check for a data set, and the issues of its description.
 
     Args:
         ctx: Context of the command, which has the option --region.
         dataset: Folder of the data set.
-        regions: Value of --region; its default gives way to the labels of dataset.json.
+        cases: Cases of the data set.
         spec: Settings of the tiles.
-        accepted: Rules of which errors become warnings.
+        options: Values of --region, whose default gives way to the labels of dataset.json, of
+            --accept, --labelled, --ignore and --segment.
+
+    Raises:
+        SettingsError: If --labelled names no region or no case, or --segment no region.
     """
+    from dataclasses import replace
+
+    from liverseg_tf.ct.segments.segment_names import SegmentNames
+    from liverseg_tf.dataset.case_annotations import CaseAnnotations
     from liverseg_tf.dataset.check.rules import CheckSettings, choose_check_settings
     from liverseg_tf.dataset.description import read_description
 
@@ -99,11 +117,15 @@ def check_settings(ctx, dataset, regions, spec, accepted):
         has_hu=has_hu,
         channel=spec.channel,
         windows=spec.windows if has_hu else (),
-        accepted=tuple(accepted),
+        accepted=tuple(options["accepted"]),
     )
-    return choose_check_settings(
-        read_description(dataset), None if by_default else regions, settings
+    settings, issues = choose_check_settings(
+        read_description(dataset), None if by_default else options["regions"], settings
     )
+    annotations = CaseAnnotations.parse(options["labelled"], settings.regions, options["ignored"])
+    annotations.check_cases(case.name for case in cases)
+    segments = SegmentNames.parse(settings.regions, options["segments"]).patterns
+    return replace(settings, annotations=annotations, segments=segments), issues
 
 
 def find_corrected_cases(dataset, options):

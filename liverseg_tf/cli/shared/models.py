@@ -40,19 +40,21 @@ class ModelLoader:
         token_file: File with the access token of the server; if None, the variable
             LIVERSEG_TOKEN is used.
         tls_ca: File with the CA certificates (PEM) that verify the server.
+        precision: Precision of runs; None chooses it for the device.
     """
 
     models: tuple[str, ...]
     mirror: bool = False
     token_file: Path | None = None
     tls_ca: Path | None = None
+    precision: str | None = None
 
     @property
     def on_server(self) -> bool:
         """Whether the model runs on a server.
 
         Raises:
-            SettingsError: If a server is combined with other models or with `mirror`.
+            SettingsError: If a server is combined with other models, `mirror` or `precision`.
         """
         addresses = ["://" in model for model in self.models]
         if any(addresses) and (len(addresses) > 1 or self.mirror):
@@ -60,17 +62,23 @@ class ModelLoader:
                 "Expected a single --model and no --mirror with a model on a server. Received "
                 f"{count(len(addresses), 'model')}{' and --mirror' if self.mirror else ''}."
             )
+        if addresses[0] and self.precision is not None:
+            raise SettingsError(
+                "Expected runs together with --precision. Received a model on a server, whose "
+                "precision is fixed: leave --precision out."
+            )
         return addresses[0]
 
     def records(self) -> list:
         """Read the record of each model. Models on this machine are not loaded.
 
         Raises:
-            SettingsError: If `mirror` is set and a run was not trained with it.
+            SettingsError: If `mirror` is set and a run was not trained with it, or `precision` is
+                set and a model is an export.
             LiverSegError: If a model does not exist.
         """
         from liverseg_tf.model.run_record import read_record
-        from liverseg_tf.predict.models.load import check_mirrored
+        from liverseg_tf.predict.models.load import check_mirrored, check_precision
 
         if self.on_server:
             with self() as served:
@@ -79,6 +87,7 @@ class ModelLoader:
         records = [read_record(path) for path in paths]
         if self.mirror:
             check_mirrored(paths, records)
+        check_precision(paths, self.precision)
         return records
 
     def __call__(self):
@@ -94,7 +103,7 @@ class ModelLoader:
 
         paths = [Path(path) for path in self.models]
         _import_frameworks(paths)
-        return load_predictor(paths, self.mirror)
+        return load_predictor(paths, self.mirror, self.precision)
 
 
 def _import_frameworks(paths: list[Path]) -> None:

@@ -36,6 +36,10 @@ def _parse_regions(ctx: click.Context, param: click.Parameter, value: tuple[str,
         raise click.BadParameter(str(error)) from error
 
 
+def _parse_optional_regions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]):
+    return _parse_regions(ctx, param, value) if value else None
+
+
 region = click.option(
     "--region",
     "regions",
@@ -45,6 +49,45 @@ region = click.option(
     callback=_parse_regions,
     help="Name of a region and the labels of the mask that belong to it. Repeatable: --region "
     "liver=1,2 --region tumour=2. List nested regions from the outside in.",
+)
+
+
+auxiliary = click.option(
+    "--auxiliary",
+    multiple=True,
+    metavar="NAME=LABEL[,LABEL]",
+    callback=_parse_optional_regions,
+    help="Region that is learnt beside those of --region, so that it is not taken for one of them, "
+    "but that the model does not predict: --auxiliary spleen=3 --auxiliary stomach=8. Repeatable.",
+)
+
+
+labelled = click.option(
+    "--labelled",
+    multiple=True,
+    metavar="NAME=REGION[,REGION]",
+    help="Regions that the mask of a case labels, if not all of them: 'btcv_*=liver'. What it does "
+    "not label is not background, but unknown. NAME is the case or a pattern; regions are names of "
+    "--region or labels. Repeatable.",
+)
+
+
+ignore = click.option(
+    "--ignore",
+    "ignored",
+    type=click.IntRange(1, 255),
+    metavar="LABEL",
+    help="Label of voxels of which nothing is known, such as slices that nobody has drawn.",
+)
+
+
+segment = click.option(
+    "--segment",
+    "segments",
+    multiple=True,
+    metavar="REGION=NAME",
+    help="Segment or ROI of a DICOM-SEG, RTSTRUCT or .seg.nrrd mask that belongs to a region, if "
+    "its name is another one: 'tumour=GTV*', or by its number: 'tumour=#2'. Repeatable.",
 )
 
 

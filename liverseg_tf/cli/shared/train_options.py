@@ -4,13 +4,25 @@ import click
 
 from liverseg_tf.choices import (
     DECAYS,
+    DEFAULT_TRANSFORMS,
     LOSSES,
-    NORMALISATIONS,
     OPTIMIZERS,
-    PATCH_SIZES,
     PRECISIONS,
+    TRANSFORMS,
 )
 from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.network_options import NETWORK_OPTIONS
+from liverseg_tf.errors import SettingsError
+
+
+def _parse_transforms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    from liverseg_tf.train.transform_names import parse_transforms
+
+    try:
+        return parse_transforms(value)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
+
 
 _DURATION = (
     click.option(
@@ -38,6 +50,14 @@ _DURATION = (
 )
 _TASK = (
     options.region,
+    options.auxiliary,
+    click.option(
+        "--auxiliary-weight",
+        type=float,
+        metavar="WEIGHT",
+        default=0.5,
+        help="Weight of all auxiliary regions in the loss; that of all regions is 1.",
+    ),
     click.option(
         "--context",
         type=click.IntRange(1),
@@ -60,56 +80,6 @@ _TASK = (
         metavar="RUN",
         help="Initialise the weights from another run. Its regions and channels may differ; the "
         "layers that do not fit are listed.",
-    ),
-)
-_NETWORK = (
-    click.option(
-        "--base-filters",
-        type=click.IntRange(1),
-        metavar="N",
-        default=16,
-        help="Number of filters at the first level. It doubles at each level, up to 512.",
-    ),
-    click.option(
-        "--depth",
-        type=click.IntRange(1, 7),
-        metavar="N",
-        default=4,
-        help="Number of pooling levels.",
-    ),
-    click.option(
-        "--patch",
-        type=int,
-        default=1,
-        metavar="|".join(map(str, PATCH_SIZES)),
-        help="Patch size of the input layer in pixels. With 2, the network works at half the "
-        "resolution and processes three times as many slices in the same time.",
-    ),
-    click.option("--residual", is_flag=True, help="Residual connections in each block."),
-    click.option("--attention", is_flag=True, help="Attention gates on the skip connections."),
-    click.option(
-        "--normalisation",
-        type=click.Choice(NORMALISATIONS),
-        default="batch",
-        help="Normalisation layer.",
-    ),
-    click.option(
-        "--dropout",
-        type=float,
-        metavar="RATE",
-        default=0.0,
-        help="Dropout rate at the two lowest levels.",
-    ),
-    click.option(
-        "--encoder",
-        metavar="NAME",
-        help="Network of keras.applications to use as the encoder, such as EfficientNetV2B0.",
-    ),
-    click.option(
-        "--encoder-weights",
-        metavar="FILE|imagenet",
-        show_default="random",
-        help="Initial weights of --encoder: a file, or 'imagenet', which Keras downloads.",
     ),
 )
 _OPTIMIZATION = (
@@ -192,6 +162,16 @@ _OPTIMIZATION = (
         help="Strength of the data augmentation. 0 disables it.",
     ),
     click.option(
+        "--transforms",
+        metavar="NAME[,NAME]",
+        default="default",
+        callback=_parse_transforms,
+        help="Transforms of the data augmentation; 'default' stands for the recommended ones, and "
+        "-NAME removes one: --transforms default,clipping,-noise. "
+        f"The recommended ones: {', '.join(DEFAULT_TRANSFORMS)}. "
+        f"Others: {', '.join(n for n in TRANSFORMS if n not in DEFAULT_TRANSFORMS)}.",
+    ),
+    click.option(
         "--mirror",
         is_flag=True,
         help="Mirror tiles left to right at random. Only for left-right symmetric anatomy.",
@@ -232,4 +212,6 @@ _HARDWARE = (
     ),
 )
 
-train_options = options.combine_options(*_DURATION, *_TASK, *_NETWORK, *_OPTIMIZATION, *_HARDWARE)
+train_options = options.combine_options(
+    *_DURATION, *_TASK, *NETWORK_OPTIONS, *_OPTIMIZATION, *_HARDWARE
+)

@@ -20,6 +20,8 @@ SLICE_CLASSES = {
 }
 _OTHER_MODALITIES = ("RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "SEG", "REG", "SR", "PR", "KO")
 _DICOM_ROOT = "1.2.840.10008."
+# Label Map Segmentation, which is newer than pydicom's dictionary
+LABEL_MAP_CLASS = "1.2.840.10008.5.1.4.1.1.66.7"
 _SUFFIXES = (".dcm", ".dicom")
 
 
@@ -152,7 +154,7 @@ def _has_other_class(dataset: Dataset) -> bool:
         return True
     sop_class = uids.UID(str(dataset.get("SOPClassUID") or ""))
     if sop_class.startswith(_DICOM_ROOT) or _DICOM_ROOT.startswith(sop_class):
-        return sop_class in uids.UID_dictionary
+        return sop_class in uids.UID_dictionary or sop_class == LABEL_MAP_CLASS
     return sop_class.is_valid
 
 

@@ -49,18 +49,50 @@ def read_nrrd_header(path: Path) -> ItkHeader:
         LiverSegError: If the file is missing, the header is damaged, or the image is not a 3D
             image with one number per voxel and a known spacing.
     """
+    return _read_header(path, layered=False)[0]
+
+
+def read_layered_header(path: Path) -> tuple[ItkHeader, dict[str, str]]:
+    """Read the header of an NRRD file of several layers on one grid, as 3D Slicer writes segments.
+
+    Returns:
+        The header, whose voxels have the shape (layers, i, j, k), and its keys with their values.
+
+    Raises:
+        LiverSegError: As `read_nrrd_header`.
+    """
+    return _read_header(path, layered=True)
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """Return the keys of an NRRD header with their values; none if it is damaged or no NRRD file.
+
+    Raises:
+        LiverSegError: If the file is missing or no regular file.
+    """
+    with open_header(path) as stream:
+        try:
+            return _read_fields(stream)[1]
+        except HeaderError:  # reading the voxels reports it
+            return {}
+
+
+def _read_header(path: Path, layered: bool) -> tuple[ItkHeader, dict[str, str]]:
     with open_header(path) as stream:
         try:
             fields, keys = _read_fields(stream)
             shape = _shape(fields)
-            grid = read_grid(fields, shape)
-            voxels = _voxel_files(fields, stream, path, grid.shape)
+            is_list = fields.get("kinds", "").lower().split()[:1] in (["list"], ["vector"])
+            layers = shape[0] if layered and is_list and len(shape) == 4 else 1
+            grid = read_grid(fields, (1, *shape[1:]) if layers > 1 else shape)
+            stored = (layers, *grid.shape) if layered else grid.shape
+            voxels = _voxel_files(fields, stream, path, stored)
         except HeaderError as error:
             raise LiverSegError(f"Expected an NRRD file at {path}. Received {error}.") from error
     modality = keys.get("modality", "").upper()
     modality = "MR" if "MR" in modality else modality if modality == "CT" else ""
     notes = ("old min and old max of the header ignored",) if "oldmin" in fields else ()
-    return ItkHeader(voxels, grid.affine, modality, grid.lacks_orientation, notes)
+    return ItkHeader(voxels, grid.affine, modality, grid.lacks_orientation, notes), keys
 
 
 def _read_fields(stream: BinaryIO) -> tuple[dict[str, str], dict[str, str]]:
@@ -131,7 +163,7 @@ def _voxel_files(
     elif data.upper().split()[:1] == ["LIST"]:
         if data.split()[1:] not in ([], ["2"]):
             raise HeaderError(f"the list '{data}' instead of one file for each slice")
-        files = read_file_list(stream, path, shape[2])
+        files = read_file_list(stream, path, shape[-1])
     else:
         files = (neighbouring_file(path, data),)
     return VoxelFiles(files, encoding, dtype, shape, start, max(skip, 0))

@@ -1,6 +1,8 @@
 """Writing of NRRD files, which 3D Slicer and OHIF read."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from isal import igzip
@@ -52,22 +54,54 @@ def write_nrrd(path: Path, volume: Volume, compress: bool = True) -> None:
         file.write(igzip.compress(voxels, _GZIP_LEVEL, mtime=0) if compress else voxels)
 
 
-def _header(volume: Volume, type_name: str, compress: bool) -> bytes:
+def write_layers(
+    path: Path, grid: Volume, layers: Sequence[np.ndarray], keys: Mapping[str, str]
+) -> None:
+    """Write label maps on one grid as the layers of an NRRD file, atomically, compressed.
+
+    A single layer is an ordinary NRRD image; several are a list of images, as 3D Slicer reads and
+    writes them.
+
+    Args:
+        path: .nrrd file.
+        grid: Volume whose grid they have.
+        layers: Label maps (z, row, col) uint8, at least one.
+        keys: Keys of the header and their values. Line breaks are not allowed.
+
+    Raises:
+        LiverSegError: If the file cannot be written.
+    """
+    voxels = np.ascontiguousarray(layers[0] if len(layers) == 1 else np.stack(layers, axis=-1))
+    header = _header(grid, _TYPES["u1"], True, len(layers), keys)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        file.write(header)
+        file.write(igzip.compress(voxels.data.cast("B"), _GZIP_LEVEL, mtime=0))
+
+
+def _header(
+    volume: Volume,
+    type_name: str,
+    compress: bool,
+    layers: int = 1,
+    keys: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
     directions = " ".join(_vector(lps[:3, axis]) for axis in range(3))
+    listed = layers > 1
     lines = (
         "NRRD0004",
         f"type: {type_name}",
-        "dimension: 3",
+        f"dimension: {3 + listed}",
         "space: left-posterior-superior",
-        f"sizes: {' '.join(map(str, volume.array.shape[::-1]))}",
-        f"space directions: {directions}",
-        "kinds: domain domain domain",
+        f"sizes: {f'{layers} ' * listed}{' '.join(map(str, volume.array.shape[::-1]))}",
+        f"space directions: {'none ' * listed}{directions}",
+        f"kinds: {'list ' * listed}domain domain domain",
         "endian: little",
         f"encoding: {'gzip' if compress else 'raw'}",
         f"space origin: {_vector(lps[:3, 3])}",
+        *(f"{key}:={value}" for key, value in keys.items()),
     )
-    return ("\n".join(lines) + "\n\n").encode("ascii")
+    return ("\n".join(lines) + "\n\n").encode()
 
 
 def _vector(values: np.ndarray) -> str:

@@ -49,6 +49,7 @@ def check_cases(
         on_case: Called with the name of each case when it has been read.
     """
     result = CheckResult()
+    cases = [settings.name_segments(case) for case in cases]
     measure = functools.partial(_measure, settings)
     for index, outcome in run_jobs(measure, cases, workers or Processes()):
         name = cases[index].name

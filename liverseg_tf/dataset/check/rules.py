@@ -1,14 +1,18 @@
 """Rules of the check for one case: the image, its mask and its orientation."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from liverseg_tf.choices import ACCEPTABLE_RULES
 from liverseg_tf.ct.intensity import Window
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.segments.segment_names import SegmentNames
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.case_annotations import CaseAnnotations
+from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.check.image_rules import CaseIssue, check_image
-from liverseg_tf.dataset.check.issues import ERROR, NOTE, WARNING, Issue
+from liverseg_tf.dataset.check.issues import ERROR, WARNING, Issue
+from liverseg_tf.dataset.check.label_rules import check_labels
 from liverseg_tf.dataset.check.measurements import CaseMeasurements, measure_volumes
 from liverseg_tf.dataset.description import DatasetDescription
 from liverseg_tf.errors import LiverSegError, SettingsError
@@ -34,6 +38,9 @@ class CheckSettings:
         channel: Index of the volume to read from 4D images.
         windows: HU windows that are applied to the images.
         accepted: Rules (kinds of issues) of which errors are turned into warnings.
+        annotations: Which regions the masks of the cases label.
+        segments: Names of the segments of regions in DICOM-SEG, RTSTRUCT and .seg.nrrd masks, if
+            they differ from those of the regions; see `SegmentNames`.
 
     Raises:
         SettingsError: If a rule is unknown, or its errors cannot be accepted.
@@ -45,6 +52,8 @@ class CheckSettings:
     channel: int | None = None
     windows: tuple[Window, ...] = ()
     accepted: tuple[str, ...] = ()
+    annotations: CaseAnnotations = field(default_factory=CaseAnnotations)
+    segments: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for rule in self.accepted:
@@ -62,6 +71,18 @@ class CheckSettings:
             if any(organ in region.lower() for organ in _TRUNK_ORGANS)
             for label in labels
         )
+
+    def name_segments(self, case: Case) -> Case:
+        """Return a case whose mask is read by the names of the regions that it labels."""
+        if case.segments is not None:
+            return case
+        known = self.annotations.of(case.name).known_regions(self.regions)
+        labelled = [
+            item for item, is_known in zip(self.regions.items, known, strict=True) if is_known
+        ]
+        regions = Regions(labelled or self.regions.items)
+        patterns = tuple(pair for pair in self.segments if pair[0] in regions.names)
+        return replace(case, segments=SegmentNames(regions, patterns))
 
 
 def choose_check_settings(
@@ -169,32 +190,15 @@ def apply_rules(
     if case.grid_error is not None:
         found.append((ERROR, "grid", case.grid_error))
     if case.labels is not None:
-        found += [*_check_labels(case.labels, settings), *_check_borders(case, settings)]
+        annotation = settings.annotations.of(name)
+        found += check_labels(case.labels, settings.regions, settings.known_labels, annotation)
+        found += _check_borders(case, settings)
     elif needs_mask:
         found.append((ERROR, "no mask", "the case has no mask"))
     if not any(severity == ERROR and kind in ("values", "contrast") for severity, kind, _ in found):
         found += _check_orientation(case, settings)  # needs correct HU
     issues = (Issue(severity, kind, name, text) for severity, kind, text in found)
     return accept(issues, settings.accepted)
-
-
-def _check_labels(labels: dict[int, int], settings: CheckSettings) -> Iterator[CaseIssue]:
-    regions = settings.regions.items
-    known = sorted({*settings.known_labels, *(label for _, of in regions for label in of)})
-    unknown = [label for label in labels if label not in known]
-    none_is_known = bool(unknown) and len(unknown) == len(labels)
-    if none_is_known:
-        hint = " (a mask of 0 and 255?)" if unknown == [255] else ""
-        yield ERROR, "labels", f"only {_list_labels(unknown)}, expected {_list_labels(known)}{hint}"
-    elif unknown:
-        yield WARNING, "labels", f"unknown {_list_labels(unknown)} (known: {_list_labels(known)})"
-    if not labels:
-        yield WARNING, "empty", "the mask is empty"
-        return
-    for index, (region, of) in enumerate(regions):
-        if not set(of) & labels.keys() and not none_is_known:
-            severity = NOTE if index else WARNING
-            yield severity, f"no {region}", f"no {region} ({_list_labels(of)})"
 
 
 def _check_borders(case: CaseMeasurements, settings: CheckSettings) -> Iterator[CaseIssue]:
@@ -229,8 +233,3 @@ def _check_orientation(case: CaseMeasurements, settings: CheckSettings) -> Itera
     if reasons:
         axes = "".join(_FLIPPED[letter] if letter in flipped else letter for letter in case.axes)
         yield WARNING, "orientation", f"{', '.join(reasons)}: its axes are probably {axes}"
-
-
-def _list_labels(labels: Iterable[int]) -> str:
-    labels = list(labels)
-    return f"label{'s' if len(labels) > 1 else ''} {', '.join(map(str, labels))}"

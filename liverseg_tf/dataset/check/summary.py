@@ -37,7 +37,8 @@ def summarise_check(checked: CheckResult, settings: CheckSettings) -> list[Summa
 
     Args:
         checked: Result of the check.
-        settings: Settings of the check. A case without a region is left out of its rows.
+        settings: Settings of the check. A case that has no such region, or does not label it, is
+            left out of its rows.
     """
     unit = "HU" if settings.has_hu else "value"
     cases = list(checked.measurements.values())
@@ -49,9 +50,11 @@ def summarise_check(checked: CheckResult, settings: CheckSettings) -> list[Summa
     }
     for index, percent in enumerate(PERCENTILES):
         rows[f"{unit} at {percent:g} %"] = [values[index] for values in percentiles]
+    annotation = settings.annotations.of
     for region, labels in settings.regions.items:
-        rows[f"{region}, ml"] = [ml for case in cases if (ml := _volume_ml(case, labels))]
-        medians = [_median_intensity(case, labels) for case in cases]
+        known = [c for name, c in checked.measurements.items() if annotation(name).knows(labels)]
+        rows[f"{region}, ml"] = [ml for case in known if (ml := _volume_ml(case, labels))]
+        medians = [_median_intensity(case, labels) for case in known]
         rows[f"{region}, median {unit}"] = [value for value in medians if value is not None]
     return [
         SummaryRow(name, len(values), min(values), median(values), max(values))

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from liverseg_tf.atomic import write_csv, write_json
+from liverseg_tf.bootstrap import DEFINITION as INTERVAL
+from liverseg_tf.bootstrap import bootstrap_interval
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation
-from liverseg_tf.evaluate.metrics.bootstrap import DEFINITION as INTERVAL
-from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.report.score_text import UNDEFINED
 from liverseg_tf.printable import spreadsheet_text
 

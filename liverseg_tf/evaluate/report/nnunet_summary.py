@@ -26,7 +26,8 @@ def summarise_nnunet(evaluation: Evaluation) -> dict:
 
     If a region is empty in truth and prediction, its Dice and IoU are NaN, and the mean over
     cases ignores them. If they are NaN in every case, the mean of the region and the foreground
-    mean are NaN, too. Cases without a prediction are not included.
+    mean are NaN, too. Cases without a prediction are not included, nor are regions that the ground
+    truth of a case does not label.
     """
     cases: list[dict[str, Any]] = []
     for pair in evaluation.pairs:
@@ -36,13 +37,17 @@ def summarise_nnunet(evaluation: Evaluation) -> dict:
                 "metrics": {
                     key: _metrics(results[region])
                     for region, key in _label_keys(evaluation).items()
+                    if region in results
                 },
                 "prediction_file": printable(pair.prediction),
                 "reference_file": printable(pair.truth),
             }
         )
     mean = {
-        key: {name: _nanmean([case["metrics"][key][name] for case in cases]) for name in METRICS}
+        key: {
+            name: _nanmean([case["metrics"][key][name] for case in cases if key in case["metrics"]])
+            for name in METRICS
+        }
         for key in _label_keys(evaluation).values()
     }
     foreground = {

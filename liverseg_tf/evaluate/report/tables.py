@@ -11,9 +11,9 @@ from rich.text import Text
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import nan_to_none, write_csv, write_json
+from liverseg_tf.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation, Statistics
 from liverseg_tf.evaluate.metrics import distances
-from liverseg_tf.evaluate.metrics.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap
 from liverseg_tf.evaluate.metrics.surface_distances import SURFACES
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS

@@ -4,14 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from liverseg_tf.ct.images import read_image, read_label_image
+from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.intensity import Window
+from liverseg_tf.ct.orientation import to_canonical
+from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.volume import check_same_grid
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
+from liverseg_tf.evaluate.masks import read_prediction, read_truth
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.report.earlier_results import VIEWERS
 from liverseg_tf.evaluate.report.overlay import ABDOMEN, CaseVolumes, overlay_case
 from liverseg_tf.evaluate.report.page import TITLE, ReportPictures, report_body
+from liverseg_tf.evaluate.score_case import clear_ignored
 from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, write_viewer
 from liverseg_tf.html_page import Page, read_asset, write_page
 
@@ -70,13 +75,14 @@ def write_report(
     pictures, viewers, failures = {}, {}, []
     for done, case in enumerate(cases, start=1):
         try:
-            volumes = _read_volumes(with_image[case], spec.channel)
+            volumes = _read_volumes(with_image[case], evaluation.regions, spec.channel)
+            regions = with_image[case].labelled_regions(evaluation.regions) or evaluation.regions
             if case in with_picture:
-                pictures[case] = overlay_case(volumes, evaluation.regions, spec.window)
+                pictures[case] = overlay_case(volumes, regions, spec.window)
             if spec.viewers:
                 name = case.replace("\\", "%5C")  # which separates folders on Windows
                 viewers[case] = f"{VIEWERS}/{name}.html"
-                _write_viewer(out / viewers[case], volumes, evaluation, spec)
+                _write_viewer(out / viewers[case], volumes, regions, spec)
         except Exception as error:  # a damaged image or a bug must not stop the other cases
             viewers.pop(case, None)
             failures.append(Failure(case, _describe(error, case)))
@@ -96,28 +102,30 @@ def _describe(error: Exception, case: str) -> str:
 
 
 def sort_by_dice(evaluation: Evaluation) -> list[str]:
-    """Return the names of the scored cases by their Dice, summed over regions; lowest first."""
-    dice: dict[str, float] = {}
+    """Return the names of the scored cases by their Dice, mean over regions; lowest first."""
+    dice: dict[str, list[float]] = {}
     for result in evaluation.results:
-        dice[result.case] = dice.get(result.case, 0) + result.scores["dice"]
-    return sorted(dice, key=lambda case: dice[case])
+        dice.setdefault(result.case, []).append(result.scores["dice"])
+    return sorted(dice, key=lambda case: sum(dice[case]) / len(dice[case]))
 
 
-def _read_volumes(pair: Pair, channel: int | None) -> CaseVolumes:
+def _read_volumes(pair: Pair, regions: Regions, channel: int | None) -> CaseVolumes:
     assert pair.truth is not None, "scored pairs are complete"
     assert pair.prediction is not None, "scored pairs are complete"
     assert pair.image is not None, "only cases with an image are drawn"
-    truth, prediction = (
-        read_label_image(mask, pair.form) for mask in (pair.truth, pair.prediction)
-    )
-    return CaseVolumes(pair.case, read_image(pair.image, channel, pair.form), truth, prediction)
+    truth = read_truth(pair, regions)
+    prediction = read_prediction(pair, truth, regions)
+    image = read_image(pair.image, channel, pair.form)
+    if pair.annotation.ignored is not None:
+        truth, prediction = to_canonical(truth), to_canonical(prediction)
+        check_same_grid(truth, prediction, "truth and prediction")
+        truth, prediction = clear_ignored(truth, prediction, pair.annotation.ignored)
+    return CaseVolumes(pair.case, image, truth, prediction)
 
 
-def _write_viewer(
-    path: Path, volumes: CaseVolumes, evaluation: Evaluation, spec: ReportSpec
-) -> None:
+def _write_viewer(path: Path, volumes: CaseVolumes, regions: Regions, spec: ReportSpec) -> None:
     masks = {"ground truth": volumes.truth, "prediction": volumes.prediction}
     viewer = ViewerSpec(
-        volumes.case, evaluation.regions, is_ct=spec.window is not None, limit_mb=spec.limit_mb
+        volumes.case, regions, is_ct=spec.window is not None, limit_mb=spec.limit_mb
     )
     write_viewer(path, volumes.image, masks, viewer)

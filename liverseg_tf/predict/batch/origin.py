@@ -31,6 +31,7 @@ def describe_origin(
     header = job.outputs.header
     optional = {
         "form": job.form,
+        "precision": job.precision,
         "series_description": header.series_description or None,
         "series_number": header.series_number,
     }

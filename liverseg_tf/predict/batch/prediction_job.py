@@ -23,6 +23,8 @@ class PredictionJob:
         outputs: File formats, and whether measurements are written.
         accepted: Rules of the check of which errors are turned into warnings.
         form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
+        precision: Precision that was asked for, in which the model predicts. None if it was chosen
+            for the device.
     """
 
     folder: Path
@@ -33,4 +35,5 @@ class PredictionJob:
     force: bool = False
     outputs: OutputFormats = OutputFormats()
     form: str | None = None
+    precision: str | None = None
     accepted: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from liverseg_tf.choices import PRECISIONS
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.export_record import (
     LITERT,
@@ -17,24 +18,29 @@ from liverseg_tf.predict.models.predictor import Predictor
 from liverseg_tf.predict.models.run import RunPredictor
 
 
-def load_predictor(paths: Sequence[Path], mirror: bool = False) -> Predictor:
+def load_predictor(
+    paths: Sequence[Path], mirror: bool = False, precision: str | None = None
+) -> Predictor:
     """Load one model, or several models whose probabilities are averaged.
 
     Args:
         paths: Paths of runs, SavedModels (a version folder, or the folder of versions), .tflite
             and .onnx files.
         mirror: Average over tiles and tiles mirrored left to right.
+        precision: Precision of runs, one of `choices.PRECISIONS`. None chooses it for the device;
+            see `RunPredictor`.
 
     Raises:
-        SettingsError: If the models differ in their input or output, or `mirror` is set and a
-            model was not trained on mirrored tiles.
+        SettingsError: If the models differ in their input or output, if `mirror` is set and a
+            model was not trained on mirrored tiles, or `precision` is set and a model is an export.
         LiverSegError: If a model cannot be loaded.
     """
     records = [read_record(path) for path in paths]  # checked before the slow loading
     combine_networks([record.network for record in records])
     if mirror:
         check_mirrored(paths, records)
-    predictors = [_load(path) for path in paths]
+    check_precision(paths, precision)
+    predictors = [_load(path, precision) for path in paths]
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
     return MirroredPredictor(predictor) if mirror else predictor
 
@@ -53,7 +59,27 @@ def check_mirrored(paths: Sequence[Path], records: Sequence[RunRecord | ExportRe
             )
 
 
-def _load(path: Path) -> Predictor:
+def check_precision(paths: Sequence[Path], precision: str | None) -> None:
+    """Check that all models are runs if a precision is given.
+
+    Raises:
+        SettingsError: If the precision is unknown, or a model is an export.
+    """
+    if precision is None:
+        return
+    if precision not in PRECISIONS:
+        raise SettingsError(
+            f"Expected a precision of {', '.join(PRECISIONS)}. Received {precision}."
+        )
+    for path in paths:
+        if find_export_kind(path) is not None:
+            raise SettingsError(
+                f"Expected runs together with --precision. Received {path}, an exported model, "
+                "whose precision is fixed: leave --precision out, or name the run."
+            )
+
+
+def _load(path: Path, precision: str | None) -> Predictor:
     kind = find_export_kind(path)
     if kind == SAVED_MODEL:
         from liverseg_tf.predict.models.saved_model import SavedModelPredictor
@@ -67,4 +93,4 @@ def _load(path: Path) -> Predictor:
         from liverseg_tf.predict.models.onnx import OnnxPredictor
 
         return OnnxPredictor(path)
-    return RunPredictor(path)
+    return RunPredictor(path, precision)

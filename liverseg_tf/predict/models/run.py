@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.errors import LiverSegError, first_line
-from liverseg_tf.model.precision import Device, choose_prediction_precision
+from liverseg_tf.model.custom_code import CodeOrigin
+from liverseg_tf.model.precision import Device, choose_prediction_precision, cpu_has_bfloat16
 from liverseg_tf.model.run_record import MODEL_FILE, RunRecord
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.plural import count
+from liverseg_tf.predict.models.probabilities import check_probabilities
+from liverseg_tf.printable import printable
 
 
 class RunPredictor:
     """The model of a run. Loading it imports Keras.
 
-    On a GPU it computes in the precision of its training, if the card has it; half precision
-    halves the memory and doubles the speed. The probabilities are float32.
+    It computes in the precision of its training if the device has it: a GPU, or with TensorFlow a
+    CPU that multiplies bfloat16. Half precision halves the memory and doubles the speed. The
+    probabilities are float32.
 
     Args:
         folder: Folder of the run.
@@ -28,6 +33,7 @@ class RunPredictor:
 
     Attributes:
         name: Name of the folder.
+        precision: Precision of the computation.
         warnings: What must be known before the model is used, one line each.
 
     Raises:
@@ -41,7 +47,7 @@ class RunPredictor:
         self.warnings, self.name = record.warnings(folder), Path(folder).resolve().name
         path = Path(folder) / MODEL_FILE
         checksum = record.check_model(folder)
-        self._model = _load_model(path)
+        self._model = _load_model(path, record.custom.get("model"))
         self.fingerprint = _compute_fingerprint(checksum, self.network)
         if not record.finished:  # its masks, and the warning with them, are outdated at its end
             self.fingerprint += "-unfinished"
@@ -55,9 +61,11 @@ class RunPredictor:
             )
         if not all(np.isfinite(weights).all() for weights in self._model.get_weights()):
             raise LiverSegError(f"Expected finite weights in {path}. Received NaN or infinity.")
-        precision = precision or choose_prediction_precision(record.precision, _find_device())
-        if precision != "float32":
-            self._model = _to_mixed_precision(self._model, f"mixed_{precision}")
+        self.precision = precision or choose_prediction_precision(record.precision, _find_device())
+        if self.precision != "float32":
+            from liverseg_tf.predict.models.half_precision import to_half_precision
+
+            self._model = to_half_precision(self._model, self.precision)
         self._predict = _compile(self._model)
 
     @property
@@ -73,8 +81,15 @@ class RunPredictor:
 
         Returns:
             (batch, h, w, regions) float32.
+
+        Raises:
+            LiverSegError: If half precision overflows.
         """
-        return np.asarray(self._predict(tiles))
+        values = np.asarray(self._predict(tiles))
+        if self.precision != "float32":  # the weights are finite, the features may not be
+            source = f"the run {self.name} in {self.precision}"
+            check_probabilities(values, (*tiles.shape[:3], len(self.network.regions)), source)
+        return values
 
 
 def _has_channels(shape: object, channels: int) -> bool:
@@ -88,12 +103,20 @@ def _format_shape(shape: object) -> str:
     return " x ".join("?" if length is None else str(length) for length in shape)
 
 
-def _load_model(path: Path):
+def _load_model(path: Path, author_model: CodeOrigin | None):
     import keras
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises errors of many classes for broken files
+        unknown = re.search(r"Could not locate (?:class|function) '([^']*)'", str(error))
+        if unknown:
+            origin = "" if author_model is None else f", part of {author_model}"
+            raise LiverSegError(
+                f"Expected a model of Keras' own layers at {path}. Received one that needs "
+                f"{printable(unknown[1])}{origin}: code is never imported from a run, so import it "
+                "in Python and hand it over with load_model(run, custom_objects=...)."
+            ) from error
         reason = first_line(error)
         if not zipfile.is_zipfile(path):  # Keras would report that the file does not exist
             reason = "a truncated file, or one of another format"
@@ -134,30 +157,16 @@ def _find_device() -> Device:
 
         has_gpu = torch.cuda.is_available()
         return Device(True, torch.cuda.get_device_capability()) if has_gpu else Device()
+    on_tensorflow = keras.backend.backend() == "tensorflow"
     try:
         if not keras.distribution.list_devices("gpu"):
-            return Device()
+            return Device(has_bfloat16=on_tensorflow and cpu_has_bfloat16())
     except RuntimeError:  # JAX raises it if there is no GPU
         return Device()
-    if keras.backend.backend() != "tensorflow":
+    if not on_tensorflow:
         return Device(is_gpu=True)
     import tensorflow as tf
 
     details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     capabilities = [known.get("compute_capability") for known in details]
     return Device(True, min((known for known in capabilities if known), default=None))
-
-
-def _to_mixed_precision(model, policy: str):
-    """Clone a model to compute in half precision up to the logits, which stay float32."""
-    import keras
-
-    def clone(layer):
-        config = layer.get_config()
-        if layer.name not in ("logits", "probabilities"):
-            config["dtype"] = policy
-        return type(layer).from_config(config)
-
-    mixed = keras.models.clone_model(model, clone_function=clone)
-    mixed.set_weights(model.get_weights())
-    return mixed

@@ -1,5 +1,6 @@
 """The output files of a predicted case: masks, DICOM objects, meshes and measurements."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,15 +14,25 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
+from liverseg_tf.predict.outputs.label_description import write_label_description
 from liverseg_tf.predict.outputs.measurements import measure
 from liverseg_tf.predict.outputs.mesh import Mesh, build_mesh, write_obj, write_stl
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
 from liverseg_tf.predict.outputs.secondary_capture import write_sc
+from liverseg_tf.predict.outputs.seg_nrrd import write_seg_nrrd
 from liverseg_tf.printable import printable
 
 _MESH_WRITERS = {"stl": write_stl, "obj": write_obj}
 _DICOM_WRITERS = {"seg": write_seg, "rtstruct": write_rtstruct}
 _FIRST_CAPTURE = "0001.dcm"
+_SUFFIXES = {
+    "nifti": ".nii.gz",
+    "seg": ".seg.dcm",
+    "rtstruct": ".rtstruct.dcm",
+    "sc": f".sc/{_FIRST_CAPTURE}",
+    "seg.nrrd": ".seg.nrrd",
+    "itk-snap": ".labels.txt",
+}
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,7 @@ class SegmentedCase:
         regions: Regions of the labels.
         agreement: Agreement between the prediction passes for each region. None if it is unknown.
         warnings: What had to be assumed about the image, one line each.
+        colours: Colours of some regions, RGB, for viewers. Others have those of `outputs.snomed`.
     """
 
     source: Path | DicomSeries
@@ -126,6 +138,7 @@ class SegmentedCase:
     regions: Regions
     agreement: dict[str, float | None] | None = None
     warnings: tuple[str, ...] = ()
+    colours: Mapping[str, tuple[int, int, int]] | None = None
 
 
 def write_outputs(
@@ -138,6 +151,8 @@ def write_outputs(
     - `NAME.sc/0001.dcm` and so on: secondary captures.
     - `NAME_REGION.stl`, `NAME_REGION.obj`: mesh of each region, without triangles if the region
       is empty. Characters that are not allowed in file names become %XX.
+    - `NAME.seg.nrrd`: segmentation for 3D Slicer. `NAME.labels.txt`: names and colours of the
+      labels for ITK-SNAP.
     - `NAME.json`: the result of `measure`, `agreement` for each region if it is known, `model` and
       `software`, and the `warnings`. DICOM objects contain the last three, too.
 
@@ -178,6 +193,10 @@ def write_outputs(
                 files = write_sc(files[0].parent, case.source, case.image, *about)
             else:
                 _DICOM_WRITERS[kind](files[0], case.source, *about)
+        elif kind == "seg.nrrd":
+            write_seg_nrrd(files[0], case.labels, case.regions, case.colours)
+        elif kind == "itk-snap":
+            write_label_description(files[0], case.regions, case.colours)
         else:
             write_labels(files[0], case.labels)
         written += files
@@ -198,9 +217,7 @@ def _measure(case: SegmentedCase, header: DicomHeader) -> dict:
 def _file_names(kind: str, name: str, regions: Regions) -> list[str]:
     if kind in _MESH_WRITERS:
         return [f"{name}_{file_safe_name(region)}.{kind}" for region in regions.names]
-    if kind == "sc":
-        return [f"{name}.sc/{_FIRST_CAPTURE}"]
-    return [f"{name}.{kind}.dcm" if kind in _DICOM_WRITERS else f"{name}.nii.gz"]
+    return [name + _SUFFIXES[kind]]
 
 
 def file_safe_name(region: str) -> str:

@@ -31,6 +31,8 @@ class DicomHeader:
             the image.
         uid_seed: Text from which all UIDs of the results follow, so that a result that is made
             again from the same seed has the same UIDs. An empty string makes new ones.
+        algorithm: How the segments were made, one of `choices.ALGORITHMS`. Those that a model of
+            this package predicted are automatic.
 
     Raises:
         SettingsError: If the series number is not between 1 and 2,147,483,645.
@@ -40,6 +42,7 @@ class DicomHeader:
     series_description: str = ""
     series_number: int | None = None
     uid_seed: str = ""
+    algorithm: str = "automatic"
 
     def __post_init__(self) -> None:
         number = self.series_number
@@ -63,6 +66,11 @@ class DicomHeader:
             return generate_uid()
         digest = hashlib.sha256(f"{self.uid_seed}\0{kind}\0{number}".encode()).digest()
         return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
+
+    @property
+    def content(self) -> str:
+        """What the segments are: an automatic, semiautomatic or manual segmentation."""
+        return f"{self.algorithm.capitalize()} segmentation"
 
     def description(self, kind: str) -> str:
         """Return the SeriesDescription of a result, at most 64 characters."""
@@ -109,7 +117,7 @@ class DicomHeader:
                 f"{NAME} {__version__}",
                 clean_text(f"model {self.model.version}", 64),
             ]
-        processing.ContributionDescription = "Automatic segmentation"
+        processing.ContributionDescription = self.content
         processing.PurposeOfReferenceCodeSequence = [
             code_item("109102", "DCM", "Processing Equipment")
         ]

@@ -15,7 +15,6 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.identity import ModelIdentity
 from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader, clean_text, join_notes
 from liverseg_tf.predict.outputs.dicom_source import SourceSlice, read_source_slices
 from liverseg_tf.predict.outputs.patient_module import choose_character_set, copy_patient_module
@@ -111,7 +110,7 @@ def _build_segmentation(
         pixel_array=masks,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _segment_description(number, name, find_segment_code(regions, name), header.model)
+            _segment_description(number, name, find_segment_code(regions, name), header)
             for number, name in enumerate(regions.names, 1)
         ],
         series_instance_uid=header.uid("seg"),
@@ -124,7 +123,7 @@ def _build_segmentation(
         device_serial_number=NAME,
         pixel_measures=measures,
         omit_empty_frames=True,
-        content_description="Automatic segmentation",
+        content_description=header.content,
         series_description=header.description("seg"),
     )
     header.add_equipment(segmentation)
@@ -186,18 +185,21 @@ def _name_sources(segmentation: Dataset, sources: list[SourceSlice]) -> None:
 
 
 def _segment_description(
-    number: int, name: str, code: SegmentCode, model: ModelIdentity
+    number: int, name: str, code: SegmentCode, header: DicomHeader
 ) -> "hd.seg.SegmentDescription":
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
+    model, is_manual = header.model, header.algorithm == "manual"
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=clean_text(name, 64),
         segmented_property_category=_coded_concept(code.category),
         segmented_property_type=_coded_concept(code.property_type),
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues(header.algorithm.upper()),
+        algorithm_identification=None
+        if is_manual
+        else hd.AlgorithmIdentificationSequence(
             name=clean_text(model.name, 64),
             family=codes.DCM.ArtificialIntelligence,
             version=clean_text(model.version, 64),

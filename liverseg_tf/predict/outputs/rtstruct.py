@@ -64,7 +64,7 @@ def write_rtstruct(
             for number, name in enumerate(regions.names, 1):
                 code = find_segment_code(regions, name)
                 contours = _build_contours(sources, labels.array, regions, name)
-                _add_roi(dataset, number, name, code, contours)
+                _add_roi(dataset, number, name, code, contours, header.algorithm.upper())
             choose_character_set(dataset)
             with replacing(path) as partial:
                 dataset.save_as(partial, enforce_file_format=True)
@@ -112,12 +112,17 @@ def _build_structure_set(sources: list[SourceSlice], header: DicomHeader) -> Dat
 
 
 def _add_roi(
-    dataset: Dataset, number: int, name: str, code: SegmentCode, contours: list[Dataset]
+    dataset: Dataset,
+    number: int,
+    name: str,
+    code: SegmentCode,
+    contours: list[Dataset],
+    algorithm: str,
 ) -> None:
     roi, roi_contour, observation = Dataset(), Dataset(), Dataset()
     roi.ROINumber, roi.ROIName = number, clean_text(name, 64)
     roi.ReferencedFrameOfReferenceUID = dataset.FrameOfReferenceUID
-    roi.ROIGenerationAlgorithm = "AUTOMATIC"
+    roi.ROIGenerationAlgorithm = algorithm
     roi.ROIGenerationDescription = dataset.StructureSetName
     roi_contour.ReferencedROINumber = number
     roi_contour.ROIDisplayColor = list(code.colour)

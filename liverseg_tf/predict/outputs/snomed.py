@@ -8,7 +8,7 @@ from liverseg_tf.ct.regions import Regions
 _CodedName = tuple[str, str, tuple[int, int, int]]  # SNOMED CT code, meaning, RGB
 LATERALITIES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 _ANATOMICAL_STRUCTURE = ("91723000", "Anatomical Structure")
-_ABNORMAL_STRUCTURE = ("49755003", "Morphologically Abnormal Structure")
+ABNORMAL_STRUCTURE = ("49755003", "Morphologically Abnormal Structure")
 _TISSUE = ("85756007", "Tissue")
 _ORGANS: dict[str, _CodedName] = {  # by a word in the name of a region
     "liver": ("10200004", "Liver", (221, 130, 101)),
@@ -97,7 +97,7 @@ def find_segment_code(regions: Regions, name: str) -> SegmentCode:
         code, meaning, colour = lesion
         site = organ or _find_surrounding_organ(regions, name)
         return SegmentCode(
-            _ABNORMAL_STRUCTURE, (code, meaning), laterality, site and site[:2], colour
+            ABNORMAL_STRUCTURE, (code, meaning), laterality, site and site[:2], colour
         )
     if organ:
         code, meaning, colour = organ

@@ -7,15 +7,28 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.atomic import read_json, write_csv, write_json
+from liverseg_tf.bootstrap import DEFINITION as INTERVAL
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.run_lock import run_lock
 from liverseg_tf.model.run_record import RunRecord, write_postprocessing
-from liverseg_tf.predict.tuning.tune import TuningResult, select_postprocessing
+from liverseg_tf.predict.tuning.gains import Gain
+from liverseg_tf.predict.tuning.selection import select_postprocessing
+from liverseg_tf.predict.tuning.tuning_result import TuningResult
 from liverseg_tf.predict.tuning.validation_masks import ValidationMasks, predict_validation_masks
 from liverseg_tf.tiles.store import TileStore
 
 RECORD_FILE = "crossval.json"
 TABLE_FILE = "crossval.csv"
+DEFINITIONS = {
+    "dice": "threshold 0.5, no post-processing",
+    "dice_tuned": "with the post-processing that was chosen on the cases of all folds",
+    "gain": (
+        "Dice with the thresholds and post-processing that were chosen without the fold of the "
+        "case, minus Dice with the threshold 0.5 and the largest component; a region that is empty "
+        "in prediction and reference counts as a Dice of 1 if it is so on one side only"
+    ),
+    "gain_low, gain_high": INTERVAL,
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class CrossValidationResult:
     fold_by_case: dict[str, int]
 
     def rows(self) -> list[dict]:
-        """Return one row per case and region: fold, case, region, dice and dice_tuned."""
+        """Return one row per case and region: fold, case, region, dice, dice_tuned and gain."""
         return [
             {
                 "fold": fold,
@@ -40,15 +53,17 @@ class CrossValidationResult:
                 "region": region,
                 "dice": dice,
                 "dice_tuned": self.tuning.dice_after[case][region],
+                "gain": self.tuning.held_out_gains[case][region],
             }
             for case, fold in self.fold_by_case.items()
             for region, dice in self.tuning.dice_before[case].items()
         ]
 
     def means(self) -> list[dict]:
-        """Return mean Dice scores: a row per fold and region, and a row per region over all folds.
+        """Return mean scores: a row per fold and region, and a row per region over all folds.
 
-        In the rows over all folds, `fold` is None.
+        In the rows over all folds, `fold` is None. `gain_low` and `gain_high` are the ends of the
+        interval of the mean gain; see `DEFINITIONS`.
         """
         rows = self.rows()
         means = []
@@ -56,7 +71,10 @@ class CrossValidationResult:
             for region in dict.fromkeys(row["region"] for row in rows):
                 chosen = [r for r in rows if r["region"] == region and fold in (r["fold"], None)]
                 mean = {key: _mean([row[key] for row in chosen]) for key in ("dice", "dice_tuned")}
-                means.append({"fold": fold, "region": region, "cases": len(chosen)} | mean)
+                gain = Gain.of(row["gain"] for row in chosen)
+                mean |= {"gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high}
+                scored = [r for r in chosen if np.isfinite([r["dice"], r["dice_tuned"]]).any()]
+                means.append({"fold": fold, "region": region, "cases": len(scored)} | mean)
         return means
 
 
@@ -105,7 +123,7 @@ def _cross_validate(folder: Path, store: TileStore, runs: Sequence[Path]) -> Cro
         predictor = RunPredictor(run)
         cases += predict_validation_masks(predictor, store, names)
         fold_by_case |= dict.fromkeys(names, fold)
-    tuning = select_postprocessing(cases, predictor.network.regions)
+    tuning = select_postprocessing(cases, predictor.network.regions, fold_by_case)
     for run in runs:
         with run_lock(run):
             write_postprocessing(run, tuning.postprocessing)
@@ -145,7 +163,9 @@ def _write_result(folder: Path, runs: Sequence[Path], result: CrossValidationRes
         {
             "runs": [run.name for run in runs],
             "postprocessing": result.tuning.postprocessing.to_json(),
+            "notes": list(result.tuning.notes),
             "dice": result.means(),
+            "definitions": DEFINITIONS,
         },
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liverseg_tf.ct.annotation import read_annotation
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.model.region_masks import RegionMasks, labels_to_bits
@@ -28,14 +29,17 @@ class ValidationMasks:
         regions: Regions of the masks.
         grid: Volume on the grid of the tiles; its array does not hold the image.
         packed_masks: Compressed predicted mask for each of `THRESHOLDS` and each region.
-        packed_reference: Compressed reference mask of each region.
+        packed_reference: Compressed reference mask of each region; None if the case does not
+            label the region.
+        packed_ignored: Compressed mask of voxels of which nothing is known; None if there are none.
     """
 
     name: str
     regions: Regions
     grid: Volume
     packed_masks: tuple[tuple[bytes, ...], ...]
-    packed_reference: tuple[bytes, ...]
+    packed_reference: tuple[bytes | None, ...]
+    packed_ignored: bytes | None = None
 
     def masks_above(self, thresholds: Sequence[float]) -> RegionMasks:
         """Return the predicted masks for one threshold per region.
@@ -57,11 +61,16 @@ class ValidationMasks:
                 map, as it would be written.
 
         Returns:
-            (regions,) float64; NaN if a region is empty in both masks.
+            (regions,) float64; NaN if a region is empty in both masks, or if the case does not
+            label it.
         """
         scores = np.full(len(self.regions), np.nan)
         bits = labels_to_bits(masks.labels().array, self.regions)
+        if self.packed_ignored is not None:
+            bits[self._unpack(self.packed_ignored)] = 0
         for region, packed in enumerate(self.packed_reference):
+            if packed is None:
+                continue
             mask, reference = bits >> region & 1 == 1, self._unpack(packed)
             size = np.count_nonzero(mask) + np.count_nonzero(reference)
             if size:
@@ -110,12 +119,19 @@ def _predict_case(predictor: Predictor, name: str, case: CaseTiles) -> Validatio
         for number, threshold in enumerate(THRESHOLDS):
             np.greater(by_region, threshold, out=masks[number, :, start : slices.stop])
     reference = labels_to_bits(np.asarray(case.mask), regions)
+    annotation = read_annotation(case.record)
+    known = annotation.known_regions(regions)
+    ignored = None if annotation.ignored is None else np.asarray(case.mask) == annotation.ignored
     return ValidationMasks(
         name,
         regions,
         Volume(np.broadcast_to(np.uint8(0), shape), _tile_affine(case)),
         tuple(tuple(map(_pack, masks_of_regions)) for masks_of_regions in masks),
-        tuple(_pack(reference >> region & 1 == 1) for region in range(len(regions))),
+        tuple(
+            _pack(reference >> region & 1 == 1) if is_known else None
+            for region, is_known in enumerate(known)
+        ),
+        None if ignored is None else _pack(ignored),
     )
 
 

@@ -17,9 +17,8 @@ from liverseg_tf.choices import LITERT_TYPES
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model import export_record
-from liverseg_tf.model.run_record import read_run
-from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.predict.models.saved_model_check import check_saved_model
+from liverseg_tf.serve.export.averaged_runs import ExportedRun, load_run, run_properties
 from liverseg_tf.serve.export.convert import (
     calibration_tiles,
     check_onnx,
@@ -102,7 +101,7 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     page `OUT/NAME-VERSION.html`. No file is replaced. Those before one that fails stay.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or of a cross-validation, whose probabilities are averaged.
         out: Folder of the models, which a server will read.
         settings: Settings of the export.
 
@@ -113,22 +112,20 @@ def export_run(run: Path, out: Path, settings: ExportSettings) -> ExportResult:
     """
     if settings.onnx or settings.web:
         check_onnx()
-    predictor = RunPredictor(run, "float32")
+    predictor = load_run(run)
     out = Path(out)
     lock = out / f".{settings.name}.lock"
     with exclusive_lock(lock, f"the model {out / settings.name}", remove=True):
         return _export(run, predictor, out, settings)
 
 
-def _export(
-    run: Path, predictor: RunPredictor, out: Path, settings: ExportSettings
-) -> ExportResult:
+def _export(run: Path, predictor: ExportedRun, out: Path, settings: ExportSettings) -> ExportResult:
     version = _choose_version(out, settings)
     folder = out / settings.name / str(version)
     model, network = predictor.model, predictor.network
 
     def make_record(kind: str, weights: str = "none") -> dict:
-        return _run_properties(run, predictor) | {
+        return run_properties(run, predictor) | {
             "fingerprint": f"{predictor.fingerprint}-{kind}-{weights}",
             "export": {
                 "format": export_record.FORMAT,
@@ -172,7 +169,7 @@ def _export(
 
 
 def _write_saved_model(
-    folder: Path, predictor: RunPredictor, settings: ExportSettings, record: dict
+    folder: Path, predictor: ExportedRun, settings: ExportSettings, record: dict
 ) -> None:
     network = predictor.network
     thresholds = predictor.postprocessing.thresholds(network.regions)
@@ -218,20 +215,6 @@ def _telling_what_is_written(written: list[Path]) -> Iterator[None]:
             raise
         complete = ", ".join(map(str, written))
         raise type(error)(f"{error} Complete: {complete}.") from error
-
-
-def _run_properties(run: Path, predictor: RunPredictor) -> dict:
-    """Return the record of the run without the names of its cases.
-
-    Names of cases may identify patients, and a server shows the record to every client.
-    """
-    value = read_run(run)
-    names = ("format", "settings", "parameters", "versions")
-    return {
-        **{name: value[name] for name in names if name in value},
-        "network": predictor.network.to_json(),
-        "postprocessing": predictor.postprocessing.to_json(),
-    }
 
 
 def _write_file(path: Path, write: Callable[[Path], object], record: dict) -> None:

@@ -1,6 +1,6 @@
 """Storage of weights in fewer bits. The weights are rounded; the computation stays in float32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ class QuantizedModel(tf.Module):
         self._stored = []
         transposed = {
             id(layer.kernel)
-            for layer in model.layers
+            for layer in _layers(model)
             if isinstance(layer, keras.layers.Conv2DTranspose)
         }
         for index, variable in enumerate(model.weights):
@@ -76,6 +76,15 @@ def quantize_weights(model: keras.Model, weight_type: str) -> Callable:
     if weight_type == "none":
         return lambda tiles: model(tiles, training=False)
     return QuantizedModel(model, weight_type)
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a model and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
 
 
 def _round_to_int8(kernel: np.ndarray, channel_axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,8 +28,8 @@ _LEARNING_RATES = {"adamw": 2e-3, "sgd": 1e-2}
 _FLAGS = ("residual", "attention", "mirror")
 _KEPT = (
     *("context", "context_spacing_mm", "base_filters", "depth", "patch", "normalisation"),
-    *("dropout", "encoder", "batch_size", "loss", "deep_supervision", "optimizer", "decay"),
-    *("weight_decay", "clip_norm", "ema_decay", "foreground_fraction", "augment", "seed"),
+    *("stem_filters", "dropout", "encoder", "batch_size", "loss", "deep_supervision", "optimizer"),
+    *("decay", "weight_decay", "clip_norm", "ema_decay", "foreground_fraction", "augment", "seed"),
 )
 
 

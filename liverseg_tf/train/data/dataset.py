@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.errors import LiverSegError
+from liverseg_tf.train.data.mask_codes import MaskCodes
 from liverseg_tf.train.data.pipeline import batch_maker, read_batches
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
@@ -26,11 +28,21 @@ def training_dataset(
         Dataset of image (tiles, h, w, channels) uint8, mask (tiles, h, w, 1) uint8 labels and, with
         augmentation, its parameters.
 
+    Raises:
+        LiverSegError: If a case does not label every region: Keras' losses have no weights for
+            single regions.
+
     Example:
-        model = AugmentingModel(network, settings.regions)
+        model = AugmentingModel(network, settings.learnt_regions)
         model.compile("adam", "binary_crossentropy")
         model.fit(training_dataset(sampler, settings), steps_per_epoch=100, shuffle=False)
     """
+
+    if not sampler.codes.are_labels:
+        raise LiverSegError(
+            "Expected cases that label every region for Model.fit. Received cases that do not: use "
+            "`liverseg train`, or a region that all cases label."
+        )
 
     def elements():
         for image, mask, draws in read_batches(sampler, settings, first_step):
@@ -54,7 +66,7 @@ class AugmentingModel(keras.Model):
 
     def __init__(self, network: keras.Model, regions: Regions):
         super().__init__(network.inputs, network.outputs)
-        self._make_batch = batch_maker(regions)
+        self._make_batch = batch_maker(MaskCodes(regions))
 
     def train_step(self, batch):
         """Train on a batch of `training_dataset` and return the metrics by name."""

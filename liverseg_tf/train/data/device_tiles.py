@@ -28,7 +28,7 @@ class DeviceTiles:
 
     def __init__(self, sampler: BatchSampler):
         self._shape, self._windows = sampler.shape, sampler.network.tiles.channels
-        self._codes = LabelCodes(sampler.labels, math.prod(sampler.shape))
+        self._codes = LabelCodes(sampler.mask_values, math.prod(sampler.shape))
         count = sampler.slice_count
         self._images = upload((count, *self._shape, self._windows), sampler.all_images())
         self._masks = upload(
@@ -44,7 +44,7 @@ class DeviceTiles:
             slices: Numbers (tiles, context), from `BatchSampler.draw`.
 
         Returns:
-            Image (tiles, h, w, channels) uint8 and mask (tiles, h, w, 1) uint8 labels.
+            Image (tiles, h, w, channels) uint8 and mask (tiles, h, w, 1) uint8.
         """
         return self._compiled_gather(self._images, self._masks, slices.astype(np.int32))
 
@@ -60,7 +60,7 @@ class DeviceTiles:
 def cache_bytes(sampler: BatchSampler) -> int:
     """Return the memory in bytes that `DeviceTiles` needs."""
     pixels = math.prod(sampler.shape)
-    codes = LabelCodes(sampler.labels, pixels)
+    codes = LabelCodes(sampler.mask_values, pixels)
     return sampler.slice_count * (pixels * sampler.network.tiles.channels + codes.packed_bytes)
 
 

@@ -1,9 +1,27 @@
 """Random numbers of the data augmentation: a pure function of the seed, the step and the tile."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from liverseg_tf.train.data.acquisition import (
+    draw_bias_fields,
+    draw_limits,
+    draw_slice_mixtures,
+)
+from liverseg_tf.train.data.chosen_tiles import ChosenTiles, choose_tiles
+from liverseg_tf.train.data.correlated_noise import draw_grain
+from liverseg_tf.train.data.region_convolution import (
+    RegionConvolution,
+    draw_kernels,
+    draw_shares,
+)
+from liverseg_tf.train.data.region_transforms import draw_curves, draw_shifts
+from liverseg_tf.train.data.smoothing import CONTROL_POINTS
+from liverseg_tf.train.data.table_and_arms import draw_table_and_arms
+from liverseg_tf.train.settings import TrainSettings
 
 # Ranges at strength 1. A probability is the fraction of the tiles to which a transform is applied;
 # transforms without a probability apply to all tiles.
@@ -13,7 +31,6 @@ MAX_SHEAR = 0.1  # shift in columns per row
 MAX_SHIFT = 0.08  # fraction of the tile's side
 # standard deviation of the displacement of a control point: a fraction of the tile's shorter side
 ELASTIC_PROBABILITY, ELASTIC_STD = 0.2, 0.02
-CONTROL_POINTS = 5  # of the elastic deformation, along each side
 BLUR_PROBABILITY, BLUR_SIGMA_RANGE = 0.15, (0.5, 1.2)  # standard deviation in pixels
 LOW_RESOLUTION_PROBABILITY, LOW_RESOLUTION_RANGE = 0.15, (0.5, 1.0)  # fraction of the resolution
 # intensities are scaled to 0..1
@@ -21,31 +38,32 @@ CONTRAST_RANGE = (0.75, 1.25)
 MAX_BRIGHTNESS = 0.2  # contrast agent raises the liver by about 0.12
 GAMMA_PROBABILITY, GAMMA_RANGE = 0.5, (0.7, 1.5)
 NOISE_PROBABILITY, MAX_NOISE_STD = 0.3, 0.06
+THICK_SLICES_PROBABILITY = 0.15
+GRAIN_PROBABILITY = 0.15
+TABLE_AND_ARMS_PROBABILITY = 0.15
+REGION_PROBABILITY = 0.25  # of each of the transforms that know the regions
 
-# Expensive transforms are computed for one tile of each block only. Each tile of a block is chosen
-# with equal probability, and the transform is applied with this multiple of its probability.
-BLOCK = 4
-_STREAM = 1  # tells these numbers apart from those that choose the slices of the same step
-
-
-class ChosenTiles(NamedTuple):
-    """One tile of each block, to which a transform is applied.
-
-    Args:
-        tile: (blocks,) int32 index of the chosen tile; 0 if the block's lies in another shard.
-        value: (blocks,) float32 parameter of the transform.
-        block: (tiles,) int32 block of each tile.
-        applies: (tiles,) bool, whether the transform is applied to the tile.
-    """
-
-    tile: np.ndarray
-    value: np.ndarray
-    block: np.ndarray
-    applies: np.ndarray
+# tells the numbers of the transforms apart from each other, and from those that choose the slices
+# of the same step; the transforms that are not named share the first stream
+_STREAM = 1
+_STREAMS = {
+    "clipping": 2,
+    "bias-field": 3,
+    "correlated-noise": 4,
+    "thick-slices": 5,
+    "table-and-arms": 6,
+    "region-shift": 7,
+    "region-curves": 8,
+    "region-convolution": 9,
+    "kernels": 11,  # of the region-convolution
+}
 
 
 class AugmentationDraws(NamedTuple):
     """Parameters of the data augmentation of some tiles; all arrays are float32 unless noted.
+
+    The transforms of a run always draw the same numbers, whichever others the run has. Those that
+    a run does not have are neutral, or () if leaving them out saves time.
 
     Args:
         matrix: (tiles, 2, 3) from output pixel (x, y, 1) to input pixel (x, y).
@@ -58,35 +76,52 @@ class AugmentationDraws(NamedTuple):
         gamma: (tiles,) exponents; 1 for tiles that keep their gamma.
         noise_std: (tiles,) standard deviations; 0 for tiles without noise.
         noise_key: (tiles,) int32, from which the noise follows.
+        limits: (2, tiles) lowest and highest intensity.
+        bias_field: (tiles, CONTROL_POINTS, CONTROL_POINTS) distances of the factor from 1.
+        grain: Tiles with correlated noise.
+        thick_slices: Tiles of thick slices, with the weights (channels, channels) of the mixture.
+        table_and_arms: Tiles with objects at the edge.
+        region_shift: Tiles whose regions are shifted.
+        region_curves: Tiles whose regions are mapped by curves.
+        region_convolution: Random network, with the tiles whose regions it changes.
     """
 
     matrix: np.ndarray
     control_points: np.ndarray
-    blur: ChosenTiles
-    resolution: ChosenTiles
+    blur: ChosenTiles | tuple[()]
+    resolution: ChosenTiles | tuple[()]
     contrast: np.ndarray
     brightness: np.ndarray
     gamma: np.ndarray
-    noise_std: np.ndarray
-    noise_key: np.ndarray
+    noise_std: np.ndarray | tuple[()]
+    noise_key: np.ndarray | tuple[()]
+    limits: np.ndarray | tuple[()]
+    bias_field: np.ndarray | tuple[()]
+    grain: ChosenTiles | tuple[()]
+    thick_slices: ChosenTiles | tuple[()]
+    table_and_arms: ChosenTiles | tuple[()]
+    region_shift: ChosenTiles | tuple[()]
+    region_curves: ChosenTiles | tuple[()]
+    region_convolution: RegionConvolution | tuple[()]
 
 
 class BatchDraws:
     """Draws the augmentation of the batches of a run.
 
     Args:
-        seed: Seed of the run.
+        settings: Seed, strength, transforms and context of the run.
         batch_size: Number of tiles in a batch.
         shape: (h, w) of the tiles in pixels.
-        strength: Factor on the ranges above: 1 for these ranges, 0 for no change.
-        mirror: Whether to mirror half of the tiles left to right.
+        windows: Number of channels of each slice.
     """
 
     def __init__(
-        self, seed: int, batch_size: int, shape: tuple[int, int], strength: float, mirror: bool
+        self, settings: TrainSettings, batch_size: int, shape: tuple[int, int], windows: int = 1
     ):
-        self._seed, self._count, self._shape = seed, batch_size, shape
-        self._strength, self._mirror = strength, mirror
+        self._seed, self._count, self._shape = settings.seed, batch_size, shape
+        self._strength, self._mirror = settings.augment, settings.mirror
+        self._names = frozenset(settings.transforms)
+        self._context, self._windows = settings.context, windows
 
     def draw(self, step: int, positions: slice = slice(None)) -> AugmentationDraws:
         """Draw the parameters of a batch, or of a part of it.
@@ -104,8 +139,16 @@ class BatchDraws:
         points = rng.normal(0, 1, (count, 2, CONTROL_POINTS, CONTROL_POINTS))
         points *= ELASTIC_STD * strength * min(self._shape)
         points *= (rng.random(count) < ELASTIC_PROBABILITY)[:, None, None, None]
-        blur = self._choose(rng, BLUR_PROBABILITY, BLUR_SIGMA_RANGE, positions)
-        low = self._choose(rng, LOW_RESOLUTION_PROBABILITY, LOW_RESOLUTION_RANGE, positions)
+
+        def draw_sigma(rng: np.random.Generator, blocks: int) -> np.ndarray:
+            return _uniform_log(rng, BLUR_SIGMA_RANGE, blocks) * strength
+
+        def draw_resolution(rng: np.random.Generator, blocks: int) -> np.ndarray:
+            left = _uniform_log(rng, LOW_RESOLUTION_RANGE, blocks)
+            return 1 - (1 - left) * min(strength, 1.0)
+
+        blur = choose_tiles(rng, count, positions, BLUR_PROBABILITY, draw_sigma)
+        low = choose_tiles(rng, count, positions, LOW_RESOLUTION_PROBABILITY, draw_resolution)
         gamma = _uniform_log(rng, GAMMA_RANGE, count) ** strength
         noise = rng.random(count) * (MAX_NOISE_STD * strength)
         contrast = 1 + (rng.uniform(*CONTRAST_RANGE, count) - 1) * strength
@@ -113,22 +156,71 @@ class BatchDraws:
         gamma = np.where(rng.random(count) < GAMMA_PROBABILITY, gamma, 1)
         noise = np.where(rng.random(count) < NOISE_PROBABILITY, noise, 0)
         key = rng.integers(-(2**31), 2**31, count, np.int64)
-        low_value = 1 - (1 - low.value) * min(strength, 1.0)
+        has = self._names.__contains__
         return AugmentationDraws(
             matrix=matrix[positions].astype(np.float32),
-            control_points=points[positions].astype(np.float32),
-            blur=blur._replace(value=(blur.value * strength).astype(np.float32)),
-            resolution=low._replace(value=low_value.astype(np.float32)),
-            contrast=contrast[positions].astype(np.float32),
-            brightness=brightness[positions].astype(np.float32),
-            gamma=gamma[positions].astype(np.float32),
-            noise_std=noise[positions].astype(np.float32),
-            noise_key=key[positions].astype(np.int32),
+            control_points=(points * has("elastic"))[positions].astype(np.float32),
+            blur=blur if has("blur") else (),
+            resolution=low if has("low-resolution") else (),
+            contrast=(contrast if has("contrast") else np.ones(count))[positions].astype("f4"),
+            brightness=(brightness * has("brightness"))[positions].astype(np.float32),
+            gamma=(gamma if has("gamma") else np.ones(count))[positions].astype("f4"),
+            noise_std=noise[positions].astype(np.float32) if has("noise") else (),
+            noise_key=key[positions].astype(np.int32) if has("noise") else (),
+            **self._draw_others(step, positions),
         )
+
+    def _draw_others(self, step: int, positions: slice) -> dict[str, Any]:
+        """Draw the parameters of the transforms with a stream of their own."""
+        count, strength = self._count, self._strength
+
+        def generator(name: str) -> np.random.Generator:
+            return np.random.default_rng((self._seed, step, _STREAMS[name]))
+
+        def choose(name: str, probability: float, draw: Callable[..., Any], *arguments: int):
+            if name not in self._names:
+                return ()
+
+            def draw_values(rng: np.random.Generator, blocks: int):
+                return draw(rng, blocks, strength, *arguments)
+
+            return choose_tiles(generator(name), count, positions, probability, draw_values)
+
+        limits: Any = ()
+        field: Any = ()
+        network: Any = ()
+        if "clipping" in self._names:
+            limits = draw_limits(generator("clipping"), count, strength)[:, positions].astype("f4")
+        if "bias-field" in self._names:
+            points = draw_bias_fields(generator("bias-field"), count, strength)
+            field = points[positions].astype(np.float32)
+        if "region-convolution" in self._names:
+            kernels = draw_kernels(generator("kernels"))
+            chosen = choose("region-convolution", REGION_PROBABILITY, draw_shares)
+            network = RegionConvolution(*kernels, chosen)
+        return {
+            "limits": limits,
+            "bias_field": field,
+            "grain": choose("correlated-noise", GRAIN_PROBABILITY, draw_grain),
+            "thick_slices": choose(
+                "thick-slices",
+                THICK_SLICES_PROBABILITY,
+                draw_slice_mixtures,
+                self._context,
+                self._windows,
+            ),
+            "table_and_arms": choose(
+                "table-and-arms", TABLE_AND_ARMS_PROBABILITY, draw_table_and_arms
+            ),
+            "region_shift": choose("region-shift", REGION_PROBABILITY, draw_shifts),
+            "region_curves": choose("region-curves", REGION_PROBABILITY, draw_curves),
+            "region_convolution": network,
+        }
 
     def _draw_matrices(self, rng: np.random.Generator) -> np.ndarray:
         """Draw (batch, 2, 3) matrices from an output pixel (x, y, 1) to an input pixel (x, y)."""
-        count, strength = self._count, self._strength
+        count = self._count
+        strength = self._strength if "affine" in self._names else 0.0
         height, width = self._shape
         angle = rng.uniform(-1, 1, count) * (strength * math.radians(MAX_ROTATION_DEGREES))
         scale = _uniform_log(rng, SCALE_RANGE, count) ** strength
@@ -144,29 +236,6 @@ class BatchDraws:
         x = centre_x + shift_x - a * centre_x - b * centre_y
         y = centre_y + shift_y - c * centre_x - d * centre_y
         return np.stack([a, b, x, c, d, y], axis=1).reshape(count, 2, 3)
-
-    def _choose(
-        self,
-        rng: np.random.Generator,
-        probability: float,
-        value_range: tuple[float, float],
-        positions: slice,
-    ) -> ChosenTiles:
-        """Choose the tiles of a transform, and draw its parameter for each of them."""
-        first, stop, _ = positions.indices(self._count)
-        starts = np.arange(0, self._count, BLOCK)
-        sizes = np.minimum(BLOCK, self._count - starts)
-        chosen = starts + (rng.random(len(starts)) * sizes).astype(int)
-        value = _uniform_log(rng, value_range, len(starts))
-        active = rng.random(len(starts)) < probability * sizes
-        # the blocks of these positions; a part that does not start at a block has one more
-        blocks = slice(first // BLOCK, -(-stop // BLOCK))
-        chosen, value, active = chosen[blocks], value[blocks], active[blocks]
-        here = (chosen >= first) & (chosen < stop)
-        block = np.arange(first, stop) // BLOCK - first // BLOCK
-        applies = (chosen[block] == np.arange(first, stop)) & active[block]
-        tile = np.where(here, chosen - first, 0)
-        return ChosenTiles(tile.astype(np.int32), value, block.astype(np.int32), applies)
 
 
 def _uniform_log(rng: np.random.Generator, limits: tuple[float, float], count: int) -> np.ndarray:

@@ -1,30 +1,9 @@
-"""Augmentation of intensities: blur, low resolution, contrast, brightness, gamma and noise."""
-
-import math
+"""Augmentation of intensities: blur, low resolution, contrast, brightness and gamma."""
 
 import numpy as np
 from keras import ops
 
-from liverseg_tf.train.data.draws import ChosenTiles
-
 _BLUR_RADIUS = 3  # pixels
-# noise: a 32-bit hash of the pixel's number, of Wellons, "Prospecting for hash functions", 2018
-_MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
-_BYTES = 8  # whose sum is approximately normally distributed
-_BYTE_MEAN, _BYTE_VARIANCE = 127.5, (256**2 - 1) / 12
-
-
-def transform_chosen(image, chosen: ChosenTiles, transform):
-    """Apply a transform to the chosen tiles; all other tiles stay unchanged.
-
-    Args:
-        image: (tiles, h, w, channels) float32.
-        chosen: The tiles, with the parameter of the transform.
-        transform: Function of (blocks, h, w, channels) and the (blocks,) parameters.
-    """
-    transformed = transform(ops.take(image, chosen.tile, axis=0), chosen.value)
-    applies = ops.reshape(chosen.applies, (-1, 1, 1, 1))
-    return ops.where(applies, ops.take(transformed, chosen.block, axis=0), image)
 
 
 def blur(image, sigma):
@@ -82,39 +61,6 @@ def change_intensity(image, contrast, brightness, gamma):
     image = (image - 0.5) * expand(contrast) + 0.5 + expand(brightness)
     changed = ops.clip(image, 1e-6, 1) ** expand(gamma)
     return ops.where(expand(gamma) == 1, image, changed)
-
-
-def make_noise(key, shape: tuple[int, int, int]):
-    """Return noise with a mean of 0 and a standard deviation of 1, (tiles, *shape) float32.
-
-    The noise is a function of the key alone, the same on every backend: a sum of eight random
-    bytes, which no tile shows to be other than normally distributed.
-
-    Args:
-        key: (tiles,) int32.
-        shape: (h, w, channels).
-    """
-    numbers = ops.reshape(ops.arange(math.prod(shape), dtype="int32"), shape)
-    value = ops.bitwise_xor(expand(key), numbers)
-    total = 0
-    for _ in range(_BYTES // 4):
-        value = _hash(value)
-        total += sum(ops.bitwise_and(_shift(value, bits), 255) for bits in (0, 8, 16, 24))
-    deviation = ops.cast(total, "float32") - _BYTES * _BYTE_MEAN
-    return deviation / (_BYTES * _BYTE_VARIANCE) ** 0.5
-
-
-def _hash(value):
-    value = ops.bitwise_xor(value, _shift(value, 16)) * _MULTIPLIERS[0]
-    value = ops.bitwise_xor(value, _shift(value, 15)) * _MULTIPLIERS[1]
-    return ops.bitwise_xor(value, _shift(value, 16))
-
-
-def _shift(value, bits: int):
-    """Shift int32 numbers to the right and fill with zeros."""
-    if not bits:
-        return value
-    return ops.bitwise_and(ops.right_shift(value, bits), (1 << (32 - bits)) - 1)
 
 
 def expand(per_tile):

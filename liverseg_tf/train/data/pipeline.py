@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from liverseg_tf.ct.regions import Regions
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.compilation import compile_function
 from liverseg_tf.train.data.device_tiles import DeviceTiles
 from liverseg_tf.train.data.draws import AugmentationDraws, BatchDraws
+from liverseg_tf.train.data.mask_codes import MaskCodes
+from liverseg_tf.train.data.region_maps import region_groups
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
 
@@ -61,8 +62,9 @@ def training_batches(
 
     Yields:
         Pairs of tensors: image (tiles, h, w, channels) float32 in 0..255, and ground truth
-        (tiles, h, w, regions) uint8, 0 or 1. The number of tiles is the batch size divided by
-        the total number of shards.
+        (tiles, h, w, learnt regions) uint8, 0 or 1; or int8 with -1 for regions that are not
+        labelled, if a case has any. The number of tiles is the batch size divided by the total
+        number of shards.
     """
 
     def gather(seed: int, step: int, positions: slice):
@@ -71,7 +73,7 @@ def training_batches(
 
     tiles_of = sampler.batch if cache is None else gather
     read = _reader(sampler, settings, first_step, shards, tiles_of)
-    make_batch = batch_maker(settings.regions)
+    make_batch = batch_maker(sampler.codes)
     return _in_threads(lambda number: make_batch(*read(number)))
 
 
@@ -84,8 +86,9 @@ def read_batches(
     """Read batches without end, ahead of time, in several threads; see `training_batches`.
 
     Yields:
-        Image (tiles, h, w, channels) uint8, mask (tiles, h, w, 1) uint8 labels, and the parameters
-        of their augmentation, or None without augmentation. The arrays are NumPy's.
+        Image (tiles, h, w, channels) uint8, mask (tiles, h, w, 1) uint8 with the values of the
+        sampler's `codes`, and the parameters of their augmentation, or None without augmentation.
+        The arrays are NumPy's.
     """
     return _in_threads(_reader(sampler, settings, first_step, shards, sampler.batch))
 
@@ -103,9 +106,7 @@ def _reader(
         tiles_of: Function of the seed, the step and the positions to image and mask.
     """
     tiles = sampler.batch_size // shards.total
-    draws = BatchDraws(
-        settings.seed, sampler.batch_size, sampler.shape, settings.augment, settings.mirror
-    )
+    draws = BatchDraws(settings, sampler.batch_size, sampler.shape, sampler.network.tiles.channels)
 
     def read(number: int):
         step = first_step + number // shards.count
@@ -138,21 +139,29 @@ def _core_count() -> int:
 
 
 @functools.cache
-def batch_maker(regions: Regions) -> Callable:
-    """Return the compiled function from what `read_batches` yields to a batch."""
-    table = region_table(regions)
+def batch_maker(codes: MaskCodes) -> Callable:
+    """Return the compiled function from what `read_batches` yields to a batch.
+
+    Args:
+        codes: Meaning of the values of the masks.
+    """
+    groups = region_groups(codes.table, codes.are_labels)
 
     def make(image, mask, draws=None):
+        original = mask
         if draws is None:
             image = ops.cast(image, "float32")
         else:
-            image, mask = augment_batch(image, mask, draws)
-        labels = ops.cast(mask[..., 0], "int32")
-        return image, ops.take(ops.convert_to_tensor(table), labels, axis=0)
+            image, mask = augment_batch(image, mask, draws, groups)
+        values = ops.cast(mask[..., 0], "int32")
+        if not codes.are_labels:
+            # beyond the edge of a tile, there is the background of its case
+            beyond = _look_up(codes.backgrounds, ops.cast(original[:, :1, :1, 0], "int32"))
+            values = ops.where(values == 0, ops.cast(beyond, "int32"), values)
+        return image, _look_up(codes.table, values)
 
     return compile_function(make)
 
 
-def region_table(regions: Regions) -> np.ndarray:
-    """Return the lookup table from label to regions, (256, regions) uint8, 0 or 1."""
-    return regions.masks(np.arange(256, dtype=np.uint8)).astype(np.uint8)
+def _look_up(table: np.ndarray, values):
+    return ops.take(ops.convert_to_tensor(table), values, axis=0)

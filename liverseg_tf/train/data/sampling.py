@@ -7,12 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from liverseg_tf.ct.annotation import read_annotation
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.case_tiles import TileArray
 from liverseg_tf.tiles.hdf5 import check_mapped
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.buffers import BufferPool
+from liverseg_tf.train.data.mask_codes import MaskCodes
+from liverseg_tf.train.data.region_slices import (
+    check_labelled,
+    find_known_slices,
+    find_region_slices,
+)
 
 _READERS = 8  # threads that compare tiles with their checksums
 
@@ -25,7 +33,9 @@ class BatchSampler:
     Attributes:
         shape: (h, w) of the tiles in pixels, with padding.
         slice_count: Number of slices of all cases.
-        labels: Labels other than 0 of all cases.
+        codes: Meaning of the values of the masks.
+        mask_values: Values other than 0 of the masks of all cases.
+        left_out: Names of the cases that label none of the regions, from which nothing is drawn.
 
     Args:
         store: Store with the tiles.
@@ -34,10 +44,12 @@ class BatchSampler:
         batch_size: Number of tiles in a batch.
         foreground_fraction: Fraction of a batch drawn from slices that contain a region. It is
             rounded to whole tiles, which the regions get in turn. The other tiles are drawn from
-            all slices.
+            all slices of which something is known.
+        auxiliary: Regions that are learnt besides those of the network.
 
     Raises:
-        LiverSegError: If a case is missing or damaged, or if no case contains any region.
+        LiverSegError: If a case is missing or damaged, if no case contains any region, or if a
+            region is labelled in no case.
     """
 
     def __init__(
@@ -47,11 +59,19 @@ class BatchSampler:
         network: NetworkSpec,
         batch_size: int,
         foreground_fraction: float,
+        auxiliary: Regions | None = None,
     ):
         self.network, self.batch_size = network, batch_size
-        self._names = list(case_names)
+        regions = network.regions.joined(auxiliary)
+        annotations = {name: read_annotation(store.cases.get(name, {})) for name in case_names}
+        check_labelled(regions, list(annotations.values()))
+        self._names = [name for name in case_names if any(annotations[name].known_regions(regions))]
+        self.left_out = [name for name in case_names if name not in self._names]
+        known = [annotations[name] for name in self._names]
+        self.codes = MaskCodes.of_cases(regions, known)
+        self._translations = [self.codes.translation(annotation) for annotation in known]
         with ThreadPoolExecutor(_READERS) as executor:
-            self._cases = list(executor.map(store.read, case_names))
+            self._cases = list(executor.map(store.read, self._names))
         # the slices of all cases are numbered one after another
         self._counts = np.array([case.mask.shape[0] for case in self._cases])
         ends = np.cumsum(self._counts)
@@ -59,12 +79,17 @@ class BatchSampler:
         self._case_of = np.repeat(np.arange(len(self._cases)), self._counts)
         self._slice_steps = np.array([network.slice_step(case.slice_mm) for case in self._cases])
         self.slice_count = int(ends[-1])
-        self.labels = sorted(
-            {int(label) for case in self._cases for label in case.record["labels"]}
-        )
+        self.mask_values = list(self.codes.values)
+        if self.codes.are_labels:
+            found = {int(label) for case in self._cases for label in case.record["labels"]}
+            self.mask_values = sorted(found)
         # indexing a plain array is faster than indexing a memory map
         self._arrays = [(_plain(case.image), _plain(case.mask)) for case in self._cases]
-        self._slices_by_region = self._find_slices_by_region()
+        slices = find_region_slices(regions, [case.record for case in self._cases], known)
+        self._absent_regions = [name for name in regions.names if name not in slices]
+        self._slices_by_region = {
+            name: found for name, found in slices.items() if name in network.regions.names
+        }
         if not self._slices_by_region:
             labels = sorted({label for name in case_names for label in store.cases[name]["labels"]})
             raise LiverSegError(
@@ -72,7 +97,7 @@ class BatchSampler:
                 f"Received cases with the labels {', '.join(labels) or '0 only'}."
             )
         self._foreground_count = round(batch_size * foreground_fraction)
-        sources = [*self._slices_by_region.values(), np.arange(self.slice_count)]
+        sources = [*self._slices_by_region.values(), find_known_slices(self._cases, known)]
         self._source_sizes = np.array([len(source) for source in sources])
         self._source_starts = np.cumsum(self._source_sizes) - self._source_sizes
         self._source_slices = np.concatenate(sources)
@@ -83,8 +108,8 @@ class BatchSampler:
         self._buffers = functools.cache(self._make_buffers)
 
     def absent_regions(self) -> list[str]:
-        """Return the names of the regions that no training slice contains."""
-        return [name for name in self.network.regions.names if name not in self._slices_by_region]
+        """Return the names of the regions, auxiliary ones included, that no slice contains."""
+        return list(self._absent_regions)
 
     def batch(
         self, seed: int, step: int, positions: slice = slice(None)
@@ -97,8 +122,9 @@ class BatchSampler:
             positions: Positions in the batch of the tiles to return.
 
         Returns:
-            Image (tiles, h, w, channels) uint8 and mask (tiles, h, w, 1) uint8 labels. Tiles
-            that are smaller than the largest of the store are padded with 0 at the end.
+            Image (tiles, h, w, channels) uint8 and mask (tiles, h, w, 1) uint8, with the values of
+            `codes`. Tiles that are smaller than the largest of the store are padded with
+            background at the end.
 
         Raises:
             LiverSegError: If a tile cannot be read any more; it names the file and the case.
@@ -117,11 +143,13 @@ class BatchSampler:
         for i, case in enumerate(cases.tolist()):
             tiles, labels = self._arrays[case]
             h, w = labels.shape[1:]
+            if (h, w) != self.shape:
+                mask[i] = self._background(case)
             try:
                 for place, z in enumerate(indices[i]):
                     channels = slice(place * windows, (place + 1) * windows)
                     image[i, :h, :w, channels] = tiles[z]
-                mask[i, :h, :w, 0] = labels[indices[i][middle]]
+                mask[i, :h, :w, 0] = self._translate(case, labels[indices[i][middle]])
             except LiverSegError as error:
                 raise error.about(self._names[case]) from error
         return image, mask
@@ -164,7 +192,7 @@ class BatchSampler:
         """Read the masks of all slices as `all_images` does.
 
         Yields:
-            Name of a case and its (z, h, w) uint8 labels.
+            Name of a case and its (z, h, w) uint8 values of `codes`.
         """
         return self._read_all(1)
 
@@ -176,8 +204,11 @@ class BatchSampler:
                 array = np.asarray(arrays[part])
             except LiverSegError as error:
                 raise error.about(name) from error
+            if part == 1:
+                array = self._translate(case, array)
             if array.shape[1:3] != self.shape:
-                padded = np.zeros((len(array), *self.shape, *array.shape[3:]), np.uint8)
+                beyond = self._background(case) if part == 1 else 0
+                padded = np.full((len(array), *self.shape, *array.shape[3:]), beyond, np.uint8)
                 padded[:, : array.shape[1], : array.shape[2]] = array
                 array = padded
             yield name, array
@@ -194,23 +225,15 @@ class BatchSampler:
         """Return the memory for the images and masks of this many tiles."""
         return BufferPool(tiles * math.prod(self.shape) * (self.network.channels + 1))
 
-    def _find_slices_by_region(self) -> dict[str, np.ndarray]:
-        """For each region that occurs, the numbers of the slices that contain it."""
-        slices_by_region = {}
-        for name, labels in self.network.regions.to_json().items():
-            slices = [
-                first + z
-                for first, case in zip(self._first, self._cases, strict=True)
-                for z in _slices_with(case.record, labels)
-            ]
-            if slices:
-                slices_by_region[name] = np.array(slices)
-        return slices_by_region
+    def _translate(self, case: int, labels: np.ndarray) -> np.ndarray:
+        """Replace the labels of a case by the values of `codes`."""
+        translation = self._translations[case]
+        return labels if translation is None else translation[labels]
 
-
-def _slices_with(record: dict, labels: list[int]) -> list[int]:
-    """Indices of the slices of a case that contain at least one of the labels."""
-    return sorted({z for label in labels for z in record["slices_with"].get(str(label), [])})
+    def _background(self, case: int) -> int:
+        """Return the value of the background in the masks of a case."""
+        translation = self._translations[case]
+        return 0 if translation is None else int(translation[0])
 
 
 def _plain(array: TileArray) -> TileArray:

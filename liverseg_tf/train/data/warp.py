@@ -1,9 +1,8 @@
 """Spatial augmentation: affine transforms, mirroring and elastic deformation of image and mask."""
 
-import numpy as np
 from keras import ops
 
-from liverseg_tf.train.data.draws import CONTROL_POINTS
+from liverseg_tf.train.data.smoothing import spline_matrix
 
 
 def warp_tiles(image, mask, matrix, control_points):
@@ -66,18 +65,3 @@ def _input_positions(matrix, control_points, height: int, width: int):
         return a * columns + (b * rows + shift) + displacements[:, axis]
 
     return position(0), position(1)
-
-
-def spline_matrix(size: int) -> np.ndarray:
-    """Return the (size, CONTROL_POINTS) weights that interpolate control points cubically.
-
-    Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -0.5. The
-    control points are the centres of CONTROL_POINTS equal intervals; beyond the outer ones, the
-    weights of the existing points are scaled to a sum of 1.
-    """
-    position = (np.arange(size) + 0.5) * CONTROL_POINTS / size - 0.5
-    distance = np.abs(position[:, None] - np.arange(CONTROL_POINTS))
-    near = (1.5 * distance - 2.5) * distance**2 + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -11,10 +11,11 @@ import numpy as np
 from keras import ops
 
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.learner.hardware import Hardware
 from liverseg_tf.train.network.from_settings import make_unet_spec
 from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
-from liverseg_tf.train.network.losses import LOSSES, sum_over_one_replica
+from liverseg_tf.train.network.loss_weights import LossWeights, sum_over_one_replica
 from liverseg_tf.train.network.pretrained import load_matching_weights
 from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
 from liverseg_tf.train.settings import TrainSettings
@@ -32,6 +33,7 @@ class TrainingComponents:
         hardware: Precision and compilation.
         unmatched_layers: Layers that got no weights from the run in `init_from`, a line each.
         convert: Function from a model of Keras' layers to the model that is computed.
+        custom: Objects of the caller in place of the loss and the network of the settings.
     """
 
     spec: UNetSpec
@@ -41,6 +43,7 @@ class TrainingComponents:
     hardware: Hardware
     unmatched_layers: tuple[str, ...] = ()
     convert: Callable[[keras.Model], keras.Model] = lambda model: model
+    custom: CustomParts = CustomParts()
 
     @classmethod
     def make(
@@ -51,6 +54,7 @@ class TrainingComponents:
         replicas: int = 1,
         layer_classes: LayerClasses = KERAS_LAYERS,
         convert: Callable[[keras.Model], keras.Model] = lambda model: model,
+        custom: CustomParts = CustomParts(),
     ) -> "TrainingComponents":
         """Make the components of a new run; the initial weights follow from the seed.
 
@@ -62,35 +66,44 @@ class TrainingComponents:
             layer_classes: Keras' layers, or faster ones.
             convert: Function from a model of Keras' layers to a faster one, whose layers have the
                 same names and weights.
+            custom: Objects of the caller; the weights of a network are its initial weights.
 
         Raises:
-            SettingsError: If the encoder is unknown.
+            SettingsError: If the encoder is unknown, or a network of the caller does not fit.
             LiverSegError: If initial weights cannot be read or do not match the network.
         """
         spec = make_unet_spec(network, settings)
         _set_seeds(settings.seed)
         with _dtype_policy(hardware.policy):
-            model = build_training_unet(spec, settings.deep_supervision, layer_classes)
+            if custom.model is None:
+                model = build_training_unet(spec, settings.deep_supervision, layer_classes)
+            else:
+                model = custom.training_model(network)
             model = convert(model)
         unmatched_layers = (
             ()
             if settings.init_from is None
-            else tuple(load_matching_weights(model, Path(settings.init_from)))
+            else tuple(load_matching_weights(model, Path(settings.init_from), spec.outputs))
         )
         optimizer = _make_optimizer(settings, hardware, replicas)
         # If the optimizer's variables exist before the first step, its graph is traced once
         # instead of twice, which saves 6 seconds.
         optimizer.build(model.trainable_variables)
-        return cls(spec, model, optimizer, settings, hardware, unmatched_layers, convert)
+        return cls(spec, model, optimizer, settings, hardware, unmatched_layers, convert, custom)
 
     def loss(self, truth, outputs, sum_over_replicas: Callable = sum_over_one_replica):
         """Compute the loss of a batch: the weighted mean of the losses of all outputs.
 
         With deep supervision, the weight of an output is half that of the next finer one.
 
+        The auxiliary regions together count `auxiliary_weight` as much as all other regions
+        together.
+
         Args:
-            truth: Ground truth (batch, h, w, regions), 0 or 1.
-            outputs: Logits of the model: one tensor, or a list of tensors, the finest first.
+            truth: Ground truth (batch, h, w, regions), 0 or 1; or int8 with -1 where a region is
+                not labelled, which carries no loss.
+            outputs: Outputs of the model: one tensor, or a list of tensors, the finest first. They
+                are logits, except those of a network of the caller that returns probabilities.
             sum_over_replicas: Function that adds up an array over the replicas that share the
                 batch.
 
@@ -98,29 +111,59 @@ class TrainingComponents:
             Scalar, float32.
         """
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        loss, truth = LOSSES[self.settings.loss], ops.cast(truth, "float32")
-        weights = [0.5**level for level in range(len(outputs))]
-        return sum(
-            weight / sum(weights) * loss(self._downsample(truth, level), logits, sum_over_replicas)
-            for level, (weight, logits) in enumerate(zip(weights, outputs, strict=True))
-        )
+        outputs = [self.custom.compute_logits(values) for values in outputs]
+        loss = self.custom.loss_function(self.settings.loss)
+        region_weights = self._region_weights()
+        is_partial = keras.backend.standardize_dtype(truth.dtype) == "int8"
+        labelled = ops.cast(truth >= 0, "float32") if is_partial else None
+        truth = ops.cast(ops.maximum(truth, 0) if is_partial else truth, "float32")
+        level_weights = [0.5**level for level in range(len(outputs))]
+        total = 0
+        for level, (weight, logits) in enumerate(zip(level_weights, outputs, strict=True)):
+            level_truth, level_labelled = self._downsample(truth, labelled, level)
+            weights = LossWeights(region_weights, level_labelled, sum_over_replicas)
+            total += weight / sum(level_weights) * loss(level_truth, logits, weights)
+        return total
 
-    def _downsample(self, truth, level: int):
-        """Average the ground truth over the pixels of a coarser level.
+    def _region_weights(self) -> np.ndarray | None:
+        """Weights (regions,) of the regions; None without auxiliary regions."""
+        if self.settings.auxiliary is None:
+            return None
+        auxiliary = len(self.settings.auxiliary)
+        regions = len(self.spec.outputs) - auxiliary
+        weights = [1 / regions] * regions
+        weights += [self.settings.auxiliary_weight / auxiliary] * auxiliary
+        return np.array(weights, np.float32)
 
-        An average, unlike the nearest value, preserves regions smaller than such a pixel.
+    def _downsample(self, truth, labelled, level: int):
+        """Average ground truth and weights of the voxels over the pixels of a coarser level.
+
+        An average, unlike the nearest value, preserves regions smaller than such a pixel. The
+        ground truth is averaged where it is known.
         """
         size = self.spec.patch * 2**level
-        return ops.average_pool(truth, size, size) if level else truth
+        if not level:
+            return truth, labelled
+        pooled = ops.average_pool(truth, size, size)
+        if labelled is None:
+            return pooled, None
+        known = ops.average_pool(labelled, size, size)
+        return pooled / ops.where(known > 0, known, 1.0), known
 
     def build_inference_model(self, policy: str) -> keras.Model:
         """Build the network for inference; its weights are random and have to be replaced.
 
+        It has no outputs for the auxiliary regions, which come last.
+
         Args:
             policy: Keras dtype policy of its layers.
         """
+        if self.custom.model is not None:
+            return self.custom.inference_model(self.spec.channels, len(self.spec.outputs))
+        auxiliary = () if self.settings.auxiliary is None else self.settings.auxiliary.names
+        outputs = self.spec.outputs[: len(self.spec.outputs) - len(auxiliary)]
         with _dtype_policy(policy):
-            return build_unet(replace(self.spec, encoder_weights=None))
+            return build_unet(replace(self.spec, outputs=outputs, encoder_weights=None))
 
 
 def ema_rate(ema_decay: float, step, minimum: Callable = ops.minimum):

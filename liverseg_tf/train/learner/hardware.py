@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 
 from liverseg_tf.choices import PRECISIONS
 from liverseg_tf.errors import SettingsError
-
-_BFLOAT16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
-_CPUINFO = Path("/proc/cpuinfo")
+from liverseg_tf.model.precision import cpu_has_bfloat16
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def choose_hardware(precision: str | None = None, compiled: bool | None = None) 
         if has_gpu:
             precision = _choose_gpu_precision()
         else:
-            precision = "float32" if is_jax else _choose_cpu_precision()
+            precision = "bfloat16" if cpu_has_bfloat16() and not is_jax else "float32"
     if compiled is None:
         compiled = is_jax or (has_gpu and _gpu_has_compiler())
     return Hardware(precision, compiled)
@@ -103,13 +100,3 @@ def _choose_gpu_precision() -> str:
             for gpu in tf.config.list_physical_devices("GPU")
         )
     return "bfloat16" if oldest >= (8, 0) else "float16" if oldest >= (7, 0) else "float32"
-
-
-def _choose_cpu_precision() -> str:
-    """bfloat16 if the CPU lists an instruction for it; float32 if not, or if this is unknown."""
-    try:
-        text = _CPUINFO.read_text()
-    except OSError:
-        return "float32"
-    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), ())
-    return "bfloat16" if _BFLOAT16_CPU_FLAGS & set(flags) else "float32"

@@ -11,7 +11,8 @@ from liverseg_tf.train.learner.components import TrainingComponents
 class InferenceModel:
     """The model that is validated and saved.
 
-    It has a single output and Keras' own layers only, and no state of random generators. It is
+    It has a single output, without auxiliary regions, and Keras' own layers only, and no state of
+    random generators. It is
     validated in the precision of the learner, and saved in float32.
 
     Args:
@@ -30,7 +31,11 @@ class InferenceModel:
         for model in {self._validated, self._saved}:
             for layer in model.layers:
                 first, count = self._weight_ranges.get(layer.name, (0, 0))
-                layer.set_weights(weights[first : first + count])
+                new = weights[first : first + count]
+                if layer.name == "logits":  # the auxiliary regions come last
+                    shapes = [weight.shape for weight in layer.weights]
+                    new = [w[tuple(map(slice, s))] for w, s in zip(new, shapes, strict=True)]
+                layer.set_weights(new)
 
     def probabilities(self, tiles: np.ndarray) -> np.ndarray:
         """Predict (batch, h, w, regions) float32 from (batch, h, w, channels) uint8."""

@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
@@ -39,6 +40,7 @@ class JaxLearner:
         settings: Settings of the run.
         hardware: Precision; steps are always compiled.
         devices: Devices that share each batch. None uses all devices of this host.
+        custom: Objects of the caller in place of the loss and the network of the settings.
     """
 
     def __init__(
@@ -47,12 +49,13 @@ class JaxLearner:
         settings: TrainSettings,
         hardware: Hardware,
         devices: Sequence[jax.Device] | None = None,
+        custom: CustomParts = CustomParts(),
     ):
         mesh = Mesh(np.array(devices or jax.local_devices()), "batch")
         self._shared = NamedSharding(mesh, PartitionSpec("batch"))
         self._whole = NamedSharding(mesh, PartitionSpec())
         self.components = TrainingComponents.make(
-            network, settings, hardware, layer_classes=_LAYER_CLASSES
+            network, settings, hardware, layer_classes=_LAYER_CLASSES, custom=custom
         )
         model, optimizer = self.components.model, self.components.optimizer
         weights = [variable.value for variable in model.weights]

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
@@ -17,7 +18,7 @@ from liverseg_tf.train.learner.tensorflow_layers import (
     SynchronizedBatchNormalization,
 )
 from liverseg_tf.train.network.layer_classes import LayerClasses, SubpixelConv2DTranspose
-from liverseg_tf.train.network.losses import sum_over_one_replica
+from liverseg_tf.train.network.loss_weights import sum_over_one_replica
 from liverseg_tf.train.settings import TrainSettings
 
 
@@ -33,6 +34,7 @@ class TensorFlowLearner:
         settings: Settings of the run.
         hardware: Precision and compilation.
         hosts: Hosts whose devices share the batches.
+        custom: Objects of the caller in place of the loss and the network of the settings.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class TensorFlowLearner:
         settings: TrainSettings,
         hardware: Hardware,
         hosts: Hosts,
+        custom: CustomParts = CustomParts(),
     ):
         self.hosts = hosts
         replicas = hosts.strategy.num_replicas_in_sync
@@ -50,7 +53,7 @@ class TensorFlowLearner:
         )
         with hosts.strategy.scope():
             self.components = TrainingComponents.make(
-                network, settings, hardware, replicas, layer_classes
+                network, settings, hardware, replicas, layer_classes, custom=custom
             )
             # XLA cannot sum over replicas
             compiled = hardware.compiled and replicas == 1

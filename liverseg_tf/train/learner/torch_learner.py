@@ -8,6 +8,7 @@ import torch
 
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.model.torch_layers import with_torch_layers
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.pipeline import Shards
 from liverseg_tf.train.learner.components import TrainingComponents, ema_rate
 from liverseg_tf.train.learner.hardware import Hardware
@@ -24,11 +25,18 @@ class TorchLearner:
         settings: Settings of the run.
         hardware: Precision; with `compiled`, the loss and its gradient are compiled by
             `torch.compile`. A network with dropout is not compiled.
+        custom: Objects of the caller in place of the loss and the network of the settings.
     """
 
-    def __init__(self, network: NetworkSpec, settings: TrainSettings, hardware: Hardware):
+    def __init__(
+        self,
+        network: NetworkSpec,
+        settings: TrainSettings,
+        hardware: Hardware,
+        custom: CustomParts = CustomParts(),
+    ):
         self.components = TrainingComponents.make(
-            network, settings, hardware, convert=with_torch_layers
+            network, settings, hardware, convert=with_torch_layers, custom=custom
         )
         model, optimizer = self.components.model, self.components.optimizer
         self._parameters = [variable.value for variable in model.trainable_variables]

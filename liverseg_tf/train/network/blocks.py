@@ -54,6 +54,22 @@ class BlockBuilder:
             y = layers.Add(name=f"{name}_add")([x, y])
         return layers.Activation("relu", name=f"{name}_relu_b")(y)
 
+    def convolution(self, x, filters: int, name: str):
+        """Apply convolution, normalisation and ReLU, once.
+
+        Args:
+            x: (batch, h, w, channels), or a list of two, which are concatenated.
+            filters: Number of filters.
+            name: Prefix of the layer names.
+
+        Returns:
+            (batch, h, w, filters).
+        """
+        if isinstance(x, list) and self.layer_classes.concatenated_conv2d is None:
+            x = layers.Concatenate(name=f"{name}_concat")(x)
+        x = self._convolve(x, filters, name, "a")
+        return layers.Activation("relu", name=f"{name}_relu")(x)
+
     def attention_gate(self, skip, coarse, name: str):
         """Weight each pixel of a skip connection by an additive attention gate.
 

@@ -9,15 +9,16 @@ from liverseg_tf.train.settings import TrainSettings
 
 
 def make_unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
-    """Make the architecture of the U-Net.
+    """Make the architecture of the U-Net for training, whose last outputs are auxiliary regions.
 
     Args:
         network: Input channels and regions.
         settings: Settings of the run.
     """
+    auxiliary = () if settings.auxiliary is None else settings.auxiliary.names
     return UNetSpec(
         channels=network.channels,
-        outputs=tuple(network.regions.names),
+        outputs=(*network.regions.names, *auxiliary),
         base_filters=settings.base_filters,
         depth=settings.levels,
         normalisation=settings.normalisation,
@@ -25,6 +26,7 @@ def make_unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
         residual=settings.residual,
         attention=settings.attention,
         patch=settings.patch,
+        stem_filters=settings.stem_filters,
         encoder=settings.encoder,
         encoder_weights=settings.encoder_weights,
     )

@@ -25,10 +25,12 @@ class UNetSpec:
         attention: Whether the skip connections have attention gates (Oktay et al. 2018).
         patch: Side of the patches, in pixels, that become one pixel of the first level. With 2
             the network is about four times as fast, and its receptive field is twice as wide.
-        encoder: Name of a network of keras.applications that replaces the encoder path. Its
-            depth is 5.
-        encoder_weights: Initial weights of this encoder: None for random weights, 'imagenet' to
-            let Keras download them, or the path of a file.
+        stem_filters: Number of filters of a convolution at full resolution beside the patches,
+            whose features join those of the last level (a skip connection). 0: there is none.
+        encoder: Name of a known network that replaces the encoder path. It has five levels, of
+            which patches leave out the first: the depth is 5, or 4 with `patch` 2.
+        encoder_weights: Initial weights of this encoder: None for random weights, 'imagenet', or
+            the path of a file.
 
     Example:
         >>> UNetSpec(channels=3, residual=True)
@@ -44,6 +46,7 @@ class UNetSpec:
     residual: bool = False
     attention: bool = False
     patch: int = 1
+    stem_filters: int = 0
     encoder: str | None = None
     encoder_weights: str | None = None
 
@@ -117,6 +120,8 @@ def build_training_unet(
         if spec.attention:
             skip = blocks.attention_gate(skip, x, name)
         x = blocks.convolution_block([skip, x], level, name)
+        if level == 0 and spec.stem_filters:
+            x = _add_stem(x, inputs, spec, blocks)
         if level < deep_supervision:
             outputs.append(_add_output(x, spec, level, layer_classes))
     return keras.Model(inputs, outputs[::-1], name="unet")
@@ -137,14 +142,17 @@ def _encoder_path(inputs, spec: UNetSpec, blocks: BlockBuilder) -> tuple[list, o
 
 
 def _pretrained_encoder_path(inputs, spec: UNetSpec, blocks: BlockBuilder) -> tuple[list, object]:
-    """Build the path with an encoder of keras.applications; see `_encoder_path`.
+    """Build the path with a known network as the encoder; see `_encoder_path`.
 
-    Such an encoder has no features at full resolution, so level 0 has a block of the U-Net.
+    Such an encoder has no features at full resolution. Without patches, level 0 has a block of the
+    U-Net; with patches, level 0 is the level of the encoder that has their size.
     """
     assert spec.encoder is not None, "such a network has an encoder"
-    x = _rescale(inputs)
-    *skips, bottleneck = build_encoder(spec.encoder, inputs, spec.encoder_weights)
-    return [blocks.convolution_block(x, 0, "down0"), *skips], bottleneck
+    layer_classes = blocks.layer_classes
+    *skips, bottleneck = build_encoder(spec.encoder, inputs, spec.encoder_weights, layer_classes)
+    if spec.patch == 1:
+        return [blocks.convolution_block(_rescale(inputs), 0, "down0"), *skips], bottleneck
+    return skips[-spec.depth :], bottleneck
 
 
 def _rescale(inputs):
@@ -159,11 +167,20 @@ def _add_dropout(x, spec: UNetSpec, level: int):
     return layers.SpatialDropout2D(spec.dropout, name=f"dropout{level}")(x)
 
 
+def _add_stem(x, inputs, spec: UNetSpec, blocks: BlockBuilder):
+    """Return features at full resolution: those of the last level, and a skip from the input."""
+    scaled = layers.Rescaling(1 / 127.5, offset=-1, name="stem_rescale")(inputs)
+    stem = blocks.convolution(scaled, spec.stem_filters, "stem")
+    upsample = blocks.layer_classes.conv2d_transpose
+    x = upsample(spec.stem_filters, spec.patch, strides=spec.patch, name="stem_upsample")(x)
+    return blocks.convolution([stem, x], spec.stem_filters, "stem_out")
+
+
 def _add_output(x, spec: UNetSpec, level: int, layer_classes: LayerClasses):
     """Add the convolution that maps the features of a level to logits."""
     name = f"logits{level}" if level else "logits"
     # float32 under mixed precision, too: probabilities near 0 and 1 need its precision
-    if level == 0 and spec.patch > 1:
+    if level == 0 and spec.patch > 1 and not spec.stem_filters:
         return layer_classes.conv2d_transpose(
             len(spec.outputs), spec.patch, strides=spec.patch, dtype="float32", name=name
         )(x)

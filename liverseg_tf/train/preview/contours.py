@@ -10,7 +10,7 @@ def draw_contours(axes, masks: np.ndarray, linestyle: str = "solid") -> None:
 
     Args:
         axes: Axes that show the tile.
-        masks: (h, w, regions); a pixel above 0 belongs to the region.
+        masks: (h, w, regions); a pixel above 0 belongs to the region, and one below 0 is unknown.
         linestyle: Matplotlib line style.
     """
     for region in range(masks.shape[-1]):

@@ -37,7 +37,12 @@ def describe_run(
     """
     network = make_network_spec(store, settings)
     sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
+        store,
+        store.split["train"],
+        network,
+        settings.batch_size,
+        settings.foreground_fraction,
+        settings.auxiliary,
     )
     learner = make_learner(network, settings, execution)
     components = learner.components

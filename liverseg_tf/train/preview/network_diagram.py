@@ -44,7 +44,8 @@ def receptive_fields(model: keras.Model) -> dict[str, int]:
     A kernel of k pixels adds (k - 1) d to the receptive field, where d is the distance of two
     neighbouring pixels of its input, measured in pixels of the model's input. A stride multiplies
     this distance. Source: Araujo, Norris, Sim 2019, "Computing receptive fields of convolutional
-    neural networks".
+    neural networks". With `stem_filters`, the last convolution sees two pixels of the coarser
+    level, which may lie in two pixels of the next one; the few pixels that this adds are left out.
 
     Args:
         model: Model of convolutions, poolings, and layers that act on single pixels.

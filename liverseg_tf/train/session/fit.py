@@ -5,8 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from liverseg_tf.model.custom_code import check_same_code, to_json
 from liverseg_tf.model.postprocessing import PostProcessing
+from liverseg_tf.model.run_record import RunRecord
+from liverseg_tf.plural import count
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.device_tiles import cache_on_device
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
@@ -54,6 +58,7 @@ def train(
     settings: TrainSettings,
     execution: ExecutionOptions = ExecutionOptions(),
     choose_postprocessing: Callable[[Path], PostProcessing] | None = None,
+    custom: CustomParts = CustomParts(),
 ) -> TrainingResult:
     """Train a U-Net on a store and write it to a folder, or resume a run that was interrupted.
 
@@ -69,21 +74,23 @@ def train(
         settings: Settings of the run.
         execution: Execution options; they affect results only through rounding.
         choose_postprocessing: Function from the folder of the run, with the best model, to the
-            post-processing to record. None chooses none. It is not called without validation
-            cases.
+            post-processing to record. None chooses none.
+        custom: Objects of the caller in place of parts that the settings name.
 
     Raises:
         SettingsError: If the folder holds a finished run, or an interrupted run with other
-            settings, or if settings and hosts exclude each other.
+            settings or other objects of the caller, or if settings exclude each other or do not
+            suit the hosts or the objects.
         LiverSegError: If no training case contains a region, the loss is not finite, the store
             changes during the run, a file cannot be read or written, or another process is
             writing the run.
         Interrupted: If the process received SIGINT or SIGTERM; a checkpoint is written first.
     """
+    custom.check(settings)
     execution = resolve_hosts(settings, execution)
     run = RunFolder.create(folder, writes=execution.hosts is None or execution.hosts.index == 0)
     with run.locked():
-        return _train(store, run, settings, execution, choose_postprocessing)
+        return _train(store, run, settings, execution, choose_postprocessing, custom)
 
 
 def _train(
@@ -92,6 +99,7 @@ def _train(
     settings: TrainSettings,
     execution: ExecutionOptions,
     choose_postprocessing: Callable[[Path], PostProcessing] | None,
+    custom: CustomParts,
 ) -> TrainingResult:
     """Train in a folder that is locked for other processes; see `train`."""
     started = time.monotonic() if execution.started is None else execution.started
@@ -102,15 +110,14 @@ def _train(
     checkpoint = Checkpoint.read(run.folder)
     if checkpoint is not None:
         check_same_run(run.folder, store, settings, checkpoint.metadata)
+        check_same_code(RunRecord.read(run.folder).custom, custom.origins(), run.folder)
 
     # the training data
-    network = make_network_spec(store, settings)
-    sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
-    )
+    network = custom.network_spec(make_network_spec(store, settings))
+    sampler = custom.make_sampler(store, network, settings)
 
     # network, loss and optimizer: new ones, or in the state of the checkpoint
-    learner = make_learner(network, settings, execution)
+    learner = make_learner(network, settings, execution, custom)
     state = TrainingState()
     if checkpoint is not None:
         checkpoint.restore(learner, run.folder)
@@ -123,6 +130,8 @@ def _train(
         "hardware": vars(learner.components.hardware),
         "store": {"split": store.split, "checksums": store.checksums},
     }
+    if origins := custom.origins():
+        sections["custom"] = to_json(origins)
     if checkpoint is None:
         run.write_record(network, **sections)
 
@@ -146,7 +155,7 @@ def _train(
     first_step = state.step
     cache = cache_on_device(
         sampler,
-        execution.cache_on_device,
+        execution.cache_on_device if custom.allows_cache else False,
         lambda: estimate_memory(learner.components, sampler.shape, settings.batch_size),
     )
     batches = learner.batches(
@@ -162,7 +171,7 @@ def _train(
     # Everything after the last epoch comes before the result, which marks a finished run. Until it
     # is written, there is the checkpoint of the last epoch, from which all of this is repeated.
     postprocessing = None
-    if choose_postprocessing is not None and store.split["val"] and run.writes:
+    if choose_postprocessing is not None and run.writes:
         postprocessing = choose_postprocessing(run.folder)
         sections["postprocessing"] = postprocessing.to_json()
     result = TrainingResult(
@@ -170,7 +179,7 @@ def _train(
         list(validator.case_names),
         state.step,
         time.monotonic() - started,
-        _make_notes(store, sampler.absent_regions(), learner.components.unmatched_layers),
+        (*_make_notes(sampler, validator, learner.components.unmatched_layers), *custom.notes()),
         run.writes,
         postprocessing,
     )
@@ -189,14 +198,31 @@ def _train(
 
 
 def _make_notes(
-    store: TileStore, absent_regions: list[str], unmatched_layers: tuple[str, ...]
+    sampler: BatchSampler, validator: Validator, unmatched_layers: tuple[str, ...]
 ) -> tuple[str, ...]:
+    names = validator.network.regions.names
     notes = [
         f"No training slice contains the region {name}; the model cannot find it."
-        for name in absent_regions
+        if name in names
+        else f"No training slice contains the auxiliary region {name}; it has no effect."
+        for name in sampler.absent_regions()
     ]
-    if not store.split["val"]:
+    if sampler.left_out:
+        left_out = ", ".join(sampler.left_out[:3]) + (", ..." if len(sampler.left_out) > 3 else "")
+        notes.append(
+            f"Training cases that label none of the regions are left out: {left_out} "
+            f"({len(sampler.left_out)})."
+        )
+    if not validator.store.split["val"]:
         notes.append("There are no validation cases; Dice was measured on training cases.")
+    total = len(validator.case_names)
+    notes += [
+        f"Dice of {name} was measured on the {labelled} of {count(total, 'case')} that label it."
+        if labelled
+        else f"No validation case labels {name}; its Dice is unknown."
+        for name, labelled in validator.count_labelled().items()
+        if labelled < total
+    ]
     if unmatched_layers:
         notes.append(f"Layers that started with random weights: {'; '.join(unmatched_layers)}.")
     return tuple(notes)

@@ -54,8 +54,8 @@ def check_same_run(folder: Path, store: TileStore, settings: TrainSettings, reco
     earlier = TrainSettings.from_json(recorded.settings)
     for name in settings.differences(earlier):
         raise SettingsError(
-            f"Expected the settings of the run in {folder}, {name} {getattr(earlier, name)}. "
-            f"Received {getattr(settings, name)}: use another folder or the same settings."
+            f"Expected the settings of the run in {folder}, {name} {_describe(earlier, name)}. "
+            f"Received {_describe(settings, name)}: use another folder or the same settings."
         )
     if recorded.store.split != store.split:
         raise SettingsError(
@@ -63,6 +63,11 @@ def check_same_run(folder: Path, store: TileStore, settings: TrainSettings, reco
             "or the same split and fold."
         )
     store.check_unchanged(recorded.store.checksums)
+
+
+def _describe(settings: TrainSettings, name: str) -> str:
+    value = getattr(settings, name)
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)

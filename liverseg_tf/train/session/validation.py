@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liverseg_tf.ct.annotation import read_annotation
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.model.postprocessing import THRESHOLD
 from liverseg_tf.model.spec import NetworkSpec
@@ -19,7 +20,7 @@ class ValidationScores:
 
     Args:
         case_dice: Dice by case and region, on the tile grid. NaN if both the ground truth and
-            the prediction of the region are empty.
+            the prediction of the region are empty, or if the case does not label the region.
     """
 
     case_dice: dict[str, dict[str, float]]
@@ -73,6 +74,11 @@ class Validator:
         """Number of slices of all validation cases together."""
         return sum(self.store.cases[name]["slices"] for name in self.case_names)
 
+    def count_labelled(self) -> dict[str, int]:
+        """Return for each region the number of validation cases that label it."""
+        known = np.array(list(map(self._known_regions, self.case_names)))
+        return dict(zip(self.network.regions.names, known.sum(axis=0).tolist(), strict=True))
+
     def score(
         self,
         predict: Callable[[np.ndarray], np.ndarray],
@@ -98,14 +104,21 @@ class Validator:
         return ValidationScores(
             {
                 name: {
-                    region: _dice(overlap, total)
-                    for region, overlap, total in zip(
-                        self.network.regions.names, *case_counts, strict=True
+                    region: _dice(overlap, total) if is_known else math.nan
+                    for region, overlap, total, is_known in zip(
+                        self.network.regions.names,
+                        *case_counts,
+                        self._known_regions(name),
+                        strict=True,
                     )
                 }
                 for name, case_counts in zip(self.case_names, counts, strict=True)
             }
         )
+
+    def _known_regions(self, name: str) -> tuple[bool, ...]:
+        """Whether each region is labelled in a case."""
+        return read_annotation(self.store.cases[name]).known_regions(self.network.regions)
 
     def _count_voxels(self, predict: Callable, case: CaseTiles, subsampling: int) -> np.ndarray:
         """Count (2, regions) float64 voxels: of the overlap, and of both masks in total."""
@@ -118,6 +131,7 @@ class Validator:
             (self.batch_size, *self.network.padded((rows, columns)), self.network.channels),
             np.uint8,
         )
+        ignored = read_annotation(case.record).ignored
         scored = range(subsampling // 2, case.mask.shape[0], subsampling)
         scored = scored[self.host_index :: self.host_count]
         for start in range(0, len(scored), self.batch_size):
@@ -126,7 +140,12 @@ class Validator:
                 tiles[position, :rows, :columns] = self.network.stack(case.image, z, slice_step)
             probabilities = predict(tiles)[: len(indices), :rows, :columns]
             prediction = written_masks(probabilities, regions)
-            truth = regions.masks(np.stack([case.mask[z] for z in indices]))
+            labels = np.stack([case.mask[z] for z in indices])
+            truth = regions.masks(labels)
+            if ignored is not None:
+                prediction, truth = (
+                    one & (labels != ignored)[..., None] for one in (prediction, truth)
+                )
             axes = (0, 1, 2)
             counts[0] += (prediction & truth).sum(axis=axes)
             counts[1] += prediction.sum(axis=axes) + truth.sum(axis=axes)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import wilcoxon
 
+from liverseg_tf.bootstrap import bootstrap_interval
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
@@ -16,7 +17,6 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.evaluate import evaluate_folder as module
 from liverseg_tf.evaluate.evaluate_folder import evaluate_folder, evaluate_pairs
-from liverseg_tf.evaluate.metrics.bootstrap import bootstrap_interval
 from liverseg_tf.evaluate.pairs import find_pairs
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS, Scoring
 from liverseg_tf.evaluate.report.comparison import (

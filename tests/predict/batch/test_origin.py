@@ -34,3 +34,13 @@ def test_the_header_of_results_is_part_of_the_origin(tmp_path):
     assert {"source", "model", "postprocessing", "crop", "version"} == origin().keys()
     assert origin(series_description="A") != origin() != origin(series_number=5)
     assert origin(model=MODEL) == origin()
+
+
+def test_a_precision_that_was_asked_for_is_part_of_the_origin(tmp_path):
+    path = tmp_path / "a.nii"
+    path.touch()
+    origins = [
+        describe_origin(path, "f", PostProcessing(), PredictionJob(tmp_path, precision=precision))
+        for precision in (None, "float32", "bfloat16")
+    ]
+    assert [origin.get("precision") for origin in origins] == [None, "float32", "bfloat16"]

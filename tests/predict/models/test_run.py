@@ -1,6 +1,7 @@
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord, compute_model_checksum
-from liverseg_tf.predict.models.load import load_predictor
+from liverseg_tf.predict.models import run
+from liverseg_tf.predict.models.load import check_precision, load_predictor
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.train.network.unet import UNetSpec, build_unet
 
@@ -163,6 +165,38 @@ def test_mixed_precision_predicts_about_the_same(untrained_run, precision):
     assert probabilities.dtype == np.float32
     assert not np.array_equal(probabilities, full)
     np.testing.assert_allclose(probabilities, full, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("trained", "has_bfloat16", "expected"),
+    [("bfloat16", True, "bfloat16"), ("bfloat16", False, "float32"), ("float32", True, "float32")],
+)
+def test_a_cpu_predicts_in_the_precision_of_the_training_if_it_multiplies_it(
+    untrained_run, monkeypatch, trained, has_bfloat16, expected
+):
+    path = untrained_run / "run.json"
+    record = json.loads(path.read_text()) | {"hardware": {"precision": trained}}
+    path.write_text(json.dumps(record))
+    monkeypatch.setattr(run, "cpu_has_bfloat16", lambda: has_bfloat16)
+    predictor = RunPredictor(untrained_run)
+    assert predictor.precision == expected
+    assert predictor._model.get_layer("down0_conv_a").compute_dtype == expected
+    assert RunPredictor(untrained_run, "float32").precision == "float32"
+
+
+def test_half_precision_that_overflows_is_refused(untrained_run):
+    predictor = RunPredictor(untrained_run, "float16")
+    predictor._predict = lambda tiles: np.full((*tiles.shape[:3], 2), np.nan, np.float32)
+    with pytest.raises(LiverSegError, match=r"from the run \S+ in float16\. Received nan to nan"):
+        predictor.probabilities(np.zeros((1, 16, 16, 3), np.uint8))
+
+
+def test_only_runs_have_a_precision():
+    check_precision([Path("model.onnx")], None)
+    with pytest.raises(SettingsError, match=r"Expected runs .* Received model\.onnx"):
+        check_precision([Path("model.onnx")], "float32")
+    with pytest.raises(SettingsError, match="Received float8"):
+        check_precision([], "float8")
 
 
 def test_a_run_has_the_postprocessing_of_its_record(untrained_run):

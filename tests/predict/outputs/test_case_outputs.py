@@ -47,7 +47,8 @@ def test_every_format_is_written_for_a_dicom_series(make_volumes, write_dicom, t
     assert named == outputs.paths(out, "a", LIVER_REGIONS)
     assert written[-1].name == "a.nii.gz"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("a.json", "a.nii.gz", "a.rtstruct.dcm", "a.sc", "a.seg.dcm"),
+        *("a.json", "a.labels.txt", "a.nii.gz", "a.rtstruct.dcm", "a.sc", "a.seg.dcm"),
+        "a.seg.nrrd",
         *("a_liver.obj", "a_liver.stl", "a_tumour.obj", "a_tumour.stl"),
     ]
     assert sorted(written) == sorted(path for path in out.rglob("*") if path.is_file())

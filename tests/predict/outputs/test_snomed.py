@@ -67,6 +67,6 @@ def test_codes_match_the_dictionary_of_pydicom():
         for code in map(codes.SCT.__getattr__, codes.SCT.dir())
     }
     tables = [*snomed._ORGANS.values(), *snomed._LESIONS.values(), *snomed.LATERALITIES.values()]
-    tables += [snomed._ANATOMICAL_STRUCTURE, snomed._ABNORMAL_STRUCTURE, snomed._TISSUE]
+    tables += [snomed._ANATOMICAL_STRUCTURE, snomed.ABNORMAL_STRUCTURE, snomed._TISSUE]
     for code, meaning, *_ in tables:
         assert (code, meaning.casefold()) in known

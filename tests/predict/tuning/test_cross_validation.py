@@ -10,7 +10,7 @@ from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.predict.tuning import cross_validation
 from liverseg_tf.predict.tuning.cross_validation import cross_validate, list_runs
-from liverseg_tf.predict.tuning.tune import TuningResult
+from liverseg_tf.predict.tuning.tuning_result import TuningResult
 from liverseg_tf.predict.tuning.validation_masks import ValidationMasks
 
 
@@ -36,10 +36,13 @@ def validated(monkeypatch):
         seen[len(seen)] = (predictor.fingerprint, list(names))
         return [ValidationMasks(name, predictor.network.regions, None, (), ()) for name in names]
 
-    def select_postprocessing(cases, regions):
+    def select_postprocessing(cases, regions, folds):
+        assert folds == {"a": 1, "b": 1, "c": 2}
         before = {case.name: {"liver": 0.5, "tumour": float("nan")} for case in cases}
         after = {case.name: {"liver": 0.75, "tumour": 0.25} for case in cases}
-        return TuningResult(PostProcessing(threshold=(("liver", 0.4),)), before, after)
+        gains = {case.name: {"liver": 0.25, "tumour": float("nan")} for case in cases}
+        steps = PostProcessing(threshold=(("liver", 0.4),))
+        return TuningResult(steps, before, after, gains, ("tumour: a note",))
 
     monkeypatch.setattr(cross_validation, "predict_validation_masks", predict_validation_masks)
     monkeypatch.setattr(cross_validation, "select_postprocessing", select_postprocessing)
@@ -64,9 +67,13 @@ def test_runs_predict_their_own_folds_and_get_the_same_postprocessing(folds, val
     assert written["postprocessing"] == {"threshold": [["liver", 0.4]]}
     whole = written["dice"][-2:]
     assert whole[0] == {
-        "fold": None, "region": "liver", "cases": 3, "dice": 0.5, "dice_tuned": 0.75
-    }  # fmt: skip
-    assert whole[1]["dice"] is None
+        **{"fold": None, "region": "liver", "cases": 3, "dice": 0.5, "dice_tuned": 0.75},
+        **{"gain": 0.25, "gain_low": 0.25, "gain_high": 0.25},
+    }
+    assert whole[1]["dice"] is whole[1]["gain"] is whole[1]["gain_low"] is None
+    assert written["notes"] == ["tumour: a note"]
+    assert set(written["definitions"]) >= {"dice", "dice_tuned", "gain"}
+    assert [row["gain"] for row in rows[:2]] == ["0.25", ""]
     assert list_runs(folder) == folds
 
 

@@ -16,8 +16,8 @@ from liverseg_tf.tiles.store import TileStore
 SPEC = TileSpec(spacing_mm=None, tile_shape=None)
 
 
-def _store(folder, speck, bright):
-    """Create a case with a liver, two tumours in it, and optionally a bright speck elsewhere."""
+def _store(folder, speck, bright, names=("a",)):
+    """Create cases with a liver, two tumours in it, and optionally a bright speck elsewhere."""
     labels = np.zeros((4, 32, 32), np.uint8)
     labels[:, 4:20, 4:20] = 1
     labels[1:3, 6:10, 6:10] = labels[1:3, 12:14, 14:16] = 2
@@ -27,9 +27,10 @@ def _store(folder, speck, bright):
     affine = np.diag([-1.0, -1.0, 2.0, 1.0])
     tiles = cut_tiles(Volume(values, affine), Volume(labels, affine), SPEC)
     store = TileStore(folder, SPEC, "hdf5").create()
-    store.write("a", tiles)
-    split = {"train": [], "val": ["a"], "test": []}
-    store = replace(store, cases={"a": tiles.record}, split=split)
+    for name in names:
+        store.write(name, tiles)
+    split = {"train": [], "val": list(names), "test": []}
+    store = replace(store, cases=dict.fromkeys(names, tiles.record), split=split)
     store.save()
     return store
 
@@ -75,17 +76,23 @@ class _LowProbabilityModel:
         return np.stack([liver, tumour], axis=-1).astype(np.float32)
 
 
-def test_thresholds_are_selected_for_each_region(tmp_path, model):
-    store = _store(tmp_path / "s", True, -100)
-    result = tune_postprocessing(_LowProbabilityModel(model.network), store, ["a"])
+def test_thresholds_are_selected_for_each_region_on_two_cases(tmp_path, model):
+    store = _store(tmp_path / "s", True, -100, names=("a", "b"))
+    low = _LowProbabilityModel(model.network)
+    result = tune_postprocessing(low, store, ["a", "b"])
     assert dict(result.postprocessing.threshold) == {"liver": 0.4, "tumour": 0.6}
     assert result.dice_before["a"]["liver"] < 1
-    assert result.dice_after == {"a": {"liver": 1, "tumour": 1}}
+    assert result.dice_after["b"] == {"liver": 1, "tumour": 1}
+    # one case is not enough
+    result = tune_postprocessing(low, store, ["a"])
+    assert result.postprocessing.threshold == ()
+    assert result.notes[0].startswith("liver: threshold 0.4 gains ")
 
 
 def test_steps_without_effect_are_not_selected(tmp_path, model):
     result = tune_postprocessing(model, _store(tmp_path / "s", False, 0), ["a"])
-    assert result.postprocessing == PostProcessing()
+    assert result.postprocessing == PostProcessing(largest=("liver",))
+    assert result.notes == ()
 
 
 def test_postprocessing_is_written_into_the_run(untrained_run):

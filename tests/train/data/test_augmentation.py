@@ -5,14 +5,22 @@ import sys
 import numpy as np
 import pytest
 
+from liverseg_tf.choices import TRANSFORMS
+from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.train.data import draws
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.draws import BatchDraws
+from liverseg_tf.train.data.mask_codes import MaskCodes
+from liverseg_tf.train.data.region_maps import region_groups
+from liverseg_tf.train.settings import TrainSettings
+
+GROUPS = region_groups(MaskCodes(LIVER_REGIONS).table)
 
 
-def _augment(image, mask, strength=1.0, mirror=False):
-    batch = BatchDraws(1, len(image), image.shape[1:3], strength, mirror)
-    return tuple(map(np.asarray, augment_batch(image, mask, batch.draw(0))))
+def _augment(image, mask, **settings):
+    settings = TrainSettings(seed=1, **settings)
+    draws = BatchDraws(settings, len(image), image.shape[1:3], image.shape[3] // settings.context)
+    return tuple(map(np.asarray, augment_batch(image, mask, draws.draw(0), GROUPS)))
 
 
 def _disc(count=16, size=96):
@@ -37,7 +45,7 @@ def test_tiles_are_moved_differently_and_strength_0_changes_nothing():
     mask = _disc()
     _, moved = _augment(mask * 200, mask)
     assert len({labels.tobytes() for labels in moved}) == len(mask)
-    image, moved = _augment(mask * 200, mask, strength=0.0)
+    image, moved = _augment(mask * 200, mask, augment=0.0)
     np.testing.assert_array_equal(moved, mask)
     np.testing.assert_allclose(image, mask * 200.0, atol=0.01)
 
@@ -45,7 +53,7 @@ def test_tiles_are_moved_differently_and_strength_0_changes_nothing():
 def test_intensities_stay_in_range_and_masks_stay_labels():
     mask = _disc() * 2
     noise = np.random.default_rng(0).integers(0, 256, (*mask.shape[:3], 3), np.uint8)
-    image, moved = _augment(noise, mask, 3.0)
+    image, moved = _augment(noise, mask, augment=3.0)
     assert image.shape == noise.shape
     assert image.dtype == np.float32
     assert moved.dtype == np.uint8
@@ -60,15 +68,36 @@ def test_noise_reaches_its_fraction_of_the_tiles():
     assert noisy.mean() == pytest.approx(draws.NOISE_PROBABILITY, abs=0.08)
 
 
+@pytest.mark.parametrize("context", [1, 3])
+def test_all_transforms_keep_the_range_and_only_the_spatial_ones_move_the_mask(context):
+    names = TRANSFORMS if context > 1 else tuple(n for n in TRANSFORMS if n != "thick-slices")
+    rng = np.random.default_rng(0)
+    mask = _disc(8, 48)
+    image = rng.integers(0, 256, (*mask.shape[:3], 2 * context), np.uint8)
+    options = {"transforms": names, "context": context, "augment": 2.0}
+    found, moved = _augment(image, mask, **options)
+    assert 0 <= found.min() < found.max() <= 255
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(moved, _augment(image, mask, augment=2.0, context=context)[1])
+    options["transforms"] = tuple(n for n in names if n not in ("affine", "elastic"))
+    np.testing.assert_array_equal(_augment(image, mask, **options)[1], mask)
+
+
 _ON_JAX = """
 import sys
 import numpy as np
+from liverseg_tf.choices import TRANSFORMS
 from liverseg_tf.train.data.compilation import compile_function
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.draws import BatchDraws
+from liverseg_tf.train.settings import TrainSettings
 tiles = np.load(sys.argv[1])
-batch = BatchDraws(5, len(tiles), tiles.shape[1:3], 1.0, True)
-image, mask = compile_function(augment_batch)(tiles, tiles[..., :1] // 64, batch.draw(3))
+settings = TrainSettings(seed=5, mirror=True, context=3, transforms=TRANSFORMS)
+draws = BatchDraws(settings, len(tiles), tiles.shape[1:3])
+groups = np.arange(256, dtype=np.int32)
+image, mask = compile_function(lambda *batch: augment_batch(*batch, groups))(
+    tiles, tiles[..., :1] // 64, draws.draw(3)
+)
 assert "tensorflow" not in sys.modules
 np.savez(sys.argv[2], image=image, mask=mask)
 """
@@ -78,7 +107,7 @@ np.savez(sys.argv[2], image=image, mask=mask)
 def test_jax_makes_the_same_images_without_importing_tensorflow(tmp_path):
     pytest.importorskip("jax")
     rng = np.random.default_rng(0)
-    tiles = rng.integers(0, 256, (8, 40, 56, 3), np.uint8)
+    tiles = rng.integers(0, 256, (32, 40, 56, 3), np.uint8)
     np.save(tmp_path / "tiles.npy", tiles)
     subprocess.run(
         [sys.executable, "-c", _ON_JAX, tmp_path / "tiles.npy", tmp_path / "jax.npz"],
@@ -86,7 +115,10 @@ def test_jax_makes_the_same_images_without_importing_tensorflow(tmp_path):
         check=True,
     )
     made = np.load(tmp_path / "jax.npz")
-    batch = BatchDraws(5, len(tiles), tiles.shape[1:3], 1.0, True)
-    image, mask = augment_batch(tiles, tiles[..., :1] // 64, batch.draw(3))
+    settings = TrainSettings(seed=5, mirror=True, context=3, transforms=TRANSFORMS)
+    drawn = BatchDraws(settings, len(tiles), tiles.shape[1:3]).draw(3)
+    for chosen in (*drawn[-6:-1], drawn.region_convolution.chosen):
+        assert chosen.applies.any()
+    image, mask = augment_batch(tiles, tiles[..., :1] // 64, drawn, np.arange(256, dtype=np.int32))
     np.testing.assert_allclose(made["image"] / 255, np.asarray(image) / 255, atol=1e-4)
     np.testing.assert_array_equal(made["mask"], mask)

@@ -74,7 +74,7 @@ def test_tiles_of_png_files_are_uploaded_too(blob_store, tmp_path):
 
 def test_masks_take_a_quarter_of_the_memory_of_images(blob_store):
     sampler = _sampler(blob_store)
-    assert sampler.labels == [1, 2]
+    assert sampler.mask_values == [1, 2]
     assert cache_bytes(sampler) == 20 * 48 * 48 * 5 // 4
 
 

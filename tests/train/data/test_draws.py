@@ -3,18 +3,29 @@ import itertools
 import numpy as np
 import pytest
 
+from liverseg_tf.choices import DEFAULT_TRANSFORMS, TRANSFORMS
 from liverseg_tf.train.data import draws
 from liverseg_tf.train.data.draws import BatchDraws
+from liverseg_tf.train.settings import TrainSettings
 
 SIZE = 64
+_BY_TILE = ("matrix", "control_points", "contrast", "brightness", "gamma")
 
 
 def _draw(count, step=0, seed=1, strength=1.0, mirror=False):
-    return BatchDraws(seed, count, (SIZE, SIZE), strength, mirror).draw(step)
+    settings = TrainSettings(seed=seed, augment=strength, mirror=mirror)
+    return BatchDraws(settings, count, (SIZE, SIZE)).draw(step)
 
 
 def _arrays(drawn):
     return [*drawn.blur, *drawn.resolution, *(v for v in drawn if isinstance(v, np.ndarray))]
+
+
+def _absent(drawn):
+    """Names of the fields that are ()."""
+    return [
+        name for name, value in drawn._asdict().items() if isinstance(value, tuple) and not value
+    ]
 
 
 def test_random_matrices_cover_their_ranges_and_stay_inside():
@@ -91,16 +102,43 @@ def test_equal_seeds_and_steps_draw_equal_numbers_and_others_do_not():
         assert (other.noise_key != _draw(8).noise_key).all()
 
 
+def test_a_transform_that_is_left_out_does_not_change_the_numbers_of_the_others():
+    def draw(*names):
+        settings = TrainSettings(seed=1, context=3, transforms=names)
+        return BatchDraws(settings, 8, (SIZE, SIZE)).draw(2)
+
+    default, every = draw(*DEFAULT_TRANSFORMS), draw(*TRANSFORMS)
+    for left, right in zip(_arrays(default), _arrays(every)[: len(_arrays(default))], strict=True):
+        np.testing.assert_array_equal(left, right)
+    new = TRANSFORMS[len(DEFAULT_TRANSFORMS) :]
+    fields = _absent(default)
+    assert len(fields) == len(new)
+    without = [_absent(draw(*(n for n in TRANSFORMS if n != name))) for name in new]
+    assert sorted(field for (field,) in without) == sorted(fields)
+    few = draw("gamma", "region-curves")
+    np.testing.assert_array_equal(few.gamma, default.gamma)
+    np.testing.assert_array_equal(few.region_curves.value.table, every.region_curves.value.table)
+    np.testing.assert_allclose(few.matrix, np.broadcast_to(np.eye(3)[:2], (8, 2, 3)), atol=1e-6)
+    assert not few.control_points.any()
+    assert (few.contrast == 1).all()
+    assert not few.brightness.any()
+    assert {"blur", "noise_key", "limits"} < set(_absent(few))
+
+
 @pytest.mark.parametrize("bounds", [(0, 4, 8), (0, 2, 4, 6, 8), (0, 3, 8), (0, 1, 7, 8)])
 def test_parts_of_a_batch_get_the_numbers_of_the_whole_batch(bounds):
-    batch = BatchDraws(1, 8, (SIZE, SIZE), 1.0, True)
+    batch = BatchDraws(
+        TrainSettings(seed=1, mirror=True, context=3, transforms=TRANSFORMS), 8, (SIZE, SIZE)
+    )
     for step in range(20):
         whole = batch.draw(step)
         pairs = list(itertools.pairwise(bounds))
         parts = [batch.draw(step, slice(*pair)) for pair in pairs]
-        for name in ("matrix", "control_points", "contrast", "gamma", "noise_std", "noise_key"):
+        for name in (*_BY_TILE, "noise_std", "noise_key", "bias_field"):
             joined = np.concatenate([getattr(part, name) for part in parts])
             np.testing.assert_array_equal(joined, getattr(whole, name))
+        limits = np.concatenate([part.limits for part in parts], axis=1)
+        np.testing.assert_array_equal(limits, whole.limits)
         for (first, _), part in zip(pairs, parts, strict=True):
             for tile in np.flatnonzero(part.blur.applies):
                 block = part.blur.block[tile]
@@ -108,5 +146,14 @@ def test_parts_of_a_batch_get_the_numbers_of_the_whole_batch(bounds):
                 assert whole.blur.applies[first + tile]
                 expected = whole.blur.value[whole.blur.block[first + tile]]
                 assert part.blur.value[block] == expected
-        applies = np.concatenate([part.blur.applies for part in parts])
-        np.testing.assert_array_equal(applies, whole.blur.applies)
+        for name in ("blur", "grain", "thick_slices", "table_and_arms", "region_curves"):
+            applies = np.concatenate([getattr(part, name).applies for part in parts])
+            np.testing.assert_array_equal(applies, getattr(whole, name).applies)
+        for (first, _), part in zip(pairs, parts, strict=True):
+            for tile in np.flatnonzero(part.grain.applies):
+                found = [array[part.grain.block[tile]] for array in part.grain.value]
+                block = whole.grain.block[first + tile]
+                assert found == [array[block] for array in whole.grain.value]
+            np.testing.assert_array_equal(
+                part.region_convolution.first, whole.region_convolution.first
+            )

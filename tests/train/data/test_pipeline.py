@@ -3,9 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.ct.annotation import Annotation
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.train.data.pipeline import Shards, region_table, training_batches
+from liverseg_tf.train.data.pipeline import Shards, training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
 
@@ -47,12 +48,6 @@ def test_equal_seeds_give_equal_batches_and_the_stream_can_start_at_any_step(blo
     assert (other[0][0] != batches[0][0]).any()
 
 
-def test_the_region_table_maps_every_label():
-    table = region_table(LIVER_REGIONS)
-    assert table.shape == (256, 2)
-    assert table[[0, 1, 2, 3]].tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]]
-
-
 @pytest.mark.slow
 def test_the_shards_of_a_batch_equal_the_batch_of_a_single_host(blob_store):
     _, batches = _batches(blob_store, 3, first_step=2, seed=1, augment=2.0)
@@ -69,3 +64,24 @@ def test_the_shards_of_a_batch_equal_the_batch_of_a_single_host(blob_store):
             ]
             np.testing.assert_allclose(np.concatenate([p[0] for p in parts]), image, atol=1e-3)
             np.testing.assert_array_equal(np.concatenate([p[1] for p in parts]), truth)
+
+
+@pytest.mark.slow
+def test_regions_stay_unknown_in_the_whole_tile_of_their_case(blob_store, annotate):
+    """Also where the augmentation moves what is beyond the edge into the tile."""
+    common = {"foreground_fraction": 0.0}  # so that both stores give the same slices
+    all_settings = ({"augment": 0.0} | common, {"augment": 2.0, "seed": 1} | common)
+    plain = [_batches(blob_store, 2, **settings)[1] for settings in all_settings]
+    store = annotate(blob_store, case_1=Annotation(Regions({"liver": (1, 2)})))
+    for settings, expected in zip(all_settings, plain, strict=True):
+        sampler, batches = _batches(store, 2, **settings)
+        for step, ((image, truth), (other, all_truth)) in enumerate(
+            zip(batches, expected, strict=True)
+        ):
+            assert truth.dtype == np.int8
+            assert image.shape == other.shape
+            np.testing.assert_array_equal(truth[..., 0], all_truth[..., 0])
+            slices = sampler.draw(settings.get("seed", 0), step)[:, 0]
+            for number, one, full in zip(slices, truth, all_truth, strict=True):
+                is_known = sampler._case_of[number] == 0
+                np.testing.assert_array_equal(one[..., 1], full[..., 1] if is_known else -1)

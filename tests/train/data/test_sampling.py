@@ -4,9 +4,11 @@ import itertools
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.tiles.case_tiles import CaseTiles, checksum
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.pipeline import read_batches
 from liverseg_tf.train.data.sampling import BatchSampler
@@ -106,3 +108,98 @@ def test_a_tile_that_breaks_during_training_is_told_with_its_case(blob_store):
         LiverSegError, match=r"^Expected .*case_1\.h5 .* too short.*\(case case_1\)$"
     ):
         list(itertools.islice(batches, 20))
+
+
+LIVER = Annotation(Regions({"liver": (1, 2)}))
+
+
+def test_auxiliary_regions_have_no_share_of_the_foreground(blob_store):
+    network = NetworkSpec(blob_store.spec, Regions({"liver": (1,)}))
+    auxiliary = Regions({"core": (2,), "spleen": (3,)})
+    sampler = BatchSampler(blob_store, ["case_0", "case_1"], network, 8, 0.5, auxiliary)
+    alone = BatchSampler(blob_store, ["case_0", "case_1"], network, 8, 0.5)
+    np.testing.assert_array_equal(sampler.draw(0, 3), alone.draw(0, 3))
+    assert sampler.absent_regions() == ["spleen"]
+    assert sampler.codes.table[[1, 2, 3]].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_masks_say_where_a_region_is_not_labelled(blob_store, annotate):
+    plain = _sampler(blob_store)
+    _, labels = plain.batch(0, 0)
+    cases = plain._case_of[plain.draw(0, 0)[:, 0]]
+    store = annotate(blob_store, case_1=LIVER)
+    sampler = BatchSampler(store, ["case_0", "case_1"], plain.network, 8, 0)
+    assert sampler.left_out == []
+    for step in range(3):
+        _, codes = sampler.batch(0, step)
+        numbers = sampler.draw(0, step)[:, 0]
+        _, masks = zip(*sampler.all_masks(), strict=True)
+        expected = np.concatenate(masks)[numbers]
+        np.testing.assert_array_equal(codes[..., 0], expected)
+        for number, tile in zip(numbers, codes[..., 0], strict=True):
+            case = int(sampler._case_of[number])
+            truth = sampler.codes.table[tile]
+            mask = store.read(f"case_{case}").mask[number - sampler._first[case]]
+            np.testing.assert_array_equal(truth[..., 0], mask > 0)
+            assert (truth[..., 1] == ((mask == 2) if case == 0 else -1)).all()
+    assert {0, 1} == set(cases.tolist())  # of both kinds
+    assert labels.max() == 2
+
+
+def test_nothing_is_drawn_for_a_region_where_it_is_not_labelled(blob_store, annotate):
+    store = annotate(blob_store, case_0=LIVER)
+    sampler = _sampler(store, foreground_fraction=1.0)
+    for step in range(10):
+        for number, code in zip(sampler.draw(0, step)[:, 0], range(8), strict=True):
+            case = int(sampler._case_of[number])
+            region = (np.random.default_rng((0, step)).integers(2) + code) % 2
+            assert region == 0 or case == 1
+
+
+def test_cases_that_label_no_region_are_left_out(blob_store, annotate):
+    spleen = Annotation(Regions({"spleen": (3,)}))
+    store = annotate(blob_store, case_0=spleen)
+    sampler = _sampler(store)
+    assert sampler.left_out == ["case_0"]
+    assert sampler.slice_count == 10
+    assert sampler.codes.are_labels
+    network = NetworkSpec(store.spec, LIVER_REGIONS)
+    auxiliary = Regions({"spleen": (3,)})
+    assert not BatchSampler(store, ["case_0", "case_1"], network, 4, 0.5, auxiliary).left_out
+    store = annotate(store, case_1=LIVER)
+    with pytest.raises(LiverSegError, match=r"that label the region tumour\. Received 2 cases"):
+        _sampler(store)
+
+
+def test_the_padding_of_smaller_tiles_is_background_of_their_case(blob_store, annotate):
+    store = annotate(blob_store, case_1=LIVER)
+    sampler = _sampler(store, stride=32)  # tiles of 48 pixels become 64
+    _, codes = sampler.batch(0, 0)
+    assert (codes > 0).all()
+    truth = sampler.codes.table[codes[:, 50:, :, 0]]
+    assert (truth[..., 0] == 0).all()
+    for number, tile in zip(sampler.draw(0, 0)[:, 0], truth, strict=True):
+        assert (tile[..., 1] == (-1 if sampler._case_of[number] == 1 else 0)).all()
+    for name, masks in sampler.all_masks():
+        assert (sampler.codes.table[masks[:, 50:]][..., 1] == (-1 if name == "case_1" else 0)).all()
+
+
+def test_slices_of_which_nothing_is_known_are_not_drawn(blob_store, annotate):
+    tiles = blob_store.read("case_0")
+    image, mask = np.array(tiles.image), np.array(tiles.mask)
+    mask[:7], mask[7, :5] = 255, 255
+    slices = tiles.record["slices_with"]
+    slices = {label: [z for z in at if z >= 7] for label, at in slices.items()}
+    record = tiles.record | {"slices_with": slices | {"255": list(range(8))}}
+    record |= {"checksum": checksum(image, mask)}
+    records = blob_store.cases | {"case_0": record}
+    dataclasses.replace(blob_store, cases={}).write("case_0", CaseTiles(image, mask, record))
+    store = dataclasses.replace(blob_store, cases=records)
+    sampler = _sampler(annotate(store, case_0=Annotation(ignored=255)), foreground_fraction=0)
+    drawn = {int(z) for step in range(40) for z in sampler.draw(0, step)[:, 0]}
+    assert drawn == set(range(7, 20))
+    truth = [sampler.codes.table[masks] for _, masks in sampler.all_masks()]
+    assert (truth[0][:7] == -1).all()
+    assert (truth[0][7, :5] == -1).all()
+    assert (truth[0][7, 5:] >= 0).all()
+    assert (truth[1] >= 0).all()

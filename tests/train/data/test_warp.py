@@ -3,11 +3,20 @@ import pytest
 from scipy import ndimage
 
 from liverseg_tf.train.data import warp
-from liverseg_tf.train.data.draws import CONTROL_POINTS, BatchDraws
+from liverseg_tf.train.data.draws import BatchDraws
+from liverseg_tf.train.data.smoothing import CONTROL_POINTS, spline_matrix
+from liverseg_tf.train.settings import TrainSettings
 
 SIZE = 64
+SHAPE = (SIZE, SIZE)
 IDENTITY = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
 NO_DEFORMATION = np.zeros((1, 2, CONTROL_POINTS, CONTROL_POINTS), np.float32)
+
+
+def _draw(seed, count, strength, mirror=False):
+    return BatchDraws(TrainSettings(seed=seed, augment=strength, mirror=mirror), count, SHAPE).draw(
+        0
+    )
 
 
 def _picture(channels=1):
@@ -19,7 +28,7 @@ def _picture(channels=1):
 @pytest.mark.parametrize("strength", [1.0, 2.0])
 def test_an_affine_transform_equals_that_of_scipy(strength):
     image = _picture()
-    matrix = BatchDraws(1, 1, (SIZE, SIZE), strength, True).draw(0).matrix
+    matrix = _draw(1, 1, strength, mirror=True).matrix
     mask = (image > 128).astype(np.uint8)
     warped, moved = warp.warp_tiles(image, mask, matrix, NO_DEFORMATION)
     (a, b, x), (c, d, y) = matrix[0]
@@ -35,7 +44,7 @@ def test_a_deformation_equals_that_of_scipy():
     image = _picture(2)
     points = np.random.default_rng(1).normal(0, 4, NO_DEFORMATION.shape).astype(np.float32)
     deformed, _ = warp.warp_tiles(image, image[..., :1] > 128, IDENTITY, points)
-    x, y = warp.spline_matrix(SIZE) @ points[0] @ warp.spline_matrix(SIZE).T
+    x, y = spline_matrix(SIZE) @ points[0] @ spline_matrix(SIZE).T
     rows, cols = np.mgrid[:SIZE, :SIZE]
     for channel in range(2):
         expected = ndimage.map_coordinates(
@@ -49,13 +58,13 @@ def test_control_points_are_interpolated_as_by_a_bicubic_resize(size):
     points = np.random.default_rng(0).normal(size=(1, CONTROL_POINTS, CONTROL_POINTS, 1))
     tf = pytest.importorskip("tensorflow")  # other backends have no such operation
     expected = tf.image.resize(points.astype(np.float32), (size, size), "bicubic")[0, ..., 0]
-    found = warp.spline_matrix(size) @ points[0, ..., 0] @ warp.spline_matrix(size).T
+    found = spline_matrix(size) @ points[0, ..., 0] @ spline_matrix(size).T
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_displacements_are_smooth():
-    points = BatchDraws(1, 200, (SIZE, SIZE), 1.0, False).draw(0).control_points
-    displacements = warp.spline_matrix(SIZE) @ points @ warp.spline_matrix(SIZE).T
+    points = _draw(1, 200, 1.0).control_points
+    displacements = spline_matrix(SIZE) @ points @ spline_matrix(SIZE).T
     assert np.abs(np.diff(displacements, axis=2)).max() < 1  # no folding
 
 
@@ -63,7 +72,7 @@ def test_tiles_are_moved_independently_and_outside_is_0():
     image = np.full((64, SIZE, SIZE, 1), 100, np.uint8)
     mask = np.ones((64, SIZE, SIZE, 1), np.uint8)
     mask[:, : SIZE // 2, : SIZE // 2] = 0
-    drawn = BatchDraws(1, 64, (SIZE, SIZE), 1.0, False).draw(0)
+    drawn = _draw(1, 64, 1.0)
     moved, labels = warp.warp_tiles(image, mask, drawn.matrix, drawn.control_points)
     moved, labels = np.asarray(moved), np.asarray(labels)
     assert moved.dtype == np.float32
@@ -71,6 +80,6 @@ def test_tiles_are_moved_independently_and_outside_is_0():
     assert set(np.unique(labels)) == {0, 1}
     assert len({tile.tobytes() for tile in labels}) == 64
     assert moved.max() < 100.1
-    far = BatchDraws(1, 64, (SIZE, SIZE), 0.0, False).draw(0).matrix
+    far = _draw(1, 64, 0.0).matrix
     far[:, 0, 2] = 3 * SIZE
     assert not np.asarray(warp.warp_tiles(image, mask, far, drawn.control_points * 0)[0]).any()

@@ -5,6 +5,7 @@ import keras
 import pytest
 
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.model import precision as cpu
 from liverseg_tf.train.learner import hardware
 from liverseg_tf.train.learner.execution import check_backend_has_hosts
 from liverseg_tf.train.learner.hardware import Hardware, choose_hardware
@@ -23,7 +24,7 @@ def test_a_cpu_with_bfloat16_instructions_uses_bfloat16(tmp_path, monkeypatch, f
     path = tmp_path / "cpuinfo"
     if flags is not None:
         path.write_text(f"model name\t: x\nflags\t\t: fpu {flags} sse\n\nflags : other\n")
-    monkeypatch.setattr(hardware, "_CPUINFO", path)
+    monkeypatch.setattr(cpu, "_CPUINFO", path)
     assert choose_hardware() == Hardware(precision, False)
 
 

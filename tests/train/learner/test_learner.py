@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.model.run_record import MODEL_FILE, write_run_record
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.learner.components import ema_rate
@@ -18,6 +20,7 @@ from liverseg_tf.train.learner.tensorflow_layers import (
     FusedBatchNormalization,
 )
 from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
+from liverseg_tf.train.network.losses import LOSSES
 from liverseg_tf.train.network.unet import build_training_unet
 from liverseg_tf.train.settings import TrainSettings
 
@@ -117,6 +120,72 @@ def test_the_inference_model_has_the_weights_of_the_same_layers():
     logits = np.asarray(learner.components.model(tiles)[0])
     np.testing.assert_allclose(inference_model.model(tiles), 1 / (1 + np.exp(-logits)), atol=1e-5)
     assert not [layer.name for layer in inference_model.model.layers if layer.name == "logits1"]
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("patch", [1, 2])
+def test_the_inference_model_has_no_auxiliary_regions(patch, tmp_path):
+    auxiliary = Regions({"spleen": (3,), "stomach": (8,)})
+    changes = {"depth": 1, "patch": patch, "ema_decay": 0.0}
+    learner = _learner(auxiliary=auxiliary, **changes)
+    image, truth = next(_batches(1))
+    truth = np.concatenate([truth, truth], axis=-1)
+    learner.step(image, truth, 1e-2)
+    inference_model = InferenceModel(learner.components)
+    inference_model.set_weights(learner.inference_weights())
+    logits = np.asarray(learner.components.model(image))
+    assert logits.shape[-1] == 4
+    expected = 1 / (1 + np.exp(-logits[..., :2]))
+    np.testing.assert_allclose(inference_model.model(image), expected, atol=1e-5)
+    # it is the network that a run without auxiliary regions saves
+    assert (
+        inference_model.model.count_params()
+        == InferenceModel(_learner(**changes).components).model.count_params()
+    )
+    # a run that starts from it has the outputs of the regions of the same names
+    inference_model.model.save(tmp_path / MODEL_FILE)
+    split = {"split": {"train": [], "val": [], "test": []}}
+    write_run_record(tmp_path, NETWORK, "tensorflow", store=split)
+    auxiliary = Regions({"kidney": (4,)})
+    fine_tuned = _learner(auxiliary=auxiliary, init_from=str(tmp_path), **changes).components
+    assert fine_tuned.unmatched_layers == (f"logits: kidney, no such regions in {tmp_path}",)
+    logits = np.asarray(fine_tuned.model(image))[..., :2]
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_weight_of_auxiliary_regions():
+    auxiliary = Regions({"a": (3,), "b": (4,)})
+    components = _learner(auxiliary=auxiliary, auxiliary_weight=0.4).components
+    _, truth = next(_batches(1))
+    truth = np.concatenate([truth, 1 - truth], axis=-1)
+    logits = np.random.default_rng(0).normal(0, 1, truth.shape).astype(np.float32)
+    single = [
+        float(LOSSES["dice-topk"](truth[..., [n]].astype(np.float32), logits[..., [n]]))
+        for n in range(4)
+    ]
+    expected = (np.mean(single[:2]) + 0.4 * np.mean(single[2:])) / 1.4
+    assert float(components.loss(truth, logits)) == pytest.approx(expected, rel=1e-5)
+    # where nothing else is labelled, the auxiliary regions are the loss
+    partial = truth.astype(np.int8)
+    partial[..., :2] = -1
+    expected = np.mean(single[2:])
+    assert float(components.loss(partial, logits)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_coarse_level_averages_the_ground_truth_where_it_is_labelled():
+    components = _learner(deep_supervision=2).components
+    truth = np.zeros((1, 4, 4, 2), np.float32)
+    truth[0, :2, :2] = [[[1, 1], [1, 0]], [[0, 1], [0, 1]]]
+    labelled = np.ones_like(truth)
+    labelled[0, :2, :2, 0] = [[1, 0], [1, 0]]
+    labelled[0, 2:, 2:, 1] = 0
+    pooled, known = components._downsample(truth * labelled, labelled, 1)
+    np.testing.assert_allclose(known[0, ..., 0], [[0.5, 1], [1, 1]])
+    np.testing.assert_allclose(known[0, ..., 1], [[1, 1], [1, 0]])
+    np.testing.assert_allclose(pooled[0, ..., 0], [[0.5, 0], [0, 0]])
+    np.testing.assert_allclose(pooled[0, ..., 1], [[0.75, 0], [0, 0]])
 
 
 def test_fused_batch_normalisation_equals_that_of_keras():

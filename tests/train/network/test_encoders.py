@@ -8,7 +8,10 @@ from liverseg_tf.train.network.unet import UNetSpec, build_unet
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "channels"), [("MobileNetV3Small", 1), ("EfficientNetV2B0", 6)])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("MobileNetV3Small", 1), ("EfficientNetV2B0", 6), ("efficientnet-lite0", 5)],
+)
 def test_a_pretrained_encoder_replaces_the_encoder_path(name, channels, tmp_path):
     spec = UNetSpec(channels, ("liver", "tumour"), 4, 5, encoder=name)
     model = build_unet(spec)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from liverseg_tf import choices
 from liverseg_tf.cli.train import train
 from liverseg_tf.train.network import losses
+from liverseg_tf.train.network.loss_weights import LossWeights
 
 RNG = np.random.default_rng(0)
 
@@ -175,6 +176,83 @@ def test_every_loss_decreases_towards_the_truth_and_sums_over_replicas(name):
     # of a batch of two equal halves, the sums are twice those of one half
     twice = [np.concatenate([part, part]) for part in (truth, _logits(predicted))]
     whole = float(loss(*twice))
-    assert float(loss(truth, _logits(predicted), lambda sums: 2 * sums)) == pytest.approx(
-        whole, rel=1e-5
+    doubled = LossWeights(sum_over_replicas=lambda sums: 2 * sums)
+    assert float(loss(truth, _logits(predicted), doubled)) == pytest.approx(whole, rel=1e-5)
+
+
+def _loss_by_hand(name, truth, predicted, labelled, region_weights):
+    """Each loss as a mean over regions that are known somewhere, from their known voxels only."""
+    values = []
+    for region in range(truth.shape[-1]):
+        known = labelled[..., region] > 0
+        t, p = truth[..., region][known].astype(float), predicted[..., region][known].astype(float)
+        if not known.any():
+            continue
+        entropies = -(t * np.log(p) + (1 - t) * np.log(1 - p))
+        dice = (2 * (t * p).sum() + 1) / (t.sum() + p.sum() + 1)
+        index = ((t * p).sum() + 1) / (
+            (t * p).sum() + 0.7 * (t * (1 - p)).sum() + 0.3 * ((1 - t) * p).sum() + 1
+        )
+        worst = np.sort(entropies)[::-1][: max(1, round(len(entropies) * 0.1))].mean()
+        inside = (entropies * t).sum() / max(t.sum(), 1)
+        early = entropies.mean() + 0.03 * inside
+        value = {
+            "dice-ce": 1 - dice + entropies.mean(),
+            "dice-topk": 1 - dice + (1 - dice) * early + dice * worst,
+            "focal-tversky": (1 - index) ** 0.75 + entropies.mean(),
+        }[name]
+        values.append((region_weights[region], value))
+    weights, losses_of_regions = np.array(values).T
+    return (weights * losses_of_regions).sum() / weights.sum()
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_voxels_that_are_not_labelled_carry_no_loss(name):
+    """The region of the third channel is labelled nowhere, the second one in two of three tiles."""
+    truth, predicted = _random((3, 20, 20, 3))
+    labelled = np.ones_like(truth)
+    labelled[..., 2], labelled[1, ..., 1], labelled[2, :7, :, 0] = 0, 0, 0
+    loss, weights = losses.LOSSES[name], np.array([0.5, 0.5, 0.25], np.float32)
+    logits = tf.Variable(_logits(predicted))
+    with tf.GradientTape() as tape:
+        ours = loss(truth, logits, LossWeights(weights, labelled))
+    expected = _loss_by_hand(name, truth, predicted, labelled, weights)
+    assert float(ours) == pytest.approx(expected, rel=1e-5)
+    gradient = tape.gradient(ours, logits).numpy()
+    assert np.isfinite(gradient).all()
+    assert (gradient[labelled == 0] == 0).all()
+    assert (gradient[..., 1][labelled[..., 1] > 0] != 0).mean() > 0.05
+    # what stands there has no effect at all
+    other = np.where(labelled > 0, truth, 1 - truth)
+    again = loss(
+        other * labelled, np.where(labelled > 0, logits, 9), LossWeights(weights, labelled)
     )
+    assert float(again) == pytest.approx(float(ours), rel=1e-6)
+    # with two replicas that hold half of the voxels each, sums are exchanged
+    twice = [np.concatenate([part, part]) for part in (truth, _logits(predicted), labelled)]
+    whole = float(loss(*twice[:2], LossWeights(weights, twice[2])))
+    doubled = LossWeights(weights, labelled, lambda sums: 2 * sums)
+    assert float(loss(truth, _logits(predicted), doubled)) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_weights_of_regions_and_labels_everywhere_change_no_loss_by_themselves(name):
+    truth, predicted = _random((2, 20, 20, 2))
+    logits, loss = _logits(predicted), losses.LOSSES[name]
+    plain = float(loss(truth, logits))
+    everywhere = LossWeights(labelled=np.ones_like(truth))
+    assert float(loss(truth, logits, everywhere)) == pytest.approx(plain, rel=1e-5)
+    assert float(loss(truth, logits, LossWeights(np.float32([3, 3])))) == pytest.approx(plain)
+    single = [float(loss(truth[..., [n]], logits[..., [n]])) for n in (0, 1)]
+    weighted = float(loss(truth, logits, LossWeights(np.float32([1, 0.5]))))
+    assert weighted == pytest.approx((single[0] + 0.5 * single[1]) / 1.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_a_batch_without_any_labelled_region_has_no_loss(name):
+    truth, predicted = _random((1, 8, 8, 2))
+    logits = tf.Variable(_logits(predicted))
+    with tf.GradientTape() as tape:
+        loss = losses.LOSSES[name](truth, logits, LossWeights(labelled=np.zeros_like(truth)))
+    assert float(loss) == 0
+    assert (tape.gradient(loss, logits).numpy() == 0).all()

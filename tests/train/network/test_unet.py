@@ -14,6 +14,7 @@ SPECS = {
     "residual": UNetSpec(3, ("liver", "tumour"), 4, 3, residual=True),
     "attention": UNetSpec(3, ("liver", "tumour"), 4, 3, attention=True),
     "patches": UNetSpec(3, ("liver", "tumour"), 4, 2, patch=2),
+    "stem": UNetSpec(3, ("liver", "tumour"), 4, 2, patch=2, stem_filters=3),
     "all options": UNetSpec(
         3, ("liver", "tumour"), 4, 2, "instance", 0.2, residual=True, attention=True, patch=2
     ),

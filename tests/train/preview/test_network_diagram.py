@@ -50,6 +50,13 @@ def test_receptive_fields_of_the_first_levels_by_hand():
     assert fields["bottleneck_relu_b"] == 32
 
 
+def test_the_receptive_field_with_a_stem_is_a_few_pixels_too_small():
+    model = build_training_unet(UNetSpec(1, ("a",), 2, 1, "none", patch=2, stem_filters=2))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.1, 0.2, w.shape) for w in model.get_weights()])
+    assert 0 <= _measure_receptive_field(model) - receptive_fields(model)["logits"] <= 2
+
+
 def test_the_diagram_shows_the_shape_of_every_level():
     model = build_training_unet(UNetSpec(3, ("a", "b"), 4, 3, attention=True))
     figure = draw_network(model, (64, 96))

@@ -30,3 +30,13 @@ def test_a_batch_is_drawn_with_the_contours_of_its_regions(blob_store, tmp_path)
 def test_a_single_tile_without_regions_is_drawn():
     figure = draw_tiles(np.zeros((1, 16, 24)), np.zeros((1, 16, 24, 3)), ("a", "b", "c"))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
+
+
+def test_regions_that_are_not_labelled_have_no_contour_and_are_named():
+    truth = np.zeros((2, 16, 24, 3), np.int8)
+    truth[:, 4:8, 4:8, 0] = 1
+    truth[1, ..., 1:] = -1
+    truth[0, :3, ..., 1] = -1  # a part of the tile
+    first, second = draw_tiles(np.zeros((2, 16, 24)), truth, ("a", "b", "c")).axes[:2]
+    assert [axes.get_title() for axes in (first, second)] == ["", "not labelled: b, c"]
+    assert [len(axes.collections) for axes in (first, second)] == [1, 1]

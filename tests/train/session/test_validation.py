@@ -1,13 +1,15 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.tuning.tune import select_postprocessing
+from liverseg_tf.predict.tuning.selection import select_postprocessing
 from liverseg_tf.predict.tuning.validation_masks import predict_validation_masks
 from liverseg_tf.tiles import store as store_module
 from liverseg_tf.tiles.case_tiles import checksum
@@ -181,3 +183,41 @@ def test_a_tumour_outside_the_liver_counts_as_liver_as_in_the_label_map():
     assert nested.tolist() == [[True, False], [True, True], [True, True], [False, False]]
     disjoint = written_masks(probabilities, Regions({"liver": (1,), "tumour": (2,)}))
     assert disjoint.tolist() == [[True, False], [False, True], [False, True], [False, False]]
+
+
+def test_a_region_has_no_score_where_it_is_not_labelled(blob_store, annotate):
+    liver = Annotation(Regions({"liver": (1, 2)}))
+    validator = _validator(annotate(blob_store, case_2=liver))
+    predict = _TruthPredictor(validator.store, validator.case_names, lambda m: np.minimum(m, 1))
+    scores = validator.score(predict)
+    assert scores.case_dice["case_2"]["liver"] == 1
+    assert np.isnan(scores.case_dice["case_2"]["tumour"])
+    assert scores.case_dice["case_3"]["tumour"] == 0
+    assert scores.region_dice == {"liver": 1, "tumour": 0}
+    assert validator.count_labelled() == {"liver": 2, "tumour": 1}
+    predictor = SimpleNamespace(network=validator.network, probabilities=predict)
+    (masks,) = predict_validation_masks(predictor, validator.store, ["case_2"])
+    dice = masks.dice(masks.masks_above([0.5, 0.5]))
+    assert dice[0] == 1
+    assert np.isnan(dice[1])
+
+
+def test_ignored_voxels_have_no_score(blob_store, annotate):
+    """Label 2 is ignored: whatever is predicted there, the rest is right."""
+    regions = Regions({"liver": (1,)})
+    store = annotate(blob_store, case_2=Annotation(ignored=2))
+    network = NetworkSpec(store.spec, regions)
+
+    def score(modify):
+        truth = _TruthPredictor(store, ["case_2"], modify)
+        predictor = SimpleNamespace(network=network, probabilities=lambda x: truth(x)[..., :1])
+        validator = Validator(store, ("case_2",), network, 4)
+        dice = validator.score(predictor.probabilities).region_dice["liver"]
+        (masks,) = predict_validation_masks(predictor, store, ["case_2"])
+        tuned = masks.dice(masks.masks_above([0.5]))
+        assert tuned[0] == pytest.approx(dice)
+        return dice
+
+    assert score(lambda mask: mask) == 1  # `_TruthPredictor` predicts liver at label 2, too
+    assert score(lambda mask: mask * (mask == 1)) == 1
+    assert score(lambda mask: mask * (mask == 2)) == 0

@@ -3,12 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from liverseg_tf.predict.models.run import RunPredictor
+from liverseg_tf.serve.export.averaged_runs import ExportedRun
 from liverseg_tf.serve.export.convert import write_onnx
 from liverseg_tf.serve.export.web.write_page import PageModel, write_browser_page
 
 
-def export_page(path: Path, predictor: RunPredictor, name: str, version: int) -> None:
+def export_page(path: Path, predictor: ExportedRun, name: str, version: int) -> None:
     """Convert the network of a run to ONNX and write the page that holds it.
 
     The weights stay float32: rounded to float16, they change some voxels of almost every mask.

@@ -1,0 +1,1 @@
+"""What `import liverseg_tf` offers: functions that join the stages, for scripts and notebooks."""

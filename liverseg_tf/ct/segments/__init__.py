@@ -1,0 +1,1 @@
+"""Masks with named segments: DICOM-SEG, RTSTRUCT and the segmentations of 3D Slicer."""
