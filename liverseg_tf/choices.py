@@ -40,6 +40,7 @@ TRANSFORMS = (
     "region-shift",
     "region-curves",
     "region-convolution",
+    "region-blobs",
 )
 HOSTS = ("tf-config", "slurm")
 # networks of keras.applications that take 0..255 and rescale it themselves

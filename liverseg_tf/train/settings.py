@@ -174,7 +174,7 @@ class TrainSettings:
                 "Expected a context of at least 3 slices together with context_spacing_mm. "
                 "Received a context of 1."
             )
-        check_use(self.transforms, self.augment, self.context)
+        check_use(self.transforms, self.augment, self.context, self.regions)
         if self.mirror and not self.augment:
             raise SettingsError(
                 "Expected augment above 0 together with mirror, which is a part of the data "

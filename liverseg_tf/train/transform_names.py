@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 
 from liverseg_tf.choices import DEFAULT_TRANSFORMS, TRANSFORMS
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.setting_rules import has_type
 
@@ -53,11 +54,12 @@ def check_transforms(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in TRANSFORMS if name in names)
 
 
-def check_use(names: tuple[str, ...], augment: float, context: int) -> None:
+def check_use(names: tuple[str, ...], augment: float, context: int, regions: Regions) -> None:
     """Check that the transforms have an effect together with other settings.
 
     Raises:
-        SettingsError: If the augmentation is disabled, or if slices without neighbours are mixed.
+        SettingsError: If the augmentation is disabled, if slices without neighbours are mixed, or
+            if blobs would look like a region that is nested in another one.
     """
     if not augment and names != DEFAULT_TRANSFORMS:
         raise SettingsError(
@@ -68,4 +70,11 @@ def check_use(names: tuple[str, ...], augment: float, context: int) -> None:
         raise SettingsError(
             "Expected a context of at least 3 slices together with the transform thick-slices, "
             "which mixes neighbouring slices. Received a context of 1."
+        )
+    inner = next((name for name in regions.names if regions.containing(name)), None)
+    if "region-blobs" in names and inner is not None:
+        raise SettingsError(
+            "Expected regions without a nested one together with the transform region-blobs, whose "
+            f"blobs look like lesions but are labelled as the organ. Received {inner} in "
+            f"{regions.containing(inner)[0]}."
         )

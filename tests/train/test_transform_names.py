@@ -1,6 +1,7 @@
 import pytest
 
 from liverseg_tf.choices import DEFAULT_TRANSFORMS, TRANSFORMS
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.train.settings import TrainSettings
 from liverseg_tf.train.transform_names import check_transforms, parse_transforms
@@ -52,9 +53,11 @@ def test_settings_hold_the_names_in_one_order_and_older_records_have_the_default
     [
         ({"transforms": ("thick-slices",)}, "context of at least 3 slices"),
         ({"transforms": ("noise",), "augment": 0.0}, "augment above 0 together with transforms"),
+        ({"transforms": ("region-blobs",)}, "Received tumour in liver"),
     ],
 )
 def test_transforms_without_effect_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         TrainSettings(**values)
-    assert TrainSettings(transforms=TRANSFORMS, context=3).transforms == TRANSFORMS
+    settings = TrainSettings(transforms=TRANSFORMS, context=3, regions=Regions({"liver": [1]}))
+    assert settings.transforms == TRANSFORMS

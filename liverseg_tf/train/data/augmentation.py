@@ -9,6 +9,7 @@ from liverseg_tf.train.data.correlated_noise import add_grain
 from liverseg_tf.train.data.draws import AugmentationDraws
 from liverseg_tf.train.data.intensity import blur, change_intensity, expand, reduce_resolution
 from liverseg_tf.train.data.noise import make_noise
+from liverseg_tf.train.data.region_blobs import add_blobs
 from liverseg_tf.train.data.region_convolution import convolve_regions
 from liverseg_tf.train.data.region_transforms import apply_curves, shift_regions
 from liverseg_tf.train.data.table_and_arms import add_table_and_arms
@@ -62,9 +63,15 @@ def _has(parameters) -> bool:
 
 def _change_regions(image, mask, draws: AugmentationDraws, groups: np.ndarray):
     """Apply the transforms that know the regions; see `augment_batch`."""
-    if not (draws.region_shift or draws.region_curves or draws.region_convolution):
+    parameters = (
+        *(draws.region_blobs, draws.region_shift),
+        *(draws.region_curves, draws.region_convolution),
+    )
+    if not any(map(bool, parameters)):
         return image
     regions = ops.take(ops.convert_to_tensor(groups), ops.cast(mask, "int32"), axis=0)
+    if draws.region_blobs:
+        image = transform_chosen(image, draws.region_blobs, add_blobs, regions)
     if draws.region_shift:
         image = transform_chosen(image, draws.region_shift, shift_regions, regions)
     if draws.region_curves:

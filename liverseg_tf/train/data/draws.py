@@ -13,6 +13,7 @@ from liverseg_tf.train.data.acquisition import (
 )
 from liverseg_tf.train.data.chosen_tiles import ChosenTiles, choose_tiles
 from liverseg_tf.train.data.correlated_noise import draw_grain
+from liverseg_tf.train.data.region_blobs import draw_blobs
 from liverseg_tf.train.data.region_convolution import (
     RegionConvolution,
     draw_kernels,
@@ -55,6 +56,7 @@ _STREAMS = {
     "region-shift": 7,
     "region-curves": 8,
     "region-convolution": 9,
+    "region-blobs": 10,
     "kernels": 11,  # of the region-convolution
 }
 
@@ -83,6 +85,7 @@ class AugmentationDraws(NamedTuple):
         table_and_arms: Tiles with objects at the edge.
         region_shift: Tiles whose regions are shifted.
         region_curves: Tiles whose regions are mapped by curves.
+        region_blobs: Tiles with blobs in their regions.
         region_convolution: Random network, with the tiles whose regions it changes.
     """
 
@@ -102,6 +105,7 @@ class AugmentationDraws(NamedTuple):
     table_and_arms: ChosenTiles | tuple[()]
     region_shift: ChosenTiles | tuple[()]
     region_curves: ChosenTiles | tuple[()]
+    region_blobs: ChosenTiles | tuple[()]
     region_convolution: RegionConvolution | tuple[()]
 
 
@@ -215,6 +219,7 @@ class BatchDraws:
             "region_shift": choose("region-shift", REGION_PROBABILITY, draw_shifts),
             "region_curves": choose("region-curves", REGION_PROBABILITY, draw_curves),
             "region_convolution": network,
+            "region_blobs": choose("region-blobs", REGION_PROBABILITY, draw_blobs),
         }
 
     def _draw_matrices(self, rng: np.random.Generator) -> np.ndarray:

@@ -11,9 +11,8 @@ from liverseg_tf.train.learner.components import TrainingComponents
 class InferenceModel:
     """The model that is validated and saved.
 
-    It has a single output, without auxiliary regions, and Keras' own layers only, and no state of
-    random generators. It is
-    validated in the precision of the learner, and saved in float32.
+    It has a single output, without auxiliary regions, Keras' own layers only, and no state of
+    random generators. It is validated in the precision of the learner, and saved in float32.
 
     Args:
         components: Components of the learner.

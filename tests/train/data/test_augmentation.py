@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.choices import TRANSFORMS
-from liverseg_tf.ct.regions import LIVER_REGIONS
+from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.train.data import draws
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.draws import BatchDraws
@@ -74,7 +74,8 @@ def test_all_transforms_keep_the_range_and_only_the_spatial_ones_move_the_mask(c
     rng = np.random.default_rng(0)
     mask = _disc(8, 48)
     image = rng.integers(0, 256, (*mask.shape[:3], 2 * context), np.uint8)
-    options = {"transforms": names, "context": context, "augment": 2.0}
+    regions = Regions({"liver": [1, 2]})
+    options = {"transforms": names, "context": context, "augment": 2.0, "regions": regions}
     found, moved = _augment(image, mask, **options)
     assert 0 <= found.min() < found.max() <= 255
     assert np.isfinite(found).all()
@@ -87,12 +88,14 @@ _ON_JAX = """
 import sys
 import numpy as np
 from liverseg_tf.choices import TRANSFORMS
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.train.data.compilation import compile_function
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.draws import BatchDraws
 from liverseg_tf.train.settings import TrainSettings
 tiles = np.load(sys.argv[1])
-settings = TrainSettings(seed=5, mirror=True, context=3, transforms=TRANSFORMS)
+regions = Regions({"liver": [1]})
+settings = TrainSettings(seed=5, mirror=True, context=3, transforms=TRANSFORMS, regions=regions)
 draws = BatchDraws(settings, len(tiles), tiles.shape[1:3])
 groups = np.arange(256, dtype=np.int32)
 image, mask = compile_function(lambda *batch: augment_batch(*batch, groups))(
@@ -115,9 +118,10 @@ def test_jax_makes_the_same_images_without_importing_tensorflow(tmp_path):
         check=True,
     )
     made = np.load(tmp_path / "jax.npz")
-    settings = TrainSettings(seed=5, mirror=True, context=3, transforms=TRANSFORMS)
+    regions = Regions({"liver": [1]})
+    settings = TrainSettings(seed=5, mirror=True, context=3, transforms=TRANSFORMS, regions=regions)
     drawn = BatchDraws(settings, len(tiles), tiles.shape[1:3]).draw(3)
-    for chosen in (*drawn[-6:-1], drawn.region_convolution.chosen):
+    for chosen in (*drawn[-7:-1], drawn.region_convolution.chosen):
         assert chosen.applies.any()
     image, mask = augment_batch(tiles, tiles[..., :1] // 64, drawn, np.arange(256, dtype=np.int32))
     np.testing.assert_allclose(made["image"] / 255, np.asarray(image) / 255, atol=1e-4)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from liverseg_tf.choices import DEFAULT_TRANSFORMS, TRANSFORMS
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.train.data import draws
 from liverseg_tf.train.data.draws import BatchDraws
 from liverseg_tf.train.settings import TrainSettings
 
 SIZE = 64
+LIVER = Regions({"liver": [1]})
 _BY_TILE = ("matrix", "control_points", "contrast", "brightness", "gamma")
 
 
@@ -104,7 +106,7 @@ def test_equal_seeds_and_steps_draw_equal_numbers_and_others_do_not():
 
 def test_a_transform_that_is_left_out_does_not_change_the_numbers_of_the_others():
     def draw(*names):
-        settings = TrainSettings(seed=1, context=3, transforms=names)
+        settings = TrainSettings(seed=1, context=3, transforms=names, regions=LIVER)
         return BatchDraws(settings, 8, (SIZE, SIZE)).draw(2)
 
     default, every = draw(*DEFAULT_TRANSFORMS), draw(*TRANSFORMS)
@@ -128,7 +130,9 @@ def test_a_transform_that_is_left_out_does_not_change_the_numbers_of_the_others(
 @pytest.mark.parametrize("bounds", [(0, 4, 8), (0, 2, 4, 6, 8), (0, 3, 8), (0, 1, 7, 8)])
 def test_parts_of_a_batch_get_the_numbers_of_the_whole_batch(bounds):
     batch = BatchDraws(
-        TrainSettings(seed=1, mirror=True, context=3, transforms=TRANSFORMS), 8, (SIZE, SIZE)
+        TrainSettings(seed=1, mirror=True, context=3, transforms=TRANSFORMS, regions=LIVER),
+        8,
+        (SIZE, SIZE),
     )
     for step in range(20):
         whole = batch.draw(step)
