@@ -65,17 +65,14 @@ def fit_model(store, run: Path, seed: int, epochs: int, steps: int) -> None:
         1e-4, 0.97 * epochs * steps, warmup_target=2e-3, warmup_steps=int(0.03 * epochs * steps)
     )
     model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0, use_ema=True),
+        keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0),
         ls.losses.DiceAndTopCrossEntropy(),
     )
     model.fit(
         ls.tile_dataset(store, "train", batch_size=8, augment=1.0, seed=seed),
         epochs=epochs,
         steps_per_epoch=steps,
-        callbacks=[
-            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            ls.RunCheckpoint(run, store),
-        ],
+        callbacks=[ls.RunCheckpoint(run, store)],
         shuffle=False,
         verbose=0,
     )
