@@ -58,6 +58,7 @@ ENCODERS = ("efficientnet-lite0", *KERAS_ENCODERS)
 
 # output formats of prediction; the files of a case are written from the last format to the first
 FORMATS = ("nifti", "seg", "rtstruct", "sc", "stl", "obj", "seg.nrrd", "itk-snap")
+CONVERTED_FORMATS = tuple(name for name in FORMATS if name != "sc")  # of `liverseg convert`
 DICOM_FORMATS = ("seg", "rtstruct", "sc")
 
 # how the segments of a mask were made, as DICOM results state it

@@ -2,7 +2,7 @@
 
 import click
 
-from liverseg_tf.choices import ALGORITHMS, DICOM_FORMATS, FORMATS
+from liverseg_tf.choices import ALGORITHMS, CONVERTED_FORMATS, DICOM_FORMATS
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.terminal import say, say_warnings
@@ -15,7 +15,7 @@ from liverseg_tf.cli.shared.terminal import say, say_warnings
 @click.option(
     "--format",
     "formats",
-    type=click.Choice([name for name in FORMATS if name != "sc"]),
+    type=click.Choice(CONVERTED_FORMATS),
     multiple=True,
     default=["nifti"],
     help="Output format, as in `liverseg predict`. seg (DICOM-SEG, needs the extra 'dicom') and "

@@ -92,7 +92,7 @@ from liverseg_tf.plural import count
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    show_default="that of the training if the device multiplies it, or float32",
+    show_default="float32, or that of the training if a GPU multiplies it",
     help="Floating-point precision in which a run predicts.",
 )
 @click.option(

@@ -17,23 +17,22 @@ class Device:
         is_gpu: Whether it is a GPU.
         capability: Compute capability of an NVIDIA card, such as (8, 0), the lowest of several;
             None if it is unknown.
-        has_bfloat16: Whether it is a CPU that multiplies bfloat16 with this backend.
     """
 
     is_gpu: bool = False
     capability: tuple[int, int] | None = None
-    has_bfloat16: bool = False
 
 
 def choose_prediction_precision(trained: str, device: Device) -> str:
-    """Choose the precision of prediction: that of the training if the device has it, or float32.
+    """Choose the precision of prediction: that of the training if a GPU has it, or float32.
 
     A model that was trained in bfloat16 may have features beyond the range of float16, so that one
     type never replaces the other.
 
     Args:
         trained: Precision of the training, one of `choices.PRECISIONS`.
-        device: Device that predicts. CPUs predict in bfloat16 or float32.
+        device: Device that predicts. CPUs predict in float32, as exported models do, so that the
+            masks of a run and of its exports are equal.
 
     Returns:
         One of `choices.PRECISIONS`.
@@ -43,7 +42,7 @@ def choose_prediction_precision(trained: str, device: Device) -> str:
         'float32'
     """
     if not device.is_gpu:
-        return "bfloat16" if trained == "bfloat16" and device.has_bfloat16 else "float32"
+        return "float32"
     lowest = _LOWEST_CAPABILITY.get(trained)
     if lowest is None:
         return "float32"

@@ -5,10 +5,8 @@ from liverseg_tf.model.precision import Device, choose_prediction_precision
 
 
 @pytest.mark.parametrize("trained", PRECISIONS)
-def test_cpus_predict_in_bfloat16_if_they_multiply_it_and_the_run_was_trained_in_it(trained):
+def test_cpus_predict_in_float32(trained):
     assert choose_prediction_precision(trained, Device()) == "float32"
-    expected = "bfloat16" if trained == "bfloat16" else "float32"
-    assert choose_prediction_precision(trained, Device(has_bfloat16=True)) == expected
 
 
 @pytest.mark.parametrize(

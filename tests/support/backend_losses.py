@@ -31,7 +31,10 @@ SETTINGS = {
     "topk": {"loss": "dice-topk", "deep_supervision": 2, "residual": True},
     "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2, "optimizer": "sgd"},
     # with an auxiliary region, and a tile that does not label one of the others
-    "partial": {"loss": "dice-topk", "auxiliary": Regions({"shell": (3,)}), "deep_supervision": 2},
+    "partial": {
+        **{"loss": "dice-topk", "deep_supervision": 2, "optimizer": "sgd"},
+        "auxiliary": Regions({"shell": (3,)}),
+    },
 }
 MORE_SETTINGS = {
     "ce": {"loss": "dice-ce", "normalisation": "instance"},

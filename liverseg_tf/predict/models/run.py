@@ -11,7 +11,7 @@ import numpy as np
 
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.model.custom_code import CodeOrigin
-from liverseg_tf.model.precision import Device, choose_prediction_precision, cpu_has_bfloat16
+from liverseg_tf.model.precision import Device, choose_prediction_precision
 from liverseg_tf.model.run_record import MODEL_FILE, RunRecord
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.plural import count
@@ -22,9 +22,8 @@ from liverseg_tf.printable import printable
 class RunPredictor:
     """The model of a run. Loading it imports Keras.
 
-    It computes in the precision of its training if the device has it: a GPU, or with TensorFlow a
-    CPU that multiplies bfloat16. Half precision halves the memory and doubles the speed. The
-    probabilities are float32.
+    It computes in the precision of its training if a GPU has it, and otherwise in float32. Half
+    precision halves the memory and doubles the speed. The probabilities are float32.
 
     Args:
         folder: Folder of the run.
@@ -157,13 +156,12 @@ def _find_device() -> Device:
 
         has_gpu = torch.cuda.is_available()
         return Device(True, torch.cuda.get_device_capability()) if has_gpu else Device()
-    on_tensorflow = keras.backend.backend() == "tensorflow"
     try:
         if not keras.distribution.list_devices("gpu"):
-            return Device(has_bfloat16=on_tensorflow and cpu_has_bfloat16())
+            return Device()
     except RuntimeError:  # JAX raises it if there is no GPU
         return Device()
-    if not on_tensorflow:
+    if keras.backend.backend() != "tensorflow":
         return Device(is_gpu=True)
     import tensorflow as tf
 

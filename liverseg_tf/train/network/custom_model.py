@@ -10,7 +10,8 @@ from liverseg_tf.errors import LiverSegError, SettingsError, first_line
 from liverseg_tf.model.spec import MAX_STRIDE
 from liverseg_tf.plural import count
 
-_SUM_TOLERANCE = 1e-3
+_SUM_TOLERANCE, _LEAST_RANGE = 1e-4, 1e-2
+_FAINT = 100  # divisor of the values of a tile
 _SMALLEST, _LARGEST = 1e-30, 1 - 6e-8  # probabilities of float32 whose logits are finite
 
 
@@ -115,13 +116,16 @@ def check_outputs(predict: Callable[[np.ndarray], np.ndarray], tiles: np.ndarray
     Raises:
         SettingsError: If they are not from 0 to 1, or add up to 1 over the regions (softmax).
     """
-    values = np.asarray(predict(tiles))
+    # sigmoids that are near 0 and 1 may add up to 1 as well, but not on faint tiles too
+    values = np.stack([np.asarray(predict(tiles)), np.asarray(predict(tiles // _FAINT))])
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
         raise SettingsError(
             "Expected a model that returns probabilities from 0 to 1. Received values from "
             f"{values.min():.3g} to {values.max():.3g}: if they are logits, use from_logits=True."
         )
-    if values.shape[-1] > 1 and np.abs(values.sum(axis=-1) - 1).max() < _SUM_TOLERANCE:
+    are_shares = np.abs(values.sum(axis=-1) - 1).max() < _SUM_TOLERANCE
+    # an output that starts with 0.5 everywhere says nothing about its activation
+    if values.shape[-1] > 1 and are_shares and np.ptp(values) > _LEAST_RANGE:
         raise SettingsError(
             "Expected one probability for each region, which may overlap. Received values that add "
             "up to 1 over the regions: use sigmoid instead of softmax."

@@ -10,7 +10,6 @@ import pytest
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord, compute_model_checksum
-from liverseg_tf.predict.models import run
 from liverseg_tf.predict.models.load import check_precision, load_predictor
 from liverseg_tf.predict.models.run import RunPredictor
 from liverseg_tf.train.network.unet import UNetSpec, build_unet
@@ -167,21 +166,14 @@ def test_mixed_precision_predicts_about_the_same(untrained_run, precision):
     np.testing.assert_allclose(probabilities, full, atol=0.02)
 
 
-@pytest.mark.parametrize(
-    ("trained", "has_bfloat16", "expected"),
-    [("bfloat16", True, "bfloat16"), ("bfloat16", False, "float32"), ("float32", True, "float32")],
-)
-def test_a_cpu_predicts_in_the_precision_of_the_training_if_it_multiplies_it(
-    untrained_run, monkeypatch, trained, has_bfloat16, expected
-):
+def test_a_cpu_predicts_in_bfloat16_only_if_asked_to(untrained_run):
     path = untrained_run / "run.json"
-    record = json.loads(path.read_text()) | {"hardware": {"precision": trained}}
+    record = json.loads(path.read_text()) | {"hardware": {"precision": "bfloat16"}}
     path.write_text(json.dumps(record))
-    monkeypatch.setattr(run, "cpu_has_bfloat16", lambda: has_bfloat16)
-    predictor = RunPredictor(untrained_run)
-    assert predictor.precision == expected
-    assert predictor._model.get_layer("down0_conv_a").compute_dtype == expected
-    assert RunPredictor(untrained_run, "float32").precision == "float32"
+    assert RunPredictor(untrained_run).precision == "float32"
+    predictor = RunPredictor(untrained_run, "bfloat16")
+    assert predictor.precision == "bfloat16"
+    assert predictor._model.get_layer("down0_conv_a").compute_dtype == "bfloat16"
 
 
 def test_half_precision_that_overflows_is_refused(untrained_run):

@@ -53,8 +53,8 @@ def quick(monkeypatch):
         steps.web()
         path.write_text(f"{name} {version}")
 
-    monkeypatch.setattr(module, "RunPredictor", lambda run, precision: predictor)
-    monkeypatch.setattr(module, "read_run", lambda run: {})
+    monkeypatch.setattr(module, "load_run", lambda run: predictor)
+    monkeypatch.setattr(module, "run_properties", lambda run, predictor: {})
     monkeypatch.setattr(module, "_write_saved_model", write_saved_model)
     monkeypatch.setattr(module, "to_litert", to_litert)
     monkeypatch.setattr(module, "write_onnx", write_onnx)

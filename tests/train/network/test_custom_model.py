@@ -93,7 +93,19 @@ def test_the_stride_is_found():
         find_stride(small)
 
 
+@pytest.mark.parametrize("weights", [[[1, -1]], [[0, 0]]], ids=["saturated", "zero"])
+def test_sigmoids_that_happen_to_add_up_to_1_are_accepted(weights):
+    inputs = keras.Input((None, None, 1))
+    head = keras.layers.Conv2D(2, 1, activation="sigmoid")
+    model = keras.Model(inputs, head(inputs))
+    bias = np.array([-1.0, 0.5]) * np.any(weights)
+    head.set_weights([np.float32(weights)[None, None], bias])
+    tiles = np.full((1, 8, 8, 1), 200, np.uint8)
+    check_outputs(model.predict_on_batch, tiles)
+
+
 def test_outputs_must_be_independent_probabilities():
+    keras.utils.set_random_seed(0)
     tiles = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 1), np.uint8)
     check_outputs(copy_model(_network(), 1, 2).predict_on_batch, tiles)
     linear = copy_model(_network(activation=None), 1, 2)
