@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tensors import apply_to_arrays
 
 from liverseg_tf.train.data import acquisition
 from liverseg_tf.train.data.smoothing import CONTROL_POINTS
@@ -12,7 +13,7 @@ def test_thick_slices_are_means_of_neighbours_in_the_same_window(context, window
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     image = rng.random((50, 4, 6, context * windows)).astype(np.float32)
-    mixed = np.asarray(acquisition.mix_slices(image, weights.astype(np.float32)))
+    mixed = apply_to_arrays(acquisition.mix_slices, image, weights.astype(np.float32))
     slices = image.reshape(50, 4, 6, context, windows)
     middle = context // 2
     neighbours = (slices[..., middle - 1, :] + slices[..., middle + 1, :]) / 2
@@ -35,12 +36,12 @@ def test_a_bias_field_is_a_smooth_factor_in_a_fraction_of_the_tiles():
     assert points[drifts].std() == pytest.approx(acquisition.BIAS_FIELD_STD, rel=0.05)
     image = np.full((4, 80, 120, 2), 0.5, np.float32)
     few = points[drifts][:4].astype(np.float32)
-    factor = np.asarray(acquisition.apply_bias_field(image, few)) / 0.5
+    factor = apply_to_arrays(acquisition.apply_bias_field, image, few) / 0.5
     np.testing.assert_array_equal(factor[..., 0], factor[..., 1])
     assert factor.std() > 0.03
     assert np.abs(np.diff(factor, axis=1)).max() < 0.05
     flat = np.zeros((4, CONTROL_POINTS, CONTROL_POINTS), np.float32)
-    np.testing.assert_array_equal(acquisition.apply_bias_field(image, flat), image)
+    np.testing.assert_array_equal(apply_to_arrays(acquisition.apply_bias_field, image, flat), image)
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 3.0])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tensors import apply_to_arrays
 
 from liverseg_tf.train.data.correlated_noise import (
     GRAIN_RANGE,
@@ -14,7 +15,7 @@ def _noise(sigma, keys, size):
     count = len(keys)
     grain = Grain(np.full(count, 0.1, "f4"), np.full(count, sigma, "f4"), np.int32(keys))
     image = np.full((count, size, size + 1, 3), 0.5, np.float32)
-    return np.asarray(add_grain(image, grain)) - 0.5
+    return apply_to_arrays(add_grain, image, grain) - 0.5
 
 
 @pytest.mark.parametrize("sigma", GRAIN_RANGE)

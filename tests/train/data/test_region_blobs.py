@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tensors import apply_to_arrays
 
 from liverseg_tf.train.data.region_blobs import AMPLITUDE_RANGE, add_blobs, draw_blobs
 
@@ -17,8 +18,8 @@ def _change(seed, strength=1.0, groups=None):
     blobs = draw_blobs(np.random.default_rng(seed), 1, strength)
     blobs = type(blobs)(*(np.float32(array) for array in blobs))
     image = np.full((1, SIZE, SIZE, 3), 0.5, np.float32)
-    changed = add_blobs(image, blobs, _groups() if groups is None else groups)
-    return blobs, np.asarray(changed) - image
+    changed = apply_to_arrays(add_blobs, image, blobs, _groups() if groups is None else groups)
+    return blobs, changed - image
 
 
 def test_blobs_lie_inside_the_regions_and_all_channels_have_the_same():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from tensors import apply_to_arrays
 
 from liverseg_tf.train.data.chosen_tiles import ChosenTiles
 from liverseg_tf.train.data.region_convolution import (
@@ -26,7 +27,7 @@ def _network(strength=1.0, seed=0):
 
 
 def _convolve(image, network, groups):
-    return np.asarray(convolve_regions(image, network, network.chosen.value, groups))
+    return apply_to_arrays(convolve_regions, image, network, network.chosen.value, groups)
 
 
 def _image(channels=2):

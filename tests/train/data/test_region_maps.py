@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tensors import apply_to_arrays
 
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.train.data.mask_codes import MaskCodes
@@ -18,7 +19,7 @@ def _maps(groups, table, sigma=3.0, border=None):
     if border is None:
         border = np.full((CONTROL_POINTS, CONTROL_POINTS), -1)
     values = RegionValues(np.float32(table)[None], np.float32(border)[None], np.float32([sigma]))
-    return np.asarray(make_region_maps(np.int32(groups)[None], values))[0]
+    return apply_to_arrays(make_region_maps, np.int32(groups)[None], values)[0]
 
 
 def test_a_nested_region_stays_in_the_group_of_the_organ_and_other_labels_have_their_own():

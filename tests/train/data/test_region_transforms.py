@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tensors import apply_to_arrays
 
 from liverseg_tf.train.data.region_maps import GROUPS, draw_region_values
 from liverseg_tf.train.data.region_transforms import (
@@ -42,7 +43,7 @@ def test_curves_increase_from_0_to_1(strength):
     image = np.broadcast_to(ramp, (1, SIZE, 101))[..., None]
     groups = np.zeros(image.shape, np.int32)
     groups[:, :32] = 3
-    changed = np.asarray(apply_curves(image, _first(values), groups))[0, ..., 0]
+    changed = apply_to_arrays(apply_curves, image, _first(values), groups)[0, ..., 0]
     assert np.diff(changed[2], axis=0).min() > 0  # also where the curves of two groups are mixed
     np.testing.assert_allclose(changed[:, [0, -1]], np.tile([0, 1], (SIZE, 1)), atol=1e-6)
     inside = np.interp(ramp, line, heights[0, 3])
@@ -53,7 +54,7 @@ def test_a_curve_of_one_region_changes_the_tile_only_near_it():
     values = _only_group(_first(draw_curves(np.random.default_rng(1), 1, 1.0)), 2)
     values = values._replace(sigma=np.float32([3]))
     image = np.random.default_rng(0).random((1, SIZE, SIZE, 3)).astype(np.float32)
-    difference = np.abs(np.asarray(apply_curves(image, values, _groups())) - image)
+    difference = np.abs(apply_to_arrays(apply_curves, image, values, _groups()) - image)
     assert difference[:, 20:44, 20:44].mean() > 0.01
     assert difference[:, :2].max() < 1e-5
     assert difference[:, :, -2:].max() < 1e-5
@@ -66,7 +67,7 @@ def test_shifts_move_regions_but_neither_the_background_nor_air():
     image = np.full((1, SIZE, SIZE, 1), 0.5, np.float32)
     image[:, :, 32] = 0
     first = _first(values)._replace(sigma=np.float32([3]))
-    shifted = np.asarray(shift_regions(image, first, _groups()))[0, ..., 0]
+    shifted = apply_to_arrays(shift_regions, image, first, _groups())[0, ..., 0]
     expected = 0.5 + values.table[0, 2, 0]
     np.testing.assert_allclose(shifted[30, 26:31], expected, atol=2e-3)
     assert not shifted[:, 32].any()
@@ -77,6 +78,8 @@ def test_strength_0_changes_nothing():
     image = np.random.default_rng(0).random((1, SIZE, SIZE, 2)).astype(np.float32)
     rng = np.random.default_rng(0)
     curves, shifts = (_first(draw(rng, 1, 0.0)) for draw in (draw_curves, draw_shifts))
-    np.testing.assert_allclose(apply_curves(image, curves, _groups()), image, atol=1e-6)
-    np.testing.assert_allclose(shift_regions(image, shifts, _groups()), image, atol=1e-6)
+    curved = apply_to_arrays(apply_curves, image, curves, _groups())
+    np.testing.assert_allclose(curved, image, atol=1e-6)
+    shifted = apply_to_arrays(shift_regions, image, shifts, _groups())
+    np.testing.assert_allclose(shifted, image, atol=1e-6)
     assert draw_region_values(rng, curves.table).table is curves.table

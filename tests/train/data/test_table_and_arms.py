@@ -1,4 +1,5 @@
 import numpy as np
+from tensors import apply_to_arrays
 
 from liverseg_tf.train.data.table_and_arms import (
     TableAndArms,
@@ -20,12 +21,12 @@ def test_objects_are_drawn_in_air_near_the_edges_and_the_body_stays():
     body = np.zeros((SIZE, SIZE), bool)
     body[8:56, 4:60] = True
     image[:, body] = 0.4
-    drawn = np.asarray(add_table_and_arms(image, _draw(100)))
+    drawn = apply_to_arrays(add_table_and_arms, image, _draw(100))
     np.testing.assert_array_equal(drawn[:, body], image[:, body])
     assert 0 <= drawn.min() < drawn.max() <= 1
     shown = (drawn[..., 0] > 0.1) & ~body
     assert 0.8 < shown.any(axis=(1, 2)).mean() < 1
-    empty = np.asarray(add_table_and_arms(np.zeros_like(image), _draw(100)))[..., 0] > 0.1
+    empty = apply_to_arrays(add_table_and_arms, np.zeros_like(image), _draw(100))[..., 0] > 0.1
     assert not empty[:, 16:48, 16:48].any()
     assert empty[:, :, :8].any()
     assert empty[:, :, -8:].any()
@@ -34,4 +35,4 @@ def test_objects_are_drawn_in_air_near_the_edges_and_the_body_stays():
 
 def test_strength_0_draws_nothing():
     image = np.zeros((20, SIZE, SIZE, 1), np.float32)
-    np.testing.assert_array_equal(add_table_and_arms(image, _draw(20, 0.0)), image)
+    np.testing.assert_array_equal(apply_to_arrays(add_table_and_arms, image, _draw(20, 0.0)), image)
