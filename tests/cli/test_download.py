@@ -142,7 +142,12 @@ def test_ctrl_c_keeps_the_partial_download(serve, tmp_path):
         str(tmp_path / "raw"),
     ]
     process = subprocess.Popen(
-        [*command, "--url", serve(Slow)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, "--url", serve(Slow)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a background job of a shell script ignores SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     part = tmp_path / "raw" / f"{NAME}.tar.partial"
     deadline = time.monotonic() + 60
