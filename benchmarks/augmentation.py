@@ -53,7 +53,7 @@ def main() -> None:
 
 def measure_with(transforms: tuple[str, ...]):
     """Return a function that measures the processor seconds of a batch: transforms and draws."""
-    from liverseg_tf.ct.regions import LIVER_REGIONS
+    from liverseg_tf.ct.regions import Regions
     from liverseg_tf.train.data.draws import BatchDraws
     from liverseg_tf.train.data.mask_codes import MaskCodes
     from liverseg_tf.train.data.pipeline import batch_maker
@@ -63,9 +63,10 @@ def measure_with(transforms: tuple[str, ...]):
     image = rng.integers(0, 256, (TILES, SIDE, SIDE, SLICES), np.uint8)
     mask = np.zeros((TILES, SIDE, SIDE, 1), np.uint8)
     mask[:, 60:160, 40:150], mask[:, 90:120, 180:220] = 1, 3
-    settings = TrainSettings(context=SLICES, transforms=transforms)
+    regions = Regions({"liver": [1, 2]})
+    settings = TrainSettings(context=SLICES, transforms=transforms, regions=regions)
     draws = BatchDraws(settings, TILES, (SIDE, SIDE))
-    make_batch = batch_maker(MaskCodes(LIVER_REGIONS))
+    make_batch = batch_maker(MaskCodes(regions))
     np.asarray(make_batch(image, mask, draws.draw(0))[0])  # compiles it
 
     def measure() -> tuple[float, float]:
