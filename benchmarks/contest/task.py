@@ -47,7 +47,7 @@ class Task:
 
     @property
     def classes(self) -> list[str]:
-        """Labels of each class, as the peers take them."""
+        """Labels of each class, in the form that the scripts of the peers expect."""
         return [",".join(map(str, labels)) for _, labels in self.regions.items]
 
 

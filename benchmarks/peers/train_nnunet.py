@@ -68,7 +68,7 @@ def prepare(options: argparse.Namespace) -> None:
         link.symlink_to(image.resolve())
         mask = nibabel.load(options.fold / "train" / "masks" / image.name)
         labels = class_of[np.asanyarray(mask.dataobj).astype(np.uint8)]
-        # the grid of the image, which the mask has up to rounding; nnU-Net asks for equal headers
+        # nnU-Net refuses headers that differ by rounding: the mask gets that of its image
         nibabel.save(nibabel.Nifti1Image(labels, None, nibabel.load(image).header), target)
     names = {f"class {number}": number for number in range(1, len(classes) + 1)}
     description = {

@@ -194,7 +194,7 @@ def _without_choices(steps: PostProcessing, regions: Regions, name: str) -> Post
 
 
 def _difference(steps: PostProcessing, reduced: PostProcessing) -> str:
-    """Return in words what is missing in the reduced steps, as in 'threshold liver 0.4'."""
+    """Describe the steps that are not among the reduced ones, such as 'threshold liver 0.4'."""
     missing = {
         name: tuple(item for item in value if item not in reduced.steps.get(name, ()))
         for name, value in steps.steps.items()

@@ -63,11 +63,8 @@ def _has(parameters) -> bool:
 
 def _change_regions(image, mask, draws: AugmentationDraws, groups: np.ndarray):
     """Apply the transforms that know the regions; see `augment_batch`."""
-    parameters = (
-        *(draws.region_blobs, draws.region_shift),
-        *(draws.region_curves, draws.region_convolution),
-    )
-    if not any(map(bool, parameters)):
+    network = draws.region_convolution
+    if not any([draws.region_blobs, draws.region_shift, draws.region_curves, network]):
         return image
     regions = ops.take(ops.convert_to_tensor(groups), ops.cast(mask, "int32"), axis=0)
     if draws.region_blobs:
@@ -76,7 +73,6 @@ def _change_regions(image, mask, draws: AugmentationDraws, groups: np.ndarray):
         image = transform_chosen(image, draws.region_shift, shift_regions, regions)
     if draws.region_curves:
         image = transform_chosen(image, draws.region_curves, apply_curves, regions)
-    network = draws.region_convolution
     if network:
 
         def convolve(tiles, shares, regions):

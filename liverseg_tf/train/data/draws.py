@@ -44,8 +44,8 @@ GRAIN_PROBABILITY = 0.15
 TABLE_AND_ARMS_PROBABILITY = 0.15
 REGION_PROBABILITY = 0.25  # of each of the transforms that know the regions
 
-# tells the numbers of the transforms apart from each other, and from those that choose the slices
-# of the same step; the transforms that are not named share the first stream
+# Each named transform has a random stream of its own, so that it does not change the numbers of the
+# others. The transforms that are not named share `_STREAM`. The slices of a step have another one.
 _STREAM = 1
 _STREAMS = {
     "clipping": 2,

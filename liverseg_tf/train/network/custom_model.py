@@ -1,6 +1,7 @@
 """Networks of the caller: copies for slices of any size, with probabilities as their output."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import keras
 import numpy as np
@@ -83,13 +84,10 @@ def find_stride(model: keras.Model) -> int:
     stride, channels = 1, model.input_shape[-1]
     while stride <= MAX_STRIDE:
         shape = (1, stride, 3 * stride, channels)
-        try:
+        with suppress(Exception):  # layers whose inputs do not fit raise errors of many classes
             if tuple(model.compute_output_shape(shape))[:3] == shape[:3]:
                 return stride
-        except Exception:  # layers whose inputs do not fit raise errors of many classes
-            stride *= 2
-        else:
-            stride *= 2
+        stride *= 2
     raise SettingsError(
         "Expected a model whose output has the height and width of its input. Received one of "
         f"another size for all inputs up to {MAX_STRIDE} pixels."

@@ -4,6 +4,7 @@ import time
 
 from liverseg_tf.plural import count
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.device_tiles import DeviceTiles, cache_bytes, cache_on_device
 from liverseg_tf.train.data.pipeline import training_batches
 from liverseg_tf.train.data.sampling import BatchSampler
@@ -36,14 +37,7 @@ def describe_run(
         LiverSegError: If no training case contains a region.
     """
     network = make_network_spec(store, settings)
-    sampler = BatchSampler(
-        store,
-        store.split["train"],
-        network,
-        settings.batch_size,
-        settings.foreground_fraction,
-        settings.auxiliary,
-    )
+    sampler = CustomParts().make_sampler(store, network, settings)
     learner = make_learner(network, settings, execution)
     components = learner.components
     step_bytes = estimate_memory(components, sampler.shape, settings.batch_size)

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.mask_codes import NOT_LABELLED
 from liverseg_tf.train.data.pipeline import training_batches
-from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.preview.contours import COLOURS, draw_contours
 from liverseg_tf.train.preview.figure_file import literal, write_figure
@@ -32,14 +32,7 @@ def write_batch_preview(store: TileStore, settings: TrainSettings, path: Path) -
         LiverSegError: If no training case contains a region, or the file cannot be written.
     """
     network = make_network_spec(store, settings)
-    sampler = BatchSampler(
-        store,
-        store.split["train"],
-        network,
-        settings.batch_size,
-        settings.foreground_fraction,
-        settings.auxiliary,
-    )
+    sampler = CustomParts().make_sampler(store, network, settings)
     image, truth = map(np.asarray, next(training_batches(sampler, settings)))
     # the first window of the middle slice
     channel = image.shape[-1] // 2 // network.tiles.channels * network.tiles.channels

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.augmentation import augment_batch
 from liverseg_tf.train.data.draws import BatchDraws
 from liverseg_tf.train.data.region_maps import region_groups
-from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.preview.figure_file import write_figure
 from liverseg_tf.train.settings import TrainSettings
@@ -41,16 +41,15 @@ def write_transform_preview(store: TileStore, settings: TrainSettings, path: Pat
     if not settings.augment:
         raise SettingsError("Expected augment above 0 for a picture of the transforms. Received 0.")
     network = make_network_spec(store, settings)
-    sampler = BatchSampler(
-        store, store.split["train"], network, settings.batch_size, settings.foreground_fraction
-    )
-    image, mask = sampler.batch(settings.seed, 0)
-    best = int((mask > 0).sum(axis=(1, 2, 3)).argmax())
-    image, mask = image[best].copy(), mask[best].copy()
+    sampler = CustomParts().make_sampler(store, network, settings)
     groups, windows = (
         region_groups(sampler.codes.table, sampler.codes.are_labels),
         network.tiles.channels,
     )
+    image, mask = sampler.batch(settings.seed, 0)
+    # groups 0 and 1 are background, which has codes above 0 in stores with partial labels
+    best = int((groups[mask] > 1).sum(axis=(1, 2, 3)).argmax())
+    image, mask = image[best].copy(), mask[best].copy()
     examples = {
         name: make_examples(image, mask, replace(settings, transforms=(name,)), groups, windows)
         for name in settings.transforms

@@ -31,7 +31,7 @@ def test_every_label_of_every_kind_of_case_keeps_its_ground_truth():
         if annotation.ignored:
             expected[annotation.ignored] = NOT_LABELLED
         np.testing.assert_array_equal(codes.table[translation], expected)
-        # code 0 stays free, and every code leads to the background of its own kind
+        # no label gets code 0, and the background of a code is that of cases of the same kind
         assert translation.min() > 0
         assert (codes.backgrounds[translation] == translation[0]).all()
         # a label for which each code stands has the same ground truth
