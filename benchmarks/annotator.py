@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--minutes", type=float, default=2.0, help="Fine-tuning in each round.")
     parser.add_argument("--seeds", type=int, default=2, help="Repeats of the strategy random.")
+    parser.add_argument("--accept", default="", help="As in serve, for the servers.")
     parser.add_argument("--work", type=Path, required=True, help="New folder.")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True)
@@ -59,6 +60,7 @@ def _annotate(strategy: str, regions: Regions, arguments) -> list[dict]:
     seed = strategy.partition(" ")[2]
     order = np.random.default_rng(int(seed or 0)).permutation(sorted(labels)).tolist()
     options = ["--model", arguments.model, "--studies", arguments.images, "--out", work / "out"]
+    options += ["--accept", arguments.accept] if arguments.accept else []
     curve = []
     with serving(work / "server.txt", *options) as url:
         model = next(iter(_call(url, "GET", "/info/")["models"]))
