@@ -9,8 +9,10 @@ ORGAN_PRESETS = ("liver", "spleen", "pancreas", "prostate")
 TRAINING_PRESETS = ("tiny", "fast", "accurate")
 
 # data sets and stores
-LAYOUTS = ("msd", "lits", "folder", "dicom")
+LAYOUTS = ("msd", "nnunet", "lits", "folder", "dicom")
+PHANTOM_LAYOUTS = ("msd", "nnunet")
 MODALITIES = ("ct", "mr")
+DEVICES = ("cpu", "gpu")  # for which `liverseg plan` plans
 # rules of the check of which --accept turns errors into warnings
 ACCEPTABLE_RULES = (
     *("clipped", "contrast", "duplicate", "geometry", "labels", "modality", "spacing", "values"),
@@ -42,6 +44,10 @@ TRANSFORMS = (
     "region-convolution",
     "region-blobs",
 )
+# synthetic lesions: kinds, phases of the contrast agent, and places in the organ
+LESION_KINDS = ("hypodense", "rim", "hyperdense", "necrotic", "capsule", "calcified")
+LESION_PHASES = ("portal", "arterial")
+LESION_PLACES = ("any", "inside", "surface")
 HOSTS = ("tf-config", "slurm")
 # networks of keras.applications that take 0..255 and rescale it themselves
 KERAS_ENCODERS = (
@@ -69,6 +75,9 @@ NODE_RESULTS = ("seg", "sc", "rtstruct")
 
 # evaluation
 PROTOCOLS = ("default", "lits", "msd", "nnunet")
+
+# what `liverseg models` does
+MODEL_ACTIONS = ("list", "show", "test")
 
 # exports
 WEIGHT_TYPES = ("none", "float16", "int8")

@@ -1,10 +1,13 @@
 """Text from files and other machines, made safe to show on one line."""
 
+import os
+import re
 import unicodedata
 
 # control and formatting characters (terminal commands, reversed text), parts of characters (how
 # Python reads file names that are not UTF-8), and separators of lines and paragraphs
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_PATH_END = r"[/\\\s:,;'\"]"
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -28,6 +31,23 @@ def printable(text: object) -> str:
     return "".join(map(_visible, text))
 
 
+def shorten_home(path: object) -> str:
+    """Return a printable path in which the home folder is "~", so that it names no user.
+
+    Folders elsewhere with the name of the user become "USER".
+
+    Args:
+        path: Path, or a text that contains paths.
+    """
+    text, home = str(path), os.path.expanduser("~")
+    if len(home) > 1:
+        text = re.sub(rf"{re.escape(home)}(?=$|{_PATH_END})", "~", text)
+    user = os.environ.get("USER") or os.environ.get("USERNAME") or ""
+    if user and user != "root":
+        text = re.sub(rf"(?<=[/\\]){re.escape(user)}(?=$|{_PATH_END})", "USER", text)
+    return printable(text)
+
+
 def spreadsheet_text(text: str) -> str:
     """Return a printable text that a spreadsheet program does not run as a formula.
 
@@ -46,6 +66,19 @@ def spreadsheet_text(text: str) -> str:
     except ValueError:
         return f"'{text}"
     return text
+
+
+def file_safe_name(region: str) -> str:
+    """Escape the name of a region as %XX so that it can be part of a file or folder name.
+
+    A leading dot is escaped too, so that ".." does not become the parent folder.
+    """
+    return "".join(
+        f"%{ord(letter):02X}"
+        if letter in '%/\\:*?"<>|' or ord(letter) < 32 or (letter == "." and not position)
+        else letter
+        for position, letter in enumerate(region)
+    )
 
 
 def _visible(character: str) -> str:

@@ -73,12 +73,12 @@ def write_series():
 
 @pytest.fixture(scope="session")
 def small_phantoms():
-    """A function: folder and count to a data set of phantoms that every stage takes seconds for."""
+    """A function: folder, count and layout to phantoms that every stage takes seconds for."""
 
     from liverseg_tf.cli.main import liverseg
 
-    def make(folder, count):
-        shape = ["--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5"]
+    def make(folder, count, layout="msd"):
+        shape = ["--shape", "8", "64", "64", "--spacing", "25", "6.5", "6.5", "--layout", layout]
         done = CliRunner().invoke(liverseg, ["phantom", str(folder), "--count", str(count), *shape])
         assert done.exit_code == 0, done.output
 
@@ -132,11 +132,12 @@ def one_core(monkeypatch):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Check and cut cases in this process, which is faster than starting worker processes."""
+    from liverseg_tf.dataset import write_nnunet
     from liverseg_tf.dataset.check import check_cases
     from liverseg_tf.tiles import preprocess
     from liverseg_tf.workers import run_jobs_here
 
-    for module in (check_cases, preprocess):
+    for module in (check_cases, preprocess, write_nnunet):
         monkeypatch.setattr(
             module, "run_jobs", lambda function, jobs, _: run_jobs_here(function, jobs)
         )

@@ -83,6 +83,8 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch, sm
     monkeypatch.chdir(tmp_path)
     Path("short.toml").write_text(SHORT)
     small_phantoms("data_cache/raw/Task03_Liver", 7)
+    for kind, name in (("images", "imagesTr"), ("masks", "labelsTr")):
+        shutil.copytree(f"data_cache/raw/Task03_Liver/{name}", f"my_data/{kind}")
     image = next(Path("data_cache/raw/Task03_Liver/imagesTr").iterdir())
     Path("new_ct.nii.gz").write_bytes(image.read_bytes())
     (settings,) = _blocks(ROOT / "README.md", "toml")
@@ -109,6 +111,7 @@ def test_the_commands_of_scores_run(tmp_path, monkeypatch, small_phantoms):
     small_phantoms("TRUTH", 3)
     shutil.copytree("TRUTH/labelsTr", "PRED")
     shutil.copytree("TRUTH/labelsTr", "PRED2")
+    _invoke(["preprocess", "TRUTH", "RUN"])  # a store, which --split takes as well
     page = ROOT / "docs" / "scores.md"
     for program, *arguments in _commands(page):
         assert program == "liverseg"
@@ -148,6 +151,21 @@ def test_the_command_of_browser_runs():
     assert Path("OUT/RUN-1.html").stat().st_size > 5e6
     served = _blocks(ROOT / "docs" / "browser.md", "sh")
     assert served == ["liverseg serve-web OUT\n"]  # tests/serve/export/web/test_serve_pages.py
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_of_runs_run():
+    pytest.importorskip("mlflow")
+    for name in "ab":
+        shutil.copytree("RUN", f"RUNS/{name}")
+    commands = _commands(ROOT / "docs" / "runs.md")
+    assert len(commands) == 3
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(["--config", "short.toml", *arguments])
+    assert Path("curves.png").exists()
+    assert list(Path("mlruns").glob("*/*/artifacts/curves.png"))
 
 
 @pytest.mark.slow
@@ -245,13 +263,17 @@ def test_the_commands_of_training_run(tmp_path, monkeypatch, small_phantoms):
     _invoke(["--config", "short.toml", "preprocess", "SET", "STORE"])
     shutil.copytree("SET/imagesTr", "NEW")
     commands = _commands(ROOT / "docs" / "training.md")
-    assert len(commands) == 11
-    for program, *arguments in [*commands, *_commands(ROOT / "docs" / "augmentation.md")]:
+    assert len(commands) == 14
+    for page in ("augmentation", "lesions"):
+        commands += _commands(ROOT / "docs" / f"{page}.md")
+    for program, *arguments in commands:
         assert program == "liverseg"
         _invoke(["--config", "short.toml", *arguments])
     assert Path("transforms.png").exists()
     assert Path("batch.png").exists()
     assert Path("network.png").exists()
+    assert Path("lesions.png").exists()
+    assert Path("ARTERIAL/lesions.csv").exists()
     assert len(list(Path("MASKS").glob("*.nii.gz"))) == 5
 
 
@@ -279,6 +301,57 @@ def test_the_commands_and_the_code_of_prediction_run():
     assert [mask.array.shape for mask in names["masks"]] == [names["ct"].array.shape] * 2
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_of_coming_from_nnunet_run(small_phantoms):
+    """A data set of nnU-Net goes through every stage, and no file is renamed."""
+    raw = Path("nnUNet_raw/Dataset042_Abdomen")
+    small_phantoms(raw, 2, "nnunet")
+    for kind in ("images", "labels"):
+        shutil.copytree(raw / f"{kind}Tr", raw / f"{kind}Ts")
+    content = json.loads((raw / "dataset.json").read_text())
+    content["labels"]["ignore"] = 3
+    (raw / "dataset.json").write_text(json.dumps(content))
+    names = ("phantom_000", "phantom_001")
+    assert {path.name for path in (raw / "imagesTs").iterdir()} == {
+        f"{n}_0000.nii.gz" for n in names
+    }
+    commands = _commands(ROOT / "docs" / "coming-from-nnunet.md")
+    assert len(commands) == 7
+    said = {}
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        if arguments[0] == "train":
+            shutil.copytree("RUN", arguments[2])
+            arguments += ["--dry-run"]
+        said[arguments[0]] = _invoke(["--config", "short.toml", *arguments])
+    for command in ("check", "preprocess", "evaluate"):
+        assert "label 3 is ignored, as dataset.json says (--ignore 3)" in said[command]
+    for command in ("train", "evaluate"):
+        assert "the regions are those of dataset.json: liver=1 tumour=2" in said[command]
+    store = json.loads(Path("STORE_042/store.json").read_text())
+    assert store["cases"].keys() == set(names)
+    assert {case["annotation"]["ignored"] for case in store["cases"].values()} == {3}
+    assert {path.name for path in Path("MASKS_042").glob("*.nii.gz")} == {
+        f"{name}.nii.gz" for name in names
+    }
+    scores = json.loads(Path("SCORES_042/scores.json").read_text())
+    assert scores["regions"] == {"liver": [1], "tumour": [2]}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_of_models_run(monkeypatch):
+    monkeypatch.setenv("LIVERSEG_CACHE", "cache")
+    shutil.copytree("SET/imagesTr", "NEW")
+    commands = _commands(ROOT / "docs" / "models.md")
+    assert [arguments[0] for _, *arguments in commands] == ["pack", "predict", *3 * ["models"]]
+    for program, *arguments in commands:
+        assert program == "liverseg"
+        _invoke(arguments)
+    assert len(list(Path("MASKS").glob("*.nii.gz"))) == 4
+
+
 def test_the_commands_of_the_site_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ran = 0
@@ -293,6 +366,7 @@ def test_the_commands_of_the_site_run(tmp_path, monkeypatch):
     assert ran == 2
 
 
-def _invoke(arguments: list[str]) -> None:
+def _invoke(arguments: list[str]) -> str:
     done = CliRunner().invoke(liverseg, arguments)
     assert done.exit_code == 0, f"{arguments}: {done.output}"
+    return done.output

@@ -1,6 +1,6 @@
 import pytest
 
-from liverseg_tf.printable import printable, spreadsheet_text
+from liverseg_tf.printable import printable, shorten_home, spreadsheet_text
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,19 @@ def test_names_are_not_formulas(text):
 @pytest.mark.parametrize("text", ["case_1", "-1", "+2.5", "", "a=b"])
 def test_other_texts_stay(text):
     assert spreadsheet_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/home/jane", "~"),
+        ("/home/jane/runs/a", "~/runs/a"),
+        ("a:/home/jane/b", "a:~/b"),
+        ("/home/janet/b", "/home/janet/b"),
+        ("/scratch/jane/b", "/scratch/USER/b"),
+    ],
+)
+def test_paths_name_no_user(path, shown, monkeypatch):
+    for name, value in (("HOME", "/home/jane"), ("USERPROFILE", "/home/jane"), ("USER", "jane")):
+        monkeypatch.setenv(name, value)
+    assert shorten_home(path) == shown

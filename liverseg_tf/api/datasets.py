@@ -133,9 +133,9 @@ def _prepare(
         annotation = read_annotation(store.cases[name])
         if annotation.ignored is not None or not all(annotation.known_regions(regions)):
             raise LiverSegError(
-                "Expected cases that label every region, since losses of Keras have no weights for "
-                f"single regions. Received case {name}, which does not: use train_model, or "
-                "regions that all cases label."
+                "Expected cases that label every region everywhere, since losses of Keras have no "
+                f"weights for what is unknown. Received case {name}, which does not: use "
+                "train_model, or regions that all cases label."
             )
     network = NetworkSpec(store.spec, regions, context, STRIDE)
     if side != "train":

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from liverseg_tf.model.run_record import RunRecord
+from liverseg_tf.predict.bundles.locate import locate_model
 from liverseg_tf.predict.models.load import load_predictor
 from liverseg_tf.predict.models.predictor import Predictor, warnings_of
 
@@ -21,8 +22,8 @@ def load_model(
     """Load a run or an exported model once, to segment many images with it.
 
     Args:
-        model: Folder of a run, a SavedModel, or a .tflite or .onnx file; or several of them, whose
-            probabilities are averaged.
+        model: Folder of a run, a SavedModel, a .tflite or .onnx file, or a model bundle (its file,
+            name or address); or several of them, whose probabilities are averaged.
         mirror: Average over tiles and tiles mirrored left to right.
         precision: Precision of runs: 'float32', 'bfloat16' or 'float16'. None chooses it.
         custom_objects: Classes of your own layers by name, as in `keras.saving.load_model`. A run
@@ -46,7 +47,8 @@ def load_model(
     """
     paths = [model] if isinstance(model, str | Path) else list(model)
     with keras.saving.custom_object_scope(dict(custom_objects or {})):
-        predictor = load_predictor([Path(path) for path in paths], mirror, precision)
+        located = [locate_model(str(path)).path for path in paths]
+        predictor = load_predictor(located, mirror, precision)
     for line in warnings_of(predictor):
         warnings.warn(line, stacklevel=2)
     return predictor

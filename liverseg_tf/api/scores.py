@@ -5,6 +5,7 @@ from pathlib import Path
 from liverseg_tf.api.stores import RegionsLike, as_regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.evaluate.coverage import Coverage
 from liverseg_tf.evaluate.evaluate_folder import evaluate_folder
 from liverseg_tf.evaluate.evaluation import Evaluation
 from liverseg_tf.evaluate.protocols.scoring import Scoring
@@ -45,7 +46,8 @@ def evaluate_masks(
     scoring = Scoring(regions=None if regions is None else as_regions(regions), distances=distances)
     if isinstance(truth, Volume) and isinstance(prediction, Volume):
         results = score_masks("mask", truth, prediction, scoring.regions, scoring)
-        return Evaluation(scoring.regions, tuple(results), scoring=scoring)
+        coverage = Coverage(scored=1)
+        return Evaluation(scoring.regions, tuple(results), scoring=scoring, coverage=coverage)
     if isinstance(truth, Volume) or isinstance(prediction, Volume):
         raise SettingsError(
             "Expected two volumes, or two paths. Received one of each: read the other one with "

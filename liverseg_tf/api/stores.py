@@ -3,12 +3,16 @@
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.dataset.case_annotations import CaseAnnotations
 from liverseg_tf.dataset.cases import find_cases
 from liverseg_tf.dataset.check.rules import CheckSettings, choose_check_settings, require_usable
+from liverseg_tf.dataset.check.slice_rules import check_listed_cases
 from liverseg_tf.dataset.description import read_description
+from liverseg_tf.dataset.labelled_slices import find_labelled_slices, read_labelled_slices
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.tiles.preprocess import PreprocessJob, preprocess
@@ -43,7 +47,8 @@ def cut_tiles(
     becomes a warning, and the others are cut.
 
     Args:
-        dataset: Folder of the data set, in any of the layouts that `liverseg check` knows.
+        dataset: Folder of the data set, in any of the layouts that `liverseg check` knows. Its
+            `labelled_slices.csv`, if there is one, lists the labelled slices of each mask.
         store: Folder of the store.
         spec: Window, spacing and shape of the tiles.
         split_rule: Fractions of the patients for validation and test, and the seed.
@@ -70,8 +75,9 @@ def cut_tiles(
     """
     cases = find_cases(Path(dataset), allow_ambiguous=True)
     has_hu = spec.percentiles is None
+    description = read_description(Path(dataset))
     check, issues = choose_check_settings(
-        read_description(Path(dataset)),
+        description,
         None if regions is None else as_regions(regions),
         CheckSettings(
             has_hu=has_hu,
@@ -80,9 +86,17 @@ def cut_tiles(
             accepted=tuple(accepted),
         ),
     )
+    path = find_labelled_slices([Path(dataset)])
+    slices = None if path is None else read_labelled_slices(path)
+    annotations = CaseAnnotations.parse((), check.regions, description.ignored, slices)
+    annotations.check_slices(case.name for case in cases)
+    issues += check_listed_cases(cases, slices)
+    check = replace(check, annotations=annotations)
+    issues += description.find_issues(cases)
     require_usable(issues)
     job = PreprocessJob(cases, split_rule, check=check)
-    result = preprocess(job, TileStore(Path(store), spec), workers or _ThisProcess())
+    target = TileStore(Path(store), spec, regions=description.nested)
+    result = preprocess(job, target, workers or _ThisProcess())
     lines = [*(issue.line for issue in issues), *result.failures.values()]
     if not result.store.cases:
         raise LiverSegError(f"Expected cases that can be cut in {dataset}. Received: {lines[-1]}")

@@ -7,6 +7,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.nnunet import take_stored_regions
 from liverseg_tf.cli.shared.terminal import say, say_table
 from liverseg_tf.cli.shared.train_options import train_options
 from liverseg_tf.cli.shared.train_settings import split_settings
@@ -35,6 +36,7 @@ def crossval(store, out, folds, **values) -> None:
 
     settings, hardware = split_settings(values)
     tiles = TileStore.open(store)
+    settings = take_stored_regions(settings, tiles)
     stores = [tiles.in_fold(f"{fold}/{folds}") for fold in range(1, folds + 1)]
     runs = [out / f"fold_{fold}" for fold in range(1, folds + 1)]
 

@@ -7,9 +7,11 @@ import click
 from liverseg_tf.choices import PROTOCOLS
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command, exit_if_failed
+from liverseg_tf.cli.shared.data_options import read_slice_list
+from liverseg_tf.cli.shared.nnunet import take_described_labels
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.terminal import print_error, say, say_table
-from liverseg_tf.plural import count
+from liverseg_tf.cli.shared.selected_pairs import find_selected_pairs, read_split, split_options
+from liverseg_tf.cli.shared.terminal import print_error, print_warning, say, say_table
 
 
 @command("evaluate")
@@ -55,8 +57,10 @@ from liverseg_tf.plural import count
 @click.option(
     "--predicted-only",
     is_flag=True,
-    help="Leave out cases without a prediction instead of counting them as failures.",
+    help="Leave out cases without a prediction instead of counting them as failures. A warning and "
+    "every table tell how many there are.",
 )
+@split_options
 @options.workers_options(
     "Number of processes. Each holds one case: about 0.5 GB for 512 x 512 x 200 voxels."
 )
@@ -86,6 +90,7 @@ from liverseg_tf.plural import count
 )
 @options.segment
 @options.labelled
+@options.labelled_slices
 @options.ignore
 @options.form
 @options.channel
@@ -102,6 +107,8 @@ def evaluate(
     distances,
     versus,
     predicted_only,
+    split_source,
+    side,
     workers,
     report,
     pictures,
@@ -109,6 +116,7 @@ def evaluate(
     mr,
     segments,
     labelled,
+    slice_list,
     ignored,
     form,
     channel,
@@ -118,7 +126,8 @@ def evaluate(
     TRUTH is a mask, a folder of masks or a data set; PRED is a mask or a folder of masks: label
     maps, DICOM-SEG, RTSTRUCT or .seg.nrrd. Masks are paired by case name. Dice, Jaccard, volumes
     (ml) and surface distances (mm) are written to OUT/scores.csv and OUT/scores.json, with
-    definitions, means and 95 % confidence intervals.
+    definitions, means and 95 % confidence intervals (from five cases). Regions that consist of
+    several components, such as lesions, are also scored lesion by lesion.
 
     A case without a usable prediction is a failure (exit code 1). The protocols lits and msd
     also count it as an empty prediction with a Dice of 0. Without --region, the protocols
@@ -126,31 +135,51 @@ def evaluate(
     each label separately.
 
     Regions that --labelled does not list for a case are left out there, and counted in a note.
+    Slices that are not labelled, according to labelled_slices.csv in TRUTH, have no score.
     """
     from liverseg_tf.ct.segments.segment_names import SegmentNames
     from liverseg_tf.dataset.case_annotations import CaseAnnotations
+    from liverseg_tf.dataset.labelled_slices import folders_of
     from liverseg_tf.evaluate.protocols.scoring import Scoring
     from liverseg_tf.evaluate.report.comparison import comparison_table, write_comparison
+    from liverseg_tf.evaluate.report.lesion_tables import lesion_table
     from liverseg_tf.evaluate.report.lits_tables import lits_table
-    from liverseg_tf.evaluate.report.tables import score_table
+    from liverseg_tf.evaluate.report.score_table import score_table
+    from liverseg_tf.evaluate.subject import Subject
 
     by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
-    scoring = Scoring(protocol, None if by_default else regions, tolerance, distances, compat)
-    annotations = CaseAnnotations.parse(labelled, scoring.regions, ignored)
-    if protocol == "lits" and (labelled or ignored is not None):
+    given = None if by_default else regions
+    given, ignored = take_described_labels(truth, given, ignored, protocol == "lits")
+    scoring = Scoring(protocol, given, tolerance, distances, compat)
+    slices = read_slice_list(slice_list, folders_of(truth))
+    annotations = CaseAnnotations.parse(labelled, scoring.regions, ignored, slices)
+    if protocol == "lits" and (labelled or slices or ignored is not None):
         raise click.UsageError(
             "Expected a ground truth that labels every region for --protocol lits, whose lesions "
-            "lie in the liver. Received --labelled or --ignore: use another protocol."
+            "lie in the liver. Received --labelled, --ignore or a list of labelled slices: use "
+            "another protocol."
         )
     patterns = SegmentNames.parse(scoring.regions, segments).patterns
-    find = functools.partial(_find_pairs, truth, predicted_only, form, annotations, patterns)
-    evaluation, files = _evaluate(find(prediction), out, scoring, workers)
+    split = read_split(split_source, side)
+    find = functools.partial(find_selected_pairs, truth, (split, side), form, annotations, patterns)
+    score = functools.partial(
+        _evaluate,
+        find,
+        Subject(truth.absolute(), prediction, side=side, split=split and split.source),
+        scoring=scoring,
+        workers=workers,
+        predicted_only=predicted_only,
+        split=split,
+    )
+    evaluation, files = score(prediction, out)
     failures = [failure.message for failure in evaluation.failures]
-    notes, comparisons = list(evaluation.notes), None
+    notes, warnings = list(evaluation.notes), list(evaluation.warnings)
+    comparisons = None
     if versus is not None:
-        second, others = _evaluate(find(versus), out / "versus", scoring, workers)
+        second, others = score(versus, out / "versus")
         failures += [f"{versus}: {failure.message}" for failure in second.failures]
         notes += [f"{versus}: {note}" for note in second.notes]
+        warnings += [f"{versus}: {warning}" for warning in second.warnings]
         comparisons = write_comparison(out, evaluation, second)
         files += [*others, out / "versus.csv", out / "versus.json"]
     if report:
@@ -162,10 +191,14 @@ def evaluate(
     for note in notes:
         say(f"Note: {note}", err=True)
     say_table(score_table(evaluation))
+    if (lesions := lesion_table(evaluation)) is not None:
+        say_table(lesions)
     if evaluation.lits:
         say_table(lits_table(evaluation))
     if comparisons is not None:
-        say_table(comparison_table(comparisons))
+        say_table(comparison_table(comparisons, scoring.tolerance_mm))
+    for warning in warnings:
+        print_warning(warning)
     missing = [path for path in files if not path.is_file()]  # somebody removed the folder
     for path in files:
         if path not in missing:
@@ -175,27 +208,12 @@ def evaluate(
     exit_if_failed(len(failures) + len(missing))
 
 
-def _find_pairs(truth, predicted_only, form, annotations, segments, prediction):
+def _evaluate(find, subject, prediction, out, **settings):
     from dataclasses import replace
 
-    from liverseg_tf.evaluate.pairs import find_pairs
-
-    pairs = [
-        replace(pair, form=form, annotation=annotations.of(pair.case), segments=segments)
-        for pair in find_pairs(truth, prediction)
-    ]
-    annotations.check_cases(pair.case for pair in pairs)
-    predicted = [pair for pair in pairs if pair.prediction is not None]
-    if not predicted_only or len(predicted) == len(pairs):
-        return pairs
-    left_out = count(len(pairs) - len(predicted), "case")
-    say(f"Note: {left_out} without a prediction left out.", err=True)
-    return predicted
-
-
-def _evaluate(pairs, out, scoring, workers):
     from liverseg_tf.atomic import create_folder
     from liverseg_tf.evaluate.evaluate_folder import evaluate_pairs
+    from liverseg_tf.evaluate.origin import count_models
     from liverseg_tf.evaluate.report.tables import write_tables
     from liverseg_tf.locks import lock_if_supported
 
@@ -203,10 +221,14 @@ def _evaluate(pairs, out, scoring, workers):
     # until the command ends: a report of one run must not stand beside the tables of another
     lock = lock_if_supported(out / ".evaluate.lock", f"the results in {out}")
     click.get_current_context().with_resource(lock)
+    pairs = find(prediction)
     with progress("evaluate", 1) as show:
         evaluation = evaluate_pairs(
-            pairs, scoring, lambda case, done, total: show(done / total, case), workers
+            pairs, on_case=lambda case, done, total: show(done / total, case), **settings
         )
+    models = count_models(evaluation.pairs)
+    subject = replace(subject, prediction=prediction.absolute(), models=models)
+    evaluation = replace(evaluation, subject=subject)
     return evaluation, write_tables(evaluation, out)
 
 

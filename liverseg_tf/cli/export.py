@@ -1,17 +1,16 @@
 """`liverseg export`: a run as files for model servers and other runtimes."""
 
-from pathlib import Path
-
 import click
 
 from liverseg_tf.choices import LITERT_TYPES, WEIGHT_TYPES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.models import locate
 from liverseg_tf.cli.shared.terminal import say
 
 
 @command("export")
-@click.argument("run", type=options.FOLDER)
+@click.argument("run")
 @click.argument("out", type=options.FOLDER)
 @click.option(
     "--name",
@@ -54,14 +53,15 @@ from liverseg_tf.cli.shared.terminal import say
 def export(run, out, name, version, quantize, litert, calibrate, onnx, web, unfinished) -> None:
     """Export a run for TF Serving, LiteRT, ONNX or the browser.
 
-    RUN is a run, or the folder of a cross-validation, whose runs become one model that averages
-    their probabilities. It is written to OUT/NAME/VERSION as a SavedModel, together with the
-    configuration of the server. The model accepts tiles, slices in HU of any size and spacing
-    (windowing and resampling are part of its graph), and PNG files.
+    RUN is a run, a model bundle, or the folder of a cross-validation, whose runs become one model
+    that averages their probabilities. It is written to OUT/NAME/VERSION as a SavedModel, together
+    with the configuration of the server. The model accepts tiles, slices in HU of any size and
+    spacing (windowing and resampling are part of its graph), and PNG files.
     """
     from liverseg_tf.model.run_record import RunRecord
     from liverseg_tf.predict.tuning.cross_validation import list_runs
 
+    run = locate(run)
     for each in list_runs(run) or [run]:
         record = RunRecord.read(each)
         if not unfinished:
@@ -72,7 +72,7 @@ def export(run, out, name, version, quantize, litert, calibrate, onnx, web, unfi
     import_tensorflow()
     from liverseg_tf.serve.export.export_run import ExportSettings, export_run
 
-    name = name or Path(run).resolve().name
+    name = name or run.resolve().name
     settings = ExportSettings(name, version, quantize, tuple(litert), calibrate, onnx, web)
     exported = export_run(run, out, settings)
     say(f"Written: {exported.folder}")

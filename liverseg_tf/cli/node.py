@@ -10,21 +10,14 @@ import click
 from liverseg_tf.choices import NODE_RESULTS
 from liverseg_tf.cli.shared import node_options, options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.model_options import model_option
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.terminal import say
 from liverseg_tf.printable import printable
 
 
 @command("node")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    metavar="MODEL",
-    help="Run, cross-validation, exported SavedModel, .tflite file, .onnx file, or address of a "
-    "model on a server. Repeatable; the probabilities of several models are averaged.",
-)
+@model_option(". Repeatable; the probabilities of several models are averaged.")
 @click.option(
     "--folder",
     type=options.FOLDER,

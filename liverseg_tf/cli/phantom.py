@@ -3,8 +3,13 @@
 import click
 
 from liverseg_tf import plural
-from liverseg_tf.choices import MODALITIES
+from liverseg_tf.choices import MODALITIES, PHANTOM_LAYOUTS
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.lesion_options import (
+    add_lesions_to,
+    check_lesion_options,
+    lesion_options,
+)
 from liverseg_tf.cli.shared.options import FOLDER, SEED
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import say
@@ -48,13 +53,41 @@ from liverseg_tf.cli.shared.terminal import say
     default="ct",
     help="CT in HU, or MR in arbitrary units.",
 )
-def phantom(out, count, seed, tumours, shape, spacing, organs, modality) -> None:
-    """Write synthetic abdominal CTs with liver and tumour masks.
+@click.option(
+    "--layout",
+    type=click.Choice(PHANTOM_LAYOUTS),
+    default="msd",
+    help="Layout of the data set: that of the Medical Segmentation Decathlon, or of nnU-Net v2.",
+)
+@lesion_options
+@click.pass_context
+def phantom(
+    ctx,
+    out,
+    count,
+    seed,
+    tumours,
+    shape,
+    spacing,
+    organs,
+    modality,
+    layout,
+    lesions_in,
+    **lesion_values,
+) -> None:
+    """Write synthetic abdominal CTs with liver and tumour masks, or lesions in real ones.
 
-    They are written to the folder OUT in the layout of the Medical Segmentation Decathlon, and
-    vary in pose, spacing, file orientation and noise. They look schematic: use them for
-    demonstrations and tests, not to train a model for patients.
+    They are written to the folder OUT as a data set, and vary in pose, spacing, file orientation
+    and noise. They look schematic: use them for demonstrations and tests, not to train a model for
+    patients.
+
+    With --lesions-in, they are real CTs with synthetic lesions, of which lesions.csv lists
+    the place, the size, the kind and the contrast.
     """
+    check_lesion_options(ctx, lesions_in)
+    if lesions_in is not None:
+        add_lesions_to(lesions_in, out, seed, tumours, lesion_values)
+        return
     from liverseg_tf.phantom.phantoms import PhantomSpec, write_phantoms
 
     spec = PhantomSpec(
@@ -62,5 +95,5 @@ def phantom(out, count, seed, tumours, shape, spacing, organs, modality) -> None
     )
     with progress("phantoms", count) as show:
         finished = iter(range(1, count + 1))
-        write_phantoms(out, count, seed, spec, on_case=lambda name: show(next(finished), name))
+        write_phantoms(out, count, seed, spec, lambda name: show(next(finished), name), layout)
     say(f"{plural.count(count, 'phantom')} in {out}")

@@ -6,7 +6,8 @@ from liverseg_tf.choices import DICOM_FORMATS, FORMATS, PRECISIONS, SIDES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.dicomweb import fetch_inputs
-from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
+from liverseg_tf.cli.shared.model_options import model_option, only, server_options
+from liverseg_tf.cli.shared.models import ModelLoader, find_sides, resolve_models
 from liverseg_tf.cli.shared.postprocessing_options import parse_steps, postprocessing_options
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say, say_warnings
@@ -15,17 +16,13 @@ from liverseg_tf.plural import count
 
 @command("predict")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    metavar="MODEL",
-    help="Run, cross-validation, exported SavedModel, .tflite file, .onnx file, or address of a "
-    "model on a server: grpc://HOST:PORT/NAME or rest://HOST:PORT/NAME (grpcs:// and rests:// with "
-    "TLS). Repeatable; the probabilities of several models are averaged.",
+@model_option(
+    ": grpc://HOST:PORT/NAME or rest://HOST:PORT/NAME (grpcs:// and rests:// with TLS). "
+    "Repeatable; the probabilities of several models are averaged.",
+    required=False,
 )
 @click.option("-o", "--out", type=options.FOLDER, required=True, help="Folder for the masks.")
+@only
 @click.option(
     "--side",
     type=click.Choice(SIDES),
@@ -114,19 +111,7 @@ from liverseg_tf.plural import count
     "process uses one.",
     default=1,
 )
-@click.option(
-    "--token-file",
-    type=options.ANY_PATH,
-    metavar="FILE",
-    help="File with the access token of a model server. Alternatively, set the variable "
-    "LIVERSEG_TOKEN.",
-)
-@click.option(
-    "--tls-ca",
-    type=options.ANY_PATH,
-    metavar="FILE",
-    help="File with the CA certificates (PEM) that verify a model server or an archive.",
-)
+@server_options
 @postprocessing_options
 def predict(inputs, models, out, side, part, workers, **settings) -> None:
     """Segment images and write their masks.
@@ -134,7 +119,8 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     An INPUT is an image (NIfTI, MetaImage or NRRD), a folder of images, a DICOM series, a folder
     tree of DICOM series, a data set, a table (.csv) with a column named image, or a study in an
     archive: dicomweb://HOST:PORT/PATH/studies/UID. The mask of each image is written to
-    OUT/NAME.nii.gz, with the shape, affine, orientation codes and units of the image.
+    OUT/NAME.nii.gz, with the shape, affine, orientation codes and units of the image. The mask of
+    NAME_0000.nii.gz, as nnU-Net names images of one channel, is NAME.nii.gz, too.
 
     Images that break a rule of `liverseg check` get no mask, unless --accept names the rule.
 
@@ -150,7 +136,8 @@ def predict(inputs, models, out, side, part, workers, **settings) -> None:
     network = combine_networks([record.network for record in records])
     steps = parse_steps(settings)
     steps.check(network.regions)
-    job = _create_job(out, steps, settings)
+    network.regions.check_names(settings["only"])
+    job = _create_job(out, steps, settings, find_sides(records))
     modality = "CT" if network.tiles.percentiles is None else "MR"
     with fetch_inputs(inputs, out, modality, settings["tls_ca"]) as found:
         if settings["send"]:
@@ -191,7 +178,7 @@ def _report_measurements(out, names):
         say(f"{name}: {describe_volumes(out, name) or 'not measured'}")
 
 
-def _create_job(out, steps, settings):
+def _create_job(out, steps, settings, sides):
     from liverseg_tf.model.postprocessing import PostProcessing
     from liverseg_tf.predict.batch.prediction_job import PredictionJob
     from liverseg_tf.predict.outputs.case_outputs import OutputFormats
@@ -215,6 +202,8 @@ def _create_job(out, steps, settings):
         form=settings["form"],
         accepted=settings["accepted"],
         precision=settings["precision"],
+        only=settings["only"],
+        sides=sides,
     )
 
 

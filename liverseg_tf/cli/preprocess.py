@@ -69,14 +69,17 @@ def preprocess(ctx, dataset, store, **options) -> None:
     Cases that are already in STORE are kept if their files have not changed, and patients keep
     their side of the split when cases are added.
     """
+    from liverseg_tf.dataset.check.issues import NOTE
     from liverseg_tf.dataset.check.rules import require_usable
     from liverseg_tf.dataset.dataset_part import DatasetPart
+    from liverseg_tf.dataset.description import read_description
     from liverseg_tf.tiles.preprocess import PreprocessJob
     from liverseg_tf.tiles.preprocess import preprocess as run
     from liverseg_tf.tiles.store import TileStore
 
     spec = tile_spec(options)
-    target = TileStore(store, spec, options["storage"])
+    named = read_description(dataset).nested
+    target = TileStore(store, spec, options["storage"], regions=named)
     rule = _split_rule(options)
     cases = find_corrected_cases(dataset, options)
     part = DatasetPart.parse(options["part"])
@@ -93,9 +96,13 @@ def preprocess(ctx, dataset, store, **options) -> None:
         print_error(message)
     _note_labels_outside_tiles(result.store.cases)
     warnings = {name: case.get("warnings", ()) for name, case in result.store.cases.items()}
-    say_warnings({"data set": [issue.line for issue in issues]} | warnings)
+    notes = [issue for issue in issues if issue.severity == NOTE]
+    for issue in notes:
+        say(f"Note: {issue.line}", err=True)
+    say_warnings({"data set": [issue.line for issue in issues if issue not in notes]} | warnings)
     _warn_about_split(result, rule)
     _note_unlabelled_regions(result.store.cases, check.regions)
+    _note_labelled_slices(result.store.cases)
     split = result.store.split
     say(
         f"{count(len(result.cut), 'case')} cut, {len(result.kept)} kept, "
@@ -129,6 +136,23 @@ def _note_unlabelled_regions(cases, regions) -> None:
     ]
     if partly:
         say(f"Note: of {count(len(cases), 'case')}, labelled are {', '.join(partly)}.", err=True)
+
+
+def _note_labelled_slices(cases) -> None:
+    from liverseg_tf.ct.annotation import read_annotation
+
+    listed = [
+        (annotation.slices.mask(case["slices"]).sum(), case["slices"])
+        for case in cases.values()
+        if (annotation := read_annotation(case)).slices is not None
+    ]
+    if listed:
+        labelled, slices = (sum(numbers) for numbers in zip(*listed, strict=True))
+        say(
+            f"Note: {labelled} of the {count(slices, 'slice')} of {count(len(listed), 'case')} "
+            "are labelled; the others have no loss and no score.",
+            err=True,
+        )
 
 
 def _warn_about_split(result, rule) -> None:

@@ -11,6 +11,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.model_options import model_option
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.errors import LiverSegError
@@ -19,15 +20,7 @@ from liverseg_tf.plural import count
 
 
 @command("serve")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    metavar="MODEL",
-    help="Run, cross-validation, exported SavedModel, .tflite file, .onnx file, or address of a "
-    "model on TensorFlow Serving. Repeatable; each model gets its own name in the viewer.",
-)
+@model_option(". Repeatable; each model gets its own name in the viewer.")
 @click.option(
     "--studies",
     required=True,

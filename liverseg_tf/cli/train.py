@@ -1,6 +1,5 @@
 """`liverseg train`: stage 2, training."""
 
-import math
 import time
 from pathlib import Path
 
@@ -9,10 +8,12 @@ import click
 from liverseg_tf.choices import HOSTS
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import FAILED, command
+from liverseg_tf.cli.shared.nnunet import take_stored_regions
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.cli.shared.train_options import train_options
 from liverseg_tf.cli.shared.train_settings import split_settings
+from liverseg_tf.cli.shared.training_lines import TrainingLines
 from liverseg_tf.plural import count
 
 
@@ -86,6 +87,7 @@ def train(
             "Received both: a picture is drawn on one host, and nothing else is done."
         )
     tiles = TileStore.open(store)
+    settings = take_stored_regions(settings, tiles)
     if fold is not None:
         tiles = tiles.in_fold(fold)
 
@@ -137,6 +139,10 @@ def execution_options(hardware: dict, started: float, hosts: str | None = None):
         from liverseg_tf.cli.shared.tensorflow import import_tensorflow
 
         import_tensorflow()
+    if hardware["mlflow"] is not None:
+        from liverseg_tf.train.session.mlflow_logger import check_target
+
+        check_target(hardware["mlflow"])
     joined = None
     if hosts is not None:
         check_backend_has_hosts()
@@ -148,6 +154,8 @@ def execution_options(hardware: dict, started: float, hosts: str | None = None):
         joined,
         started=started,
         tensorboard=hardware["tensorboard"],
+        mlflow=hardware["mlflow"],
+        warn=lambda text: say(f"Warning: {text}", err=True),
         cache_on_device=hardware["cache_on_device"],
     )
 
@@ -179,21 +187,18 @@ def train_one(tiles, run, settings, execution, tune: bool) -> None:
 
     try:
         with progress("train", 1) as show:
-            execution = replace(
-                execution, report=lambda now: show(now.fraction, _format_progress(now))
-            )
+            lines = TrainingLines(execution.hardware.precision, show)
+            execution = replace(execution, report=lines.report)
             choose = choose_postprocessing if tune else None
             trained = fit(tiles, run, settings, execution, choose)
     except Interrupted as error:
         print_error("Interrupted after a checkpoint was saved. Repeat the command to resume.")
         raise click.exceptions.Exit(FAILED) from error
-    for note in trained.notes:
-        say(f"Note: {note}", err=True)
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice.items())
     say(f"{count(trained.steps, 'step')} in {trained.seconds:.0f} s; best Dice: {dice}; run: {run}")
     if trained.postprocessing is not None:
         say(f"Post-processing: {trained.postprocessing}")
-    for note in notes:
+    for note in (*notes, *trained.notes):
         say(f"Note: {note}", err=True)
 
 
@@ -210,9 +215,3 @@ def _keep(tiles, run, tune: bool) -> None:
         say(f"Post-processing: {tuned.postprocessing}")
         for note in tuned.notes:
             say(f"Note: {note}", err=True)
-
-
-def _format_progress(now) -> str:
-    loss = "" if math.isnan(now.loss) else f", loss {now.loss:.3f}"
-    best = "" if math.isnan(now.best_dice) else f", Dice {now.best_dice:.3f}"
-    return f"epoch {now.epoch}{loss}{best}"

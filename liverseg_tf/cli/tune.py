@@ -20,9 +20,11 @@ def tune(run, store, unfinished) -> None:
     the largest component is kept, unless a gain is beyond doubt: every one of at least two cases
     gains, by more than 0.01 in the mean. `liverseg predict` then applies these steps.
     """
+    from liverseg_tf.model.bundle.bundle_record import check_not_a_bundle
     from liverseg_tf.model.run_record import RunRecord
     from liverseg_tf.tiles.store import TileStore
 
+    check_not_a_bundle(run)
     record = RunRecord.read(run)
     if not unfinished:
         record.check_finished(run)

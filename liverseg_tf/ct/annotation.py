@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from liverseg_tf.ct.regions import Regions
-from liverseg_tf.errors import SettingsError
+from liverseg_tf.ct.slice_list import SliceList
+from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError, SettingsError
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """The regions that were drawn in a mask, and the label of voxels that nobody looked at.
+    """The regions that were drawn in a mask, and the voxels that nobody looked at.
 
     In a mask of the liver alone, tumours have the label of the liver, and the spleen that of the
     background: neither says that there is no tumour and no spleen.
@@ -18,10 +20,14 @@ class Annotation:
     Args:
         labelled: Regions that were drawn. None means that every region was.
         ignored: Label of voxels of which nothing is known. None means that there are none.
+        slices: Slices that were drawn, counted along the third axis of the mask's file; the voxels
+            of all others get the ignored label. None means that every slice was.
+        ignored_is_chosen: Whether the ignored label was chosen for these voxels, so that the mask
+            must not contain it.
 
     Raises:
-        SettingsError: If the ignored label belongs to a region that was drawn, or is not from 1
-            to 255.
+        SettingsError: If the ignored label belongs to a region that was drawn, is not from 1 to
+            255, or is missing although there are slices that were not drawn.
 
     Example:
         >>> Annotation(Regions({"liver": (1, 2)})).knows([1, 2])
@@ -32,9 +38,16 @@ class Annotation:
 
     labelled: Regions | None = None
     ignored: int | None = None
+    slices: SliceList | None = None
+    ignored_is_chosen: bool = False
 
     def __post_init__(self) -> None:
         if self.ignored is None:
+            if self.slices is not None:
+                raise SettingsError(
+                    "Expected a label for the voxels of slices that are not labelled. Received "
+                    "only the list of the labelled slices."
+                )
             return
         if not 1 <= self.ignored <= 255:
             raise SettingsError(
@@ -67,6 +80,29 @@ class Annotation:
         classes = {self._class_of(label) for label in inside}
         others = {self._class_of(label) for label in range(1, 256) if label not in inside}
         return all(map(any, classes)) and not classes & others
+
+    def mark_unlabelled_slices(self, mask: Volume) -> Volume:
+        """Return a mask with the ignored label in the slices that nobody drew.
+
+        Args:
+            mask: uint8 labels as read: the first axis of the array is the third one of the file.
+
+        Raises:
+            LiverSegError: If a slice that was drawn does not exist, or contains the label that was
+                chosen for the others.
+        """
+        if self.slices is None:
+            return mask
+        drawn = self.slices.mask(len(mask.array))
+        if self.ignored_is_chosen and (mask.array[drawn] == self.ignored).any():
+            raise LiverSegError(
+                f"Expected masks without the label {self.ignored}, which marks the slices that are "
+                "not labelled. Received a mask that contains it: name it with --ignore if it means "
+                "unknown, or else another label that no mask contains."
+            )
+        labels = mask.array.copy()
+        labels[~drawn] = self.ignored
+        return mask.with_array(labels)
 
     def known_regions(self, regions: Regions) -> tuple[bool, ...]:
         """Return for each region whether it is labelled; see `knows`."""
@@ -102,7 +138,10 @@ class Annotation:
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary of plain JSON values, the inverse of `from_json`."""
         labelled = None if self.labelled is None else self.labelled.to_json()
-        return {"labelled": labelled, "ignored": self.ignored}
+        value: dict[str, Any] = {"labelled": labelled, "ignored": self.ignored}
+        if self.slices is not None:
+            value |= {"slices": str(self.slices), "ignored_is_chosen": self.ignored_is_chosen}
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Annotation":
@@ -116,7 +155,15 @@ class Annotation:
             raise SettingsError(
                 "Expected the label to ignore as an integer. Received another type."
             )
-        return cls(None if labelled is None else Regions.from_json(labelled), ignored)
+        slices, is_chosen = value.get("slices"), value.get("ignored_is_chosen", False)
+        if not isinstance(slices, str | None) or not isinstance(is_chosen, bool):
+            raise SettingsError("Expected labelled slices as text. Received another type.")
+        return cls(
+            None if labelled is None else Regions.from_json(labelled),
+            ignored,
+            None if slices is None else SliceList.parse(slices),
+            is_chosen,
+        )
 
     def _class_of(self, label: int) -> tuple[bool, ...]:
         """Whether a label belongs to each of the regions that were drawn."""

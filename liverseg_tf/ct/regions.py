@@ -118,6 +118,25 @@ class Regions:
             written.append(next((label for label in labels if label not in later), labels[0]))
         return tuple(written)
 
+    def only(self, names: Iterable[str]) -> "Regions":
+        """Return some of the regions, with the labels that `labels_of` writes for all of them.
+
+        Args:
+            names: Names of the regions to keep, in any order.
+
+        Raises:
+            SettingsError: If a name does not belong to a region.
+        """
+        chosen = set(names)
+        self.check_names(chosen)
+        written = dict(zip(self.names, self.written_labels, strict=True))
+        kept = {written[name] for name in chosen}
+        return Regions(
+            (name, (written[name], *(n for n in labels if n in kept and n != written[name])))
+            for name, labels in self.items
+            if name in chosen
+        )
+
     def nested_in(self, name: str) -> list[str]:
         """List the other regions that are nested in a region: all their labels belong to it."""
         labels = dict(self.items)

@@ -1,4 +1,4 @@
-"""Which regions the masks of a data set label, in the form of command-line options."""
+"""What the masks of a data set label: regions, in the form of command-line options, and slices."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from fnmatch import fnmatchcase
 
 from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.dataset.labelled_slices import LabelledSlices
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.printable import printable
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class CaseAnnotations:
     Args:
         statements: Pairs of a pattern and the regions that these cases label.
         ignored: Label of voxels, in any case, of which nothing is known; None if there is none.
+        slices: The slices that are labelled in the cases; None if all are.
+        free_label: Label of no region, which the voxels of other slices get if none is ignored.
 
     Raises:
         SettingsError: If the ignored label is not from 1 to 255 or belongs to a labelled region.
@@ -26,6 +30,8 @@ class CaseAnnotations:
 
     statements: tuple[tuple[str, Regions], ...] = ()
     ignored: int | None = None
+    slices: LabelledSlices | None = None
+    free_label: int = 255
 
     def __post_init__(self) -> None:
         for labelled in [None, *(labelled for _, labelled in self.statements)]:
@@ -33,7 +39,11 @@ class CaseAnnotations:
 
     @classmethod
     def parse(
-        cls, texts: Sequence[str], regions: Regions, ignored: int | None = None
+        cls,
+        texts: Sequence[str],
+        regions: Regions,
+        ignored: int | None = None,
+        slices: LabelledSlices | None = None,
     ) -> "CaseAnnotations":
         """Parse the statements of the command line.
 
@@ -41,13 +51,15 @@ class CaseAnnotations:
             texts: "NAME=liver,3": a pattern of case names, and regions or numbers of labels.
             regions: Regions with their names.
             ignored: Label of voxels of which nothing is known.
+            slices: The slices that are labelled in the cases.
 
         Raises:
             SettingsError: If a text has another form or names no region, and as the class.
 
         Example:
-            >>> CaseAnnotations.parse(["a*=liver"], Regions({"liver": [1, 2], "tumour": [2]}))
-            CaseAnnotations(statements=(('a*', Regions(liver: 1, 2)),), ignored=None)
+            >>> regions = Regions({"liver": [1, 2], "tumour": [2]})
+            >>> CaseAnnotations.parse(["a*=liver"], regions).statements
+            (('a*', Regions(liver: 1, 2)),)
         """
         if ignored is not None:
             for name, labels in regions.items:
@@ -56,7 +68,10 @@ class CaseAnnotations:
                         "Expected a label to ignore that belongs to no region. "
                         f"Received {ignored}, a label of {name}."
                     )
-        return cls(tuple(_parse(text, regions) for text in texts), ignored)
+        statements = tuple(_parse(text, regions) for text in texts)
+        used = {label for one in (regions, *dict(statements).values()) for label in _labels(one)}
+        free = max(set(range(1, 256)) - used, default=255)
+        return cls(statements, ignored, slices, free)
 
     def of(self, case: str) -> Annotation:
         """Return what the mask of a case labels."""
@@ -64,7 +79,24 @@ class CaseAnnotations:
         for pattern, regions in self.statements:
             if fnmatchcase(case, pattern):
                 labelled = regions
-        return Annotation(labelled, self.ignored)
+        slices = None if self.slices is None else self.slices.of(case)
+        if slices is None or self.ignored is not None:
+            return Annotation(labelled, self.ignored, slices)
+        return Annotation(labelled, self.free_label, slices, ignored_is_chosen=True)
+
+    def check_slices(self, names: Iterable[str]) -> None:
+        """Check that each row of the list of labelled slices matches a case.
+
+        Raises:
+            SettingsError: If one matches none.
+        """
+        names = list(names)
+        if self.slices is not None and (unmatched := self.slices.unmatched(names)):
+            raise SettingsError(
+                f"Expected names of cases in {self.slices.source}. Received "
+                f"'{printable(unmatched[0][:80])}', which matches no case (the first one is named "
+                f"{names[0] if names else 'nothing'}): correct or remove this row."
+            )
 
     def check_cases(self, names: Iterable[str]) -> None:
         """Check that each pattern matches a case.
@@ -79,6 +111,10 @@ class CaseAnnotations:
                     f"Expected patterns of case names in --labelled. Received '{pattern}', which "
                     f"matches no case (the first one is named {names[0] if names else 'nothing'})."
                 )
+
+
+def _labels(regions: Regions) -> list[int]:
+    return [label for _, labels in regions.items for label in labels]
 
 
 def _parse(text: str, regions: Regions) -> tuple[str, Regions]:

@@ -10,13 +10,14 @@ from liverseg_tf.choices import LAYOUTS
 from liverseg_tf.ct.dicom.series import DicomSeries, contains_series
 from liverseg_tf.ct.grid_correction import GridCorrection
 from liverseg_tf.ct.images import image_stem, is_unread_image
-from liverseg_tf.ct.nifti import nifti_stem
 from liverseg_tf.ct.segments.read_segments import segment_stem
 from liverseg_tf.ct.segments.segment_names import SegmentNames
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
 from liverseg_tf.dataset.lits import LITS_NAME, find_lits_files
 from liverseg_tf.dataset.mask_files import find_mask_files, find_masks_by_series
 from liverseg_tf.dataset.msd import read_msd_entries
+from liverseg_tf.dataset.nnunet_description import is_nnunet_dataset
+from liverseg_tf.dataset.nnunet_entries import first_channel, read_nnunet_entries
 from liverseg_tf.dataset.patients import find_patients
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.printable import printable
@@ -66,10 +67,11 @@ def find_cases(
     Args:
         folder: Root folder of the data set.
         layout: Layout of the data set; None detects it. 'msd' is dataset.json as in the Medical
-            Segmentation Decathlon, 'lits' is volume-N and segmentation-N anywhere below the
-            folder, 'folder' is images/ and masks/ with equal names (images may be folders of
-            DICOM files), and 'dicom' is folders of DICOM series with their masks in masks/, or
-            with DICOM-SEG or RTSTRUCT files that refer to them anywhere below the folder.
+            Segmentation Decathlon, 'nnunet' is dataset.json as in nnU-Net v2, 'lits' is volume-N
+            and segmentation-N anywhere below the folder, 'folder' is images/ and masks/ with equal
+            names (images may be folders of DICOM files), and 'dicom' is folders of DICOM series
+            with their masks in masks/, or with DICOM-SEG or RTSTRUCT files that refer to them
+            anywhere below the folder.
         allow_ambiguous: Return cases with ambiguous files, marked by their `ambiguity`, instead
             of raising an error.
 
@@ -89,7 +91,7 @@ def find_cases(
     layout = layout or detect_layout(folder)
     if layout is None:
         raise LiverSegError(
-            f"Expected a data set in {folder}: a dataset.json (msd), volume-N.nii with "
+            f"Expected a data set in {folder}: a dataset.json (msd, nnunet), volume-N.nii with "
             "segmentation-N.nii (lits), images/ with masks/ (folder), or DICOM files (dicom). "
             "Received a folder without any of these."
         )
@@ -117,7 +119,7 @@ def find_cases(
 def detect_layout(folder: Path) -> str | None:
     """Detect the layout of a data set folder. None if it has no known layout."""
     if (folder / "dataset.json").is_file():
-        return "msd"
+        return "nnunet" if is_nnunet_dataset(folder) else "msd"
     if (folder / "images").is_dir():
         return "folder"
     if any(find_lits_files(folder)):
@@ -139,16 +141,6 @@ def natural_sort_key(name: str) -> list[tuple[int, int | str]]:
     return [*key, (-1, name)]
 
 
-def find_nifti_files(folder: Path) -> dict[str, Path]:
-    """Find the NIfTI files of a folder by case name; hidden files (`._x`) are ignored.
-
-    Raises:
-        LiverSegError: If two files have the same name (x.nii and x.nii.gz).
-    """
-    files = (path for path in sorted(Path(folder).iterdir()) if nifti_stem(path))
-    return _require_unique(_group_by_name(files))
-
-
 def find_image_sources(folder: Path) -> dict[str, Path]:
     """Find the image files of any format and the DICOM folders in a folder, by case name.
 
@@ -165,8 +157,15 @@ def _find_msd_cases(folder: Path) -> list[Case]:
         ambiguity = entry.problem
         if name in cases:
             ambiguity = f"Expected one case of each name in {folder}. Received {name} twice."
-        cases[name] = Case(name, entry.image, entry.mask, ambiguity=ambiguity)
+        image = first_channel(entry.image)
+        cases[name] = Case(name, image, entry.mask, ambiguity=ambiguity)
     return list(cases.values())
+
+
+def find_nnunet_cases(folder: Path, part: str = "Tr") -> list[Case]:
+    """Find the training ('Tr') or test cases ('Ts') of a data set of nnU-Net v2."""
+    entries = read_nnunet_entries(folder, part)
+    return [Case(one.name, one.image, one.mask, ambiguity=one.problem) for one in entries]
 
 
 def _find_lits_cases(folder: Path) -> list[Case]:
@@ -244,6 +243,7 @@ def _find_encoding_fault(name: str) -> str | None:
 
 _FIND_BY_LAYOUT: dict[str, Callable[[Path], list[Case]]] = {
     "msd": _find_msd_cases,
+    "nnunet": find_nnunet_cases,
     "lits": _find_lits_cases,
     "folder": _find_folder_cases,
     "dicom": _find_dicom_cases,

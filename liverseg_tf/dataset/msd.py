@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
+from liverseg_tf.dataset.nnunet_description import is_nnunet_description
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.records import read_record
 
@@ -30,11 +31,6 @@ class MsdEntry:
     problem: str | None = None
 
 
-def is_nnunet_description(content: dict) -> bool:
-    """Return whether the content of a dataset.json is that of nnU-Net v2."""
-    return "training" not in content and "channel_names" in content
-
-
 def read_msd_entries(folder: Path) -> list[MsdEntry]:
     """Read the list `training` of `folder/dataset.json`, in its order.
 
@@ -49,9 +45,8 @@ def read_msd_entries(folder: Path) -> list[MsdEntry]:
     content = read_record(path, dict)
     if is_nnunet_description(content):
         raise LiverSegError(
-            f"Expected a list 'training' in {path}. Received a data set of nnU-Net v2, whose "
-            "layout is not read yet: link its images to images/NAME and its masks to masks/NAME "
-            "in another folder, under equal names (without _0000)."
+            f"Expected a list 'training' in {path}. Received a data set of nnU-Net v2: use "
+            "--layout nnunet."
         )
     entries = content.get("training")
     if not isinstance(entries, list):

@@ -34,6 +34,9 @@ class MaskRecord:
         content: Digest of the content of the image's files; see `digest_content`.
         warnings: What had to be assumed, one line each.
         accepted: Rules of the check whose errors were accepted.
+        model: Name and version of the model, for people.
+        side: Side of the model's split on which the case is: train, val or test. An empty text if
+            it is not in the split, or the model does not know it.
     """
 
     provenance: dict[str, Any]
@@ -42,6 +45,8 @@ class MaskRecord:
     content: str = ""
     warnings: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
+    model: str = ""
+    side: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,7 @@ class MaskRecords:
             printable(file): regular_file_size(Path(self.folder) / file) for file in sorted(files)
         }
         value = dataclasses.asdict(record) | {"files": sizes, "image": printable(record.image)}
+        value |= {"model": printable(record.model)}
         write_json(self.path(name), value | {"warnings": list(map(printable, record.warnings))})
 
     def _size(self, file: str) -> int | None:

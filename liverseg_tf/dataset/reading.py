@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from liverseg_tf.ct.dicom.series import DicomSeries, find_volume_series
 from liverseg_tf.ct.grid_correction import GridCorrection, lacks_geometry
 from liverseg_tf.ct.images import read_image
-from liverseg_tf.ct.orientation import to_canonical
+from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.segments.read_mask import read_mask
 from liverseg_tf.ct.segments.read_segments import is_segment_file
 from liverseg_tf.ct.segments.segment_file import ImageGrid
@@ -92,6 +94,13 @@ def check_mask_grid(image: Volume, mask: Volume) -> None:
         raise LiverSegError(
             f"{error} If the mask was drawn on the voxels of the image, use --same-voxels."
         ) from error
+
+
+def match_axes(mask: Volume, image: Volume) -> Volume:
+    """Return a mask in the axis order of its image, on whose grid it is, with its header."""
+    canonical = to_canonical(mask).array
+    array = Orientation.of(image.affine).from_canonical(canonical)
+    return replace(image, array=np.ascontiguousarray(array), warnings=mask.warnings)
 
 
 def has_guessed_geometry(case: Case, image: Volume) -> bool:

@@ -1,7 +1,7 @@
 """The split into training, validation and test cases: by patient, never by slice."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +113,27 @@ def find_sides(
         for name in split.get(side, ()):
             patient = _find_patient(name, rule.patient, patients or {})
             sides[patient] = side if sides.get(patient, side) == side else "train"
+    return sides
+
+
+def combine_splits(splits: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, str]:
+    """Find the side of each case in the splits of several runs, as in a cross-validation.
+
+    A case from which one of the runs has learnt is a training case, and one on which one of them
+    was validated is a validation case. Test cases are test cases in all splits that name them.
+
+    Args:
+        splits: Names in 'train', 'val' and 'test' of each run.
+
+    Example:
+        >>> combine_splits([{"train": ["a"], "val": ["b"]}, {"train": ["b"], "val": ["a"]}])
+        {'a': 'train', 'b': 'train'}
+    """
+    sides: dict[str, str] = {}
+    for split in splits:
+        for side in SIDES:
+            for name in split.get(side, ()):
+                sides[name] = min(side, sides.get(name, side), key=SIDES.index)
     return sides
 
 

@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from liverseg_tf.bootstrap import bootstrap_interval
+from liverseg_tf.bootstrap import FEWEST_CASES, bootstrap_interval
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.evaluate.coverage import Coverage
 from liverseg_tf.evaluate.metrics import distances, overlap
+from liverseg_tf.evaluate.metrics.lesion_detection import RegionLesions
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.protocols.lits import LitsCase
 from liverseg_tf.evaluate.protocols.scoring import Scoring
-from liverseg_tf.evaluate.score_case import RegionResult
+from liverseg_tf.evaluate.score_case import WORST_SCORES, RegionResult
+from liverseg_tf.evaluate.subject import Subject
 
 CONVENTIONS = MappingProxyType(
     {
@@ -61,6 +64,10 @@ class Evaluation:
         notes: Remarks for the user, one line each.
         scoring: Settings of the comparison.
         lits: Scores of each case in the LiTS challenge; empty under other protocols.
+        coverage: How many of the cases were scored.
+        warnings: Reasons why the scores may be wrong or too high, one line each, for a place where
+            nobody overlooks them.
+        subject: What was evaluated, and when.
     """
 
     regions: Regions
@@ -70,6 +77,9 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     scoring: Scoring = field(default_factory=Scoring)
     lits: tuple[LitsCase, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
+    warnings: tuple[str, ...] = ()
+    subject: Subject | None = None
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -107,15 +117,56 @@ class Evaluation:
     ) -> dict[str, dict[str, tuple[float, float]]]:
         """Compute 95 % intervals of the means in `summary`, by region and score.
 
-        See `liverseg_tf.bootstrap`.
+        They are NaN for fewer than `FEWEST_CASES` cases. See `liverseg_tf.bootstrap`.
         """
         return {
             region: {
-                score: bootstrap_interval(self.values(region, score, convention), seed)
+                score: bootstrap_interval(
+                    self.values(region, score, convention), seed, FEWEST_CASES
+                )
                 for score in self.score_names
             }
             for region in self.regions.names
         }
+
+    def means_with_zeros(self, region: str) -> dict[str, float]:
+        """Compute means over all cases, of which those that could not be scored count as 0.
+
+        Returns:
+            Means by the names of the scores for which 0 is the worst: Dice, Jaccard, NSD.
+        """
+        left_out = self.coverage.left_out.get(region, 0)
+        means = {}
+        for score in self.score_names:
+            if score in WORST_SCORES:
+                values = self.values(region, score)
+                if not values or not all(map(math.isnan, values)):
+                    values = [*values, *[WORST_SCORES[score]] * left_out]
+                means[score] = summarise(values).mean
+        return means
+
+    def lesions(self, region: str) -> list[RegionLesions]:
+        """List the lesions of a region, case by case."""
+        return [
+            result.lesions for result in self.select(region=region) if result.lesions is not None
+        ]
+
+    @property
+    def lesion_regions(self) -> tuple[str, ...]:
+        """Names of the regions that consist of lesions rather than of one organ.
+
+        These are the regions inside another one, and those of which the ground truth of a case has
+        several components, or none. Regions that occur nowhere are left out.
+        """
+        found = []
+        for region, labels in self.regions.items:
+            cases = self.lesions(region)
+            is_inside = any(set(labels) < set(others) for _, others in self.regions.items)
+            if any(case.truths or case.predictions for case in cases) and (
+                is_inside or any(len(case.truths) != 1 for case in cases)
+            ):
+                found.append(region)
+        return tuple(found)
 
     def values(self, region: str, score: str, convention: str = "lits") -> list[float]:
         """List one score of a region, case by case; NaN if undefined."""

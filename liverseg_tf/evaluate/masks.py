@@ -11,6 +11,8 @@ from liverseg_tf.ct.segments.read_segments import is_segment_file
 from liverseg_tf.ct.segments.segment_file import ImageGrid
 from liverseg_tf.ct.segments.segment_names import SegmentNames
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.labelled_slices import describe_unnumbered_slices
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.pairs import Pair
 
 
@@ -21,12 +23,18 @@ def read_truth(pair: Pair, regions: Regions) -> Volume:
         pair: Pair with a ground truth.
         regions: Regions by whose names segments are read.
 
+    Returns:
+        Labels; those of slices that nobody drew are `pair.annotation.ignored`.
+
     Raises:
-        LiverSegError: If it cannot be read exactly, or needs an image and there is none.
+        LiverSegError: If it cannot be read exactly, needs an image and there is none, or has other
+            slices than the list of labelled slices.
     """
     assert pair.truth is not None, "the caller has checked it"
+    if pair.annotation.slices is not None and is_segment_file(pair.truth):
+        raise LiverSegError(describe_unnumbered_slices(pair.truth))
     known = pair.labelled_regions(regions) or regions
-    return _read(pair, pair.truth, None, known)
+    return pair.annotation.mark_unlabelled_slices(_read(pair, pair.truth, None, known))
 
 
 def read_prediction(pair: Pair, truth: Volume, regions: Regions) -> Volume:

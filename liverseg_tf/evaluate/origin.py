@@ -1,6 +1,7 @@
 """Remarks on predictions: masks of another image, and what was assumed when they were made."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries, find_volume_series
@@ -21,9 +22,7 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
     Returns:
         Remarks for the user, one line each.
     """
-    if pair.prediction is None:
-        return ()
-    record = _read_record(pair.prediction)
+    record = read_mask_record(pair)
     if record is None:
         return ()
     notes = [f"Predicted with a warning: {warning}" for warning in record.warnings]
@@ -35,11 +34,30 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _read_record(prediction: Path) -> MaskRecord | None:
-    """Return the record of exactly this file; a mask that replaced it has another size."""
+def count_models(pairs: Iterable[Pair]) -> dict[str, int]:
+    """Count the predictions by the name of the model that made them; '' stands for no record."""
+    records = map(read_mask_record, pairs)
+    return dict(Counter("" if record is None else record.model for record in records))
+
+
+def read_mask_record(pair: Pair) -> MaskRecord | None:
+    """Return the record of a prediction; None if there is none, or one of another file.
+
+    A mask that replaced a prediction has another size.
+
+    Args:
+        pair: Files of a case.
+    """
+    prediction = pair.prediction
+    if prediction is None:
+        return None
     name = segment_stem(prediction) or image_stem(prediction) or prediction.name
     record = MaskRecords(prediction.parent).read(name)
-    if record is None or prediction.stat().st_size not in record.files.values():
+    try:
+        size = prediction.stat().st_size
+    except OSError:
+        return None  # reading the mask reports the error
+    if record is None or size not in record.files.values():
         return None
     return record
 

@@ -17,6 +17,7 @@ from liverseg_tf.dataset.cases import (
     natural_sort_key,
 )
 from liverseg_tf.dataset.mask_files import prefer_label_maps
+from liverseg_tf.dataset.nnunet_entries import find_images_of_labels
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.printable import printable
 
@@ -58,10 +59,12 @@ def find_pairs(truth: Path, prediction: Path) -> list[Pair]:
     """Pair ground truth masks and predictions by case name.
 
     Two single files form a pair, whatever their names. If only one side is a single file, only
-    its case is paired.
+    its case is paired. A mask `case_0000`, named like the image in nnU-Net, is paired with `case`
+    unless there is another one of its name.
 
     Args:
-        truth: Mask, folder of masks, or data set (see `dataset.cases.find_cases`).
+        truth: Mask, folder of masks, or data set (see `dataset.cases.find_cases`). labelsTr and
+            labelsTs of nnU-Net bring their images along.
         prediction: Mask or folder of masks.
 
     Returns:
@@ -75,7 +78,8 @@ def find_pairs(truth: Path, prediction: Path) -> list[Pair]:
     truth, prediction = Path(truth).absolute(), Path(prediction).absolute()
     if truth.is_file() and prediction.is_file():
         return [Pair(printable(case_name(truth)), truth, prediction)]
-    truths, predictions = _find_truths(truth), _find_masks(prediction)
+    truths = _find_truths(truth)
+    predictions = _drop_channels(_find_masks(prediction), truths)
     # results are text files, which cannot contain every name that a file can have
     pairs = [
         replace(
@@ -106,7 +110,20 @@ def _find_truths(path: Path) -> dict[str, Pair]:
                 case.name: Pair(case.name, case.mask, image=case.image if case.has_image else None)
                 for case in cases
             }
-    return {case: Pair(case, mask) for case, mask in _find_masks(path).items()}
+    images = find_images_of_labels(path)
+    return {
+        case: Pair(case, mask, image=images.get(case)) for case, mask in _find_masks(path).items()
+    }
+
+
+def _drop_channels(predictions: dict[str, Path], truths: Iterable[str]) -> dict[str, Path]:
+    """Name predictions like the truth if they differ only by `_0000`, nnU-Net's first channel."""
+    renamed = {}
+    for name in set(predictions) - set(truths):
+        other = name.removesuffix("_0000") if name.endswith("_0000") else f"{name}_0000"
+        if other in truths and other not in predictions:
+            renamed[name] = other
+    return {renamed.get(name, name): path for name, path in predictions.items()}
 
 
 def _find_masks(path: Path) -> dict[str, Path]:

@@ -13,13 +13,21 @@ from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.errors import LiverSegError, MemoryLimitError, first_line
 from liverseg_tf.evaluate.masks import read_prediction, read_truth
+from liverseg_tf.evaluate.metrics.lesion_detection import RegionLesions, find_lesions
 from liverseg_tf.evaluate.metrics.overlap import Overlap
 from liverseg_tf.evaluate.origin import describe_origin
 from liverseg_tf.evaluate.pairs import Pair
+from liverseg_tf.evaluate.probabilities import SavedProbabilities
 from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case
 from liverseg_tf.evaluate.protocols.scoring import Scoring, score_region
+from liverseg_tf.evaluate.unknown_voxels import (
+    clear_ignored,
+    describe_unknown_slices,
+    has_unknown_gaps,
+    without_distances,
+)
 
-_WORST_SCORES = {"dice": 0.0, "jaccard": 0.0, "nsd": 0.0}  # if the prediction is missing
+WORST_SCORES = {"dice": 0.0, "jaccard": 0.0, "nsd": 0.0}  # if the prediction is missing
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class RegionResult:
         scores: Scores by the names in `overlap.DEFINITIONS` and, if surfaces were measured,
             `distances.DEFINITIONS`; NaN if undefined.
         grid_voxels: Number of voxels of the complete volume.
+        lesions: Connected components of the region; None if the protocol does not count them.
     """
 
     case: str
@@ -40,6 +49,7 @@ class RegionResult:
     overlap: Overlap
     scores: Mapping[str, float]
     grid_voxels: int = 0
+    lesions: RegionLesions | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,12 @@ def score_case(pair: Pair, scoring: Scoring) -> CaseResult:
 
 
 def score_masks(
-    case: str, truth: Volume, prediction: Volume, regions: Regions, scoring: Scoring | None = None
+    case: str,
+    truth: Volume,
+    prediction: Volume,
+    regions: Regions,
+    scoring: Scoring | None = None,
+    probabilities: SavedProbabilities | None = None,
 ) -> list[RegionResult]:
     """Score each region of two label maps.
 
@@ -95,6 +110,7 @@ def score_masks(
         prediction: Prediction, array uint8 on the same grid.
         regions: Regions that are compared.
         scoring: Settings with the surface and the tolerance; None computes no distances.
+        probabilities: Probabilities of the prediction, which score its lesions.
 
     Raises:
         LiverSegError: If the masks are on different grids.
@@ -105,30 +121,15 @@ def score_masks(
     box = bounding_box(truth.array, prediction.array)
     results = []
     for region in regions.names:
-        overlap, scores = score_region(
-            regions.mask(truth.array[box], region),
-            regions.mask(prediction.array[box], region),
-            truth.spacing_mm,
-            scoring,
-        )
-        results.append(RegionResult(case, region, overlap, scores, truth.array.size))
+        true, predicted = (regions.mask(one.array[box], region) for one in (truth, prediction))
+        overlap, scores = score_region(true, predicted, truth.spacing_mm, scoring)
+        lesions = None
+        if scoring.lesions:
+            saved = None if probabilities is None else probabilities.read(region)
+            saved = None if saved is None else saved[box]
+            lesions = find_lesions(true, predicted, truth.spacing_mm, saved)
+        results.append(RegionResult(case, region, overlap, scores, truth.array.size, lesions))
     return results
-
-
-def clear_ignored(truth: Volume, prediction: Volume, ignored: int | None) -> tuple[Volume, Volume]:
-    """Make the voxels of which nothing is known background in both masks.
-
-    Args:
-        truth: Ground truth in canonical order.
-        prediction: Prediction on the same grid.
-        ignored: Label in the ground truth of these voxels; None if there are none.
-    """
-    if ignored is None:
-        return truth, prediction
-    is_known = truth.array != ignored
-    return truth.with_array(truth.array * is_known), prediction.with_array(
-        prediction.array * is_known
-    )
 
 
 def _read_prediction(pair: Pair, truth: Volume, regions: Regions) -> Volume:
@@ -148,12 +149,17 @@ def _score_volumes(
     """Score canonical volumes; a missing prediction (None) counts as an empty one."""
     _check_annotation(pair, truth, scoring)
     compared = truth.with_array(np.zeros_like(truth.array)) if prediction is None else prediction
-    results = []
+    results, saved = [], SavedProbabilities(pair, truth)
     if (regions := pair.labelled_regions(scoring.regions)) is not None:
         masks = clear_ignored(truth, compared, pair.annotation.ignored)
-        results = score_masks(pair.case, *masks, regions, scoring)
+        results = score_masks(pair.case, *masks, regions, scoring, saved)
+    if pair.annotation.ignored is not None:  # which may cut a lesion in two
+        results = [replace(result, lesions=None) for result in results]
     if prediction is None:  # even a region that is empty in the ground truth gets the worst scores
         results = [_with_worst_scores(result) for result in results]
+    has_gaps = has_unknown_gaps(truth.array, pair.annotation.ignored)
+    if has_gaps:
+        results = [replace(one, scores=without_distances(one.scores)) for one in results]
     lits = None
     if scoring.protocol == "lits":
         array = None if prediction is None else prediction.array
@@ -164,6 +170,7 @@ def _score_volumes(
         if path is not None and mask is not None
     ]
     origins = () if prediction is None else describe_origin(pair)
+    origins += saved.notes + describe_unknown_slices(pair.annotation, has_gaps)
     origins += truth.warnings + (() if prediction is None else prediction.warnings)
     return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), origins, failure)
 
@@ -191,7 +198,7 @@ def _check_annotation(pair: Pair, truth: Volume, scoring: Scoring) -> None:
 
 
 def _with_worst_scores(result: RegionResult) -> RegionResult:
-    scores = {name: _WORST_SCORES.get(name, value) for name, value in result.scores.items()}
+    scores = {name: WORST_SCORES.get(name, value) for name, value in result.scores.items()}
     return replace(result, scores=scores)
 
 

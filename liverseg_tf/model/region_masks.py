@@ -1,6 +1,6 @@
 """The predicted masks of a volume: one mask per region, on the grid of the input file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +76,29 @@ class RegionMasks:
         """Writable view of the probabilities of one region in canonical axis order."""
         assert self.probabilities is not None, "probabilities were requested"
         return Orientation.of(self.grid.affine).to_canonical(self.probabilities[region])
+
+    def only(self, names: Sequence[str]) -> "RegionMasks":
+        """Return the masks of some regions, without probabilities.
+
+        A voxel belongs to a region if its label in the label map of all regions does: the mask of
+        the liver includes the tumours in it, and not what a later region overwrites.
+
+        Args:
+            names: Names of the regions.
+
+        Raises:
+            SettingsError: If a name does not belong to a region.
+        """
+        regions = self.regions.only(names)
+        labels = _label_table(self.regions)
+        table: np.ndarray = np.zeros(len(labels), np.uint8 if len(regions) <= 8 else np.uint16)
+        for index, name in enumerate(regions.names):
+            table |= np.multiply(self.regions.mask(labels, name), 1 << index, dtype=table.dtype)
+        agreement = self.agreement and {name: self.agreement[name] for name in regions.names}
+        bits = np.empty(self.bits.shape, table.dtype)
+        for start in range(0, len(bits), _SLAB):
+            bits[start : start + _SLAB] = table[self.bits[start : start + _SLAB]]
+        return RegionMasks(bits, regions, self.grid, None, agreement)
 
     def label_slabs(self) -> Iterator[np.ndarray]:
         """Yield the label map (z, row, col) uint8 in file order, some slices at a time."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from liverseg_tf.atomic import write_json
+from liverseg_tf.choices import PHANTOM_LAYOUTS
 from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import SettingsError
@@ -66,54 +67,75 @@ def write_phantoms(
     seed: int = 0,
     spec: PhantomSpec | None = None,
     on_case: Callable[[str], None] | None = None,
+    layout: str = "msd",
 ) -> list[Path]:
-    """Write phantoms in the layout of the Medical Segmentation Decathlon.
+    """Write phantoms in the layout of the Medical Segmentation Decathlon or of nnU-Net v2.
 
     Args:
-        folder: Folder for imagesTr/phantom_000.nii.gz, labelsTr/phantom_000.nii.gz and so on, and
-            dataset.json, which is written last. Existing files with these names are replaced.
+        folder: Folder for imagesTr/phantom_000.nii.gz (phantom_000_0000.nii.gz in nnU-Net's
+            layout), labelsTr/phantom_000.nii.gz and so on, and dataset.json, which is written
+            last. Existing files with these names are replaced.
         count: Number of cases. Case i has the seed `seed` + i.
         seed: Random seed of the first case.
         spec: Settings of the phantoms. None for the defaults.
         on_case: Called with the name of each case after it was written.
+        layout: One of `choices.PHANTOM_LAYOUTS`.
 
     Returns:
         Paths of the images.
 
     Raises:
-        SettingsError: If `count` is below 1.
+        SettingsError: If `count` is below 1, or the layout is unknown.
         LiverSegError: If the folder cannot be written.
     """
     if count < 1:
         raise SettingsError(f"Expected at least 1 phantom. Received {count}.")
+    if layout not in PHANTOM_LAYOUTS:
+        raise SettingsError(
+            f"Expected a layout of {', '.join(PHANTOM_LAYOUTS)}. Received '{layout}'."
+        )
     spec = spec or PhantomSpec()
     folder = Path(folder)
-    images, training = [], []
+    channel = "_0000" if layout == "nnunet" else ""
+    images = []
     for index in range(count):
         name = f"phantom_{index:03d}"
         image, labels = make_phantom(seed + index, spec)
         write_labels(folder / "labelsTr" / f"{name}.nii.gz", labels)
-        write_volume(folder / "imagesTr" / f"{name}.nii.gz", image)
-        images.append(folder / "imagesTr" / f"{name}.nii.gz")
-        training.append(
-            {kind: f"./{kind}sTr/{name}.nii.gz" for kind in ("image", "label")},
-        )
+        images.append(folder / "imagesTr" / f"{name}{channel}.nii.gz")
+        write_volume(images[-1], image)
         if on_case is not None:
             on_case(name)
-    write_json(folder / "dataset.json", _description(spec, training))
+    describe = _describe_nnunet if layout == "nnunet" else _describe_msd
+    highest = KIDNEY if spec.organs else TUMOUR
+    names = {label: name for label, name in LABELS.items() if label <= highest}
+    common = {
+        "name": "Phantoms",
+        "description": "Synthetic abdominal images of liverseg_tf: no patient was scanned",
+        "numTraining": count,
+    }
+    channels = {"0": spec.modality.upper()}
+    write_json(folder / "dataset.json", common | describe(names, channels, images))
     return images
 
 
-def _description(spec: PhantomSpec, training: list[dict[str, str]]) -> dict:
-    highest = KIDNEY if spec.organs else TUMOUR
+def _describe_msd(labels: dict[int, str], channels: dict[str, str], images: list[Path]) -> dict:
     return {
-        "name": "Phantoms",
-        "description": "Synthetic abdominal images of liverseg_tf: no patient was scanned",
         "tensorImageSize": "3D",
-        "modality": {"0": spec.modality.upper()},
-        "labels": {str(label): name for label, name in LABELS.items() if label <= highest},
-        "numTraining": len(training),
+        "modality": channels,
+        "labels": {str(number): name for number, name in labels.items()},
         "numTest": 0,
-        "training": training,
+        "training": [
+            {"image": f"./imagesTr/{image.name}", "label": f"./labelsTr/{image.name}"}
+            for image in images
+        ],
         "test": [],
+    }
+
+
+def _describe_nnunet(labels: dict[int, str], channels: dict[str, str], images: list[Path]) -> dict:
+    return {
+        "channel_names": channels,
+        "labels": {name: number for number, name in labels.items()},
+        "file_ending": ".nii.gz",
     }

@@ -25,8 +25,9 @@ def segment(
 
     Args:
         image: Volume (z, row, col) in HU or MR units, in any axis order, or the path of an image.
-        model: Folder of a run; several folders, whose probabilities are averaged; or a predictor
-            that was loaded before, which saves time if there are many images.
+        model: Folder of a run, or a model bundle (its file, name or address); several of them,
+            whose probabilities are averaged; or a predictor that was loaded before, which saves
+            time if there are many images.
         postprocessing: Post-processing of the masks. None applies the steps that were chosen on
             the model's validation cases.
         inference: Options of the inference.
@@ -70,7 +71,8 @@ def segment(
 def _load_predictor(model: Predictor | Path | str | Iterable[Path | str]) -> Predictor:
     if not isinstance(model, str | Path | Iterable):
         return model
+    from liverseg_tf.predict.bundles.locate import locate_model
     from liverseg_tf.predict.models.load import load_predictor
 
-    paths = [model] if isinstance(model, str | Path) else model
-    return load_predictor([Path(path) for path in paths])
+    models = [model] if isinstance(model, str | Path) else model
+    return load_predictor([locate_model(str(one)).path for one in models])

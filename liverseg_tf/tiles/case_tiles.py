@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from liverseg_tf.ct.bounding_box import bounding_box
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.fingerprint import fingerprint_source
-from liverseg_tf.ct.orientation import Orientation, contiguous, to_canonical
+from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.size_limit import memory_bytes
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import Case
@@ -18,6 +18,7 @@ from liverseg_tf.dataset.check.rules import CheckSettings, judge_volumes
 from liverseg_tf.dataset.reading import has_guessed_geometry, read_case, segments_entry
 from liverseg_tf.errors import LiverSegError, MemoryLimitError
 from liverseg_tf.tiles.case_record import CUTTER_VERSION, annotation_entry
+from liverseg_tf.tiles.mask_tiles import cut_mask
 from liverseg_tf.tiles.memory import cutting_memory_bytes
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.transform import TileTransform
@@ -112,7 +113,8 @@ def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> 
         _check_memory(image, spec)
         guessed_geometry = has_guessed_geometry(case, image)
         warnings = judge_volumes(case.name, (image, mask), guessed_geometry, check)
-        tiles = cut_tiles(image, mask, spec)
+        annotation = check.annotations.of(case.name)
+        tiles = cut_tiles(image, mask, spec, annotation)
         if source_fingerprint(case) != before:
             raise LiverSegError(
                 f"Expected the files of {case.image} and {case.mask} to be unchanged while they "
@@ -132,41 +134,44 @@ def cut_case(case: Case, spec: TileSpec, check: CheckSettings | None = None) -> 
         "warnings": [issue.line for issue in warnings],
         "accepted": sorted({issue.kind for issue in warnings} & set(check.accepted)),
     }
-    tiles.record.update(entries | annotation_entry(check.annotations.of(case.name)))
+    tiles.record.update(entries | annotation_entry(annotation))
     return tiles
 
 
-def cut_tiles(image: Volume, mask: Volume, spec: TileSpec) -> CaseTiles:
+def cut_tiles(
+    image: Volume, mask: Volume, spec: TileSpec, annotation: Annotation = Annotation()
+) -> CaseTiles:
     """Cut the tiles of an image and its label map.
 
     Args:
         image: HU or MR units, in any axis order.
         mask: uint8 labels on the same grid.
         spec: Settings of the tiles.
+        annotation: What the mask labels; see `cut_mask`.
+
+    Raises:
+        LiverSegError: If the list of labelled slices is not that of the mask.
     """
     canonical = to_canonical(image)
     transform = TileTransform.for_volume(canonical, spec)
     image_tiles = transform.image_to_tiles(canonical.array)
-    canonical_mask = contiguous(to_canonical(mask).array)
-    mask_tiles = transform.mask_to_tiles(canonical_mask)
+    masks = cut_mask(mask, transform, annotation)
     orientation = Orientation.of(image.affine)
-    labelled = canonical_mask[bounding_box(canonical_mask)]
-    counts = np.bincount(labelled.reshape(-1), minlength=256)
     record = {
         "transform": transform.to_json(),
         "orientation": {"axes": orientation.axes, "flips": orientation.flips},
         "affine": image.affine.tolist(),
         "shape": image.array.shape,
         "spacing_mm": image.spacing_mm,
-        "slices": len(mask_tiles),
-        "labels": {str(label): int(counts[label]) for label in np.flatnonzero(counts[1:]) + 1},
-        "labelled_outside": round(transform.fraction_outside(canonical_mask), 4),
-        "slices_with": _slices_by_label(mask_tiles),
-        "checksum": checksum(image_tiles, mask_tiles),
+        "slices": len(masks.tiles),
+        "labels": masks.labels,
+        "labelled_outside": masks.labelled_outside,
+        "slices_with": masks.slices_with,
+        "checksum": checksum(image_tiles, masks.tiles),
         "spec": spec.to_json(),
         "cutter": CUTTER_VERSION,
     }
-    return CaseTiles(image_tiles, mask_tiles, record)
+    return CaseTiles(image_tiles, masks.tiles, record)
 
 
 def restore_labels(mask: np.ndarray, record: dict) -> Volume:
@@ -238,12 +243,3 @@ def _memory_gb(image: Volume, spec: TileSpec) -> float:
     canonical = to_canonical(image)
     shape, voxel_bytes = canonical.array.shape, canonical.array.itemsize
     return cutting_memory_bytes(shape, canonical.spacing_mm, voxel_bytes, spec) / 1e9
-
-
-def _slices_by_label(mask: np.ndarray) -> dict[str, list[int]]:
-    """Indices of the slices (z, h, w) that contain each label."""
-    slices: dict[str, list[int]] = {}
-    for z in np.flatnonzero(mask.any(axis=(1, 2))):
-        for label in np.flatnonzero(np.bincount(mask[z].reshape(-1))[1:]) + 1:
-            slices.setdefault(str(label), []).append(int(z))
-    return slices

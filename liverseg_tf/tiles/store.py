@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.dataset.dataset_part import DatasetPart
 from liverseg_tf.dataset.split import SplitRule, split_for_fold
 from liverseg_tf.errors import LiverSegError, SettingsError
@@ -41,6 +42,8 @@ class TileStore:
         split_rule: Settings from which the split was made; see `SplitRule`.
         sides: Side of each patient, which it keeps when cases are added. Patients of whom no case
             is complete yet are included.
+        regions: Regions as nnU-Net's dataset.json names them, with which a run is trained unless
+            it is given others; None if there is no such file.
 
     Raises:
         SettingsError: If PNG cannot hold the number of windows.
@@ -53,6 +56,7 @@ class TileStore:
     split: dict[str, list[str]] = field(default_factory=dict)
     split_rule: dict | None = None
     sides: dict[str, str] = field(default_factory=dict)
+    regions: Regions | None = None
 
     def __post_init__(self) -> None:
         if self.storage == "png" and self.spec.channels not in png.MODES:
@@ -181,8 +185,7 @@ class TileStore:
 
     def save(self) -> None:
         """Write `store.json` atomically."""
-        names = (one.name for one in fields(self) if one.name != "folder")
-        write_store(self.folder, {name: getattr(self, name) for name in names})
+        write_store(self.folder, {one.name: getattr(self, one.name) for one in fields(self)[1:]})
 
     def path(self, name: str) -> Path:
         """Path of the file or folder of a case; an error if the name leads to another folder."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from liverseg_tf import __version__
 from liverseg_tf.atomic import write_json
 from liverseg_tf.choices import STORAGES
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.dataset.split import SplitRule
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.partials import PARTIAL
@@ -33,6 +34,7 @@ class _Entries:
     split: dict[str, list[str]]
     split_rule: SplitRule | None
     sides: dict[str, Literal["train", "val", "test"]] = field(default_factory=dict)
+    regions: dict[str, list[int]] | None = None
 
 
 def read_store(folder: Path) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def read_store(folder: Path) -> dict[str, Any]:
     try:
         entries = convert_record(value, _Entries, str(path))
         spec = TileSpec.from_json(entries.spec)
+        regions = None if entries.regions is None else Regions.from_json(entries.regions)
     except LiverSegError as error:  # also a `SettingsError`: no option of the user is wrong
         text = str(error)
         raise LiverSegError(text if str(path) in text else f"{text} (in {path})") from error
@@ -64,7 +67,8 @@ def read_store(folder: Path) -> dict[str, Any]:
         case.check(path)
     _check_split(entries, path)
     keys = ("storage", "cases", "split", "split_rule")
-    return {"spec": spec, "sides": entries.sides} | {key: value[key] for key in keys}
+    checked = {"spec": spec, "sides": entries.sides, "regions": regions}
+    return checked | {key: value[key] for key in keys}
 
 
 def write_store(folder: Path, fields: dict[str, Any]) -> None:
@@ -76,7 +80,10 @@ def write_store(folder: Path, fields: dict[str, Any]) -> None:
     """
     header = {"format": FORMAT, "liverseg_tf": __version__, "spec": fields["spec"].to_json()}
     split = fields["split"] or {side: [] for side in _SIDES}
-    write_json(folder / STORE_FILE, fields | header | {"split": split})
+    named = fields.get("regions")
+    regions = {} if named is None else {"regions": named.to_json()}
+    others = {key: value for key, value in fields.items() if key != "regions"}
+    write_json(folder / STORE_FILE, others | header | {"split": split} | regions)
 
 
 def check_case_name(name: str, folder: Path) -> None:

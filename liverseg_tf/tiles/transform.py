@@ -90,7 +90,7 @@ class TileTransform:
         shape = spec.tile_shape or resampler.target_shape
         origin = (0, 0)
         if spec.tile_shape is not None:
-            centre = _body_centre(canonical, BODY_HU if spec.percentiles is None else floor)
+            centre = body_centre(canonical, BODY_HU if spec.percentiles is None else floor)
             row, col = (
                 _origin(at / ratio, length, tile)
                 for at, ratio, length, tile in zip(
@@ -222,11 +222,18 @@ def _origin(centre: float, length: int, tile: int) -> int:
     return int(np.clip(round(centre - tile / 2), 0, length - tile))
 
 
-def _body_centre(canonical: Volume, threshold: float) -> tuple[float, float]:
+def body_centre(canonical: Volume, threshold: float) -> tuple[float, float]:
     """Centre (row, col) of the voxels above a threshold.
 
     It lies halfway between the 2nd and the 98th percentile of their rows and columns, so that a
     table or an arm at the edge hardly moves it.
+
+    Args:
+        canonical: Image in canonical order.
+        threshold: Intensity above which a voxel counts.
+
+    Returns:
+        Row and column in native pixels.
     """
     step = -(-len(canonical.array) // _BODY_SLICES)
     bright = canonical.array[::step] > threshold

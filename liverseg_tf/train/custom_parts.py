@@ -12,6 +12,7 @@ from liverseg_tf.model.custom_code import CodeOrigin, describe_code
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.data.custom_augmentation import AugmentingSampler
+from liverseg_tf.train.data.lesion_tiles import LesionSampler, LesionShare
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.network.custom_model import (
     check_outputs,
@@ -114,7 +115,11 @@ class CustomParts:
             settings.foreground_fraction,
             settings.auxiliary,
         )
-        sampler = BatchSampler(*arguments) if self.augment is None else self._augment(arguments)
+        if settings.synthetic_lesions:
+            share = LesionShare(settings.synthetic_lesions, settings.seed)
+            sampler: BatchSampler = LesionSampler(share, *arguments)
+        else:
+            sampler = BatchSampler(*arguments) if self.augment is None else self._augment(arguments)
         if self.loss is not None and not sampler.codes.are_labels:
             raise LiverSegError(
                 "Expected training cases that label every region together with a loss of your own. "
@@ -128,10 +133,13 @@ class CustomParts:
         sampler.function = self.augment
         return sampler
 
-    @property
-    def allows_cache(self) -> bool:
-        """Whether tiles may stay on the device, where the caller's functions do not run."""
-        return self.augment is None and self.model is None
+    def allows_cache(self, settings: TrainSettings) -> bool:
+        """Whether tiles may stay on the device.
+
+        The caller's functions do not run there, and lesions are drawn where tiles are read.
+        """
+        drawn = settings.synthetic_lesions > 0
+        return self.augment is None and self.model is None and not drawn
 
     @property
     def precision(self) -> str | None:
@@ -190,6 +198,11 @@ class CustomParts:
             raise SettingsError(
                 "Expected the setting augment 0 together with an augmentation of your own. "
                 f"Received {settings.augment:g}."
+            )
+        if self.augment is not None and settings.synthetic_lesions:
+            raise SettingsError(
+                "Expected the setting synthetic_lesions 0 together with an augmentation of your "
+                f"own. Received {settings.synthetic_lesions:g}."
             )
         if self.from_logits and self.model is None:
             raise SettingsError("Expected from_logits together with a model of your own.")

@@ -17,8 +17,9 @@ from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.region_masks import MAX_REGIONS
 from liverseg_tf.model.spec import MAX_CONTEXT
 from liverseg_tf.records import convert_record
+from liverseg_tf.train.lesion_labels import check_lesions
 from liverseg_tf.train.setting_rules import between, describe_type, has_type, one_of, stem_rule
-from liverseg_tf.train.transform_names import check_transforms, check_use
+from liverseg_tf.train.transform_names import check_mirror, check_transforms, check_use
 
 ENCODER_DEPTH = 5  # number of pooling levels of each of `choices.ENCODERS`
 _DEFAULT_DEPTH = 4
@@ -80,6 +81,7 @@ class TrainSettings:
     augment: float = 1.0  # strength of the data augmentation; 0: none
     transforms: tuple[str, ...] = DEFAULT_TRANSFORMS  # of the data augmentation
     mirror: bool = False  # left-right mirroring; only for anatomy without a fixed side
+    synthetic_lesions: float = 0.0  # fraction of the patients in which lesions are drawn
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -145,6 +147,7 @@ class TrainSettings:
             "ema_decay": (0 <= self.ema_decay < 1, "at least 0 and less than 1"),
             "foreground_fraction": between(self.foreground_fraction, 0, 1),
             "augment": between(self.augment, 0, 3),
+            "synthetic_lesions": between(self.synthetic_lesions, 0, 1),
             "seed": between(self.seed, 0, 2**32 - 1),
         }
         for name, (is_valid, rule) in rules.items():
@@ -175,11 +178,8 @@ class TrainSettings:
                 "Received a context of 1."
             )
         check_use(self.transforms, self.augment, self.context, self.regions)
-        if self.mirror and not self.augment:
-            raise SettingsError(
-                "Expected augment above 0 together with mirror, which is a part of the data "
-                "augmentation. Received 0."
-            )
+        check_mirror(self.mirror, self.augment)
+        check_lesions(self.synthetic_lesions, self.regions)
 
     def _check_auxiliary(self) -> None:
         if self.auxiliary is None:

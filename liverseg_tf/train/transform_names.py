@@ -78,3 +78,16 @@ def check_use(names: tuple[str, ...], augment: float, context: int, regions: Reg
             f"blobs look like lesions but are labelled as the organ. Received {inner} in "
             f"{regions.containing(inner)[0]}."
         )
+
+
+def check_mirror(mirror: bool, augment: float) -> None:
+    """Check that mirroring has an effect.
+
+    Raises:
+        SettingsError: If the augmentation is disabled.
+    """
+    if mirror and not augment:
+        raise SettingsError(
+            "Expected augment above 0 together with mirror, which is a part of the data "
+            "augmentation. Received 0."
+        )

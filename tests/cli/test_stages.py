@@ -53,7 +53,7 @@ def test_predict_and_evaluate(work, tmp_path):
     scores = ["evaluate", work / "set", tmp_path / "masks", "--out", tmp_path / "scores"]
     done = run_liverseg(*scores, "--predicted-only", "--viewers")
     assert done.exit_code == 0, done.output
-    assert "3 cases without a prediction left out" in done.output
+    assert "Only 1 of 4 cases was scored: 3 without a prediction" in done.output
     table = [line for line in done.output.splitlines() if line.startswith(" ")]
     assert max(map(len, table)) <= 80
     names = {path.name for path in (tmp_path / "scores").iterdir()}
@@ -62,6 +62,14 @@ def test_predict_and_evaluate(work, tmp_path):
     done = run_liverseg(*scores)
     assert done.exit_code == 1
     assert done.output.count("No prediction found for") == 3
+
+    for source in ("store", "run"):
+        done = run_liverseg(*scores, "--side", "test", "--split", work / source, "--no-report")
+        assert done.exit_code == 0, done.output
+        subject = json.loads((tmp_path / "scores" / "scores.json").read_text())["subject"]
+        assert [name.split()[0] for name in subject["models"]] == ["run"]
+    record = json.loads((tmp_path / "masks/.predictions" / f"{split['test'][0]}.json").read_text())
+    assert record["side"] == "test"
 
 
 @pytest.mark.slow

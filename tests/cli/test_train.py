@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -154,7 +155,12 @@ def test_organ_and_training_presets_are_combined(data, tmp_path):
 @pytest.mark.slow
 def test_the_same_command_keeps_a_finished_run_and_completes_it(data, tmp_path):
     train = ["train", data / "store", tmp_path / "run", *TINY]
-    assert "\nPost-processing: " in _run(*train)
+    output = _run(*train)
+    assert "\nPost-processing: " in output
+    assert re.match(
+        r"Device: CPU \(\d+ cores?\), b?float\d+, [\d.e+]+ steps/s \(tensorflow\)\n", output
+    )
+    assert re.search(r"epoch 1, loss [\d.]+(, Dice: liver [\d.]+, tumour [\d.-]+)?\n", output)
     record = tmp_path / "run" / "run.json"
     finished = record.read_bytes()
     names = {path.name for path in record.parent.iterdir()}

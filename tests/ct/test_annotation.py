@@ -4,6 +4,7 @@ import pytest
 
 from liverseg_tf.ct.annotation import Annotation, read_annotation
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.slice_list import SliceList
 from liverseg_tf.errors import SettingsError
 
 LIVER = Annotation(Regions({"liver": (1, 2)}))
@@ -56,7 +57,8 @@ def test_labels_of_regions_that_were_not_drawn_contradict(annotation, labels, fo
 def test_records_without_an_entry_label_everything():
     assert read_annotation({"labels": {}}) == Annotation()
     assert read_annotation({}).is_complete
-    for annotation in (LIVER, Annotation(ignored=7), Annotation(LIVER_REGIONS, 255)):
+    listed = Annotation(None, 255, SliceList.parse("every=10,3"), ignored_is_chosen=True)
+    for annotation in (LIVER, Annotation(ignored=7), Annotation(LIVER_REGIONS, 255), listed):
         assert not annotation.is_complete
         record = json.loads(json.dumps({"annotation": annotation.to_json()}))
         assert read_annotation(record) == annotation
@@ -69,6 +71,9 @@ def test_records_without_an_entry_label_everything():
         ({"labelled": {"liver": [1]}, "ignored": True}, "as an integer"),
         ({"labelled": {"liver": [1]}, "ignored": 1}, "Received 1, a label of liver"),
         ({"labelled": None, "ignored": 256}, "from 1 to 255 to ignore. Received 256"),
+        ({"ignored": None, "slices": "1"}, "Received only the list"),
+        ({"ignored": 255, "slices": [1]}, "labelled slices as text"),
+        ({"ignored": 255, "slices": "x"}, "Received 'x'"),
         ({"labelled": {"liver": [0]}}, "Expected labels from 1 to 255"),
         ({"labelled": [1]}, "Expected regions as an object"),
     ],

@@ -118,3 +118,17 @@ def test_wrong_channels_and_names_are_refused():
         LIVER_REGIONS.labels_of(np.zeros((4, 3), bool))
     with pytest.raises(SettingsError, match="spleen"):
         LIVER_REGIONS.mask(np.zeros(3, np.uint8), "spleen")
+
+
+def test_some_regions_keep_the_labels_that_all_of_them_write():
+    regions = Regions({"liver": (1, 2), "vessel": (1,), "tumour": (2,), "spleen": (5, 3)})
+    assert regions.only(["liver"]).items == (("liver", (1,)),)
+    assert regions.only(["tumour", "liver"]).items == (("liver", (1, 2)), ("tumour", (2,)))
+    for names in (["liver", "vessel"], ["spleen", "tumour"], regions.names):
+        written = dict(zip(regions.names, regions.written_labels, strict=True))
+        some = regions.only(names)
+        assert dict(zip(some.names, some.written_labels, strict=True)) == {
+            name: written[name] for name in some.names
+        }
+    with pytest.raises(SettingsError, match="kidney"):
+        regions.only(["kidney"])

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.slice_list import SliceList
 from liverseg_tf.dataset.case_annotations import CaseAnnotations
+from liverseg_tf.dataset.labelled_slices import LabelledSlices
 from liverseg_tf.errors import SettingsError
 
 
@@ -41,3 +45,16 @@ def test_a_pattern_that_matches_no_case_is_refused():
     annotations.check_cases(["case_1", "btcv_2"])
     with pytest.raises(SettingsError, match=r"'btcv\*', which matches no case .* named case_1"):
         annotations.check_cases(["case_1"])
+
+
+def test_a_label_of_no_region_marks_slices_that_are_not_listed():
+    slices = LabelledSlices(Path("x.csv"), (("a", SliceList.parse("0,5")),))
+    chosen = CaseAnnotations.parse([], Regions({"all": (254, 255)}), None, slices)
+    assert chosen.of("a") == Annotation(None, 253, slices.of("a"), ignored_is_chosen=True)
+    assert chosen.of("b") == Annotation()
+    named = CaseAnnotations.parse([], LIVER_REGIONS, 9, slices)
+    assert named.of("a") == Annotation(None, 9, slices.of("a"))
+    assert named.of("b") == Annotation(None, 9)
+    named.check_slices(["a", "b"])
+    with pytest.raises(SettingsError, match=r"names of cases in x\.csv\. Received 'a'"):
+        named.check_slices(["b"])

@@ -16,7 +16,6 @@ from liverseg_tf.dataset.cases import (
     case_name,
     detect_layout,
     find_cases,
-    find_nifti_files,
     natural_sort_key,
 )
 from liverseg_tf.dataset.description import read_description
@@ -66,6 +65,18 @@ def test_each_layout_is_recognised(tmp_path, make_dataset, layout):
             assert str(number) in path.name
 
 
+def test_nnunet_v1_lists_images_without_the_number_of_the_channel(tmp_path):
+    names = ("a", "b", "c")
+    describe(tmp_path, training=[entry(f"{name}.nii.gz") for name in names])
+    touch(tmp_path, *(f"imagesTr/{name}_0000.nii.gz" for name in ("a", "b")))
+    touch(tmp_path, "imagesTr/b_0001.nii.gz", "imagesTr/c.nii.gz", "imagesTr/c_0000.nii.gz")
+    cases = find_cases(tmp_path)
+    assert [case.name for case in cases] == list(names)
+    images = [case.image.name for case in cases]
+    assert images == ["a_0000.nii.gz", "b.nii.gz", "c.nii.gz"]
+    assert not cases[1].has_image  # two channels
+
+
 def test_msd_reads_only_the_training_list(tmp_path):
     training = [entry("liver_10.nii.gz"), entry("._liver_2.nii.gz"), entry("liver_2.nii.gz")]
     describe(tmp_path, training=training, test=["./imagesTs/liver_3.nii.gz"], labels={"0": "b"})
@@ -92,7 +103,6 @@ def test_msd_reads_only_the_training_list(tmp_path):
         ({"training": [{"image": "C:\\a.nii.gz", "label": "C:\\a.nii.gz"}]}, ("inside",)),
         ({"training": [entry("..\\..\\a.nii.gz")]}, ("inside",)),
         ({"training": [entry("a.png")]}, ("ending in", "a.png")),
-        ({"channel_names": {"0": "CT"}, "labels": {"liver": 1}}, ("nnU-Net v2", "masks/NAME")),
         ({"training": []}, ("cases", "no files")),
         ({"training": [entry("._a.nii.gz")]}, ("cases", "no files")),
     ],
@@ -278,7 +288,7 @@ def test_no_folder(tmp_path):
 
 
 def test_an_unknown_layout(tmp_path):
-    with pytest.raises(SettingsError, match=r"msd, lits, folder, dicom\. Received 'x'"):
+    with pytest.raises(SettingsError, match=r"msd, nnunet, lits, folder, dicom\. Received 'x'"):
         find_cases(tmp_path, "x")
 
 
@@ -294,11 +304,6 @@ def test_an_unknown_layout(tmp_path):
 )
 def test_names(file, name):
     assert case_name(file) == name
-
-
-def test_nifti_files_in_a_folder(tmp_path):
-    touch(tmp_path, "b.nii", "a.nii.gz", ".hidden.nii", "c.txt")
-    assert find_nifti_files(tmp_path) == {"a": tmp_path / "a.nii.gz", "b": tmp_path / "b.nii"}
 
 
 def test_natural_order_by_hand():

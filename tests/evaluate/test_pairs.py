@@ -83,6 +83,34 @@ def test_msd(tmp_path):
     assert pair.image == truth / "imagesTr/a.nii.gz"
 
 
+def test_masks_named_like_the_images_of_nnunet(tmp_path):
+    truth = touch(tmp_path / "t", "a.nii.gz", "b_0000.nii.gz", "c.nii.gz", "c_0000.nii.gz")
+    prediction = touch(tmp_path / "p", "a_0000.nii.gz", "b.nii.gz", "c_0000.nii.gz")
+    assert file_names(find_pairs(truth, prediction)) == [
+        ("a", "a.nii.gz", "a_0000.nii.gz"),
+        ("b_0000", "b_0000.nii.gz", "b.nii.gz"),
+        ("c", "c.nii.gz", None),
+        ("c_0000", "c_0000.nii.gz", "c_0000.nii.gz"),
+    ]
+
+
+def test_nnunet(tmp_path):
+    parts = ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    truth = touch(tmp_path / "t", *parts, "imagesTs/b_0000.nii.gz", "labelsTs/b.nii.gz")
+    content = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "liver": 1},
+        "file_ending": ".nii.gz",
+    }
+    (truth / "dataset.json").write_text(json.dumps(content))
+    prediction = touch(tmp_path / "p", "a.nii.gz", "b.nii.gz")
+    for folder in (truth, truth / "labelsTr"):
+        pair = find_pairs(folder, prediction)[0]
+        assert (pair.truth, pair.image) == (truth / parts[1], truth / parts[0])
+    (pair,) = find_pairs(truth / "labelsTs", prediction / "b.nii.gz")
+    assert pair.image == truth / "imagesTs/b_0000.nii.gz"
+
+
 def test_folder_layout_where_some_cases_have_no_mask(tmp_path):
     truth = touch(tmp_path / "t", "images/a.nii", "images/b.nii", "images/c.nii", "masks/a.nii")
     prediction = touch(tmp_path / "p", "a.nii", "b.nii")

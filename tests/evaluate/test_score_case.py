@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.nifti import write_labels
 from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.slice_list import SliceList
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import MemoryLimitError
 from liverseg_tf.evaluate import masks
@@ -14,6 +17,7 @@ from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.protocols.scoring import Scoring
 from liverseg_tf.evaluate.score_case import score_case, score_masks
 
+LIVER = Regions({"liver": (1,)})
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml per voxel, RAS
 
 
@@ -127,3 +131,31 @@ def test_ignored_voxels_are_in_neither_mask(tmp_path):
     assert [one.scores["dice"] for one in result.regions] == [1, 1]
     assert [one.scores["msd"] for one in result.regions] == [0, 0]
     assert result.notes == ()
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+def test_slices_that_are_not_listed_have_no_score(tmp_path, downwards):
+    """The list counts along the third axis of the file; between slices there are no distances."""
+    drawn, found = np.zeros((2, 5, 4, 4), np.uint8)
+    drawn[:, :2], found[:, :2] = 1, 1
+    drawn[1], found[3] = 0, 1  # nobody drew slice 1, and the prediction of slice 3 is too large
+    affine = AFFINE @ np.diag([1, 1, -1, 1]) if downwards else AFFINE
+    for name, array in (("truth", drawn), ("prediction", found)):
+        write_labels(tmp_path / f"{name}.nii.gz", Volume(array, affine))
+
+    def score(text):
+        annotation = Annotation(None, 255, SliceList.parse(text), ignored_is_chosen=True)
+        pair = Pair("a", tmp_path / "truth.nii.gz", tmp_path / "prediction.nii.gz")
+        return score_case(replace(pair, annotation=annotation), Scoring(regions=LIVER))
+
+    result = score("0,2-4")
+    (region,) = result.regions
+    assert region.scores["dice"] == pytest.approx(2 * 32 / (32 + 40))
+    assert region.scores["truth_ml"] == pytest.approx(0.32)
+    assert np.isnan([region.scores[name] for name in ("assd", "hd95", "nsd")]).all()
+    assert "Slices between the labelled ones are unknown" in result.origins[0]
+    result = score("3-end")  # without a gap
+    assert result.regions[0].scores["dice"] == pytest.approx(2 * 16 / (16 + 24))
+    assert result.regions[0].scores["msd"] > 0
+    assert result.origins[0].startswith("Not all slices are labelled: scores and volumes are")
+    assert "Received slice 5 in the list" in score("5").failure

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from liverseg_tf.choices import STORAGES
 from liverseg_tf.ct.intensity import Window
+from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.tiles import hdf5, png
 from liverseg_tf.tiles.case_record import format_record
@@ -46,6 +48,19 @@ def test_every_storage_holds_the_same_pixels(tmp_path, make_tiles, spec):
         assert again.transform == tiles.transform
         restored = again.restore_labels()
         np.testing.assert_array_equal(restored.array, tiles.restore_labels().array)
+
+
+def test_regions_are_kept_and_checked(tmp_path, make_tiles):
+    store = TileStore(tmp_path, ONE, regions=LIVER_REGIONS).create()
+    store.write("a", tiles := make_tiles())
+    replace(store, cases={"a": tiles.record}).save()
+    assert TileStore.open(tmp_path).regions == LIVER_REGIONS
+    path = tmp_path / "store.json"
+    for wrong in ({"liver": [300]}, {"liver": "1"}, ["liver"], {}):
+        content = json.loads(path.read_text()) | {"regions": wrong}
+        path.write_text(json.dumps(content))
+        with pytest.raises(LiverSegError, match=r"store\.json"):
+            TileStore.open(tmp_path)
 
 
 def test_every_storage_is_implemented():

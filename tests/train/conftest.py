@@ -8,7 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from liverseg_tf.ct.annotation import Annotation
+from liverseg_tf.ct.slice_list import SliceList
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.tiles.case_record import annotation_entry
 from liverseg_tf.tiles.case_tiles import CaseTiles, cut_tiles
 from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.tiles.store import TileStore
@@ -69,6 +72,24 @@ def annotate():
         return TileStore.open(store.folder)
 
     return annotate
+
+
+@pytest.fixture(scope="session")
+def list_slices():
+    """A function: store and the labelled slices of some cases to the store with these cut again."""
+
+    def list_slices(store, **lists):
+        records = dict(store.cases)
+        for name, text in lists.items():
+            annotation = Annotation(None, 255, SliceList.parse(text), ignored_is_chosen=True)
+            tiles = cut_tiles(*blob_case(int(name[-1])), store.spec, annotation)
+            tiles.record.update(annotation_entry(annotation))
+            dataclasses.replace(store, cases={}).write(name, tiles)
+            records[name] = tiles.record
+        dataclasses.replace(store, cases=records).save()
+        return TileStore.open(store.folder)
+
+    return list_slices
 
 
 @pytest.fixture

@@ -9,15 +9,18 @@ from liverseg_tf.cli.shared.options import (
     form,
     ignore,
     labelled,
+    labelled_slices,
     segment,
 )
+from liverseg_tf.cli.shared.terminal import say
 
 dataset_options = combine_options(
     click.option(
         "--layout",
         type=click.Choice(LAYOUTS),
         show_default="detected",
-        help="Layout of the data set. msd: dataset.json; lits: volume-N.nii and "
+        help="Layout of the data set. msd: dataset.json of the Decathlon; nnunet: dataset.json of "
+        "nnU-Net v2, with imagesTr/NAME_0000 and labelsTr/NAME; lits: volume-N.nii and "
         "segmentation-N.nii; folder: images/ and masks/ with equal file names; dicom: folders of "
         "DICOM series with their masks in masks/, or with DICOM-SEG or RTSTRUCT files beside them.",
     ),
@@ -48,6 +51,7 @@ dataset_options = combine_options(
     ),
     segment,
     labelled,
+    labelled_slices,
     ignore,
     form,
     channel,
@@ -99,16 +103,18 @@ def check_settings(ctx, dataset, cases, spec, options):
         cases: Cases of the data set.
         spec: Settings of the tiles.
         options: Values of --region, whose default gives way to the labels of dataset.json, of
-            --accept, --labelled, --ignore and --segment.
+            --accept, --labelled, --labelled-slices, --ignore and --segment.
 
     Raises:
-        SettingsError: If --labelled names no region or no case, or --segment no region.
+        SettingsError: If --labelled names no region or no case, the list of labelled slices no
+            case, or --segment no region.
     """
     from dataclasses import replace
 
     from liverseg_tf.ct.segments.segment_names import SegmentNames
     from liverseg_tf.dataset.case_annotations import CaseAnnotations
     from liverseg_tf.dataset.check.rules import CheckSettings, choose_check_settings
+    from liverseg_tf.dataset.check.slice_rules import check_listed_cases
     from liverseg_tf.dataset.description import read_description
 
     by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
@@ -119,13 +125,39 @@ def check_settings(ctx, dataset, cases, spec, options):
         windows=spec.windows if has_hu else (),
         accepted=tuple(options["accepted"]),
     )
+    description = read_description(dataset)
     settings, issues = choose_check_settings(
-        read_description(dataset), None if by_default else options["regions"], settings
+        description, None if by_default else options["regions"], settings
     )
-    annotations = CaseAnnotations.parse(options["labelled"], settings.regions, options["ignored"])
+    issues += description.find_issues(cases, options["ignored"])
+    ignored = description.choose_ignored(options["ignored"])
+    slices = read_slice_list(options["slice_list"], [dataset])
+    annotations = CaseAnnotations.parse(options["labelled"], settings.regions, ignored, slices)
     annotations.check_cases(case.name for case in cases)
+    annotations.check_slices(case.name for case in cases)
+    issues += check_listed_cases(cases, slices)
     segments = SegmentNames.parse(settings.regions, options["segments"]).patterns
     return replace(settings, annotations=annotations, segments=segments), issues
+
+
+def read_slice_list(path, folders):
+    """Read the list of labelled slices, and say which file it is; None if there is none.
+
+    Args:
+        path: Value of --labelled-slices. None looks for labelled_slices.csv.
+        folders: Folders in which it may be, the first one first.
+
+    Raises:
+        LiverSegError: If it cannot be read.
+    """
+    from liverseg_tf.dataset.labelled_slices import find_labelled_slices, read_labelled_slices
+
+    path = path or find_labelled_slices(folders)
+    if path is None:
+        return None
+    slices = read_labelled_slices(path)
+    say(f"Note: labelled slices are listed in {path}; all others are unknown.", err=True)
+    return slices
 
 
 def find_corrected_cases(dataset, options):

@@ -1,33 +1,87 @@
 """The models that `--model` names: runs and exports on this machine, or one on a server."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from liverseg_tf.cli.shared.terminal import say
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.plural import count
+
+_BUNDLE_SCHEMES = ("https", "http", "hf")
 
 
 def resolve_models(models: tuple[str, ...]) -> tuple[str, ...]:
     """Return the models with absolute paths, and the runs of a cross-validation in its place.
 
+    A bundle is unpacked, after it was downloaded if necessary; the line that describes it is
+    printed on standard error.
+
     Args:
-        models: Paths and addresses as they were typed.
+        models: Paths, names and addresses as they were typed. An empty tuple stands for the
+            packaged model.
 
     Raises:
-        LiverSegError: If the record of a cross-validation is invalid.
+        SettingsError: If there is no packaged model.
+        LiverSegError: If the record of a cross-validation is invalid, or a bundle cannot be used.
     """
+    from liverseg_tf.predict.bundles.locate import locate_default_model
     from liverseg_tf.predict.tuning.cross_validation import list_runs
 
     resolved: list[str] = []
-    for model in models:
-        if "://" in model:
+    for model in models or (locate_default_model(),):
+        if "://" in model and model.partition("://")[0].lower() not in _BUNDLE_SCHEMES:
             resolved.append(model)
             continue
-        path = Path(os.path.abspath(model))
+        path = locate(model)
         resolved += map(str, list_runs(path) or [path])
     return tuple(resolved)
+
+
+def locate(model: str) -> Path:
+    """Return the absolute path of a model; a bundle is described on standard error.
+
+    Args:
+        model: Path of a run, an export or a bundle; name or address of a bundle.
+
+    Raises:
+        LiverSegError: If a bundle cannot be used.
+    """
+    from liverseg_tf.predict.bundles.locate import describe_bundle, locate_model
+
+    located = locate_model(model)
+    if located.bundle is not None:
+        say(describe_bundle(located.bundle), err=True)
+    return Path(os.path.abspath(located.path))
+
+
+def locate_run(model: str) -> str:
+    """Return the path of a run as it was typed, or that of an unpacked bundle.
+
+    Raises:
+        LiverSegError: If a bundle cannot be used.
+    """
+    from liverseg_tf.model.bundle.bundle_record import BUNDLE_FILE
+
+    path = locate(model)
+    return str(path) if (path / BUNDLE_FILE).is_file() else model
+
+
+def find_sides(records: list) -> dict[str, str]:
+    """Return the side of each case in the splits of models; exports do not know any.
+
+    Args:
+        records: Records of runs and exports.
+    """
+    from liverseg_tf.dataset.split import combine_splits
+
+    splits = []
+    for record in records:
+        with suppress(SettingsError):
+            splits.append(record.split)
+    return combine_splits(splits)
 
 
 @dataclass(frozen=True)

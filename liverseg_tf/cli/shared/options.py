@@ -81,6 +81,18 @@ ignore = click.option(
 )
 
 
+labelled_slices = click.option(
+    "--labelled-slices",
+    "slice_list",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    show_default="labelled_slices.csv in the data set, if there is one",
+    help="CSV file with the columns case and slices: the slices of each mask that somebody has "
+    "labelled, counted from 0 along the third axis of its file, such as 0-5,10,20 or every=10. All "
+    "others are unknown.",
+)
+
+
 segment = click.option(
     "--segment",
     "segments",
@@ -121,6 +133,16 @@ accept_rule = click.option(
     metavar="RULE",
     help="Turn the errors of a rule into warnings; `liverseg check` prints the rule in brackets. "
     f"One of {', '.join(ACCEPTABLE_RULES)}. Repeatable.",
+)
+
+
+json_option = click.option(
+    "--json",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Print JSON and nothing else on standard output, or also write JSON to FILE.",
 )
 
 

@@ -39,6 +39,7 @@ def _bar(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
 
     columns = (
         TextColumn("{task.description}"),
@@ -47,9 +48,12 @@ def _bar(title: str, total: float) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),  # a name in brackets is no style
+        # a name in brackets is no style; what is too long for a line continues on the next one
+        TextColumn("{task.fields[note]}", markup=False, table_column=Column(overflow="fold")),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    # lines of a redirected standard output go there, and not above the bar
+    above = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=above) as bar:
         task = bar.add_task(title, total=total, note="")
         yield lambda done, note: bar.update(task, completed=done, note=printable(note))
 

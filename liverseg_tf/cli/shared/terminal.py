@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import click
 
@@ -26,11 +27,12 @@ def say(*lines: object, err: bool = False) -> None:
         LiverSegError: If standard output cannot be written, for example on a full disk.
     """
     text = "\n".join(map(printable, lines))
+    # `file` lets a progress bar show the lines above itself, where click's own streams disturb it
     if err:
-        click.echo(text, err=True)
+        click.echo(text, file=sys.stderr)
     else:
         with writing_output():
-            click.echo(text)
+            click.echo(text, file=sys.stdout)
 
 
 def say_warnings(warnings: Mapping[str, Iterable[str]]) -> None:
@@ -59,6 +61,20 @@ def say_json(value: object) -> None:
         click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
+def write_results(results: object, path: Path) -> None:
+    """Write results as JSON to a file, or print them if the path is "-"; NaN becomes null.
+
+    Raises:
+        LiverSegError: If the file or standard output cannot be written.
+    """
+    from liverseg_tf.atomic import nan_to_none, write_json  # `--help` does not need it
+
+    if str(path) == "-":
+        say_json(nan_to_none(results))
+    else:
+        write_json(path, results)
+
+
 def say_table(table: object, err: bool = False) -> None:
     """Print a table of rich.
 
@@ -70,6 +86,13 @@ def say_table(table: object, err: bool = False) -> None:
     with writing_output():
         # a name in brackets is neither a style nor an emoji
         Console(stderr=err, markup=False, emoji=False, highlight=False).print(table)
+
+
+def print_warning(message: str) -> None:
+    """Print a message on standard error as one line that begins with "Warning:", in red."""
+    text = printable(" ".join(message.split()))
+    with suppress(OSError):  # the exit code tells only failures
+        click.echo(click.style(f"Warning: {text}", fg="red", bold=True), err=True)
 
 
 def print_error(message: str) -> None:

@@ -76,10 +76,10 @@ _TASK = (
     click.option(
         "--from",
         "init_from",
-        type=options.FOLDER,
+        type=click.Path(),  # text: an address is no path
         metavar="RUN",
-        help="Initialise the weights from another run. Its regions and channels may differ; the "
-        "layers that do not fit are listed.",
+        help="Initialise the weights from another run, or from a model bundle as in predict "
+        "--model. Its regions and channels may differ; the layers that do not fit are listed.",
     ),
 )
 _OPTIMIZATION = (
@@ -172,6 +172,15 @@ _OPTIMIZATION = (
         f"Others: {', '.join(n for n in TRANSFORMS if n not in DEFAULT_TRANSFORMS)}.",
     ),
     click.option(
+        "--synthetic-lesions",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        default=0.0,
+        help="Fraction of the training patients in whose tiles lesions are drawn, other ones in "
+        "each step. Needs two regions of which one lies in the other, such as liver and tumour; "
+        "the rest of the organ of these patients counts as free of lesions.",
+    ),
+    click.option(
         "--mirror",
         is_flag=True,
         help="Mirror tiles left to right at random. Only for left-right symmetric anatomy.",
@@ -209,6 +218,13 @@ _HARDWARE = (
         "--tensorboard",
         is_flag=True,
         help="Write TensorBoard logs to RUN/tensorboard (needs the extra 'tensorboard').",
+    ),
+    click.option(
+        "--mlflow",
+        metavar="FOLDER|ADDRESS",
+        help="Log settings, curves and scores to MLflow, in a local folder or on a tracking server "
+        "(http://, https://, sqlite://; needs the extra 'mlflow'). If this fails, a warning is "
+        "printed once, and the training goes on.",
     ),
 )
 

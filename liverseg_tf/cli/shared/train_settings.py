@@ -3,7 +3,9 @@
 import click
 from click.core import ParameterSource
 
-_HARDWARE = ("precision", "compiled", "tensorboard", "cache_on_device")
+from liverseg_tf.cli.shared.models import locate_run
+
+_HARDWARE = ("precision", "compiled", "tensorboard", "mlflow", "cache_on_device")
 
 
 def split_settings(values: dict):
@@ -13,7 +15,7 @@ def split_settings(values: dict):
         values: Values by parameter name; the hardware options are removed.
 
     Returns:
-        The `TrainSettings`, and a dictionary of precision, compiled, tensorboard and
+        The `TrainSettings`, and a dictionary of precision, compiled, tensorboard, mlflow and
         cache_on_device.
 
     Raises:
@@ -23,6 +25,8 @@ def split_settings(values: dict):
     from liverseg_tf.train.settings import TrainSettings
 
     hardware = {name: values.pop(name) for name in _HARDWARE}
+    if values["init_from"] is not None:
+        values = values | {"init_from": locate_run(values["init_from"])}
     return TrainSettings(**_resolve(values)), hardware
 
 

@@ -71,7 +71,10 @@ def check_cases(
 def _measure(settings: CheckSettings, case: Case) -> CaseMeasurements | str:
     """Measure a case in a worker; errors are returned as text, because some cannot be pickled."""
     try:
-        return measure_case(case, settings.has_hu, settings.channel, settings.trunk_labels)
+        annotation = settings.annotations.of(case.name)
+        return measure_case(
+            case, settings.has_hu, settings.channel, settings.trunk_labels, annotation
+        )
     except LiverSegError as error:
         return str(error)
     except MemoryError:

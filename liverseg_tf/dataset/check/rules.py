@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from liverseg_tf.choices import ACCEPTABLE_RULES
 from liverseg_tf.ct.intensity import Window
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
+from liverseg_tf.ct.segments.read_segments import is_segment_file
 from liverseg_tf.ct.segments.segment_names import SegmentNames
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.case_annotations import CaseAnnotations
@@ -14,7 +15,9 @@ from liverseg_tf.dataset.check.image_rules import CaseIssue, check_image
 from liverseg_tf.dataset.check.issues import ERROR, WARNING, Issue
 from liverseg_tf.dataset.check.label_rules import check_labels
 from liverseg_tf.dataset.check.measurements import CaseMeasurements, measure_volumes
+from liverseg_tf.dataset.check.slice_rules import check_slices
 from liverseg_tf.dataset.description import DatasetDescription
+from liverseg_tf.dataset.labelled_slices import describe_unnumbered_slices
 from liverseg_tf.errors import LiverSegError, SettingsError
 
 _SIDES = {"liver": -1, "spleen": 1}  # -1 is the patient's right, 1 the left
@@ -22,8 +25,8 @@ _TRUNK_ORGANS = ("liver", "hepat", "spleen", "kidney", "pancrea", "stomach", "ad
 _MIN_OFFSET = 0.04  # of the body's width
 _MIN_LUNG, _MIN_SPINE = 0.015, 0.0015  # of the body; less is not conclusive
 _MIN_ABDOMEN = 0.5  # of the upper slices
-# what `preprocess` and `predict` tell; `check` also describes the masks
-_IMAGE_RULES = ("reading", "air", "orientation", *ACCEPTABLE_RULES)
+# what `preprocess` and `predict` tell; `check` also describes what the masks contain
+_SHOWN_RULES = ("reading", "air", "orientation", "slices", *ACCEPTABLE_RULES)
 _FLIPPED = dict(zip("RLAPSI", "LRPAIS", strict=True))
 
 
@@ -73,10 +76,16 @@ class CheckSettings:
         )
 
     def name_segments(self, case: Case) -> Case:
-        """Return a case whose mask is read by the names of the regions that it labels."""
+        """Return a case whose mask is read by the names of the regions that it labels.
+
+        The case is ambiguous if its slices are listed, since those of segments have no numbers.
+        """
+        annotation = self.annotations.of(case.name)
+        if annotation.slices is not None and case.mask is not None and is_segment_file(case.mask):
+            case = replace(case, ambiguity=describe_unnumbered_slices(case.mask))
         if case.segments is not None:
             return case
-        known = self.annotations.of(case.name).known_regions(self.regions)
+        known = annotation.known_regions(self.regions)
         labelled = [
             item for item, is_known in zip(self.regions.items, known, strict=True) if is_known
         ]
@@ -168,11 +177,16 @@ def judge_volumes(
     """
     image, mask = volumes
     measured = measure_volumes(
-        image, mask, guessed_geometry, settings.has_hu, settings.trunk_labels
+        image,
+        mask,
+        guessed_geometry,
+        settings.has_hu,
+        settings.trunk_labels,
+        settings.annotations.of(name),
     )
     issues = apply_rules(name, measured, settings, needs_mask=mask is not None)
     require_usable(issues)
-    return [i for i in issues if i.severity == WARNING and i.kind in _IMAGE_RULES]
+    return [i for i in issues if i.severity == WARNING and i.kind in _SHOWN_RULES]
 
 
 def apply_rules(
@@ -193,6 +207,7 @@ def apply_rules(
         annotation = settings.annotations.of(name)
         found += check_labels(case.labels, settings.regions, settings.known_labels, annotation)
         found += _check_borders(case, settings)
+        found += [] if case.slices is None else check_slices(case.slices)
     elif needs_mask:
         found.append((ERROR, "no mask", "the case has no mask"))
     if not any(severity == ERROR and kind in ("values", "contrast") for severity, kind, _ in found):

@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.dataset.check.check_cases import CheckResult
 from liverseg_tf.dataset.check.intensities import PERCENTILES
 from liverseg_tf.dataset.check.measurements import CaseMeasurements
@@ -38,13 +39,14 @@ def summarise_check(checked: CheckResult, settings: CheckSettings) -> list[Summa
     Args:
         checked: Result of the check.
         settings: Settings of the check. A case that has no such region, or does not label it, is
-            left out of its rows.
+            left out of its rows; and of the volumes, a case that is not labelled everywhere.
     """
     unit = "HU" if settings.has_hu else "value"
     cases = list(checked.measurements.values())
     percentiles = [c.intensities.percentiles for c in cases if c.intensities.percentiles]
     rows: dict[str, list[float]] = {
         "slices": [case.shape[0] for case in cases],
+        "labelled slices": [case.slices.listed for case in cases if case.slices is not None],
         "slice spacing, mm": [case.spacing_mm[0] for case in cases],
         "in-plane spacing, mm": [max(case.spacing_mm[1:]) for case in cases],
     }
@@ -52,8 +54,14 @@ def summarise_check(checked: CheckResult, settings: CheckSettings) -> list[Summa
         rows[f"{unit} at {percent:g} %"] = [values[index] for values in percentiles]
     annotation = settings.annotations.of
     for region, labels in settings.regions.items:
-        known = [c for name, c in checked.measurements.items() if annotation(name).knows(labels)]
-        rows[f"{region}, ml"] = [ml for case in known if (ml := _volume_ml(case, labels))]
+        named = [
+            (annotation(name), case)
+            for name, case in checked.measurements.items()
+            if annotation(name).knows(labels)
+        ]
+        known = [case for _, case in named]
+        whole = [case for one, case in named if _is_whole(case, one)]
+        rows[f"{region}, ml"] = [ml for case in whole if (ml := _volume_ml(case, labels))]
         medians = [_median_intensity(case, labels) for case in known]
         rows[f"{region}, median {unit}"] = [value for value in medians if value is not None]
     return [
@@ -82,6 +90,11 @@ def check_to_json(checked: CheckResult, rows: list[SummaryRow]) -> dict:
         "summary": [asdict(row) for row in rows],
         "cases": {name: asdict(case) for name, case in checked.measurements.items()},
     }
+
+
+def _is_whole(case: CaseMeasurements, annotation: Annotation) -> bool:
+    """Whether no voxel of the mask is unknown, so that it shows the volumes of its regions."""
+    return annotation.ignored is None or annotation.ignored not in (case.labels or {})
 
 
 def _volume_ml(case: CaseMeasurements, labels: tuple[int, ...]) -> float:

@@ -77,12 +77,12 @@ def extract(
     target: Path,
     check: Callable[[Path], None] | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
+    max_bytes: int | None = None,
 ) -> int:
     """Extract an archive into a folder, which is written atomically.
 
     Names, types and sizes of all members are checked before anything is written. Owners, modes
-    and times are not restored. AppleDouble files (`._x`, `__MACOSX`) and empty folders are left
-    out.
+    and times are not restored. AppleDouble files (`._x`) and empty folders are left out.
 
     Args:
         archive: Archive, which may be hostile.
@@ -90,14 +90,14 @@ def extract(
         check: Function that is called with the complete folder under its temporary name. If it
             raises, the folder is removed.
         on_bytes: Callback with the bytes written so far and in total.
+        max_bytes: Largest size of all files together. None limits it by the size of the archive.
 
     Returns:
         Number of files.
 
     Raises:
-        ArchiveError: If the archive is broken, a member is neither a file nor a folder (a link, a
-            device) or leads outside the folder, two members have the same name, or there are too
-            many members or bytes.
+        ArchiveError: If the archive is broken, a member is a link or a device or leads outside the
+            folder, two members have the same name, or there are too many members or bytes.
         LiverSegError: If the disk is full.
     """
     is_tar = archive.kind == "tar"
@@ -109,7 +109,7 @@ def extract(
             members = _tar_members(opened, target)
         else:
             members = _zip_members(opened)
-        files = _select_files(archive, members)
+        files = _select_files(archive, members, max_bytes)
         total = sum(member.size for member in files.values())
         check_space(target, total)
         written = 0
@@ -127,10 +127,13 @@ def extract(
     return len(files)
 
 
-def _select_files(archive: Archive, members: Iterable[Member]) -> dict[tuple[str, ...], Member]:
+def _select_files(
+    archive: Archive, members: Iterable[Member], max_bytes: int | None
+) -> dict[tuple[str, ...], Member]:
     """Check all members; return the files by the parts of their path below the target."""
     size = archive.path.stat().st_size
     limit = size if archive.kind == "tar" else MAX_EXPANSION * size
+    limit = min(limit, max_bytes or limit)
     files: dict[tuple[str, ...], Member] = {}
     names: set[tuple[str, ...]] = set()
     folders: set[tuple[str, ...]] = set()
@@ -141,9 +144,8 @@ def _select_files(archive: Archive, members: Iterable[Member]) -> dict[tuple[str
         parts = _parts_below_root(member.name, archive.root)
         total += max(0, member.size)
         if member.size < 0 or total > limit:
-            raise ArchiveError(
-                f"Expected at most {limit} bytes. Received more, at {member.name!r}."
-            )
+            reason = f"Expected at most {limit} bytes. Received more, at {member.name!r}."
+            raise ArchiveError(reason)
         if member.is_folder or any(p.startswith("._") or p == "__MACOSX" for p in parts):
             continue
         # some file systems do not distinguish A.nii from a.nii

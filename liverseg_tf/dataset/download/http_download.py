@@ -158,6 +158,10 @@ def _begin_file(response: HTTPResponse, partial: PartialFile, address: Address) 
         raise LiverSegError(
             f"Expected the number of bytes of {url}. Received an answer without it."
         )
+    if address.max_bytes is not None and response.length > address.max_bytes:
+        raise LiverSegError(
+            f"Expected at most {address.max_bytes} bytes at {url}. Received {response.length}."
+        )
     partial.begin(0, None)  # frees the disk space of the old part before the check
     check_space(partial.path.parent, 2 * response.length)  # for the archive and its contents
     partial.begin(response.length, _validator(response))

@@ -26,6 +26,7 @@ class Address:
         authorization: Value of the Authorization header, which is secret. It is sent to the
             scheme, host and port of `url` only.
         hint: Advice for the case that the server denies access, for the end of the error.
+        max_bytes: Largest size of the file that is accepted; None accepts any.
 
     Raises:
         SettingsError: If the URL is of another kind.
@@ -34,6 +35,7 @@ class Address:
     url: str
     authorization: str | None = field(default=None, repr=False)
     hint: str = ""
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if _origin(self.url) is None:

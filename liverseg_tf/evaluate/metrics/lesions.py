@@ -6,13 +6,16 @@ lesion become one prediction.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
 
 from liverseg_tf.ct.bounding_box import Box, bounding_box, union
 from liverseg_tf.ct.components import Components, label_components
 
 _CONNECTIVITY = 6
+_DENSE_PAIRS = 2**20  # as many pairs of lesions are counted in an array
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +25,17 @@ class Lesions:
     Args:
         truth: Lesions of the truth, cropped to the bounding box of all lesions.
         prediction: Lesions of the prediction, cropped to the same box.
-        overlaps: (n predictions, n truths) int64, number of common voxels of each pair.
+        overlaps: (n predictions, n truths) sparse int64, number of common voxels of each pair.
     """
 
     truth: Components
     prediction: Components
-    overlaps: np.ndarray
+    overlaps: csr_array
+
+    @cached_property
+    def groups(self) -> "list[LesionGroup]":
+        """The lesions after merging; see `merge_lesions`."""
+        return merge_lesions(self.overlaps)
 
 
 @dataclass(frozen=True)
@@ -74,46 +82,56 @@ def label_lesions(truth: np.ndarray, prediction: np.ndarray) -> Lesions:
     truths = label_components(truth, _CONNECTIVITY, box)
     predictions = label_components(prediction, _CONNECTIVITY, box)
     common = truth[box] & prediction[box]
-    n, m = truths.count, predictions.count
-    pairs = (predictions.labels[common].astype(np.int64) - 1) * n
-    pairs += truths.labels[common].astype(np.int64) - 1
-    overlaps = np.bincount(pairs, minlength=m * n).reshape(m, n)
-    return Lesions(truths, predictions, overlaps)
+    rows = predictions.labels[common].astype(np.int64) - 1
+    columns = truths.labels[common].astype(np.int64) - 1
+    return Lesions(
+        truths, predictions, _count_pairs(rows, columns, predictions.count, truths.count)
+    )
 
 
-def merge_lesions(overlaps: np.ndarray) -> list[LesionGroup]:
+def merge_lesions(overlaps: csr_array) -> list[LesionGroup]:
     """Merge the truths that share a prediction, then match each prediction with one group.
 
     If several predictions overlap a true lesion, the one that covers most of it decides.
 
     Args:
-        overlaps: (n predictions, n truths) number of common voxels.
+        overlaps: (n predictions, n truths) sparse, number of common voxels.
 
     Returns:
         One group for each true lesion that remains after merging, ordered by first lesion.
     """
-    overlapping = np.flatnonzero(overlaps.any(axis=1))
-    common = overlaps[overlapping].astype(np.int64)
-    truths: list[tuple[int, ...]] = [(index,) for index in range(overlaps.shape[1])]
-    last_merge_size = [1] * len(truths)
-    for row in range(len(overlapping)):
-        covered = [
-            column for column in np.flatnonzero(common[row]) if common[:, column].argmax() == row
-        ]
-        if covered:
-            first, *others = covered
-            truths[first] = sum((truths[column] for column in covered), ())
-            last_merge_size[first] = len(covered)
-            common[:, first] = common[:, covered].sum(axis=1)
-            common = np.delete(common, others, axis=1)
-            for column in reversed(others):
-                del truths[column], last_merge_size[column]
-    if not truths:
-        return []
-    match = common.argmax(axis=1)
+    # a prediction of noise has thousands of lesions, so only pairs with common voxels are stored
+    by_truth: list[dict[int, int]] = [{} for _ in range(overlaps.shape[1])]
+    by_prediction: dict[int, set[int]] = {}
+    pairs = overlaps.tocoo()
+    for row, column, voxels in zip(
+        *map(np.ndarray.tolist, (*pairs.coords, pairs.data)), strict=True
+    ):
+        by_truth[column][row] = voxels
+        by_prediction.setdefault(row, set()).add(column)
+    truths: dict[int, tuple[int, ...]] = {index: (index,) for index in range(len(by_truth))}
+    last_merge_size = [1] * len(by_truth)
+    deciding = [_largest(common) for common in by_truth]
+    for row in sorted(by_prediction):
+        covered = [column for column in sorted(by_prediction[row]) if deciding[column] == row]
+        if not covered:
+            continue
+        first, *others = covered
+        last_merge_size[first] = len(covered)
+        for column in others:
+            truths[first] += truths.pop(column)
+            for other_row, voxels in by_truth[column].items():
+                by_truth[first][other_row] = by_truth[first].get(other_row, 0) + voxels
+                by_prediction[other_row] -= {column}
+                by_prediction[other_row] |= {first}
+        deciding[first] = _largest(by_truth[first])
+    predictions: dict[int, list[int]] = {}
+    for row in sorted(by_prediction):
+        match = _largest({column: by_truth[column][row] for column in by_prediction[row]})
+        predictions.setdefault(match, []).append(row)
     return [
-        LesionGroup(members, tuple(overlapping[match == column].tolist()), last_merge_size[column])
-        for column, members in enumerate(truths)
+        LesionGroup(members, tuple(predictions.get(column, ())), last_merge_size[column])
+        for column, members in truths.items()
     ]
 
 
@@ -137,7 +155,7 @@ def detect_lesions(lesions: Lesions, iou_threshold: float) -> Detection:
         predictions in no detected group, where the predictions of one group count as one.
         Without true lesions, every prediction is a false positive.
     """
-    groups = merge_lesions(lesions.overlaps)
+    groups = lesions.groups
     detected = tuple(
         group for group in groups if intersection_over_union(lesions, group) > iou_threshold
     )
@@ -160,7 +178,7 @@ def detect_lesions_compat(lesions: Lesions, iou_threshold: float) -> Detection:
         lesions: Lesions of a case.
         iou_threshold: Intersection over union above which a lesion counts as detected.
     """
-    groups = merge_lesions(lesions.overlaps)
+    groups = lesions.groups
     # numbers start from 1, as in the scorer; a group has the number of its first true lesion
     assigned = {group.truths[0] + 1: group.predictions for group in groups}
     matched = sorted((group for group in groups if group.predictions), key=_first_prediction)
@@ -197,7 +215,9 @@ def _select(components: Components, indices: tuple[int, ...], box: Box) -> np.nd
 
 
 def _count_common(lesions: Lesions, group: LesionGroup) -> int:
-    return int(lesions.overlaps[np.ix_(group.predictions, group.truths)].sum())
+    if not group.predictions:
+        return 0
+    return int(lesions.overlaps[list(group.predictions)][:, list(group.truths)].sum())
 
 
 def _count_voxels(components: Components, indices: tuple[int, ...]) -> int:
@@ -206,3 +226,16 @@ def _count_voxels(components: Components, indices: tuple[int, ...]) -> int:
 
 def _first_prediction(group: LesionGroup) -> int:
     return group.predictions[0]
+
+
+def _count_pairs(rows: np.ndarray, columns: np.ndarray, m: int, n: int) -> csr_array:
+    """Count how often each (row, column) occurs, in an array of shape (m, n)."""
+    if m * n <= _DENSE_PAIRS:
+        counts = np.bincount(rows * n + columns, minlength=m * n).reshape(m, n)
+        return csr_array(counts)
+    return coo_array((np.ones(len(rows), np.int64), (rows, columns)), (m, n)).tocsr()
+
+
+def _largest(values: dict[int, int]) -> int:
+    """Key of the largest value, the lowest key of equal ones; -1 if there is none."""
+    return min(values, key=lambda key: (-values[key], key), default=-1)

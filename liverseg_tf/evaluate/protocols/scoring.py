@@ -25,6 +25,7 @@ class Protocol:
         missing_as_empty: Whether a case without a usable prediction counts as an empty
             prediction (Dice and surface Dice 0). Otherwise it is ignored. It is reported as a
             failure in both cases.
+        lesions: Whether the connected components of the regions are counted.
     """
 
     description: str
@@ -32,14 +33,21 @@ class Protocol:
     surface: str | None = "faces"
     tolerance_mm: float = 2.0
     missing_as_empty: bool = False
+    lesions: bool = False
 
 
 _LABELS = Regions({"liver": (1,), "tumour": (2,)})
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
-        "default": Protocol("overlap, volumes and distances between boundary voxels (as MONAI)"),
+        "default": Protocol(
+            "overlap, volumes, distances between boundary voxels (as MONAI) and lesions",
+            lesions=True,
+        ),
         "lits": Protocol(
-            "the Liver Tumor Segmentation challenge", surface="edges", missing_as_empty=True
+            "the Liver Tumor Segmentation challenge",
+            surface="edges",
+            missing_as_empty=True,
+            lesions=True,
         ),
         "msd": Protocol(
             "the Medical Segmentation Decathlon: Dice and surface Dice of each label; 7 mm is the "
@@ -118,6 +126,11 @@ class Scoring:
     def surface(self) -> str | None:
         """Surface whose distances are computed; None if no distances are computed."""
         return PROTOCOLS[self.protocol].surface if self.distances else None
+
+    @property
+    def lesions(self) -> bool:
+        """Whether the connected components of the regions are counted."""
+        return PROTOCOLS[self.protocol].lesions
 
     @property
     def missing_as_empty(self) -> bool:

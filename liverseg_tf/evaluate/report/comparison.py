@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from liverseg_tf.atomic import write_csv, write_json
-from liverseg_tf.bootstrap import DEFINITION as INTERVAL
-from liverseg_tf.bootstrap import bootstrap_interval
+from liverseg_tf.bootstrap import DEFINITION_OF_SCORES as INTERVAL
+from liverseg_tf.bootstrap import FEWEST_CASES, bootstrap_interval
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.evaluation import Evaluation
 from liverseg_tf.evaluate.report.score_text import UNDEFINED
@@ -78,7 +78,7 @@ def compare_evaluations(first: Evaluation, second: Evaluation, seed: int = 0) ->
         values = values[~np.isnan(values).any(axis=1)]
         differences = values[:, 1] - values[:, 0]
         first_mean, second_mean = map(float, _means(values))
-        low, high = bootstrap_interval(differences, seed)
+        low, high = bootstrap_interval(differences, seed, FEWEST_CASES)
         comparisons.append(
             Comparison(
                 region,
@@ -154,16 +154,22 @@ def write_comparison(out: Path, first: Evaluation, second: Evaluation) -> list[C
     return comparisons
 
 
-def comparison_table(comparisons: list[Comparison]) -> Table:
-    """Return a table of the comparisons for a terminal of 80 columns."""
+def comparison_table(comparisons: list[Comparison], tolerance_mm: float) -> Table:
+    """Return a table of the comparisons for a terminal of 80 columns.
+
+    Args:
+        comparisons: Comparisons of scores.
+        tolerance_mm: Tolerance of the surface Dice (NSD).
+    """
     table = Table(title="Second minus first", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Region", overflow="fold")
     for heading in ("Score", "n", "First", "Second", "Diff.", "95 % from", "to", "p"):
         table.add_column(heading, justify="left" if heading == "Score" else "right")
     for row in comparisons:
         values = (row.first, row.second, row.difference, row.low, row.high)
+        score = f"nsd {tolerance_mm:g} mm" if row.score == "nsd" else row.score
         table.add_row(
-            Text(row.region), row.score, str(row.n), *map(_format, values), _format(row.p, ".2g")
+            Text(row.region), score, str(row.n), *map(_format, values), _format(row.p, ".2g")
         )
     table.caption = (
         "First, Second: means over the n cases with both scores\n"

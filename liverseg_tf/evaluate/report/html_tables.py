@@ -5,9 +5,19 @@ import os
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from liverseg_tf.bootstrap import FEWEST_CASES
 from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation, Statistics
 from liverseg_tf.evaluate.metrics import distances, overlap
+from liverseg_tf.evaluate.metrics.froc import DEFINITION as FROC
+from liverseg_tf.evaluate.metrics.lesion_detection import DEFINITIONS as LESION_DEFINITIONS
+from liverseg_tf.evaluate.metrics.lesion_detection import IOU_THRESHOLDS, summarise_lesions
 from liverseg_tf.evaluate.protocols.lits import summarise_lits
+from liverseg_tf.evaluate.report.lesion_tables import (
+    FOUND_IF,
+    SIZES,
+    describe_region,
+    lesion_texts,
+)
 from liverseg_tf.evaluate.report.score_text import UNDEFINED, format_score, heading
 from liverseg_tf.html_page import escape
 
@@ -17,28 +27,64 @@ _DEFINITIONS = overlap.DEFINITIONS | distances.DEFINITIONS
 def summary_table(evaluation: Evaluation) -> str:
     """Return the statistics and intervals of each region and score.
 
-    A score has a second row without empty cases, if that changes the number of cases.
+    A score has a second row without empty cases, if that changes the number of cases, and one in
+    which cases that could not be scored count as 0, if there are such cases.
     """
     first, *others = CONVENTIONS
     summaries = {name: evaluation.summary(name) for name in CONVENTIONS}
     intervals = {name: evaluation.intervals(name) for name in CONVENTIONS}
     rows = []
     for region in evaluation.regions.names:
+        zeros = evaluation.means_with_zeros(region)
+        left_out = evaluation.coverage.left_out.get(region, 0)
+        n_cases = summaries[first][region]["dice"].n + left_out
         for score in evaluation.score_names:
+            name = heading(score, evaluation.scoring.tolerance_mm)
             for convention in (first, *others):
                 values = summaries[convention][region][score]
                 if convention == first or values.n != summaries[first][region][score].n:
                     suffix = "" if convention == first else " (not empty)"
                     interval = _format_interval(score, intervals[convention][region][score])
                     texts = _format_statistics(score, values)
-                    rows.append([region, heading(score) + suffix, *texts, interval])
+                    if left_out and convention == first:
+                        texts[0] += f" of {n_cases}"
+                    rows.append([region, name + suffix, *texts, interval])
+            if left_out and score in zeros:
+                texts = [str(n_cases), format_score(score, zeros[score]), *[""] * 5]
+                rows.append([region, f"{name} ({left_out} as 0)", *texts])
     titles = ["Region", "Score", "Cases", "Mean", "SD", "Median", "Lowest", "Highest"]
     titles.append("95 % CI of the mean")
     return (
         f"<h2>Summary</h2>\n{_table(titles, _without_repeated_names(rows))}"
         '<p class="small">SD: standard deviation. CI: confidence interval. If a region is empty in '
         "both the ground truth and the prediction of a case, its Dice, Jaccard and NSD count as 1 "
-        "(as in LiTS). Rows marked (not empty) leave out these cases (as in nnU-Net).</p>\n"
+        "(as in LiTS). Rows marked (not empty) leave out these cases (as in nnU-Net). In rows "
+        "marked (... as 0), cases that could not be scored count as 0. Intervals need at least "
+        f"{FEWEST_CASES} cases.</p>\n"
+    )
+
+
+def lesion_table(evaluation: Evaluation) -> str:
+    """Return the detection of lesions; no text if no region consists of lesions."""
+    rows, lines = [], []
+    for region in evaluation.lesion_regions:
+        cases = evaluation.lesions(region)
+        for threshold in IOU_THRESHOLDS:
+            summary = summarise_lesions(cases, threshold)
+            rows.append([region, FOUND_IF[threshold], *lesion_texts(summary)])
+        lines += [f"<li>{escape(text)}</li>" for text in describe_region(evaluation, region)]
+    if not rows:
+        return ""
+    titles = ["Region", "Found if", "TP", "FP", "FN", "Precision", "Recall", "FP per case"]
+    titles += [f"{name}: found" for name in SIZES.values()]
+    items = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>\n"
+        for name, text in (LESION_DEFINITIONS | {"FROC": FROC}).items()
+    )
+    return (
+        "<h2>Detection of connected components (lesions)</h2>\n"
+        f"{_table(titles, _without_repeated_names(rows))}<ul>{''.join(lines)}</ul>\n"
+        f'<details class="small"><summary>Definitions</summary><dl>{items}</dl></details>\n'
     )
 
 
@@ -70,6 +116,7 @@ def case_table(
         viewers: Address of the viewer page by case.
     """
     names = evaluation.score_names
+    titles = [heading(name, evaluation.scoring.tolerance_mm) for name in names]
     rows = [
         [
             result.case,
@@ -78,6 +125,8 @@ def case_table(
         ]
         for result in evaluation.results
     ]
+    for case, reason in evaluation.coverage.unscored():
+        rows.append([case, reason, *[UNDEFINED] * len(names)])
     links = {}
     for case in {result.case for result in evaluation.results}:
         links[case] = escape(case)
@@ -85,7 +134,7 @@ def case_table(
             links[case] = f'<a href="{escape(pictures[case])}">{links[case]}</a>'
         if case in viewers:
             links[case] += f" · {link_file(viewers[case], 'viewer')}"
-    table = _table(["Case", "Region", *map(heading, names)], _without_repeated_names(rows), links)
+    table = _table(["Case", "Region", *titles], _without_repeated_names(rows), links)
     return f"<h2>Scores of each case</h2>\n{table}"
 
 

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from liverseg_tf import __version__
+from liverseg_tf.bootstrap import FEWEST_CASES
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
+from liverseg_tf.evaluate.report.froc_plot import plot_froc
 from liverseg_tf.evaluate.report.html_tables import (
     case_table,
     definitions,
+    lesion_table,
     link_file,
     lits_table,
     summary_table,
@@ -49,16 +52,31 @@ def report_body(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[st
         pictures: Pictures and viewer pages of its cases.
     """
     cases = {result.case for result in evaluation.results}
+    expected = max(evaluation.coverage.expected, len(cases))
+    scored = count(len(cases), "case")
+    if expected > len(cases):
+        scored = f"{len(cases)} of {count(expected, 'case')}"
     yield (
         f"<main>\n<h1>{TITLE}</h1>\n"
-        f"<p>{count(len(cases), 'case')} scored, {count(len(evaluation.failures), 'failure')}. "
+        f"<p>{scored} scored, "
+        f"{count(len(evaluation.failures), 'failure')}. "
         f"Regions: {escape(', '.join(evaluation.regions.names))}. "
         f"Created with liverseg_tf {__version__}.</p>\n"
     )
+    if evaluation.warnings:
+        lines = "".join(f"<p>{escape(line)}</p>\n" for line in evaluation.warnings)
+        yield f'<div class="alert" role="alert">\n{lines}</div>\n'
+    if evaluation.subject is not None:
+        rows = "".join(
+            f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>\n"
+            for name, text in evaluation.subject.describe().items()
+        )
+        yield f'<dl class="subject">\n{rows}</dl>\n'
     yield _list("Failures", [failure.message for failure in evaluation.failures])
     yield _list("Images that could not be shown", [each.message for each in pictures.failures])
     yield _list("Notes", evaluation.notes)
     yield summary_table(evaluation)
+    yield lesion_table(evaluation)
     yield lits_table(evaluation)
     yield from _plots(evaluation)
     yield from _pictures(pictures, len(cases))
@@ -71,12 +89,18 @@ def report_body(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[st
 def _plots(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.results:
         return
-    plots = [
-        (plot_boxes(evaluation, name, heading(name)), f"{heading(name)} of all cases, by region")
+    headings = {
+        name: heading(name, evaluation.scoring.tolerance_mm)
         for name in _BOX_PLOT_SCORES
         if name in evaluation.score_names
+    }
+    plots = [
+        (plot_boxes(evaluation, name, text), f"{text}, by region")
+        for name, text in headings.items()
     ]
     plots.append((plot_dice_by_volume(evaluation), "Dice against the true volume"))
+    if evaluation.lesion_regions:
+        plots.append((plot_froc(evaluation), "FROC curve of the lesions"))
     yield f"<h2>Scores by region</h2>\n{_figures(plots)}"
     plots = []
     for region in evaluation.regions.names:
@@ -91,13 +115,22 @@ def _plots(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _figures(plots: Iterable[tuple[bytes | None, str]]) -> str:
+    """Return the plots; those with too few cases are None, and counted."""
+    plots = list(plots)
+    not_drawn = sum(svg is None for svg, _ in plots)
+    note = (
+        f'<p class="small">{count(not_drawn, "plot")} left out: a plot needs at least '
+        f"{FEWEST_CASES} cases in which the score is defined.</p>\n"
+        if not_drawn
+        else ""
+    )
     figures = "".join(
         f"<figure>{embed_picture(svg, 'svg+xml', caption)}"
         f"<figcaption>{escape(caption)}</figcaption></figure>\n"
         for svg, caption in plots
         if svg is not None
     )
-    return f'<div class="plots">\n{figures}</div>\n'
+    return f'<div class="plots">\n{figures}</div>\n{note}' if figures else note
 
 
 def _pictures(pictures: ReportPictures, n_cases: int) -> Iterator[str]:

@@ -18,13 +18,19 @@ MAIN_SCORES: Mapping[str, tuple[str, str]] = {  # score: heading, format
 _FORMATS = {"_ml": "{:.1f}", "_percent": "{:+.1f}"}  # by the suffix of a score's name
 
 
-def heading(score: str) -> str:
+def heading(score: str, tolerance_mm: float | None = None) -> str:
     """Return the heading of a score: its name and unit.
+
+    Args:
+        score: Name of the score.
+        tolerance_mm: Tolerance of the surface Dice (NSD), which is shown with it.
 
     Example:
         >>> heading("hd95_pooled"), heading("difference_percent")
         ('HD95 pooled mm', 'Difference %')
     """
+    if score == "nsd" and tolerance_mm is not None:
+        return f"NSD {tolerance_mm:g} mm"
     if score in MAIN_SCORES:
         return MAIN_SCORES[score][0]
     first, *others = score.split("_")
@@ -41,6 +47,11 @@ def format_score(score: str, value: float) -> str:
         return MAIN_SCORES[score][1].format(value)
     formats = (form for suffix, form in _FORMATS.items() if score.endswith(suffix))
     return next(formats, "{:.2f}" if _is_distance(score) else "{:.3f}").format(value)
+
+
+def format_number(value: float, form: str = "{:.3f}") -> str:
+    """Return a number, or a dash if it is undefined (NaN)."""
+    return UNDEFINED if math.isnan(value) else form.format(value)
 
 
 def escape_mathtext(text: str) -> str:

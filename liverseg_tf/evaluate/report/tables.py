@@ -1,26 +1,21 @@
-"""Scores of an evaluation as files (CSV, JSON) and as a table for the terminal."""
+"""Scores of an evaluation as files: CSV and JSON."""
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from pathlib import Path
-
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import nan_to_none, write_csv, write_json
-from liverseg_tf.bootstrap import DEFINITION as INTERVAL
-from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation, Statistics
+from liverseg_tf.bootstrap import DEFINITION_OF_SCORES as INTERVAL
+from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation
 from liverseg_tf.evaluate.metrics import distances
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap
 from liverseg_tf.evaluate.metrics.surface_distances import SURFACES
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS
 from liverseg_tf.evaluate.report.earlier_results import SCORES, clear_earlier_results
+from liverseg_tf.evaluate.report.lesion_tables import lesions_json
 from liverseg_tf.evaluate.report.lits_tables import lits_json, write_lits_csv
 from liverseg_tf.evaluate.report.nnunet_summary import write_summary
-from liverseg_tf.evaluate.report.score_text import MAIN_SCORES, format_score
 from liverseg_tf.evaluate.score_case import RegionResult
 from liverseg_tf.printable import printable, spreadsheet_text
 
@@ -72,8 +67,13 @@ def scores_json(evaluation: Evaluation) -> dict:
     scoring = evaluation.scoring
     distance_names = [name for name in evaluation.score_names if name in distances.DEFINITIONS]
     lits = {"lits": lits_json(evaluation)} if evaluation.lits else {}
+    lesions = {"lesions": lesions_json(evaluation)} if evaluation.lesion_regions else {}
+    subject = {} if evaluation.subject is None else {"subject": evaluation.subject.to_json()}
     value = {
         "liverseg_tf": __version__,
+        **subject,
+        "cases": _coverage_json(evaluation),
+        "warnings": list(map(printable, evaluation.warnings)),
         "protocol": scoring.protocol,
         "protocol_text": PROTOCOLS[scoring.protocol].description,
         "surface": scoring.surface,
@@ -87,6 +87,7 @@ def scores_json(evaluation: Evaluation) -> dict:
             "interval": INTERVAL,
             "std": "population standard deviation (divided by n)",
             "n": "number of cases in which the score is defined",
+            "means_with_zeros": "means in which the cases that could not be scored count as 0",
         },
         "conventions": dict(CONVENTIONS),
         "regions": evaluation.regions.to_json(),
@@ -106,6 +107,10 @@ def scores_json(evaluation: Evaluation) -> dict:
             }
             for convention in CONVENTIONS
         },
+        "means_with_zeros": {
+            region: evaluation.means_with_zeros(region) for region in evaluation.regions.names
+        },
+        **lesions,
         **lits,
         "rows": [_row(result, evaluation.score_names) for result in evaluation.results],
         "failures": [
@@ -117,69 +122,16 @@ def scores_json(evaluation: Evaluation) -> dict:
     return nan_to_none(value)
 
 
-def score_table(evaluation: Evaluation) -> Table:
-    """Return a table of the main scores for a terminal of 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
-    table.add_column("Case", overflow="fold")
-    table.add_column("Region", overflow="fold")
-    for heading, _ in MAIN_SCORES.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for case, region, *texts in _case_rows(evaluation):
-        table.add_row(Text(printable(case)), Text(region), *texts)  # Text: names are not markup
-    table.add_section()
-    means, intervals = _mean_rows(evaluation), _interval_rows(evaluation)
-    for name, region, *texts in means:
-        table.add_row(name, Text(region), *texts, style="bold")
-    table.add_section()
-    for name, region, *texts in intervals:
-        table.add_row(name, Text(region), *texts)
-    notes = ["95 % from, to: 95 % confidence interval of the mean"] if intervals else []
-    if len(means) > len(evaluation.regions.names):
-        notes.append("not empty: without cases in which both masks of the region are empty")
-    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
-    return table
-
-
-def _case_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Case, region and main scores; only the first row of a case has its name."""
-    rows, previous = [], None
-    for result in evaluation.results:
-        case = "" if result.case == previous else result.case
-        rows.append([case, result.region, *_format_scores(result.scores)])
-        previous = result.case
-    return rows
-
-
-def _mean_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Means of each region over all cases and, if that differs, over those that are not empty."""
-    rows = []
-    summaries = [evaluation.summary(name) for name in CONVENTIONS]
-    for region in evaluation.regions.names:
-        all_cases, not_empty = (summary[region] for summary in summaries)
-        rows.append([f"mean of {all_cases['dice'].n}", region, *_format_means(all_cases)])
-        if not_empty["dice"].n < all_cases["dice"].n:
-            rows.append([f"{not_empty['dice'].n} not empty", region, *_format_means(not_empty)])
-    return rows
-
-
-def _interval_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Lower and upper ends of the 95 % intervals of each region; no rows for a single case."""
-    rows = []
-    for region, intervals in evaluation.intervals().items():
-        if all(math.isnan(end) for ends in intervals.values() for end in ends):
-            continue
-        for index, name in enumerate(("95 % from", "95 % to")):
-            ends = {score: interval[index] for score, interval in intervals.items()}
-            rows.append([name, region, *_format_scores(ends)])
-    return rows
-
-
-def _format_means(scores: Mapping[str, Statistics]) -> list[str]:
-    return _format_scores({name: statistics.mean for name, statistics in scores.items()})
-
-
-def _format_scores(scores: Mapping[str, float]) -> list[str]:
-    return [format_score(name, scores.get(name, math.nan)) for name in MAIN_SCORES]
+def _coverage_json(evaluation: Evaluation) -> dict:
+    coverage = evaluation.coverage
+    return {
+        "expected": coverage.expected,
+        "scored": coverage.scored,
+        "without_prediction": list(coverage.missing),
+        "failed": list(coverage.failed),
+        "without_truth": list(coverage.without_truth),
+        "counted_as_empty": list(coverage.as_empty),
+    }
 
 
 def _row(result: RegionResult, names: tuple[str, ...]) -> dict:

@@ -16,7 +16,7 @@ from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.report.earlier_results import VIEWERS
 from liverseg_tf.evaluate.report.overlay import ABDOMEN, CaseVolumes, overlay_case
 from liverseg_tf.evaluate.report.page import TITLE, ReportPictures, report_body
-from liverseg_tf.evaluate.score_case import clear_ignored
+from liverseg_tf.evaluate.unknown_voxels import clear_ignored
 from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, write_viewer
 from liverseg_tf.html_page import Page, read_asset, write_page
 

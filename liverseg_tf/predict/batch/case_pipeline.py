@@ -6,6 +6,7 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.nifti_stream import write_slabs
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
 from liverseg_tf.errors import LiverSegError, first_line, reason_of
@@ -68,9 +69,7 @@ class CasePipeline:
         Raises:
             SettingsError: If the post-processing names a region that the model does not have.
         """
-        postprocessing = job.postprocessing
-        if postprocessing is None:
-            postprocessing = predictor.postprocessing
+        postprocessing = job.postprocessing or predictor.postprocessing
         postprocessing = postprocessing.updated(job.overrides)
         postprocessing.check(predictor.network.regions)
         thresholds = postprocessing.thresholds(predictor.network.regions)
@@ -84,9 +83,8 @@ class CasePipeline:
 
     def output_paths(self, name: str) -> list[Path]:
         """Return the paths of all output files of a case."""
-        regions = self.predictor.network.regions
         return [
-            *self.job.outputs.paths(self.job.folder, name, regions),
+            *self.job.outputs.paths(self.job.folder, name, self._written_regions),
             *self._probability_paths(name),
         ]
 
@@ -149,6 +147,8 @@ class CasePipeline:
             content=content,
             warnings=(*warnings_of(self.predictor), *(issue.line for issue in issues)),
             accepted=tuple(sorted({issue.kind for issue in issues} & set(accepted))),
+            model=str(identify(self.predictor)),
+            side=self.job.sides.get(case.name, ""),
         )
         return replace(case, record=record, image=image)
 
@@ -170,6 +170,8 @@ class CasePipeline:
         assert record is not None, "`plan` comes first"
         assert masks is not None, "`segment` comes first"
         processed = self.postprocessing.apply(masks)
+        if self.job.only:
+            processed = processed.only(self.job.only)
         lock = self.records.path(case.name).with_suffix(".lock")
         # one run at a time, so that the record describes the masks beside it
         with lock_if_supported(lock, f"the masks of {case.name}", wait=True):
@@ -190,7 +192,9 @@ class CasePipeline:
         if self.job.probabilities:
             assert masks.probabilities is not None, "`segment` stores them"
             paths = self._probability_paths(case.name)
-            for path, values in zip(paths, masks.probabilities, strict=True):
+            chosen = map(masks.regions.names.index, self._written_regions.names)
+            for path, region in zip(paths, chosen, strict=True):
+                values = masks.probabilities[region]
                 slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
                 write_slabs(path, masks.grid, slabs, 1 / 255)
         other_outputs = self.job.outputs.without_nifti
@@ -200,8 +204,8 @@ class CasePipeline:
                 case.source,
                 image,
                 processed.labels(),
-                masks.regions,
-                masks.agreement,
+                processed.regions,
+                processed.agreement,
                 record.warnings,
             )
             header = other_outputs.header
@@ -213,12 +217,17 @@ class CasePipeline:
             write_slabs(path, masks.grid, processed.label_slabs())
         return written
 
+    @property
+    def _written_regions(self) -> Regions:
+        regions = self.predictor.network.regions
+        return regions.only(self.job.only) if self.job.only else regions
+
     def _output_names(self, name: str) -> set[str]:
         return {path.relative_to(self.job.folder).as_posix() for path in self.output_paths(name)}
 
     def _probability_paths(self, name: str) -> list[Path]:
         """Return the paths of the probabilities; an empty list if they are not an output."""
-        regions = self.predictor.network.regions.names if self.job.probabilities else ()
+        regions = self._written_regions.names if self.job.probabilities else ()
         folder = self.job.folder / "probabilities"
         return [folder / file_safe_name(region) / f"{name}.nii.gz" for region in regions]
 

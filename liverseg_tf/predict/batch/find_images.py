@@ -8,9 +8,18 @@ from pathlib import Path
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem
 from liverseg_tf.ct.regular_file import regular_file_size
-from liverseg_tf.dataset.cases import Case, case_name, detect_layout, find_cases, find_image_sources
+from liverseg_tf.dataset.cases import (
+    Case,
+    case_name,
+    detect_layout,
+    find_cases,
+    find_image_sources,
+    find_nnunet_cases,
+)
 from liverseg_tf.dataset.dicom_cases import group_series_by_name
+from liverseg_tf.dataset.nnunet_entries import find_nnunet_part
 from liverseg_tf.errors import LiverSegError, reason_of
+from liverseg_tf.predict.batch.channel_names import drop_channels, name_without_channel
 
 Source = Path | DicomSeries
 
@@ -33,7 +42,8 @@ def find_images(inputs: Iterable[Path]) -> FoundImages:
 
     If a folder contains a single DICOM series, the series gets the name of the folder. Files and
     folders of the same name get the names of their parent folders in front: `p1/CT` and `p2/CT`
-    become `p1_CT` and `p2_CT`.
+    become `p1_CT` and `p2_CT`. Names lose the number of the only channel, as in nnU-Net:
+    `case_0000.nii.gz` becomes `case`.
 
     Args:
         inputs: NIfTI, MetaImage and NRRD files, folders of them, DICOM folders or folder trees,
@@ -103,7 +113,9 @@ def _find_in(path: Path, failures: dict[str, str]) -> Mapping[str, Source]:
                 f"Expected a file ending in {', '.join(IMAGE_SUFFIXES)} or .csv, or a folder. "
                 f"Received {path}."
             )
-        return {case_name(path): path}
+        return {name_without_channel(path, case_name(path)): path}
+    if path.name.startswith("images") and (part := find_nnunet_part(path)) is not None:
+        return _unambiguous(find_nnunet_cases(*part), failures)
     layout = detect_layout(path)
     if layout and (layout != "dicom" or (path / "masks").is_dir()):
         return _unambiguous(find_cases(path, allow_ambiguous=True), failures)
@@ -113,7 +125,7 @@ def _find_in(path: Path, failures: dict[str, str]) -> Mapping[str, Source]:
             f"Expected image files, DICOM files or a data set in {path}, but found no image."
         )
     if layout is None:
-        return files
+        return drop_channels(files)
     if files:
         raise LiverSegError(
             f"Expected either image files or DICOM files in {path}. "

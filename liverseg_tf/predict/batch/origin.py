@@ -32,6 +32,7 @@ def describe_origin(
     optional = {
         "form": job.form,
         "precision": job.precision,
+        "only": sorted(job.only) or None,
         "series_description": header.series_description or None,
         "series_number": header.series_number,
     }

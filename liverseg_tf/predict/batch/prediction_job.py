@@ -1,6 +1,7 @@
 """The settings of a prediction run over many images."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from liverseg_tf.model.postprocessing import PostProcessing
@@ -25,6 +26,9 @@ class PredictionJob:
         form: The form to use if sform and qform of a NIfTI file disagree; see `read_volume`.
         precision: Precision that was asked for, in which the model predicts. None if it was chosen
             for the device.
+        sides: Side of each case in the split of the model, as far as it is known; for the records
+            beside the masks.
+        only: Names of the regions that are written; all of them if it is empty.
     """
 
     folder: Path
@@ -37,3 +41,5 @@ class PredictionJob:
     form: str | None = None
     precision: str | None = None
     accepted: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    sides: Mapping[str, str] = field(default_factory=dict)

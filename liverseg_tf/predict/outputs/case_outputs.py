@@ -20,7 +20,7 @@ from liverseg_tf.predict.outputs.mesh import Mesh, build_mesh, write_obj, write_
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
 from liverseg_tf.predict.outputs.secondary_capture import write_sc
 from liverseg_tf.predict.outputs.seg_nrrd import write_seg_nrrd
-from liverseg_tf.printable import printable
+from liverseg_tf.printable import file_safe_name, printable
 
 _MESH_WRITERS = {"stl": write_stl, "obj": write_obj}
 _DICOM_WRITERS = {"seg": write_seg, "rtstruct": write_rtstruct}
@@ -218,16 +218,3 @@ def _file_names(kind: str, name: str, regions: Regions) -> list[str]:
     if kind in _MESH_WRITERS:
         return [f"{name}_{file_safe_name(region)}.{kind}" for region in regions.names]
     return [name + _SUFFIXES[kind]]
-
-
-def file_safe_name(region: str) -> str:
-    """Escape the name of a region as %XX so that it can be part of a file or folder name.
-
-    A leading dot is escaped too, so that ".." does not become the parent folder.
-    """
-    return "".join(
-        f"%{ord(letter):02X}"
-        if letter in '%/\\:*?"<>|' or ord(letter) < 32 or (letter == "." and not position)
-        else letter
-        for position, letter in enumerate(region)
-    )

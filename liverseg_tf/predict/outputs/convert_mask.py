@@ -1,12 +1,11 @@
 """Conversion of a mask from one format to others, on the grid of its image."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from liverseg_tf.ct.images import image_stem, read_label_image
-from liverseg_tf.ct.orientation import Orientation, to_canonical
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.segments.read_mask import read_grid, read_named_mask
 from liverseg_tf.ct.segments.read_segments import (
@@ -17,7 +16,7 @@ from liverseg_tf.ct.segments.segment_file import SegmentFile
 from liverseg_tf.ct.segments.segment_names import SegmentNames
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecords
-from liverseg_tf.dataset.reading import check_mask_grid
+from liverseg_tf.dataset.reading import check_mask_grid, match_axes
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.case_outputs import SegmentedCase
 
@@ -73,7 +72,7 @@ def read_mask_to_convert(
         labels, regions = read_label_image(mask, form), None if names is None else names.regions
         if grid is not None:
             check_mask_grid(grid.volume, labels)
-            labels = _like(labels, grid.volume)
+            labels = match_axes(labels, grid.volume)
         _check_named(labels, regions, mask)
     warnings = labels.warnings if grid is None else (*grid.volume.warnings, *labels.warnings)
     volume = labels if grid is None else grid.volume
@@ -100,13 +99,6 @@ def _was_predicted(mask: Path) -> bool | None:
     if record is None or not mask.is_file():
         return None
     return mask.stat().st_size in record.files.values() or None
-
-
-def _like(mask: Volume, image: Volume) -> Volume:
-    """Return a mask in the axis order of its image, with the image's header."""
-    canonical = to_canonical(mask).array
-    array = Orientation.of(image.affine).from_canonical(canonical)
-    return replace(image, array=np.ascontiguousarray(array), warnings=mask.warnings)
 
 
 def _check_named(labels: Volume, regions: Regions | None, path: Path) -> None:

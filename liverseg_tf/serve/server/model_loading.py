@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.model.bundle.bundle_record import BUNDLE_FILE
 from liverseg_tf.model.export_record import find_export_kind
 from liverseg_tf.model.run_record import read_record
 from liverseg_tf.predict.models.predictor import Predictor
@@ -92,7 +93,8 @@ def name_models(resolved: Sequence[Sequence[str]], typed: Sequence[str]) -> dict
     """
     named: dict[str, list[str]] = {}
     for paths, text in zip(resolved, typed, strict=True):
-        name = _name_of(text)
+        is_bundle = len(paths) == 1 and (Path(paths[0]) / BUNDLE_FILE).is_file()
+        name = Path(paths[0]).name if is_bundle else _name_of(text)
         if name in named:
             raise SettingsError(
                 f"Expected models with different names. Received two named {name}: rename the "

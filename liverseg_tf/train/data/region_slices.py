@@ -50,7 +50,7 @@ def find_region_slices(
             end - record["slices"] + z
             for end, record, annotation in zip(ends, records, annotations, strict=True)
             if annotation.knows(labels)
-            for z in _slices_with(record, labels)
+            for z in _slices_with(record, set(labels) - {annotation.ignored})
         ]
         if slices:
             found[name] = np.array(slices)
@@ -63,7 +63,7 @@ def _slices_with(record: dict, labels: Iterable[int]) -> list[int]:
 
 
 def find_known_slices(cases: Sequence[CaseTiles], annotations: Sequence[Annotation]) -> np.ndarray:
-    """Find the slices of which something is known: not all of their voxels have the ignored label.
+    """Find the slices of which something is known, in several cases.
 
     Args:
         cases: Tiles of the cases.
@@ -72,11 +72,26 @@ def find_known_slices(cases: Sequence[CaseTiles], annotations: Sequence[Annotati
     Returns:
         Numbers of the slices, counted over all cases, in order.
     """
-    is_known = []
-    for case, annotation in zip(cases, annotations, strict=True):
-        known = np.ones(len(case.mask), bool)
-        if annotation.ignored is not None:
-            for z in _slices_with(case.record, [annotation.ignored]):
-                known[z] = (np.asarray(case.mask[z]) != annotation.ignored).any()
-        is_known.append(known)
-    return np.flatnonzero(np.concatenate(is_known))
+    starts = np.cumsum([0, *(len(case.mask) for case in cases)])
+    found = [
+        start + find_known_slices_of(case, annotation)
+        for start, case, annotation in zip(starts, cases, annotations, strict=False)
+    ]
+    return np.concatenate(found)
+
+
+def find_known_slices_of(case: CaseTiles, annotation: Annotation) -> np.ndarray:
+    """Find the slices of which something is known: not all of their voxels have the ignored label.
+
+    Args:
+        case: Tiles of the case.
+        annotation: What its mask labels.
+
+    Returns:
+        Indices of the slices, in order.
+    """
+    known = np.ones(len(case.mask), bool)
+    if annotation.ignored is not None:
+        for z in _slices_with(case.record, [annotation.ignored]):
+            known[z] = (np.asarray(case.mask[z]) != annotation.ignored).any()
+    return np.flatnonzero(known)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from liverseg_tf.ct.annotation import read_annotation
+from liverseg_tf.ct.annotation import Annotation, read_annotation
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.spec import NetworkSpec
@@ -63,7 +63,7 @@ class BatchSampler:
     ):
         self.network, self.batch_size = network, batch_size
         regions = network.regions.joined(auxiliary)
-        annotations = {name: read_annotation(store.cases.get(name, {})) for name in case_names}
+        annotations = self._read_annotations(store, case_names)
         check_labelled(regions, list(annotations.values()))
         self._names = [name for name in case_names if any(annotations[name].known_regions(regions))]
         self.left_out = [name for name in case_names if name not in self._names]
@@ -85,7 +85,7 @@ class BatchSampler:
             self.mask_values = sorted(found)
         # indexing a plain array is faster than indexing a memory map
         self._arrays = [(_plain(case.image), _plain(case.mask)) for case in self._cases]
-        slices = find_region_slices(regions, [case.record for case in self._cases], known)
+        slices = find_region_slices(regions, self._read_records(), known)
         self._absent_regions = [name for name in regions.names if name not in slices]
         self._slices_by_region = {
             name: found for name, found in slices.items() if name in network.regions.names
@@ -212,6 +212,14 @@ class BatchSampler:
                 padded[:, : array.shape[1], : array.shape[2]] = array
                 array = padded
             yield name, array
+
+    def _read_annotations(self, store: TileStore, names: list[str]) -> dict[str, Annotation]:
+        """Return what the mask of each case labels."""
+        return {name: read_annotation(store.cases.get(name, {})) for name in names}
+
+    def _read_records(self) -> list[dict]:
+        """Return the records that say which slices of the cases contain a region."""
+        return [case.record for case in self._cases]
 
     def _check_case(self, case: int) -> None:
         """Check that the file of a case still has all of its bytes."""

@@ -1,5 +1,6 @@
 """How a run is executed: hardware, hosts and progress reports."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,14 +23,15 @@ class TrainingProgress:
         fraction: Completed fraction of the run, 0 to 1.
         epoch: Number of the current epoch, counted from 1.
         loss: Mean training loss of this epoch so far; NaN before its first step.
-        best_dice: Best validation Dice so far, mean over the regions; NaN before the first
-            validation.
+        best_dice: Dice of each region in the best validation so far; empty before the first one.
+        steps_per_second: Mean speed without validation; NaN until it is measured.
     """
 
     fraction: float
     epoch: int
     loss: float
-    best_dice: float
+    best_dice: dict[str, float]
+    steps_per_second: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class ExecutionOptions:
         started: Value of `time.monotonic()` when the budget of `minutes` began. None means that
             it begins with the call of `train`.
         tensorboard: Whether to write files for TensorBoard.
+        mlflow: Folder or address of a server to which MLflow logs the run; None logs nothing.
+        warn: Function that is called with a warning, such as that this server does not answer.
         cache_on_device: Whether to upload the training tiles to the device; see `cache_on_device`.
     """
 
@@ -51,6 +55,8 @@ class ExecutionOptions:
     report: Callable[[TrainingProgress], None] = lambda progress: None
     started: float | None = None
     tensorboard: bool = False
+    mlflow: str | None = None
+    warn: Callable[[str], None] = warnings.warn
     cache_on_device: bool | None = None
 
 

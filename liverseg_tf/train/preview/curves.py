@@ -3,6 +3,7 @@
 import math
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from liverseg_tf.train.preview.figure_file import literal
 
@@ -29,6 +30,8 @@ def draw_curves(log_rows: list[dict]) -> Figure:
             label = f"{column.removeprefix('dice_')}: best {best:.3f}"
             right.plot(*zip(*points, strict=True), marker=".", label=literal(label))
     right.set(xlabel="epoch", ylabel="Dice per case, 3D", title="Validation", ylim=(0, 1))
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # whole epochs
     right.grid(alpha=0.3)
     if right.lines:
         right.legend(loc="lower right")

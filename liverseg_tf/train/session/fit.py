@@ -4,16 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from liverseg_tf.model.custom_code import check_same_code, to_json
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord
-from liverseg_tf.plural import count
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.device_tiles import cache_on_device
 from liverseg_tf.train.data.pipeline import training_batches
-from liverseg_tf.train.data.sampling import BatchSampler
+from liverseg_tf.train.learner.devices import describe_devices
 from liverseg_tf.train.learner.execution import ExecutionOptions, resolve_hosts
 from liverseg_tf.train.learner.factory import make_learner
 from liverseg_tf.train.learner.memory import estimate_memory
@@ -21,6 +21,7 @@ from liverseg_tf.train.network.from_settings import make_network_spec
 from liverseg_tf.train.session.budget import ClockBudget, StepBudget
 from liverseg_tf.train.session.checkpoint import Checkpoint, TrainingState
 from liverseg_tf.train.session.loop import TrainingLoop
+from liverseg_tf.train.session.notes import advise_on_missed_regions, make_notes
 from liverseg_tf.train.session.recorder import RunRecorder
 from liverseg_tf.train.session.resume import check_same_run
 from liverseg_tf.train.session.run_folder import RunFolder
@@ -124,10 +125,10 @@ def _train(
         state = checkpoint.training_state()
     started -= state.elapsed_seconds  # a resumed run has used a part of its time budget
 
-    sections: dict[str, object] = {
+    sections: dict[str, Any] = {
         "settings": settings.to_json(),
         "parameters": learner.components.model.count_params(),
-        "hardware": vars(learner.components.hardware),
+        "hardware": {**vars(learner.components.hardware), "device": describe_devices()},
         "store": {"split": store.split, "checksums": store.checksums},
     }
     if origins := custom.origins():
@@ -135,7 +136,7 @@ def _train(
     if checkpoint is None:
         run.write_record(network, **sections)
 
-    # validation, and the files of the run
+    # validation
     validator = Validator(
         store,
         tuple(store.split["val"] or store.split["train"]),
@@ -144,18 +145,12 @@ def _train(
         host_index,
         host_count,
     )
-    tensorboard = None
-    if execution.tensorboard and run.writes:
-        from liverseg_tf.train.session.tensorboard import TensorBoardWriter
-
-        tensorboard = TensorBoardWriter(run.folder, validator)
-    recorder = RunRecorder(run, settings, store, tensorboard)
 
     # training, from the first step or from that of the checkpoint
     first_step = state.step
     cache = cache_on_device(
         sampler,
-        execution.cache_on_device if custom.allows_cache else False,
+        execution.cache_on_device if custom.allows_cache(settings) else False,
         lambda: estimate_memory(learner.components, sampler.shape, settings.batch_size),
     )
     batches = learner.batches(
@@ -166,63 +161,37 @@ def _train(
         budget = StepBudget(settings.epochs * settings.steps_per_epoch)
     else:
         budget = ClockBudget(settings.minutes * 60, started)
-    TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
+    with RunRecorder.make(run, settings, execution, validator, sections) as recorder:
+        TrainingLoop(learner, budget, validator, recorder, state).run(batches, execution.report)
 
-    # Everything after the last epoch comes before the result, which marks a finished run. Until it
-    # is written, there is the checkpoint of the last epoch, from which all of this is repeated.
-    postprocessing = None
-    if choose_postprocessing is not None and run.writes:
-        postprocessing = choose_postprocessing(run.folder)
-        sections["postprocessing"] = postprocessing.to_json()
-    result = TrainingResult(
-        state.best_dice,
-        list(validator.case_names),
-        state.step,
-        time.monotonic() - started,
-        (*_make_notes(sampler, validator, learner.components.unmatched_layers), *custom.notes()),
-        run.writes,
-        postprocessing,
-    )
-    run.write_result(
-        network,
-        sections,
-        {
-            "dice": result.dice,
-            "validated_on": result.validated_on,
-            "steps": result.steps,
-            "seconds": round(result.seconds, 1),
-        },
-    )
-    recorder.remove_checkpoint()
-    return result
-
-
-def _make_notes(
-    sampler: BatchSampler, validator: Validator, unmatched_layers: tuple[str, ...]
-) -> tuple[str, ...]:
-    names = validator.network.regions.names
-    notes = [
-        f"No training slice contains the region {name}; the model cannot find it."
-        if name in names
-        else f"No training slice contains the auxiliary region {name}; it has no effect."
-        for name in sampler.absent_regions()
-    ]
-    if sampler.left_out:
-        left_out = ", ".join(sampler.left_out[:3]) + (", ..." if len(sampler.left_out) > 3 else "")
-        notes.append(
-            f"Training cases that label none of the regions are left out: {left_out} "
-            f"({len(sampler.left_out)})."
+        # Everything after the last epoch comes before the result, which marks a finished run. Until
+        # it is written, there is the checkpoint of the last epoch, from which this is repeated.
+        postprocessing = None
+        if choose_postprocessing is not None and run.writes:
+            postprocessing = choose_postprocessing(run.folder)
+            sections["postprocessing"] = postprocessing.to_json()
+        result = TrainingResult(
+            state.best_dice,
+            list(validator.case_names),
+            state.step,
+            time.monotonic() - started,
+            (
+                *make_notes(sampler, validator, learner.components.unmatched_layers),
+                *advise_on_missed_regions(state.log_rows, sampler.absent_regions(), settings),
+                *custom.notes(),
+            ),
+            run.writes,
+            postprocessing,
         )
-    if not validator.store.split["val"]:
-        notes.append("There are no validation cases; Dice was measured on training cases.")
-    total = len(validator.case_names)
-    notes += [
-        f"Dice of {name} was measured on the {labelled} of {count(total, 'case')} that label it."
-        if labelled
-        else f"No validation case labels {name}; its Dice is unknown."
-        for name, labelled in validator.count_labelled().items()
-        if labelled < total
-    ]
-    if unmatched_layers:
-        notes.append(f"Layers that started with random weights: {'; '.join(unmatched_layers)}.")
-    return tuple(notes)
+        run.write_result(
+            network,
+            sections,
+            {
+                "dice": result.dice,
+                "validated_on": result.validated_on,
+                "steps": result.steps,
+                "seconds": round(result.seconds, 1),
+            },
+        )
+        recorder.finish(result.dice)
+        return result

@@ -154,8 +154,8 @@ class TrainingLoop:
         state = self.state
         loss_count = self._steps_in_epoch() - (self._pending_loss is not None)
         loss = state.epoch_loss_sum / loss_count if loss_count else math.nan
-        best_dice = state.best_mean_dice if math.isfinite(state.best_mean_dice) else math.nan
-        return TrainingProgress(completed, state.epoch + 1, loss, best_dice)
+        speed = self._timer.steps_per_second(is_last=completed >= 1)
+        return TrainingProgress(completed, state.epoch + 1, loss, state.best_dice, speed)
 
     def _is_finished(self) -> bool:
         if self.state.is_complete:

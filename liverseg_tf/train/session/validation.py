@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from liverseg_tf.ct.annotation import read_annotation
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.model.postprocessing import THRESHOLD
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.tiles.case_tiles import CaseTiles
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.data.region_slices import find_known_slices_of
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Validator:
 
     @property
     def slice_count(self) -> int:
-        """Number of slices of all validation cases together."""
-        return sum(self.store.cases[name]["slices"] for name in self.case_names)
+        """Number of slices of which something is known, of all validation cases together."""
+        return sum(map(len, self._known_slices.values()))
 
     def count_labelled(self) -> dict[str, int]:
         """Return for each region the number of validation cases that label it."""
@@ -85,21 +86,16 @@ class Validator:
         subsampling: int = 1,
         sum_over_hosts: Callable[[np.ndarray], np.ndarray] = lambda counts: counts,
     ) -> ValidationScores:
-        """Compute the Dice of each case and region, over all slices of the case.
+        """Compute the Dice of each case and region, over the slices of which something is known.
 
         Args:
             predict: Function from (batch, h, w, channels) uint8 to probabilities
                 (batch, h, w, regions).
-            subsampling: Score every n-th slice only.
+            subsampling: Score every n-th of these slices only.
             sum_over_hosts: Function that adds up an array of counts over the hosts.
         """
         counts = sum_over_hosts(
-            np.stack(
-                [
-                    self._count_voxels(predict, self.store.read(name, compare=False), subsampling)
-                    for name in self.case_names
-                ]
-            )
+            np.stack([self._count_voxels(predict, name, subsampling) for name in self.case_names])
         )
         return ValidationScores(
             {
@@ -120,8 +116,18 @@ class Validator:
         """Whether each region is labelled in a case."""
         return read_annotation(self.store.cases[name]).known_regions(self.network.regions)
 
-    def _count_voxels(self, predict: Callable, case: CaseTiles, subsampling: int) -> np.ndarray:
+    @cached_property
+    def _known_slices(self) -> dict[str, list[int]]:
+        """Indices of the slices of which something is known, by case."""
+        found = {}
+        for name in self.case_names:
+            case = self.store.read(name, compare=False)
+            found[name] = find_known_slices_of(case, read_annotation(case.record)).tolist()
+        return found
+
+    def _count_voxels(self, predict: Callable, name: str, subsampling: int) -> np.ndarray:
         """Count (2, regions) float64 voxels: of the overlap, and of both masks in total."""
+        case = self.store.read(name, compare=False)
         regions, slice_step = self.network.regions, self.network.slice_step(case.slice_mm)
         counts = np.zeros((2, len(regions)))
         rows, columns = case.mask.shape[1:]
@@ -132,7 +138,8 @@ class Validator:
             np.uint8,
         )
         ignored = read_annotation(case.record).ignored
-        scored = range(subsampling // 2, case.mask.shape[0], subsampling)
+        known = self._known_slices[name]
+        scored = known[min(subsampling // 2, len(known) - 1) :: subsampling] if known else []
         scored = scored[self.host_index :: self.host_count]
         for start in range(0, len(scored), self.batch_size):
             indices = scored[start : start + self.batch_size]

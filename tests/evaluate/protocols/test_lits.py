@@ -159,13 +159,13 @@ def test_global_dice_pools_voxels():
 def test_lesions_are_connected_by_faces_only():
     truth = np.zeros((1, 2, 2), bool)
     truth[0, 0, 0] = truth[0, 1, 1] = True
-    assert label_lesions(truth, truth).overlaps.tolist() == [[1, 0], [0, 1]]
+    assert label_lesions(truth, truth).overlaps.toarray().tolist() == [[1, 0], [0, 1]]
 
 
 def test_lesion_is_assigned_to_the_prediction_with_the_larger_overlap():
     """Truths of 2, 5 and 3 voxels; each of two predictions covers two of them."""
     lesions = label_lesions(row(".tt.ttttt.ttt.") == 2, row(".ttttt.tttttt.") == 2)
-    assert lesions.overlaps.tolist() == [[2, 2, 0], [0, 2, 3]]
+    assert lesions.overlaps.toarray().tolist() == [[2, 2, 0], [0, 2, 3]]
     # truth 1 is a tie: it goes to the first prediction, which merges truths 0 and 1
     groups = merge_lesions(lesions.overlaps)
     assert [(group.truths, group.predictions) for group in groups] == [

@@ -536,3 +536,21 @@ def test_a_mask_of_an_earlier_run_is_told_if_its_case_fails(tmp_path, images, br
     result = predict_cases(images, bright_is_liver(), job)
     assert result.kept == ["a", "c"]
     assert result.failures["b"].endswith(f"; {tmp_path / 'out' / 'b.nii.gz'} is of an earlier run")
+
+
+def test_only_some_regions_are_written_and_another_choice_is_written_again(
+    images, bright_is_liver, tmp_path
+):
+    images = {"a": images["a"]}
+    outputs = OutputFormats(("nifti", "stl"), measure=True)
+    job = PredictionJob(tmp_path / "out", probabilities=True, outputs=outputs, only=("tumour",))
+    assert predict_cases(images, bright_is_liver(), job).written == ["a"]
+    names = {path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*.*")}
+    assert {name for name in names if not name.startswith(".")} == {
+        *("a.nii.gz", "a.json", "a_tumour.stl", "probabilities/tumour/a.nii.gz")
+    }
+    assert json.loads((job.folder / "a.json").read_text())["regions"].keys() == {"tumour"}
+    assert predict_cases(images, bright_is_liver(), job).kept == ["a"]
+    job = dataclasses.replace(job, only=("liver",))
+    assert predict_cases(images, bright_is_liver(), job).written == ["a"]
+    assert np.unique(nib.load(job.folder / "a.nii.gz").dataobj).tolist() == [0, 1]

@@ -203,3 +203,24 @@ def test_slices_of_which_nothing_is_known_are_not_drawn(blob_store, annotate):
     assert (truth[0][7, :5] == -1).all()
     assert (truth[0][7, 5:] >= 0).all()
     assert (truth[1] >= 0).all()
+
+
+def test_only_listed_slices_are_drawn_and_any_slice_is_their_context(blob_store, list_slices):
+    store = list_slices(blob_store, case_0="every=4", case_1="5")
+    sampler = _sampler(store, context=3)  # tiles of 48 pixels around slices of 40
+    middle, context = set(), set()
+    for step in range(30):
+        slices = sampler.draw(0, step)
+        middle |= set(slices[:, 1].tolist())
+        context |= set(slices[:, ::2].flat)
+        _, codes = sampler.batch(0, step)
+        assert (sampler.codes.table[codes] >= 0).all()
+    assert middle == {0, 4, 8, 15}
+    assert {3, 5, 7, 9, 14, 16} <= context
+
+
+def test_a_region_of_the_ignored_label_has_no_slices(blob_store, list_slices):
+    store = list_slices(blob_store, case_0="every=4", case_1="5")
+    network = NetworkSpec(store.spec, Regions({"liver": (1, 2), "other": (255,)}))
+    sampler = BatchSampler(store, ["case_0", "case_1"], network, 4, 1.0)
+    assert sampler.absent_regions() == ["other"]

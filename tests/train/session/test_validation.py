@@ -221,3 +221,23 @@ def test_ignored_voxels_have_no_score(blob_store, annotate):
     assert score(lambda mask: mask) == 1  # `_TruthPredictor` predicts liver at label 2, too
     assert score(lambda mask: mask * (mask == 1)) == 1
     assert score(lambda mask: mask * (mask == 2)) == 0
+
+
+def test_slices_that_are_not_listed_are_neither_predicted_nor_scored(blob_store, list_slices):
+    """Every second slice from the second one on would meet none of those that are listed."""
+    store = list_slices(blob_store, case_2="every=4", case_3="4-end")
+    truth, predicted = _TruthPredictor(store, ("case_2", "case_3"), lambda mask: mask), []
+
+    def predict(tiles):
+        predicted.extend(tile for tile in tiles if tile.any())
+        return truth(tiles)
+
+    validator = _validator(store, batch_size=1)
+    assert validator.slice_count == 3 + 6
+    for subsampling, slices in ((1, 9), (2, 1 + 3), (50, 2)):
+        predicted.clear()
+        scores = validator.score(predict, subsampling)
+        assert len(predicted) == slices
+        assert all(truth.masks[tile[:48, :48].tobytes()][0, 0] != 255 for tile in predicted)
+    assert scores.case_dice["case_3"]["liver"] != 0
+    assert validator.score(truth).region_dice == {"liver": 1, "tumour": 1}

@@ -1,0 +1,63 @@
+"""What the dataset.json of nnU-Net gives to commands that have no --region."""
+
+from pathlib import Path
+
+import click
+
+from liverseg_tf.cli.shared.terminal import say
+
+
+def take_described_labels(truth: Path, regions, ignored: int | None, fixed_regions: bool):
+    """Take regions and the label to ignore from the data set of nnU-Net to which masks belong.
+
+    Args:
+        truth: Ground truth: a data set, or its folder labelsTr or labelsTs.
+        regions: `Regions` of --region; None if it is not given.
+        ignored: Label of --ignore; None if it is not given.
+        fixed_regions: Whether the protocol fixes the regions.
+
+    Returns:
+        Regions, or None for those of the protocol, and the label to ignore, or None.
+
+    Raises:
+        LiverSegError: If the dataset.json of nnU-Net is wrong.
+        SettingsError: If --ignore contradicts it.
+    """
+    from liverseg_tf.dataset.description import read_description
+    from liverseg_tf.dataset.nnunet_description import is_nnunet_dataset
+    from liverseg_tf.dataset.nnunet_entries import find_nnunet_part
+
+    part = find_nnunet_part(truth)
+    if part is None and not is_nnunet_dataset(truth):
+        return regions, ignored
+    description = read_description(truth if part is None else part[0])
+    for issue in description.find_issues([], ignored):
+        if issue.kind == "ignore":
+            say(f"Note: {issue.line}", err=True)
+    ignored = description.choose_ignored(ignored)
+    if regions is None and not fixed_regions and description.regions is not None:
+        regions = description.regions
+        say(f"Note: the regions are those of dataset.json: {regions} (--region).", err=True)
+    return regions, ignored
+
+
+def take_stored_regions(settings, store):
+    """Take the regions that nnU-Net's dataset.json names, unless --region is given.
+
+    Args:
+        settings: `TrainSettings` from the options of the command.
+        store: Tile store, with the names in its `regions`.
+
+    Returns:
+        The settings with these regions.
+
+    Raises:
+        SettingsError: If they share a label with --auxiliary.
+    """
+    from dataclasses import replace
+
+    source = click.get_current_context().get_parameter_source("regions")
+    if store.regions is None or source != click.core.ParameterSource.DEFAULT:
+        return settings
+    say(f"Note: the regions are those of dataset.json: {store.regions} (--region).", err=True)
+    return replace(settings, regions=store.regions)

@@ -1,0 +1,1 @@
+"""Synthetic lesions in the organs of real patients."""

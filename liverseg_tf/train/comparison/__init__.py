@@ -1,0 +1,1 @@
+"""Comparison of runs: what they were trained with, and what they reached."""
