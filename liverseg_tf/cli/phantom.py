@@ -75,7 +75,7 @@ def phantom(
     lesions_in,
     **lesion_values,
 ) -> None:
-    """Write synthetic abdominal CTs with liver and tumour masks, or lesions in real ones.
+    """Write synthetic CTs with masks, or lesions in real CTs.
 
     They are written to the folder OUT as a data set, and vary in pose, spacing, file orientation
     and noise. They look schematic: use them for demonstrations and tests, not to train a model for

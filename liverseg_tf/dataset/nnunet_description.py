@@ -103,10 +103,13 @@ def parse_nnunet_description(content: dict, path: Path) -> NnunetDescription:
 
 
 def _parse_channels(names: object, path: Path) -> tuple[str, ...]:
-    numbered = isinstance(names, dict) and names.keys() == {str(n) for n in range(len(names))}
-    if not (numbered and names and all(isinstance(name, str) for name in names.values())):
+    if not (
+        isinstance(names, dict)
+        and names
+        and names.keys() == {str(number) for number in range(len(names))}
+        and all(isinstance(name, str) for name in names.values())
+    ):
         raise _wrong("channel_names as an object such as {'0': 'CT'}", path, names)
-    assert isinstance(names, dict), "it was just checked"
     return tuple(names[str(number)] for number in range(len(names)))
 
 
@@ -173,8 +176,8 @@ def _order_regions(named: dict[str, tuple[int, ...]], order: object, path: Path)
     # the first label of a region that no later region has is written; see `written_labels`
     regions = _regions(
         {
-            name: tuple(sorted(of, key=lambda label, first=label_first: (label != first, label)))
-            for (name, of), label_first in zip(named.items(), numbers, strict=True)
+            name: tuple(sorted(sorted(of), key=first.__ne__))
+            for (name, of), first in zip(named.items(), numbers, strict=True)
         },
         path,
     )

@@ -203,13 +203,15 @@ def _read_listed(folder: Path, name: str, files: object, ending: str) -> NnunetE
     images, label = (
         (files.get("images"), files.get("label")) if isinstance(files, dict) else (None, None)
     )
-    is_list = isinstance(images, list) and all(isinstance(image, str) for image in images)
-    if not (is_list and isinstance(label, str)) or len(images) != 1:
+    texts = [*images, label] if isinstance(images, list) else []
+    given = [text for text in texts if isinstance(text, str)]
+    if given != texts or len(given) != 2:
         problem = f"Expected a list of one path as images, and a path as label, in {source}."
-        received = f"{len(images)} images" if is_list and label else "other values"
+        are_paths = given == texts and len(given) > 1
+        received = f"{len(given) - 1} images" if are_paths else "other values"
         return NnunetEntry(name, folder / "entry", None, f"{problem} Received {received}.")
-    paths = [os.path.normpath(text.replace("\\", "/")) for text in (images[0], label)]
-    for text, path in zip((images[0], label), paths, strict=True):
+    paths = [os.path.normpath(text.replace("\\", "/")) for text in given]
+    for text, path in zip(given, paths, strict=True):
         if os.path.isabs(path) or path.split("/")[0] == ".." or re.match("[A-Za-z]:", path):
             problem = (
                 f"Expected paths inside {folder} in {source}. Received {printable(text)}: link the "
