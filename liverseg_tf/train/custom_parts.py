@@ -133,13 +133,26 @@ class CustomParts:
         sampler.function = self.augment
         return sampler
 
-    def allows_cache(self, settings: TrainSettings) -> bool:
-        """Whether tiles may stay on the device.
+    def cache_choice(self, settings: TrainSettings, enabled: bool | None) -> bool | None:
+        """Return whether tiles stay on the device; None leaves it to the free memory.
 
         The caller's functions do not run there, and lesions are drawn where tiles are read.
+
+        Raises:
+            SettingsError: If tiles are to stay on the device and cannot.
         """
-        drawn = settings.synthetic_lesions > 0
-        return self.augment is None and self.model is None and not drawn
+        if settings.synthetic_lesions:
+            reason = "synthetic_lesions, which are drawn where tiles are read"
+        elif self.augment is not None or self.model is not None:
+            reason = "a model or an augmentation of your own"
+        else:
+            return enabled
+        if enabled:
+            raise SettingsError(
+                f"Expected no cache_on_device together with {reason}. Received it: it would have "
+                "no effect."
+            )
+        return False
 
     @property
     def precision(self) -> str | None:

@@ -49,6 +49,19 @@ def test_parts_that_do_not_suit_the_settings_are_refused(parts, settings, reason
         CustomParts(**parts).check(settings)
 
 
+def test_tiles_stay_on_the_device_only_if_nothing_is_drawn_elsewhere():
+    lesions = TrainSettings(synthetic_lesions=0.5, context=3)
+    assert CustomParts().cache_choice(TrainSettings(), True) is True
+    assert CustomParts().cache_choice(TrainSettings(), None) is None
+    assert CustomParts().cache_choice(lesions, None) is False
+    for parts, settings in (
+        (CustomParts(), lesions),
+        (CustomParts(augment=_same), TrainSettings()),
+    ):
+        with pytest.raises(SettingsError, match="no cache_on_device together"):
+            parts.cache_choice(settings, True)
+
+
 def test_settings_of_the_unet_have_no_effect_on_another_network():
     parts = CustomParts(model=_network())
     parts.check(TrainSettings())

@@ -98,6 +98,7 @@ def add_lesions_to(dataset: Path, out: Path, seed: int, count: int | None, value
         values: Values of the other options of lesions.
     """
     from liverseg_tf.dataset.cases import find_cases
+    from liverseg_tf.dataset.labelled_slices import find_labelled_slices, folders_of
     from liverseg_tf.dataset.reading import read_case
     from liverseg_tf.errors import LiverSegError, SettingsError
     from liverseg_tf.phantom.lesions.spec import LesionSpec
@@ -126,6 +127,12 @@ def add_lesions_to(dataset: Path, out: Path, seed: int, count: int | None, value
         raise LiverSegError(
             f"Expected cases with masks in {dataset}, since lesions are drawn in an organ. "
             "Received images only."
+        )
+    slice_list = find_labelled_slices(folders_of(dataset))
+    if slice_list is not None:
+        raise LiverSegError(
+            f"Expected masks that label every slice, since lesions are drawn in whole organs. "
+            f"Received {slice_list}, by which some slices are unlabelled."
         )
     writer = LesionWriter(dataset, out, sources, seed, spec)
     failures = 0

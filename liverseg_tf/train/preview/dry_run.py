@@ -37,11 +37,13 @@ def describe_run(
         LiverSegError: If no training case contains a region.
     """
     network = make_network_spec(store, settings)
-    sampler = CustomParts().make_sampler(store, network, settings)
+    custom = CustomParts()
+    sampler = custom.make_sampler(store, network, settings)
     learner = make_learner(network, settings, execution)
     components = learner.components
     step_bytes = estimate_memory(components, sampler.shape, settings.batch_size)
-    cache = cache_on_device(sampler, execution.cache_on_device, lambda: step_bytes)
+    choice = custom.cache_choice(settings, execution.cache_on_device)
+    cache = cache_on_device(sampler, choice, lambda: step_bytes)
     seconds_per_step = _measure_step(learner, sampler, settings, cache)
     rows, columns = sampler.shape
     slices = sum(store.cases[name]["slices"] for name in store.split["train"])

@@ -150,7 +150,7 @@ def _train(
     first_step = state.step
     cache = cache_on_device(
         sampler,
-        execution.cache_on_device if custom.allows_cache(settings) else False,
+        custom.cache_choice(settings, execution.cache_on_device),
         lambda: estimate_memory(learner.components, sampler.shape, settings.batch_size),
     )
     batches = learner.batches(

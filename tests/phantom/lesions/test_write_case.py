@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -114,4 +115,14 @@ def test_options_without_effect_are_refused(dataset, tmp_path, options, message)
     done = run_liverseg("phantom", tmp_path / "out", *words)
     assert done.exit_code == 2
     assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_with_unlabelled_slices_is_refused(dataset, tmp_path):
+    copy = tmp_path / "sparse"
+    shutil.copytree(dataset, copy)
+    (copy / "labelled_slices.csv").write_text("case,slices\n*,every=2\n")
+    done = run_liverseg("phantom", tmp_path / "out", "--lesions-in", copy)
+    assert done.exit_code == 1
+    assert "masks that label every slice" in done.stderr
     assert not (tmp_path / "out").exists()
