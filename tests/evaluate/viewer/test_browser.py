@@ -123,7 +123,7 @@ def work(tmp_path_factory):
     """Phantoms, eroded masks as predictions, and their report with viewer pages."""
     folder = tmp_path_factory.mktemp("browser")
     small = ["--shape", 24, 80, 80, "--spacing", 9, 5, 5, "--tumours", 3]
-    _run("phantom", folder / "set", "--count", 2, "--seed", 1, *small)
+    _run("phantom", folder / "set", "--count", 5, "--seed", 1, *small)  # plots need five cases
     for path in (folder / "set/labelsTr").iterdir():
         truth = read_labels(path)
         liver = ndimage.binary_erosion(truth.array > 0)
