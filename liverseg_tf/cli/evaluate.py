@@ -217,11 +217,11 @@ def _evaluate(find, subject, prediction, out, **settings):
     from liverseg_tf.evaluate.report.tables import write_tables
     from liverseg_tf.locks import lock_if_supported
 
+    pairs = find(prediction)
     create_folder(out)  # fails before the work rather than after it
     # until the command ends: a report of one run must not stand beside the tables of another
     lock = lock_if_supported(out / ".evaluate.lock", f"the results in {out}")
     click.get_current_context().with_resource(lock)
-    pairs = find(prediction)
     with progress("evaluate", 1) as show:
         evaluation = evaluate_pairs(
             pairs, on_case=lambda case, done, total: show(done / total, case), **settings
