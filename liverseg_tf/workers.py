@@ -22,6 +22,13 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
+def core_count() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # Windows, macOS
+
+
 class Workers(Protocol):
     """Where jobs run: processes on this machine, or a cluster (`cluster.DaskCluster`)."""
 

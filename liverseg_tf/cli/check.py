@@ -12,9 +12,9 @@ from liverseg_tf.cli.shared.data_options import (
     tile_options,
     tile_spec,
 )
-from liverseg_tf.cli.shared.options import FOLDER, accept_rule, region, workers_options
+from liverseg_tf.cli.shared.options import FOLDER, accept_rule, json_option, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.terminal import say, say_json, say_table
+from liverseg_tf.cli.shared.terminal import say, say_table, write_results
 from liverseg_tf.plural import count
 
 
@@ -24,12 +24,7 @@ from liverseg_tf.plural import count
 @dataset_options
 @tile_options
 @accept_rule
-@click.option(
-    "--json",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    metavar="FILE|-",
-    help="Also write the results as JSON. With -, they are the only output on standard output.",
-)
+@json_option
 @workers_options("Number of processes.")
 @click.pass_context
 def check(ctx, dataset, json, **options) -> None:
@@ -105,12 +100,8 @@ def _format_bytes(size: float) -> str:
 def _write_results(path: Path, checked, summary, estimate) -> None:
     from dataclasses import asdict
 
-    from liverseg_tf.atomic import write_json
     from liverseg_tf.dataset.check.summary import check_to_json
 
     results = check_to_json(checked, summary)
     results["estimate"] = None if estimate is None else asdict(estimate)
-    if str(path) == "-":
-        say_json(results)
-    else:
-        write_json(path, results)
+    write_results(results, path)

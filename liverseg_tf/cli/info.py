@@ -9,9 +9,10 @@ import liverseg_tf
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.options import json_option
 from liverseg_tf.cli.shared.terminal import say, write_results
+from liverseg_tf.plural import name_some
+from liverseg_tf.workers import core_count
 
 _INDENT, _COLUMNS = 14, 80
-_MISSING = 3  # packages that are named of an extra
 
 
 @command("info")
@@ -51,7 +52,7 @@ def _gather_facts() -> dict:
         "backend": {"name": backend, "chosen_by": origin},
         "devices": {
             "processor": installation.find_processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+            "cores": core_count(),
             "bfloat16": cpu_has_bfloat16(),
             "memory_gb": round(memory_bytes() / 1e9, 1),
             "nvidia_gpus": installation.find_nvidia_gpus(),
@@ -99,13 +100,12 @@ def _describe_backend_devices() -> dict:
 
 def _print(facts: dict) -> None:
     devices, backend = facts["devices"], facts["backend"]
-    cores = "" if devices["cores"] is None else f", {devices['cores']} cores"
     bfloat16 = ", bfloat16" if devices["bfloat16"] else ""
     lines = [
         ("liverseg_tf", facts["liverseg_tf"]),
         *((name, facts[name]) for name in ("package", "python", "system", "machine")),
         ("backend", f"{backend['name']} ({backend['chosen_by']})"),
-        ("processor", f"{devices['processor']}{cores}{bfloat16}"),
+        ("processor", f"{devices['processor']}, {devices['cores']} cores{bfloat16}"),
         ("memory", f"{devices['memory_gb']:g} GB"),
         ("NVIDIA GPUs", "; ".join(devices["nvidia_gpus"]) or "none"),
     ]
@@ -119,7 +119,7 @@ def _print(facts: dict) -> None:
         ("extras", ", ".join(name for name, missing in extras.items() if not missing) or "none"),
         (
             "not there",
-            "; ".join(f"{n} ({_shorten(missing)})" for n, missing in extras.items() if missing)
+            "; ".join(f"{n} ({name_some(missing)})" for n, missing in extras.items() if missing)
             or ("none" if extras else "unknown: liverseg_tf is run from its sources"),
         ),
     ]
@@ -130,11 +130,6 @@ def _print(facts: dict) -> None:
     lines += [("variables", ", ".join(f"{n}={v}" for n, v in facts["variables"].items()) or "none")]
     for name, text in lines:
         _print_wrapped(name, str(text))
-
-
-def _shorten(missing: list[str]) -> str:
-    more = f" and {len(missing) - _MISSING} more" if len(missing) > _MISSING else ""
-    return ", ".join(missing[:_MISSING]) + more
 
 
 def _print_wrapped(name: str, text: str) -> None:

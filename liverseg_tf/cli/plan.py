@@ -12,19 +12,20 @@ from liverseg_tf.cli.shared.data_options import (
     dataset_options,
     find_corrected_cases,
 )
-from liverseg_tf.cli.shared.options import FOLDER, accept_rule, region, workers_options
+from liverseg_tf.cli.shared.options import FOLDER, accept_rule, json_option, region, workers_options
 from liverseg_tf.cli.shared.progress import progress
-from liverseg_tf.cli.shared.terminal import print_error, say, say_json, say_table
+from liverseg_tf.cli.shared.terminal import print_error, say, say_table, write_results
+from liverseg_tf.plan.setting import TILE_SECTIONS
 from liverseg_tf.plural import count
 
 # options of `dataset_options` that the plan repeats, and the commands that have them
-_TILES, _EVERYWHERE = ("check", "preprocess"), ("check", "preprocess", "evaluate")
+_EVERYWHERE = (*TILE_SECTIONS, "evaluate")
 _REPEATED = {
-    "layout": ("layout", _TILES),
-    "orientations": ("orientation", _TILES),
-    "spacings": ("spacing-of", _TILES),
-    "same_voxels": ("same-voxels", _TILES),
-    "accepted": ("accept", _TILES),
+    "layout": ("layout", TILE_SECTIONS),
+    "orientations": ("orientation", TILE_SECTIONS),
+    "spacings": ("spacing-of", TILE_SECTIONS),
+    "same_voxels": ("same-voxels", TILE_SECTIONS),
+    "accepted": ("accept", TILE_SECTIONS),
     "segments": ("segment", _EVERYWHERE),
     "labelled": ("labelled", _EVERYWHERE),
     "slice_list": ("labelled-slices", _EVERYWHERE),
@@ -72,13 +73,7 @@ _REPEATED = {
 )
 @dataset_options
 @accept_rule
-@click.option(
-    "--json",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    metavar="FILE|-",
-    help="Also write the plan and the fingerprint of every case as JSON. With -, they are the only "
-    "output on standard output.",
-)
+@json_option
 @workers_options("Number of processes.")
 @click.pass_context
 def plan(
@@ -101,7 +96,7 @@ def plan(
     """
     from dataclasses import replace
 
-    from liverseg_tf.atomic import replacing, write_json
+    from liverseg_tf.atomic import replacing
     from liverseg_tf.plan.measure_dataset import measure_dataset
     from liverseg_tf.plan.write_plan import plan_to_json, plan_to_toml
 
@@ -132,8 +127,7 @@ def plan(
         print_error(f"left out: {reason.rstrip('.')} (case {name})")
     _print_plan(made, fingerprint, title, json is not None and str(json) == "-")
     if json is not None:
-        results = plan_to_json(made, fingerprint)
-        say_json(results) if str(json) == "-" else write_json(json, results)
+        write_results(plan_to_json(made, fingerprint), json)
     say(f"Written: {out}; use it as liverseg --config {out} preprocess ...", err=str(json) == "-")
     exit_if_failed(len(measured.skipped))
 

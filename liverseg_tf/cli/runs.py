@@ -9,7 +9,7 @@ from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.options import FOLDER, json_option
 from liverseg_tf.cli.shared.terminal import print_error, say, say_table, write_results
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.plural import count
+from liverseg_tf.plural import count, name_some
 from liverseg_tf.printable import printable
 
 _LISTED = 10  # skipped folders in one line
@@ -78,8 +78,7 @@ def _say_skipped(skipped) -> None:
         else:
             reasons.setdefault(one.reason, []).append(one.name)
     for reason, names in reasons.items():
-        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        say(f"Skipped {', '.join(names[:_LISTED])}{more}: {reason}.", err=True)
+        say(f"Skipped {name_some(names, _LISTED)}: {reason}.", err=True)
 
 
 def _draw(found, path: Path) -> None:

@@ -1,11 +1,9 @@
 """How many of the cases that should be scored were scored, and what became of the others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from liverseg_tf.plural import count
-
-_NAMED = 3  # names of cases in one line
+from liverseg_tf.plural import count, name_some
 
 
 @dataclass(frozen=True)
@@ -73,15 +71,3 @@ class Coverage:
             verb = "counts" if len(self.as_empty) == 1 else "count"
             lines.append(f"{count(len(self.as_empty), 'case')} {verb} as empty (Dice 0).")
         return " ".join(lines)
-
-
-def name_some(names: Iterable[str]) -> str:
-    """Return the first names of a list, and the number of the others.
-
-    Example:
-        >>> name_some(["a", "b", "c", "d", "e"])
-        'a, b, c and 2 more'
-    """
-    names = list(names)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -12,14 +12,14 @@ from liverseg_tf.dataset.labelled_slices import (
     read_labelled_slices,
 )
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.evaluate.coverage import Coverage, name_some
+from liverseg_tf.evaluate.coverage import Coverage
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.origin import read_mask_record
 from liverseg_tf.evaluate.pairs import Pair, find_pairs
 from liverseg_tf.evaluate.protocols.scoring import Scoring
 from liverseg_tf.evaluate.score_case import CaseResult, score_case
 from liverseg_tf.evaluate.split_sides import SplitSides, describe_learnt_cases
-from liverseg_tf.plural import count
+from liverseg_tf.plural import count, name_some
 from liverseg_tf.workers import Workers, run_jobs, run_jobs_here
 
 OnCase = Callable[[str, int, int], None]

@@ -19,6 +19,7 @@ from liverseg_tf.dataset.cases import (
 from liverseg_tf.dataset.mask_files import prefer_label_maps
 from liverseg_tf.dataset.nnunet_entries import find_images_of_labels
 from liverseg_tf.errors import LiverSegError
+from liverseg_tf.plural import name_some
 from liverseg_tf.printable import printable
 
 
@@ -158,6 +159,4 @@ def _mask_files(folder: Path) -> list[Path]:
 
 
 def _format_names(names: Iterable[str]) -> str:
-    """The first three names and the number of the others."""
-    names = sorted(names, key=natural_sort_key)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return name_some(sorted(names, key=natural_sort_key))

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from liverseg_tf.dataset.split import combine_splits
 from liverseg_tf.errors import SettingsError
-from liverseg_tf.evaluate.coverage import name_some
 from liverseg_tf.evaluate.pairs import Pair
-from liverseg_tf.plural import count
+from liverseg_tf.plural import count, name_some
 from liverseg_tf.printable import printable
 
 

@@ -7,7 +7,7 @@ from liverseg_tf.plan.duration_rules import plan_duration
 from liverseg_tf.plan.fingerprint import Fingerprint, RegionSummary
 from liverseg_tf.plan.machine import Machine
 from liverseg_tf.plan.network_rules import plan_network
-from liverseg_tf.plan.setting import REGION_SECTIONS, Plan, Setting
+from liverseg_tf.plan.setting import REGION_SECTIONS, TILE_SECTIONS, Plan, Setting
 from liverseg_tf.plan.tile_rules import plan_tiles, tile_spec_of
 from liverseg_tf.plural import count
 from liverseg_tf.tiles.memory import cutting_memory_bytes
@@ -99,4 +99,4 @@ def _limit_workers(fingerprint: Fingerprint, spec: TileSpec, host: Host) -> list
     if workers >= host.cores:
         return []
     reason = f"a process needs up to {largest / 1e9:.1f} GB for the largest case"
-    return [Setting("workers", workers, reason, ("check", "preprocess"))]
+    return [Setting("workers", workers, reason, TILE_SECTIONS)]

@@ -110,7 +110,7 @@ def _choose_window(fingerprint: Fingerprint) -> Setting:
 
 
 def _clipped_range(fingerprint: Fingerprint) -> tuple[float, float]:
-    """Range of HU that no image was clipped to; infinite where none was."""
+    """Range of HU that every image has kept; infinite at an end where no image was clipped."""
     lows = [case.clipped_hu[0] for case in fingerprint.cases if case.clipped_hu[0] is not None]
     highs = [case.clipped_hu[1] for case in fingerprint.cases if case.clipped_hu[1] is not None]
     lowest, highest = max(lows, default=-math.inf), min(highs, default=math.inf)

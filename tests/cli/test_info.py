@@ -12,8 +12,8 @@ from liverseg_tf.cli import info as module
 def home(tmp_path, monkeypatch):
     """The home folder of the user jane, in which she works, with secrets in the environment."""
     home = tmp_path / "home" / "jane"
-    (home / "work").mkdir(parents=True)
-    monkeypatch.chdir(home / "work")
+    (home / "project").mkdir(parents=True)
+    monkeypatch.chdir(home / "project")
     for name, value in (
         ("HOME", str(home)),
         ("USERPROFILE", str(home)),
@@ -43,7 +43,7 @@ def test_everything_is_printed_in_80_columns_without_names_and_secrets(home):
         "variables",
     ):
         assert name in names
-    assert "data_cache:   ~/work/data_cache" in done.stdout
+    assert "data_cache:   ~/project/data_cache" in done.stdout
     assert "/scratch/USER/keras/models" in done.stdout
     assert "jax (the variable KERAS_BACKEND)" in done.stdout
     for word in ("jane", "secret"):

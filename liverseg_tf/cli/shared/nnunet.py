@@ -37,7 +37,7 @@ def take_described_labels(truth: Path, regions, ignored: int | None, fixed_regio
     ignored = description.choose_ignored(ignored)
     if regions is None and not fixed_regions and description.regions is not None:
         regions = description.regions
-        say(f"Note: the regions are those of dataset.json: {regions} (--region).", err=True)
+        _say_regions(regions)
     return regions, ignored
 
 
@@ -59,5 +59,9 @@ def take_stored_regions(settings, store):
     source = click.get_current_context().get_parameter_source("regions")
     if store.regions is None or source != click.core.ParameterSource.DEFAULT:
         return settings
-    say(f"Note: the regions are those of dataset.json: {store.regions} (--region).", err=True)
+    _say_regions(store.regions)
     return replace(settings, regions=store.regions)
+
+
+def _say_regions(regions) -> None:
+    say(f"Note: the regions are those of dataset.json: {regions} (--region).", err=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from liverseg_tf.errors import LiverSegError, reason_of
+from liverseg_tf.plural import name_some
 from liverseg_tf.printable import printable
 
 _LISTED = 10  # names of cases in one line
@@ -46,9 +47,8 @@ def say_warnings(warnings: Mapping[str, Iterable[str]]) -> None:
         for line in lines:
             cases.setdefault(line, []).append(name)
     for line, names in cases.items():
-        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         noun = "case" if len(names) == 1 else "cases"
-        say(f"Warning: {line} ({noun} {', '.join(names[:_LISTED])}{more})", err=True)
+        say(f"Warning: {line} ({noun} {name_some(names, _LISTED)})", err=True)
 
 
 def say_json(value: object) -> None:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.segments.segment_file import Segment, SegmentFile
 from liverseg_tf.errors import LiverSegError, SettingsError
+from liverseg_tf.plural import name_some
 from liverseg_tf.printable import printable
 
 _UNNAMED = re.compile(r"(segment|roi|label|structure)?[ _-]*\d+", re.IGNORECASE)
@@ -116,5 +117,4 @@ def _plain(name: str) -> str:
 
 
 def _list(segments: tuple[Segment, ...]) -> str:
-    shown = ", ".join(printable(segment) for segment in segments[:8])
-    return shown + (f" and {len(segments) - 8} more" if len(segments) > 8 else "")
+    return name_some(map(printable, segments), 8)

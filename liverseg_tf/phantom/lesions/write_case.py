@@ -23,7 +23,8 @@ class LesionWriter:
     """Writes the cases of a data set with lesions into a folder of the same layout.
 
     Images and masks that are NIfTI files keep their paths below the folder of the data set.
-    If there is another format, all cases are written to images/NAME.nii.gz and masks/NAME.nii.gz.
+    If any file has another format, all cases are written to images/NAME.nii.gz and
+    masks/NAME.nii.gz.
 
     Attributes:
         records: What was drawn, by the name of the case.

@@ -37,6 +37,7 @@ from liverseg_tf.model.run_record import (
     RunRecord,
     compute_model_checksum,
 )
+from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.bundles.self_test import (
     MAX_DIFFERENCE,
     MIN_DICE,
@@ -121,7 +122,7 @@ def pack_bundle(run: Path, out: Path, settings: PackSettings) -> PackedBundle:
         folder.mkdir()
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8", newline="\n")
-        output, half_dice = _write_model(run, folder)
+        output, half_dice = _write_model(run, run_record.network, folder)
         is_half = half_dice >= MIN_HALF_DICE
         record = _make_record(settings, facts, folder, output, is_half)
         text = json.dumps(record.to_json(), indent=2) + "\n"
@@ -164,20 +165,19 @@ def _licence_text(settings: PackSettings) -> str:
     return f"The model {settings.name} is licensed under {settings.licence}.{attribution}\n"
 
 
-def _write_model(run: Path, folder: Path) -> tuple[SelfTestOutput, float]:
+def _write_model(run: Path, network: NetworkSpec, folder: Path) -> tuple[SelfTestOutput, float]:
     """Write the model, its record and the self-test, with float16 kernels if they suffice.
 
     Returns:
         What the model makes of the self-test's image, and the lowest Dice of a region with float16
         kernels.
     """
-    regions = RunRecord.read(run).network.regions
-    image, content = make_test_image(RunRecord.read(run).network), (run / MODEL_FILE).read_bytes()
+    image, content = make_test_image(network), (run / MODEL_FILE).read_bytes()
     write_volume(folder / IMAGE_FILE, image)
     exact = run_model(image, RunPredictor(run, "float32"))
     _write_run(run, folder, repack_model(content, half=True))
     output = run_model(image, RunPredictor(folder, "float32"))
-    dice = compare_outputs(exact, output, regions)
+    dice = compare_outputs(exact, output, network.regions)
     if dice < MIN_HALF_DICE:
         _write_run(run, folder, repack_model(content, half=False))
         output = exact

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.model.run_record import RUN_FILE, RunRecord
-from liverseg_tf.train.comparison.found_run import LOG_FILE, FoundRun
+from liverseg_tf.train.comparison.found_run import LOG_FILE, FoundRun, or_lowest
 
 _DEPTH = 3  # levels of folders below the given one, such as those of a cross-validation
 # files of a run from which `run.json` is missing
@@ -57,7 +57,7 @@ def find_runs(
                 skipped.append(found)
             else:
                 runs.setdefault(folder.resolve(), found)
-    ranked = sorted(runs.values(), key=lambda run: (-_or_lowest(run.mean_dice), run.name))
+    ranked = sorted(runs.values(), key=lambda run: (-or_lowest(run.mean_dice), run.name))
     return ranked, skipped
 
 
@@ -110,7 +110,3 @@ def _name(folder: Path, top: Path, several: bool) -> str:
     if folder == top:
         return str(top) if several else folder.resolve().name
     return str(folder if several else folder.relative_to(top))
-
-
-def _or_lowest(dice: float) -> float:
-    return dice if dice == dice else -1.0  # NaN comes last

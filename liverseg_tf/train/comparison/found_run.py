@@ -153,12 +153,13 @@ def _result_so_far(folder: Path) -> "_Result":
         {name.removeprefix("dice_"): value for name, value in row.items() if name[:5] == "dice_"}
         for row in rows
     ]
-    best = max(scores, key=lambda dice: _or_lowest(mean_of_known(dice.values())))
+    best = max(scores, key=lambda dice: or_lowest(mean_of_known(dice.values())))
     step, seconds = (rows[-1].get(name, math.nan) for name in ("step", "seconds"))
     return _Result(dict(best), [], 0 if math.isnan(step) else int(step), seconds)
 
 
-def _or_lowest(dice: float) -> float:
+def or_lowest(dice: float) -> float:
+    """Return a Dice by which runs and epochs are ranked; NaN comes last."""
     return -1.0 if math.isnan(dice) else dice
 
 

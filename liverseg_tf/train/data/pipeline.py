@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from liverseg_tf.train.data.mask_codes import MaskCodes
 from liverseg_tf.train.data.region_maps import region_groups
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.settings import TrainSettings
+from liverseg_tf.workers import core_count
 
 _BATCHES_AHEAD = 4
 _MAX_THREADS = 16
@@ -120,7 +120,7 @@ def _reader(
 
 def _in_threads(make: Callable[[int], Any]) -> Iterator[Any]:
     """Yield make(0), make(1), ... in order; a few results are made ahead of time."""
-    executor = ThreadPoolExecutor(min(_MAX_THREADS, _core_count()), "batches")
+    executor = ThreadPoolExecutor(min(_MAX_THREADS, core_count()), "batches")
     ahead: deque[Future] = deque()
     try:
         for number in itertools.count():
@@ -129,13 +129,6 @@ def _in_threads(make: Callable[[int], Any]) -> Iterator[Any]:
                 yield ahead.popleft().result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _core_count() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @functools.cache

@@ -1,10 +1,9 @@
 """The devices that train, in words."""
 
-import os
-
 import keras
 
 from liverseg_tf.plural import count
+from liverseg_tf.workers import core_count
 
 
 def describe_devices() -> str:
@@ -14,7 +13,7 @@ def describe_devices() -> str:
     """
     names = _gpu_names()
     if not names:
-        return f"CPU ({count(_core_count(), 'core')})"
+        return f"CPU ({count(core_count(), 'core')})"
     kinds = dict.fromkeys(names)
     return ", ".join(
         kind if names.count(kind) == 1 else f"{names.count(kind)} x {kind}" for kind in kinds
@@ -47,11 +46,3 @@ def _gpu_names() -> list[str]:
     return [
         details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")
     ]
-
-
-def _core_count() -> int:
-    """Return the number of processor cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # Windows, macOS
-        return os.cpu_count() or 1

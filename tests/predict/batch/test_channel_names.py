@@ -11,7 +11,7 @@ from liverseg_tf.predict.batch.find_images import find_images
 
 @pytest.fixture
 def write(tmp_path):
-    """A function: names and number of slices to files in a folder."""
+    """A function that writes images with given names and number of slices into a folder."""
 
     def write(*names, slices=2):
         for name in names:
