@@ -11,7 +11,7 @@ export class Engine {
     this._record = record;
     this._parts = { wasm: takeBytes("part-wasm"), model: takeBytes("part-model") };
     this._scripts = { worker: takeBytes("part-worker"), loader: takeBytes("part-loader") };
-    this._worker = null;
+    this._starting = null; // the promise of the worker that is in use
   }
 
   // Why this browser cannot run the network; null if it can.
@@ -32,43 +32,38 @@ export class Engine {
   }
 
   // Segments a case. `onMessage` gets the messages of the worker (see worker.js); the last one is of
-  // the type "result" or "error".
+  // the type "result" or "error", and none comes after `cancel`.
   async segment(files, onMessage) {
-    const worker = await this._start(onMessage);
-    if (worker === this._worker) worker.postMessage({ type: "segment", files });
+    this._starting ??= this._start();
+    const starting = this._starting;
+    const handle = (message) => {
+      if (starting !== this._starting) return;
+      if (message.type === "error") this.cancel(); // its memory may be used up
+      onMessage(message);
+    };
+    const fail = (reason) => handle({ type: "error", message: `The page failed: ${reason || "no worker"}` });
+    try {
+      const worker = await starting;
+      if (starting !== this._starting) return;
+      worker.onmessage = ({ data }) => handle(data);
+      worker.onerror = (event) => fail(event.message);
+      worker.postMessage({ type: "segment", files });
+    } catch (error) {
+      fail(error.message);
+    }
   }
 
   // Ends the worker; the next case starts another one.
   cancel() {
-    this._worker?.terminate();
-    this._worker = null;
+    this._starting?.then((worker) => worker.terminate(), () => {});
+    this._starting = null;
   }
 
-  async _start(onMessage) {
-    const handle = ({ data }) => {
-      if (data.type === "error") this.cancel(); // its memory may be used up
-      onMessage(data);
-    };
-    if (this._worker !== null) {
-      this._worker.onmessage = handle;
-      return this._worker;
-    }
+  async _start() {
     const script = await gunzipText(this._scripts.worker);
     const loader = await gunzipText(this._scripts.loader);
     const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
-    this._worker = worker;
-    await new Promise((resolve) => {
-      worker.onerror = (event) => {
-        handle({ data: { type: "error", message: `The page failed: ${event.message || "no worker"}` } });
-        resolve();
-      };
-      worker.onmessage = ({ data }) => {
-        if (data.type === "error") handle({ data });
-        resolve();
-      };
-      worker.postMessage({ type: "load", ...this._parts, loader, modelRecord: this._record, threads: Engine.threads });
-    });
-    worker.onmessage = handle;
+    worker.postMessage({ type: "load", ...this._parts, loader, modelRecord: this._record, threads: Engine.threads });
     return worker;
   }
 }

@@ -13,12 +13,13 @@ import { readInput } from "../predict/read_input.js";
 import { findRegions } from "../predict/segment_volume.js";
 
 const MR_RANGE = { lower: 1, upper: 99 };
-let session = null, record = null, networkMs = 0;
+let loading = null, session = null, record = null, networkMs = 0;
 
 self.onmessage = async ({ data }) => {
   try {
-    if (data.type === "load") await load(data);
-    else await segment(data.files);
+    if (data.type === "load") loading = load(data);
+    await loading; // an image may arrive before the network is there
+    if (data.type === "segment") await segment(data.files);
   } catch (error) {
     const known = error instanceof LiverSegError;
     if (!known) console.error(error);
@@ -44,7 +45,6 @@ async function load({ wasm, model, loader, modelRecord, threads }) {
   env.logLevel = "error";
   session = await self.ort.InferenceSession.create(await gunzip(model),
     { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
-  self.postMessage({ type: "ready", threads: env.wasm.numThreads });
 }
 
 async function gunzip(bytes) {
