@@ -67,7 +67,7 @@ class Contestant:
     plan: Path | None
     options: tuple[str, ...] = ()
     seed: int = 0
-    probes: tuple[int, int] = (10, 60)
+    probes: tuple[int, int] = (10, 110)
     probe_epochs: int = 4
 
     def preparation(self, place: Place, _: object) -> list[Command]:
