@@ -48,6 +48,8 @@ TRANSFORMS = (
 LESION_KINDS = ("hypodense", "rim", "hyperdense", "necrotic", "capsule", "calcified")
 LESION_PHASES = ("portal", "arterial")
 LESION_PLACES = ("any", "inside", "surface")
+# structures that look like lesions and are none
+LOOKALIKES = ("cyst", "fat", "fissure", "vessel", "dome")
 HOSTS = ("tf-config", "slurm")
 # networks of keras.applications that take 0..255 and rescale it themselves
 KERAS_ENCODERS = (

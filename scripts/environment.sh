@@ -29,10 +29,13 @@ prepare_environment() {
     stamp=".venv/installed${extra:+-$extra}"
     if [ "$(cat "$stamp" 2>/dev/null)" != "$checksum" ]; then
         echo "Installing liverseg_tf${extra:+[$extra]} into .venv (once; this takes some minutes)"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        # pip would compile 18,000 modules, of which most are never used, for more than a minute
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
             --editable ".${extra:+[$extra]}"
         echo "$checksum" >"$stamp"
     fi
+    # Python compiles the others when they are first imported, and keeps them unless this is set
+    unset PYTHONDONTWRITEBYTECODE
     export PATH="$PWD/.venv/bin:$PATH"
 }
 

@@ -7,8 +7,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 prepare_environment test
 [[ " $* " == *" --fast "* ]] || prepare_browser
-# the tests start many Python processes; without compiled modules, each one would compile its own
-unset PYTHONDONTWRITEBYTECODE
 ruff check .
 ruff format --check .
 # mypy runs beside the tests, since it uses one core only; its report comes last

@@ -25,9 +25,12 @@ DIES = "__import__('os')._exit(3)"
 
 
 class Cluster:
-    """Processes that a user starts: `dask scheduler`, and `dask worker ADDRESS` twice."""
+    """Processes that a user starts: `dask scheduler`, and `dask worker ADDRESS` twice.
 
-    def __init__(self, folder):
+    `options` are further ones of the workers.
+    """
+
+    def __init__(self, folder, *options):
         self.folder = folder
         file = folder / "scheduler.json"
         self.scheduler = self.start(
@@ -41,7 +44,7 @@ class Cluster:
         self.workers = [
             self.start(
                 "worker", f"--scheduler-file={file}", "--host=127.0.0.1", "--nthreads=1",
-                "--no-dashboard", f"--local-directory={folder}",
+                "--no-dashboard", f"--local-directory={folder}", *options,
             )
             for _ in range(2)
         ]  # fmt: skip
@@ -85,7 +88,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def own_cluster(tmp_path):
-    cluster = Cluster(tmp_path)
+    cluster = Cluster(tmp_path, "--no-nanny")  # nanny processes start dead workers again
     yield cluster
     cluster.stop()
 

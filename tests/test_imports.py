@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "tiles": {"ct", "dataset"},
     "model": {"ct", "tiles"},
     "train": {"ct", "phantom", "tiles", "model"},
-    "plan": {"ct", "dataset", "tiles", "model", "train", "predict"},
+    "plan": {"ct", "dataset", "tiles", "model", "train"},
     "predict": {"ct", "phantom", "dataset", "tiles", "model"},
     "evaluate": {"ct", "dataset"},
     "serve": {"ct", "dataset", "tiles", "model", "predict"},

@@ -95,7 +95,7 @@ def cut_tiles(
     issues += description.find_issues(cases)
     require_usable(issues)
     job = PreprocessJob(cases, split_rule, check=check)
-    target = TileStore(Path(store), spec, regions=description.nested)
+    target = TileStore(Path(store), spec, regions=description.learnt_regions)
     result = preprocess(job, target, workers or _ThisProcess())
     lines = [*(issue.line for issue in issues), *result.failures.values()]
     if not result.store.cases:

@@ -11,6 +11,7 @@
 
   byId("title").textContent = scene.title;
   byId("message").textContent = "Loading …";
+  for (const alert of scene.alerts) byId("alerts").append(element("p", {}, alert));
   for (const note of scene.notes) byId("notes").append(element("li", {}, note));
   if (!document.createElement("canvas").getContext("webgl2")) {
     byId("message").textContent = "This page requires a browser with WebGL 2.";

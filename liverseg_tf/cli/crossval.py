@@ -7,7 +7,7 @@ import click
 
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
-from liverseg_tf.cli.shared.nnunet import take_stored_regions
+from liverseg_tf.cli.shared.described_regions import take_stored_regions
 from liverseg_tf.cli.shared.terminal import say, say_table
 from liverseg_tf.cli.shared.train_options import train_options
 from liverseg_tf.cli.shared.train_settings import split_settings

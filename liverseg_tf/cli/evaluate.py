@@ -8,7 +8,7 @@ from liverseg_tf.choices import PROTOCOLS
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command, exit_if_failed
 from liverseg_tf.cli.shared.data_options import read_slice_list
-from liverseg_tf.cli.shared.nnunet import take_described_labels
+from liverseg_tf.cli.shared.described_regions import take_described_labels
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.selected_pairs import find_selected_pairs, read_split, split_options
 from liverseg_tf.cli.shared.terminal import print_error, print_warning, say, say_table
@@ -132,7 +132,7 @@ def evaluate(
     A case without a usable prediction is a failure (exit code 1). The protocols lits and msd
     also count it as an empty prediction with a Dice of 0. Without --region, the protocols
     default and lits score the liver including its tumours, and the tumours; msd and nnunet score
-    each label separately.
+    each label separately. If the dataset.json of TRUTH names other labels, these are scored.
 
     Regions that --labelled does not list for a case are left out there, and counted in a note.
     Slices that are not labelled, according to labelled_slices.csv in TRUTH, have no score.
@@ -149,7 +149,7 @@ def evaluate(
 
     by_default = ctx.get_parameter_source("regions") == click.core.ParameterSource.DEFAULT
     given = None if by_default else regions
-    given, ignored = take_described_labels(truth, given, ignored, protocol == "lits")
+    given, ignored = take_described_labels(truth, given, ignored, protocol)
     scoring = Scoring(protocol, given, tolerance, distances, compat)
     slices = read_slice_list(slice_list, folders_of(truth))
     annotations = CaseAnnotations.parse(labelled, scoring.regions, ignored, slices)

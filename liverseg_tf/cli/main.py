@@ -24,6 +24,7 @@ COMMANDS = (
     "crossval",
     "runs",
     "tune",
+    "trust",
     "pack",
     "models",
     "predict",

@@ -137,8 +137,8 @@ def _check_settings(ctx, dataset, cases, modality: str | None, options):
     from dataclasses import replace
 
     from liverseg_tf.ct.intensity import PercentileRange
+    from liverseg_tf.ct.region_kinds import nest_lesions
     from liverseg_tf.dataset.check.rules import require_usable
-    from liverseg_tf.plan.region_rules import nest_lesions
     from liverseg_tf.tiles.spec import TileSpec
 
     spec = TileSpec(

@@ -75,7 +75,8 @@ from liverseg_tf.plural import count
     "--measure",
     is_flag=True,
     help="Also write OUT/NAME.json with volumes, HU, connected components and whether the field of "
-    "view cuts a region; with --mirror or several models also their agreement. Print one line for "
+    "view cuts a region; the confidence, with --mirror or several models also their agreement, and "
+    "whether a mask must be checked, if `liverseg trust` has measured it. Print one line for "
     "each case, and write all of them to OUT/measurements.csv.",
 )
 @click.option("--crop/--no-crop", default=True, help="Skip slices and margins outside the body.")
@@ -97,6 +98,12 @@ from liverseg_tf.plural import count
     is_flag=True,
     help="Also write the probabilities to OUT/probabilities/REGION/NAME.nii.gz (uint8, scaled to "
     "0..1 by the header).",
+)
+@click.option(
+    "--calibrated",
+    is_flag=True,
+    help="Like --probabilities, but calibrated with the temperatures that `liverseg trust` "
+    "measured for the model. The masks stay the same.",
 )
 @click.option(
     "--no-postprocessing",
@@ -196,6 +203,7 @@ def _create_job(out, steps, settings, sides):
         postprocessing=PostProcessing() if settings["no_postprocessing"] else None,
         overrides=steps,
         probabilities=settings["probabilities"],
+        calibrated=settings["calibrated"],
         inference=Inference(settings["batch_size"], settings["crop"]),
         force=settings["force"],
         outputs=OutputFormats(formats, settings["measure"], header),

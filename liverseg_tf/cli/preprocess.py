@@ -78,7 +78,7 @@ def preprocess(ctx, dataset, store, **options) -> None:
     from liverseg_tf.tiles.store import TileStore
 
     spec = tile_spec(options)
-    named = read_description(dataset).nested
+    named = read_description(dataset).learnt_regions
     target = TileStore(store, spec, options["storage"], regions=named)
     rule = _split_rule(options)
     cases = find_corrected_cases(dataset, options)

@@ -8,7 +8,7 @@ import click
 from liverseg_tf.choices import HOSTS
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import FAILED, command
-from liverseg_tf.cli.shared.nnunet import take_stored_regions
+from liverseg_tf.cli.shared.described_regions import take_stored_regions
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.cli.shared.train_options import train_options

@@ -58,6 +58,7 @@ def view(image, masks, out, regions, segments, names, title, **settings) -> None
     from liverseg_tf.ct.segments.read_mask import read_grid, read_mask
     from liverseg_tf.ct.segments.segment_names import SegmentNames
     from liverseg_tf.errors import SettingsError
+    from liverseg_tf.evaluate.origin import describe_flags, read_record_of
     from liverseg_tf.evaluate.viewer.write_viewer import ViewerSpec, name_masks, write_viewer
 
     if names and len(names) != len(masks):
@@ -74,9 +75,13 @@ def view(image, masks, out, regions, segments, names, title, **settings) -> None
         name: read_mask(mask, grid, segment_names, form)
         for name, mask in zip(names, masks, strict=True)
     }
-    spec = ViewerSpec(
-        title or image.name, regions, is_ct=not settings["mr"], limit_mb=settings["limit_mb"]
+    alerts = tuple(
+        f"{name}: {line}"
+        for name, mask in zip(names, masks, strict=True)
+        for line in describe_flags(read_record_of(mask))
     )
+    title = title or image.name
+    spec = ViewerSpec(title, regions, not settings["mr"], settings["limit_mb"], alerts)
     write_viewer(out, grid.volume, labels, spec)
     say_warnings({name: mask.warnings for name, mask in labels.items()})
     say(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")

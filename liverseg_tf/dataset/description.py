@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from liverseg_tf.ct.region_kinds import is_lesion, is_liver, nest_lesions
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.dataset.cases import Case
 from liverseg_tf.dataset.check.issues import NOTE, WARNING, Issue
@@ -42,6 +43,23 @@ class DatasetDescription:
             return self.nested
         named = {name: (label,) for label, name in sorted(self.labels.items())}
         return Regions(named) if named else None
+
+    @property
+    def learnt_regions(self) -> Regions | None:
+        """The regions that are learnt if none are named. None for the default: liver and tumour.
+
+        Those of nnU-Net are taken as they are. Otherwise, each label is a region, and the only
+        organ includes its lesions; the default is for labels 1 liver and 2 tumour (or no second).
+        """
+        if self.nested is not None or not self.labels:
+            return self.nested
+        regions = self.regions
+        assert regions is not None, "there are labels"
+        first, second = self.labels.get(1), self.labels.get(2)
+        is_liver_data = first is not None and is_liver(regions, first)
+        if is_liver_data and (second is None or is_lesion(regions, second)):
+            return None
+        return nest_lesions(regions)
 
     def choose_ignored(self, given: int | None) -> int | None:
         """Return the label to ignore: that of --ignore, or else that of nnU-Net's description.

@@ -24,6 +24,34 @@ FOLDER = ".predictions"
 
 
 @dataclass(frozen=True)
+class MaskCheck:
+    """A score of a mask beside the threshold that `liverseg trust` measured for its model.
+
+    Args:
+        region: Name of the region.
+        score: Name of the score: confidence or agreement.
+        value: Score of the mask; None if the mask is empty.
+        threshold: Threshold below which a mask is flagged.
+        flagged: Whether this mask must be checked.
+    """
+
+    region: str
+    score: str
+    value: Annotated[float, Meta(ge=0, le=1)] | None
+    threshold: Annotated[float, Meta(ge=0, le=1)]
+    flagged: bool
+
+    @property
+    def line(self) -> str:
+        """What the comparison says, in one line."""
+        region = printable(self.region)
+        if self.value is None:
+            return f"{region}: nothing was found, although every case of the test had it"
+        than = "below" if self.value < self.threshold else "not below"
+        return f"{region}: {printable(self.score)} {self.value:.3f} {than} {self.threshold:.3f}"
+
+
+@dataclass(frozen=True)
 class MaskRecord:
     """The record of the masks of a case.
 
@@ -37,6 +65,7 @@ class MaskRecord:
         model: Name and version of the model, for people.
         side: Side of the model's split on which the case is: train, val or test. An empty text if
             it is not in the split, or the model does not know it.
+        checks: How far the mask of each region can be trusted, as far as the model knows.
     """
 
     provenance: dict[str, Any]
@@ -47,6 +76,7 @@ class MaskRecord:
     accepted: tuple[str, ...] = ()
     model: str = ""
     side: str = ""
+    checks: tuple[MaskCheck, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,16 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def describe_flags(record: MaskRecord | None) -> tuple[str, ...]:
+    """Return the masks that the model flagged, one line each.
+
+    Args:
+        record: Record of the masks of a case; None if there is none.
+    """
+    checks = () if record is None else record.checks
+    return tuple(f"{check.line}: check this mask" for check in checks if check.flagged)
+
+
 def count_models(pairs: Iterable[Pair]) -> dict[str, int]:
     """Count the predictions by the name of the model that made them; '' stands for no record."""
     records = map(read_mask_record, pairs)
@@ -48,9 +58,15 @@ def read_mask_record(pair: Pair) -> MaskRecord | None:
     Args:
         pair: Files of a case.
     """
-    prediction = pair.prediction
-    if prediction is None:
-        return None
+    return None if pair.prediction is None else read_record_of(pair.prediction)
+
+
+def read_record_of(prediction: Path) -> MaskRecord | None:
+    """Return the record beside a mask; None if there is none, or one of another file.
+
+    Args:
+        prediction: File of the mask.
+    """
     name = segment_stem(prediction) or image_stem(prediction) or prediction.name
     record = MaskRecords(prediction.parent).read(name)
     try:

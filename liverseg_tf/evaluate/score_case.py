@@ -15,12 +15,14 @@ from liverseg_tf.errors import LiverSegError, MemoryLimitError, first_line
 from liverseg_tf.evaluate.masks import read_prediction, read_truth
 from liverseg_tf.evaluate.metrics.lesion_detection import RegionLesions, find_lesions
 from liverseg_tf.evaluate.metrics.overlap import Overlap
+from liverseg_tf.evaluate.metrics.reliability import count_probabilities
 from liverseg_tf.evaluate.origin import describe_origin
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.probabilities import SavedProbabilities
 from liverseg_tf.evaluate.protocols.lits import LitsCase, score_lits_case
 from liverseg_tf.evaluate.protocols.scoring import Scoring, score_region
 from liverseg_tf.evaluate.unknown_voxels import (
+    check_annotation,
     clear_ignored,
     describe_unknown_slices,
     has_unknown_gaps,
@@ -42,6 +44,7 @@ class RegionResult:
             `distances.DEFINITIONS`; NaN if undefined.
         grid_voxels: Number of voxels of the complete volume.
         lesions: Connected components of the region; None if the protocol does not count them.
+        reliability: Voxels by saved probability and ground truth; see `count_probabilities`.
     """
 
     case: str
@@ -50,6 +53,7 @@ class RegionResult:
     scores: Mapping[str, float]
     grid_voxels: int = 0
     lesions: RegionLesions | None = None
+    reliability: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,14 @@ def score_masks(
     for region in regions.names:
         true, predicted = (regions.mask(one.array[box], region) for one in (truth, prediction))
         overlap, scores = score_region(true, predicted, truth.spacing_mm, scoring)
+        saved = None if probabilities is None else probabilities.read(region)
+        reliability = count_probabilities(regions.mask(truth.array, region), saved)
         lesions = None
         if scoring.lesions:
-            saved = None if probabilities is None else probabilities.read(region)
             saved = None if saved is None else saved[box]
             lesions = find_lesions(true, predicted, truth.spacing_mm, saved)
-        results.append(RegionResult(case, region, overlap, scores, truth.array.size, lesions))
+        size = truth.array.size
+        results.append(RegionResult(case, region, overlap, scores, size, lesions, reliability))
     return results
 
 
@@ -147,14 +153,14 @@ def _score_volumes(
     pair: Pair, truth: Volume, prediction: Volume | None, scoring: Scoring, failure: str | None
 ) -> CaseResult:
     """Score canonical volumes; a missing prediction (None) counts as an empty one."""
-    _check_annotation(pair, truth, scoring)
+    check_annotation(pair, truth, scoring)
     compared = truth.with_array(np.zeros_like(truth.array)) if prediction is None else prediction
     results, saved = [], SavedProbabilities(pair, truth)
     if (regions := pair.labelled_regions(scoring.regions)) is not None:
         masks = clear_ignored(truth, compared, pair.annotation.ignored)
         results = score_masks(pair.case, *masks, regions, scoring, saved)
     if pair.annotation.ignored is not None:  # which may cut a lesion in two
-        results = [replace(result, lesions=None) for result in results]
+        results = [replace(result, lesions=None, reliability=None) for result in results]
     if prediction is None:  # even a region that is empty in the ground truth gets the worst scores
         results = [_with_worst_scores(result) for result in results]
     has_gaps = has_unknown_gaps(truth.array, pair.annotation.ignored)
@@ -173,28 +179,6 @@ def _score_volumes(
     origins += saved.notes + describe_unknown_slices(pair.annotation, has_gaps)
     origins += truth.warnings + (() if prediction is None else prediction.warnings)
     return CaseResult(pair.case, tuple(results), lits, tuple(filter(None, notes)), origins, failure)
-
-
-def _check_annotation(pair: Pair, truth: Volume, scoring: Scoring) -> None:
-    """Check that the ground truth agrees with what is stated about it, and that it can be scored.
-
-    Raises:
-        LiverSegError: If a label occurs that is stated as not labelled, or if the protocol needs
-            every region.
-    """
-    if pair.annotation.is_complete:
-        return
-    if scoring.protocol == "lits":
-        raise LiverSegError(
-            "Expected a ground truth that labels every region for the protocol lits, whose lesions "
-            "lie in the liver. Received one that does not: use another protocol."
-        )
-    found = pair.annotation.contradictions(np.unique(truth.array).tolist(), scoring.regions)
-    if found:
-        raise LiverSegError(
-            f"Expected only labels in {pair.truth} that --labelled lists for this case. "
-            f"Received {', '.join(found)}."
-        )
 
 
 def _with_worst_scores(result: RegionResult) -> RegionResult:

@@ -7,7 +7,10 @@ import numpy as np
 
 from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.evaluate.metrics import distances
+from liverseg_tf.evaluate.pairs import Pair
+from liverseg_tf.evaluate.protocols.scoring import Scoring
 
 
 def has_unknown_gaps(truth: np.ndarray, ignored: int | None) -> bool:
@@ -67,3 +70,25 @@ def clear_ignored(truth: Volume, prediction: Volume, ignored: int | None) -> tup
     return truth.with_array(truth.array * is_known), prediction.with_array(
         prediction.array * is_known
     )
+
+
+def check_annotation(pair: Pair, truth: Volume, scoring: Scoring) -> None:
+    """Check that the ground truth agrees with what is stated about it, and that it can be scored.
+
+    Raises:
+        LiverSegError: If a label occurs that is stated as not labelled, or if the protocol needs
+            every region.
+    """
+    if pair.annotation.is_complete:
+        return
+    if scoring.protocol == "lits":
+        raise LiverSegError(
+            "Expected a ground truth that labels every region for the protocol lits, whose lesions "
+            "lie in the liver. Received one that does not: use another protocol."
+        )
+    found = pair.annotation.contradictions(np.unique(truth.array).tolist(), scoring.regions)
+    if found:
+        raise LiverSegError(
+            f"Expected only labels in {pair.truth} that --labelled lists for this case. "
+            f"Received {', '.join(found)}."
+        )

@@ -12,6 +12,7 @@ from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import TrainingSettings
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.trust_record import TrustRecord
 from liverseg_tf.printable import printable
 from liverseg_tf.records import read_record as read_json_record
 
@@ -34,6 +35,7 @@ class ExportRecord:
         fingerprint: Identifier that changes whenever the model does.
         mirrored: Whether the model was trained on tiles mirrored left to right.
         warnings: What must be known before the model is used, one line each.
+        trust: When not to trust its masks; empty if it was not measured.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class ExportRecord:
     fingerprint: str
     mirrored: bool = False
     warnings: tuple[str, ...] = ()
+    trust: TrustRecord = field(default_factory=TrustRecord)
 
     @property
     def split(self) -> dict[str, list[str]]:
@@ -107,8 +110,10 @@ class ExportRecord:
                 entries.fingerprint,
                 entries.settings.is_mirrored,
                 tuple(map(printable, export.warnings)),
+                TrustRecord.from_json(entries.trust),
             )
             record.postprocessing.check(record.network.regions)
+            record.trust.check(record.network.regions)
         if compute_checksum(path) != export.digest:
             raise LiverSegError(
                 f"Expected {path} as it was exported, but it does not match the checksum in "
@@ -134,6 +139,7 @@ class _Entries:
     fingerprint: str
     postprocessing: dict[str, Any] = field(default_factory=dict)
     settings: TrainingSettings = field(default_factory=TrainingSettings)
+    trust: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager

@@ -29,6 +29,8 @@ class RegionMasks:
             a probability of 1. None unless they were requested.
         agreement: Agreement between the prediction passes for each region; see `PassAgreement`.
             None until it is computed.
+        confidence: Confidence of the prediction for each region; see `PassConfidence`. None until
+            it is computed.
     """
 
     bits: np.ndarray
@@ -36,6 +38,7 @@ class RegionMasks:
     grid: Volume
     probabilities: np.ndarray | None = None
     agreement: dict[str, float | None] | None = None
+    confidence: dict[str, float | None] | None = None
 
     def __repr__(self) -> str:
         volumes = ", ".join(
@@ -98,7 +101,8 @@ class RegionMasks:
         bits = np.empty(self.bits.shape, table.dtype)
         for start in range(0, len(bits), _SLAB):
             bits[start : start + _SLAB] = table[self.bits[start : start + _SLAB]]
-        return RegionMasks(bits, regions, self.grid, None, agreement)
+        confidence = self.confidence and {name: self.confidence[name] for name in regions.names}
+        return RegionMasks(bits, regions, self.grid, None, agreement, confidence)
 
     def label_slabs(self) -> Iterator[np.ndarray]:
         """Yield the label map (z, row, col) uint8 in file order, some slices at a time."""

@@ -56,5 +56,6 @@ class RunEntries:
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     hardware: _Hardware = _Hardware()
     postprocessing: dict[str, Any] = field(default_factory=dict)
+    trust: dict[str, Any] = field(default_factory=dict)
     result: _Result | None = None
     custom: dict[str, CodeOrigin] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """`run.json`: settings and properties of a trained run. Only this module reads and writes it."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from liverseg_tf.model.export_record import (
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import RunEntries
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.trust_record import TrustRecord
 from liverseg_tf.printable import printable
 from liverseg_tf.records import convert_record
 from liverseg_tf.records import read_record as read_json_record
@@ -43,6 +45,7 @@ class RunRecord:
             no post-processing has been chosen for it.
         checksum: Checksum of the model of a finished run; None if an earlier version trained it.
         custom: Where the parts of the training come from that the caller handed over.
+        trust: When not to trust its masks; empty until it is measured.
     """
 
     network: NetworkSpec
@@ -53,6 +56,7 @@ class RunRecord:
     finished: bool = False
     checksum: str | None = None
     custom: dict[str, CodeOrigin] = field(default_factory=dict)
+    trust: TrustRecord = field(default_factory=TrustRecord)
 
     def __repr__(self) -> str:
         cases = ", ".join(f"{len(names)} {side}" for side, names in self.split.items())
@@ -92,8 +96,10 @@ class RunRecord:
                 entries.result is not None,
                 None if entries.result is None else entries.result.checksum,
                 entries.custom,
+                TrustRecord.from_json(entries.trust),
             )
             record.postprocessing.check(record.network.regions)
+            record.trust.check(record.network.regions)
         return record
 
     def warnings(self, folder: Path) -> tuple[str, ...]:
@@ -221,11 +227,15 @@ def read_finished_run(folder: Path) -> dict | None:
 def write_postprocessing(folder: Path, postprocessing: PostProcessing) -> None:
     """Replace the post-processing in the `run.json` of a run.
 
+    What was measured about the masks of another post-processing is removed.
+
     Raises:
         LiverSegError: If the file cannot be read or written.
     """
-    path = Path(folder) / RUN_FILE
-    write_json(path, read_run(folder) | {"postprocessing": postprocessing.to_json()})
+    record, steps = read_run(folder), postprocessing.to_json()
+    if json.loads(json.dumps(steps)) != record.get("postprocessing", {}):
+        record.pop("trust", None)
+    write_json(Path(folder) / RUN_FILE, record | {"postprocessing": steps})
 
 
 def _installed_versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -12,6 +12,7 @@ from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.predict.input_image import check_image, judge_image, read_input
 from liverseg_tf.predict.models.predictor import Predictor, warnings_of
 from liverseg_tf.predict.segment_volume import Inference, find_regions
+from liverseg_tf.predict.trust.judge import judge_masks
 
 
 def segment(
@@ -65,6 +66,8 @@ def segment(
         probabilities = np.zeros((len(regions), *image.array.shape), np.uint8)
     inference = replace(inference, thresholds=postprocessing.thresholds(regions))
     masks = find_regions(image, predictor, inference, probabilities=probabilities)
+    for line in judge_masks(masks, predictor, inference.thresholds).warnings:
+        warnings.warn(line, stacklevel=2)
     return postprocessing.apply(masks).labels()
 
 

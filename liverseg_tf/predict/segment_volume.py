@@ -14,6 +14,8 @@ from liverseg_tf.model.postprocessing import THRESHOLD
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.agreement import PassAgreement
+from liverseg_tf.predict.calibrated import CalibratedProbabilities
+from liverseg_tf.predict.confidence import PassConfidence
 from liverseg_tf.predict.inference_region import InferenceRegion
 from liverseg_tf.predict.models.predictor import Predictor, average_passes
 
@@ -43,6 +45,7 @@ def find_regions(
     inference: Inference = Inference(),
     on_slices: Callable[[int], None] = lambda count: None,
     probabilities: np.ndarray | None = None,
+    calibrated: CalibratedProbabilities | None = None,
 ) -> RegionMasks:
     """Predict the mask of each region in a volume, slab by slab.
 
@@ -59,6 +62,8 @@ def find_regions(
         on_slices: Function that is called with the number of slices in each predicted slab.
         probabilities: (regions, z, row, col) uint8 array of zeros in the axis order of the image.
             It is filled with the probabilities, where 255 is a probability of 1.
+        calibrated: Array that is filled with calibrated probabilities. The masks do not depend on
+            them.
 
     Returns:
         The masks, without post-processing, on the grid of the image.
@@ -75,6 +80,7 @@ def find_regions(
     masks = RegionMasks.empty(image, network.regions, probabilities)
     thresholds = inference.thresholds or (THRESHOLD,) * len(network.regions)
     agreement = PassAgreement(network.regions.names, thresholds)
+    confidence = PassConfidence(network.regions.names, thresholds)
     # large slices at a fine spacing use smaller batches instead of more memory
     pixels = tile_shape[0] * tile_shape[1]
     values = pixels * network.channels
@@ -97,7 +103,11 @@ def find_regions(
     def restore(passes: list[np.ndarray], slab: range) -> None:
         if len(passes) > 1:
             agreement.update(np.stack(passes))
-        _restore_masks(average_passes(passes), slab, inference_region, masks, thresholds)
+        confidence.update(passes)
+        average = average_passes(passes)
+        _restore_masks(average, slab, inference_region, masks, thresholds)
+        if calibrated is not None:
+            calibrated.restore(average, slab, inference_region.transform)
 
     with ThreadPoolExecutor(1) as thread, _PendingBatches(predictor) as pending:
         next_tiles, last_restore = thread.submit(cut, slabs[0]), _finished_future()
@@ -112,7 +122,7 @@ def find_regions(
                 last_restore = thread.submit(restore, passes, predicted_slab)
                 on_slices(len(predicted_slab))
         last_restore.result()
-    return replace(masks, agreement=agreement.result())
+    return replace(masks, agreement=agreement.result(), confidence=confidence.result())
 
 
 class _PendingBatches:

@@ -42,8 +42,8 @@ class TileStore:
         split_rule: Settings from which the split was made; see `SplitRule`.
         sides: Side of each patient, which it keeps when cases are added. Patients of whom no case
             is complete yet are included.
-        regions: Regions as nnU-Net's dataset.json names them, with which a run is trained unless
-            it is given others; None if there is no such file.
+        regions: Regions as dataset.json names them, with which a run is trained unless it is given
+            others; None for liver and tumour.
 
     Raises:
         SettingsError: If PNG cannot hold the number of windows.

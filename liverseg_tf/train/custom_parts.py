@@ -116,7 +116,12 @@ class CustomParts:
             settings.auxiliary,
         )
         if settings.synthetic_lesions:
-            share = LesionShare(settings.synthetic_lesions, settings.seed)
+            share = LesionShare(
+                settings.synthetic_lesions,
+                settings.seed,
+                settings.lookalikes,
+                settings.cysts_are_lesions,
+            )
             sampler: BatchSampler = LesionSampler(share, *arguments)
         else:
             sampler = BatchSampler(*arguments) if self.augment is None else self._augment(arguments)

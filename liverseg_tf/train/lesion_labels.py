@@ -1,13 +1,53 @@
-"""The labels of an organ and of its lesions, among the regions of a run."""
+"""Settings of synthetic lesions: the labels of organ and lesions in a run, and lookalikes."""
 
+from collections.abc import Sequence
+
+from liverseg_tf.choices import LOOKALIKES
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import SettingsError
+from liverseg_tf.phantom.lesions.spec import check_cysts
+from liverseg_tf.train.setting_rules import has_type
 
 
-def check_lesions(share: float, regions: Regions) -> None:
-    """Check that lesions can be drawn if they are to be drawn; see `lesion_labels`."""
+def check_lesions(
+    share: float, regions: Regions, lookalikes: tuple[str, ...] = (), cysts: bool = False
+) -> None:
+    """Check the settings of synthetic lesions; see also `lesion_labels`.
+
+    Args:
+        share: Fraction of the patients in which lesions are drawn.
+        regions: Regions of the run.
+        lookalikes: Kinds of structures that look like lesions.
+        cysts: Whether cysts among them count as lesions.
+
+    Raises:
+        SettingsError: If lookalikes are to be drawn without lesions, or cysts are to be lesions
+            and are not drawn; and as `lesion_labels` if lesions are drawn.
+    """
     if share:
         lesion_labels(regions)
+    elif lookalikes:
+        raise SettingsError(
+            "Expected synthetic_lesions above 0 together with lookalikes, which are drawn in the "
+            f"same patients. Received {', '.join(lookalikes)} without synthetic lesions."
+        )
+    check_cysts(cysts, lookalikes)
+
+
+def check_lookalikes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return kinds of lookalikes without repetitions, in the order of `LOOKALIKES`.
+
+    Raises:
+        SettingsError: If it is no list of names, or a name is unknown.
+    """
+    if not has_type(names, tuple[str, ...]):
+        raise SettingsError(f"Expected lookalikes as a list of names. Received {names}.")
+    for name in names:
+        if name not in LOOKALIKES:
+            raise SettingsError(
+                f"Expected lookalikes from {', '.join(LOOKALIKES)}. Received {name}."
+            )
+    return tuple(kind for kind in LOOKALIKES if kind in names)
 
 
 def lesion_labels(regions: Regions) -> tuple[tuple[int, ...], int]:

@@ -33,6 +33,11 @@ def between(value: float | None, lowest: float, highest: float) -> tuple[bool, s
     return value is None or lowest <= value <= highest, f"from {lowest} to {highest}"
 
 
+def positive(value: float | None, highest: float) -> tuple[bool, str]:
+    """Return whether a value, if there is one, is above 0 and not too high, and this in words."""
+    return value is None or 0 < value <= highest, f"above 0 and at most {highest}"
+
+
 def stem_rule(stem_filters: int, patch: int) -> tuple[bool, str]:
     """Return whether a skip connection beside patches has a valid size, and the rule in words."""
     is_valid = stem_filters == 0 or (patch > 1 and 0 < stem_filters <= MAX_STEM_FILTERS)

@@ -17,8 +17,15 @@ from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.region_masks import MAX_REGIONS
 from liverseg_tf.model.spec import MAX_CONTEXT
 from liverseg_tf.records import convert_record
-from liverseg_tf.train.lesion_labels import check_lesions
-from liverseg_tf.train.setting_rules import between, describe_type, has_type, one_of, stem_rule
+from liverseg_tf.train.lesion_labels import check_lesions, check_lookalikes
+from liverseg_tf.train.setting_rules import (
+    between,
+    describe_type,
+    has_type,
+    one_of,
+    positive,
+    stem_rule,
+)
 from liverseg_tf.train.transform_names import check_mirror, check_transforms, check_use
 
 ENCODER_DEPTH = 5  # number of pooling levels of each of `choices.ENCODERS`
@@ -82,12 +89,15 @@ class TrainSettings:
     transforms: tuple[str, ...] = DEFAULT_TRANSFORMS  # of the data augmentation
     mirror: bool = False  # left-right mirroring; only for anatomy without a fixed side
     synthetic_lesions: float = 0.0  # fraction of the patients in which lesions are drawn
+    lookalikes: tuple[str, ...] = ()  # kinds of structures that look like lesions and are none
+    cysts_are_lesions: bool = False  # whether cysts among the lookalikes count as lesions
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.init_from is not None:
             object.__setattr__(self, "init_from", str(self.init_from))
         object.__setattr__(self, "transforms", check_transforms(self.transforms))
+        object.__setattr__(self, "lookalikes", check_lookalikes(self.lookalikes))
         self._check_types()
         self._check_ranges()
         self._check_combinations()
@@ -107,15 +117,12 @@ class TrainSettings:
 
     def _check_ranges(self) -> None:
         rules = {
-            "auxiliary_weight": (0 < self.auxiliary_weight <= 10, "above 0 and at most 10"),
+            "auxiliary_weight": positive(self.auxiliary_weight, 10),
             "context": (
                 1 <= self.context <= MAX_CONTEXT and self.context % 2 == 1,
                 f"an odd number of slices from 1 to {MAX_CONTEXT}",
             ),
-            "context_spacing_mm": (
-                self.context_spacing_mm is None or 0 < self.context_spacing_mm <= 100,
-                "above 0 and at most 100",
-            ),
+            "context_spacing_mm": positive(self.context_spacing_mm, 100),
             "base_filters": between(self.base_filters, 1, 512),
             "depth": between(self.depth, 1, 7),
             "patch": one_of(self.patch, PATCH_SIZES),
@@ -125,10 +132,7 @@ class TrainSettings:
             "encoder": one_of(self.encoder, (None, *ENCODERS)),
             "epochs": between(self.epochs, 1, _MANY),
             "steps_per_epoch": between(self.steps_per_epoch, 1, _MANY),
-            "minutes": (
-                self.minutes is None or 0 < self.minutes <= _MANY,
-                f"above 0 and at most {_MANY}",
-            ),
+            "minutes": positive(self.minutes, _MANY),
             "patience": between(self.patience, 1, _MANY),
             "batch_size": between(self.batch_size, 1, 4096),
             "loss": one_of(self.loss, (*LOSSES, "custom")),  # custom: see `CustomParts`
@@ -137,13 +141,10 @@ class TrainSettings:
                 f"from 1 to the number of levels, {self.levels}",
             ),
             "optimizer": one_of(self.optimizer, OPTIMIZERS),
-            "learning_rate": (
-                self.learning_rate is None or 0 < self.learning_rate <= 10,
-                "above 0 and at most 10",
-            ),
+            "learning_rate": positive(self.learning_rate, 10),
             "decay": one_of(self.decay, DECAYS),
             "weight_decay": between(self.weight_decay, 0, 10),
-            "clip_norm": (0 < self.clip_norm <= _MANY, f"above 0 and at most {_MANY}"),
+            "clip_norm": positive(self.clip_norm, _MANY),
             "ema_decay": (0 <= self.ema_decay < 1, "at least 0 and less than 1"),
             "foreground_fraction": between(self.foreground_fraction, 0, 1),
             "augment": between(self.augment, 0, 3),
@@ -179,7 +180,7 @@ class TrainSettings:
             )
         check_use(self.transforms, self.augment, self.context, self.regions)
         check_mirror(self.mirror, self.augment)
-        check_lesions(self.synthetic_lesions, self.regions)
+        check_lesions(self.synthetic_lesions, self.regions, self.lookalikes, self.cysts_are_lesions)
 
     def _check_auxiliary(self) -> None:
         if self.auxiliary is None:
@@ -205,8 +206,7 @@ class TrainSettings:
 
     def __repr__(self) -> str:
         changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
-        values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in changed)
-        return f"TrainSettings({values})"
+        return f"TrainSettings({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
 
     @property
     def learnt_regions(self) -> Regions:

@@ -158,6 +158,8 @@ def test_tensorflow_is_silent_onednn_is_on_and_matplotlib_is_imported_only_when_
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
     """Trained in separate processes, with tiles that are large enough for several threads."""
+    threads = "TF_NUM_INTRAOP_THREADS"  # the tests set it to 1
+    environment = {name: value for name, value in os.environ.items() if name != threads}
     few = ["--shape", 16, 160, 160, "--spacing", 12, 2, 2]
     assert run_liverseg("phantom", tmp_path / "set", "--count", 2, *few).exit_code == 0
     tiles = ["--spacing", 3, "--tile", 128, "--val", 0.5, "--test", 0]
@@ -167,7 +169,7 @@ def test_the_same_seed_gives_the_same_weights_at_full_width(tmp_path):
         run = tmp_path / name
         arguments = ["train", tmp_path / "store", run, "--epochs", 1, "--steps-per-epoch", 3]
         command = [sys.executable, "-m", "liverseg_tf", *map(str, arguments)]
-        subprocess.run([*command, "--dropout", "0.1", "--no-tune"], check=True)
+        subprocess.run([*command, "--dropout", "0.1", "--no-tune"], check=True, env=environment)
         model = keras.saving.load_model(run / "model.keras", compile=False)
         weights.append(model.get_weights())
     for left, right in zip(*weights, strict=True):
@@ -183,3 +185,27 @@ def test_each_stage_is_also_a_script(stage):
         check=True,
     )
     assert done.stdout.startswith(f"Usage: {stage}.py")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("untraced_training")
+def test_a_spleen_is_not_called_liver(make_dataset, tmp_path):
+    data = make_dataset(tmp_path / "set", "msd")
+    for path in (data / "labelsTr").iterdir():
+        mask = nib.load(path)
+        spleen = np.minimum(np.asarray(mask.dataobj), 1)
+        nib.save(nib.Nifti1Image(spleen.astype(np.uint8), mask.affine), path)
+    content = json.loads((data / "dataset.json").read_text())
+    content["labels"] = {"0": "background", "1": "spleen"}
+    (data / "dataset.json").write_text(json.dumps(content))
+    done = run_liverseg("preprocess", data, tmp_path / "store", "--tile", 32)
+    assert done.exit_code == 0, done.output
+    said = "Note: the regions are those of dataset.json: spleen=1 (--region)."
+    train = ["train", tmp_path / "store", tmp_path / "run", "--dry-run"]
+    assert said in run_liverseg(*train).output
+    assert said not in run_liverseg(*train, "--region", "milt=1").output
+    done = run_liverseg("evaluate", data, data / "labelsTr", "--out", tmp_path / "s", "--no-report")
+    assert done.exit_code == 0, done.output
+    assert said in done.output
+    scores = json.loads((tmp_path / "s/scores.json").read_text())
+    assert scores["regions"] == {"spleen": [1]}

@@ -38,6 +38,10 @@ def pytest_configure(config):
     if hasattr(config, "workerinput"):  # the main process has prepared the environment
         return
     os.environ[training_hook.FOLDER] = tempfile.mkdtemp(prefix="liverseg-trainings-")
+    # one thread for each process: two processes run the tests, and threads that share the small
+    # arrays of the tests mostly wait for each other
+    for library in ("TF_NUM_INTRAOP", "OPENBLAS_NUM", "OMP_NUM"):
+        os.environ.setdefault(f"{library}_THREADS", "1")
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *([path] if path else [])])
 

@@ -6,12 +6,14 @@ import click
 
 from liverseg_tf.choices import LESION_KINDS, LESION_PHASES, LESION_PLACES
 from liverseg_tf.cli.shared.command import exit_if_failed
+from liverseg_tf.cli.shared.lookalike_options import lookalike_options
 from liverseg_tf.cli.shared.options import FOLDER, combine_options
 from liverseg_tf.cli.shared.progress import progress
 from liverseg_tf.cli.shared.terminal import print_error, say
 from liverseg_tf.plural import count as count_of
 
 _OF_PHANTOMS = ("count", "shape", "spacing", "organs", "modality", "layout")
+_OF_LESIONS = ("lesion_", "organ_", "lookalikes", "cysts_")
 
 lesion_options = combine_options(
     click.option(
@@ -64,6 +66,7 @@ lesion_options = combine_options(
         show_default="all",
         help="With --lesions-in: kind of the lesions. Repeatable.",
     ),
+    *lookalike_options("With --lesions-in: "),
 )
 
 
@@ -76,7 +79,7 @@ def check_lesion_options(ctx: click.Context, lesions_in: Path | None) -> None:
     """
     typed = click.core.ParameterSource.COMMANDLINE  # a file of settings may be for other commands
     given = [name for name in ctx.params if ctx.get_parameter_source(name) is typed]
-    others = [name for name in given if name.startswith(("lesion_", "organ_"))]
+    others = [name for name in given if name.startswith(_OF_LESIONS)]
     if lesions_in is not None:
         others = [name for name in given if name in _OF_PHANTOMS]
     if others:
@@ -115,6 +118,8 @@ def add_lesions_to(dataset: Path, out: Path, seed: int, count: int | None, value
         phase=values["lesion_phase"],
         place=values["lesion_place"],
         kinds=tuple(kinds),
+        lookalikes=tuple(values["lookalikes"]),
+        cysts_are_lesions=values["cysts_are_lesions"],
         **limits,
     )
     cases = {case.name: case for case in find_cases(dataset)}
@@ -150,5 +155,7 @@ def add_lesions_to(dataset: Path, out: Path, seed: int, count: int | None, value
         verb = "has" if without == 1 else "have"
         text = f"{count_of(without, 'case')} {verb} no mask"
         say(f"Note: {text}: lesions are drawn in an organ.", err=True)
-    say(f"{describe(writer.records)} in {count_of(len(writer.records), 'case')}: {out}")
+    others = sum(map(len, writer.lookalikes.values()))
+    beside = f" and {count_of(others, 'structure')} that look like lesions" if others else ""
+    say(f"{describe(writer.records)}{beside} in {count_of(len(writer.records), 'case')}: {out}")
     exit_if_failed(failures)

@@ -11,6 +11,7 @@ from liverseg_tf.choices import (
     TRANSFORMS,
 )
 from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.lookalike_options import lookalike_options
 from liverseg_tf.cli.shared.network_options import NETWORK_OPTIONS
 from liverseg_tf.errors import SettingsError
 
@@ -180,6 +181,7 @@ _OPTIMIZATION = (
         "each step. Needs two regions of which one lies in the other, such as liver and tumour; "
         "the rest of the organ of these patients counts as free of lesions.",
     ),
+    *lookalike_options("With --synthetic-lesions: "),
     click.option(
         "--mirror",
         is_flag=True,

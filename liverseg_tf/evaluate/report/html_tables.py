@@ -55,7 +55,7 @@ def summary_table(evaluation: Evaluation) -> str:
     titles = ["Region", "Score", "Cases", "Mean", "SD", "Median", "Lowest", "Highest"]
     titles.append("95 % CI of the mean")
     return (
-        f"<h2>Summary</h2>\n{_table(titles, _without_repeated_names(rows))}"
+        f"<h2>Summary</h2>\n{html_table(titles, _without_repeated_names(rows))}"
         '<p class="small">SD: standard deviation. CI: confidence interval. If a region is empty in '
         "both the ground truth and the prediction of a case, its Dice, Jaccard and NSD count as 1 "
         "(as in LiTS). Rows marked (not empty) leave out these cases (as in nnU-Net). In rows "
@@ -83,7 +83,7 @@ def lesion_table(evaluation: Evaluation) -> str:
     )
     return (
         "<h2>Detection of connected components (lesions)</h2>\n"
-        f"{_table(titles, _without_repeated_names(rows))}<ul>{''.join(lines)}</ul>\n"
+        f"{html_table(titles, _without_repeated_names(rows))}<ul>{''.join(lines)}</ul>\n"
         f'<details class="small"><summary>Definitions</summary><dl>{items}</dl></details>\n'
     )
 
@@ -99,7 +99,7 @@ def lits_table(evaluation: Evaluation) -> str:
     ]
     suffix = ", as computed by the public scorer" if compat else ""
     return (
-        f"<h2>Scores of the LiTS challenge{suffix}</h2>\n{_table(['Score', 'Value'], rows)}"
+        f"<h2>Scores of the LiTS challenge{suffix}</h2>\n{html_table(['Score', 'Value'], rows)}"
         '<p class="small">The names are those of the public scorer; scores.json contains the '
         "definitions.</p>\n"
     )
@@ -134,7 +134,7 @@ def case_table(
             links[case] = f'<a href="{escape(pictures[case])}">{links[case]}</a>'
         if case in viewers:
             links[case] += f" · {link_file(viewers[case], 'viewer')}"
-    table = _table(["Case", "Region", *titles], _without_repeated_names(rows), links)
+    table = html_table(["Case", "Region", *titles], _without_repeated_names(rows), links)
     return f"<h2>Scores of each case</h2>\n{table}"
 
 
@@ -184,8 +184,16 @@ def _without_repeated_names(rows: list[list[str]]) -> list[list[str]]:
     return result
 
 
-def _table(titles: list[str], rows: list[list[str]], links: Mapping[str, str] | None = None) -> str:
-    """A table in a box that can be scrolled; `links` is HTML by the text of the first column."""
+def html_table(
+    titles: list[str], rows: list[list[str]], links: Mapping[str, str] | None = None
+) -> str:
+    """Return a table in a box that can be scrolled; all text is escaped.
+
+    Args:
+        titles: Titles of the columns.
+        rows: Text of each row. A row without a first text belongs to the one above.
+        links: HTML by the text of the first column.
+    """
     links = links or {}
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = "\n".join(

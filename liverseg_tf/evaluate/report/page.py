@@ -21,7 +21,9 @@ from liverseg_tf.evaluate.report.plots import (
     plot_dice_by_volume,
     plot_volumes,
 )
+from liverseg_tf.evaluate.report.reliability_plot import has_probabilities, plot_reliability
 from liverseg_tf.evaluate.report.score_text import heading
+from liverseg_tf.evaluate.report.trust_table import trust_table
 from liverseg_tf.html_page import embed_picture, escape
 from liverseg_tf.plural import count
 
@@ -76,6 +78,7 @@ def report_body(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[st
     yield _list("Images that could not be shown", [each.message for each in pictures.failures])
     yield _list("Notes", evaluation.notes)
     yield summary_table(evaluation)
+    yield trust_table(evaluation)
     yield lesion_table(evaluation)
     yield lits_table(evaluation)
     yield from _plots(evaluation)
@@ -101,6 +104,9 @@ def _plots(evaluation: Evaluation) -> Iterator[str]:
     plots.append((plot_dice_by_volume(evaluation), "Dice against the true volume"))
     if evaluation.lesion_regions:
         plots.append((plot_froc(evaluation), "FROC curve of the lesions"))
+    if has_probabilities(evaluation):
+        caption = "Reliability of the saved probabilities; the line marks perfect calibration"
+        plots.append((plot_reliability(evaluation), caption))
     yield f"<h2>Scores by region</h2>\n{_figures(plots)}"
     plots = []
     for region in evaluation.regions.names:

@@ -10,12 +10,15 @@ from liverseg_tf.bootstrap import DEFINITION_OF_SCORES as INTERVAL
 from liverseg_tf.evaluate.evaluation import CONVENTIONS, Evaluation
 from liverseg_tf.evaluate.metrics import distances
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap
+from liverseg_tf.evaluate.metrics.reliability import DEFINITION as RELIABILITY
 from liverseg_tf.evaluate.metrics.surface_distances import SURFACES
 from liverseg_tf.evaluate.protocols.scoring import PROTOCOLS
 from liverseg_tf.evaluate.report.earlier_results import SCORES, clear_earlier_results
 from liverseg_tf.evaluate.report.lesion_tables import lesions_json
 from liverseg_tf.evaluate.report.lits_tables import lits_json, write_lits_csv
 from liverseg_tf.evaluate.report.nnunet_summary import write_summary
+from liverseg_tf.evaluate.report.reliability_plot import reliability_curves
+from liverseg_tf.evaluate.report.trust_table import trust_json
 from liverseg_tf.evaluate.score_case import RegionResult
 from liverseg_tf.printable import printable, spreadsheet_text
 
@@ -111,6 +114,7 @@ def scores_json(evaluation: Evaluation) -> dict:
             region: evaluation.means_with_zeros(region) for region in evaluation.regions.names
         },
         **lesions,
+        **_trust_json(evaluation),
         **lits,
         "rows": [_row(result, evaluation.score_names) for result in evaluation.results],
         "failures": [
@@ -120,6 +124,25 @@ def scores_json(evaluation: Evaluation) -> dict:
         "notes": list(map(printable, evaluation.notes)),
     }
     return nan_to_none(value)
+
+
+def _trust_json(evaluation: Evaluation) -> dict:
+    """The masks that the model judged, and the reliability of its probabilities, if known."""
+    value: dict = {}
+    if judged := trust_json(evaluation):
+        value["trust"] = judged
+    if curves := reliability_curves(evaluation):
+        value["reliability"] = {
+            "definition": RELIABILITY,
+            "regions": {
+                region: {
+                    "ece": curve.calibration_error,
+                    **dataclasses.asdict(curve),
+                }
+                for region, curve in curves.items()
+            },
+        }
+    return value
 
 
 def _coverage_json(evaluation: Evaluation) -> dict:

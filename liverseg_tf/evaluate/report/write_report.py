@@ -12,6 +12,7 @@ from liverseg_tf.ct.volume import check_same_grid
 from liverseg_tf.errors import LiverSegError, first_line
 from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.masks import read_prediction, read_truth
+from liverseg_tf.evaluate.origin import describe_flags, read_mask_record
 from liverseg_tf.evaluate.pairs import Pair
 from liverseg_tf.evaluate.report.earlier_results import VIEWERS
 from liverseg_tf.evaluate.report.overlay import ABDOMEN, CaseVolumes, overlay_case
@@ -82,7 +83,8 @@ def write_report(
             if spec.viewers:
                 name = case.replace("\\", "%5C")  # which separates folders on Windows
                 viewers[case] = f"{VIEWERS}/{name}.html"
-                _write_viewer(out / viewers[case], volumes, regions, spec)
+                alerts = describe_flags(read_mask_record(with_image[case]))
+                _write_viewer(out / viewers[case], volumes, regions, spec, alerts)
         except Exception as error:  # a damaged image or a bug must not stop the other cases
             viewers.pop(case, None)
             failures.append(Failure(case, _describe(error, case)))
@@ -123,9 +125,13 @@ def _read_volumes(pair: Pair, regions: Regions, channel: int | None) -> CaseVolu
     return CaseVolumes(pair.case, image, truth, prediction)
 
 
-def _write_viewer(path: Path, volumes: CaseVolumes, regions: Regions, spec: ReportSpec) -> None:
+def _write_viewer(
+    path: Path,
+    volumes: CaseVolumes,
+    regions: Regions,
+    spec: ReportSpec,
+    alerts: tuple[str, ...],
+) -> None:
     masks = {"ground truth": volumes.truth, "prediction": volumes.prediction}
-    viewer = ViewerSpec(
-        volumes.case, regions, is_ct=spec.window is not None, limit_mb=spec.limit_mb
-    )
+    viewer = ViewerSpec(volumes.case, regions, spec.window is not None, spec.limit_mb, alerts)
     write_viewer(path, volumes.image, masks, viewer)

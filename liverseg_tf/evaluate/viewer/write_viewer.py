@@ -55,12 +55,14 @@ class ViewerSpec:
         regions: Regions of the masks. The components of the last one are listed.
         is_ct: Whether the image is in HU. Otherwise the window is its 1st to 99th percentile.
         limit_mb: Maximum size of the volumes in the page in MB (10^6 bytes), > 0.
+        alerts: What must be known about the masks, one line each, for the top of the page.
     """
 
     title: str = "Viewer"
     regions: Regions = LIVER_REGIONS
     is_ct: bool = True
     limit_mb: float = 40.0
+    alerts: tuple[str, ...] = ()
 
 
 def write_viewer(
@@ -99,6 +101,7 @@ def write_viewer(
         "window": [round(window.level_hu, 3), round(window.width_hu, 3)],
         "windows": WINDOWS if spec.is_ct else {},
         "notes": notes,
+        "alerts": list(map(printable, spec.alerts)),
         "masks": [
             _describe_mask(name, mask, spec.regions, COLOURS[index % len(COLOURS)])
             for index, (name, mask) in enumerate(canonical.items())

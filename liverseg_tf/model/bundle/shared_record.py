@@ -38,6 +38,7 @@ def make_shared_record(run: Path, checksum: str) -> dict:
         "hardware": {"precision": record.precision},
         "store": {"split": {side: [] for side in _SIDES}},
         "postprocessing": record.postprocessing.to_json(),
+        "trust": record.trust.to_json(),  # numbers, and names of regions
         "result": {
             "dice": validation_dice(run),
             **{key: _number_or_none(_entry(result, key)) for key in _RESULTS},

@@ -13,10 +13,10 @@ from liverseg_tf.phantom.lesions.lesion import Lesion, draw_diameter, draw_lesio
 from liverseg_tf.phantom.lesions.paint import box_reach_mm, paint_lesion
 from liverseg_tf.phantom.lesions.placement import OrganMap
 from liverseg_tf.phantom.lesions.spec import LesionSpec
+from liverseg_tf.phantom.lesions.stored import as_stored, in_file_order, voxel_of
 
 _CLUSTERED = 0.3  # fraction of the patients whose lesions lie near each other
 _TRIES = 6  # to place a lesion apart from the others, and to draw one that is seen
-_FEW_VALUES = 512  # an image with fewer values of the organ is stored in steps
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def add_lesions(
             "a smaller diameter."
         )
     records = [_with_file_voxel(record, image) for record in records]
-    new = _as_stored(values, source, changed)
+    new = as_stored(values, source, changed)
     return (
-        _in_file_order(image, new, orientation),
-        _in_file_order(labels, tissue, of_labels),
+        in_file_order(image, new, orientation),
+        in_file_order(labels, tissue, of_labels),
         records,
     )
 
@@ -199,28 +199,4 @@ def _describe(painted, values, centre_mm, lesion, organ, affine) -> LesionRecord
 
 
 def _with_file_voxel(record: LesionRecord, image: Volume) -> LesionRecord:
-    inverse = np.linalg.inv(image.affine)
-    voxel = inverse[:3, :3] @ np.array(record.centre_mm) + inverse[:3, 3]
-    i, j, k = (round(float(place)) for place in voxel)
-    return replace(record, centre=(i, j, k))
-
-
-def _as_stored(values: np.ndarray, source: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """Round the changed voxels to the values and the range of the source."""
-    new = source.copy()
-    lowest, highest = float(source.min()), float(source.max())
-    clipped = np.clip(values[changed], lowest, highest)
-    steps = np.unique(source[:: max(1, len(source) // 16)])
-    if source.dtype.kind == "f" or len(steps) < _FEW_VALUES:
-        if len(steps) < _FEW_VALUES:  # such as an image that was clipped and stored in 8 bits
-            right = np.clip(np.searchsorted(steps, clipped), 1, len(steps) - 1)
-            nearer = clipped - steps[right - 1] < steps[right] - clipped
-            clipped = np.where(nearer, steps[right - 1], steps[right])
-    else:
-        clipped = np.rint(clipped)
-    new[changed] = clipped.astype(source.dtype)
-    return new
-
-
-def _in_file_order(volume: Volume, canonical: np.ndarray, orientation: Orientation) -> Volume:
-    return replace(volume, array=np.ascontiguousarray(orientation.from_canonical(canonical)))
+    return replace(record, centre=voxel_of(image, record.centre_mm))

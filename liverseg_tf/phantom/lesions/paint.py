@@ -65,7 +65,7 @@ def paint_lesion(
         image, labels = displace(image, labels, depth, grid, push_mm, shape.radius_mm)
     inside = np.isin(labels, organ)
     share = _share_of_lesion(depth, look.edge_mm, grid)
-    soft = ndimage.gaussian_filter(inside.astype(np.float32), (0, *[_SURFACE_PIXELS] * 2))
+    soft = _soften(inside)
     share *= soft * np.minimum(2 * soft, 1)  # tissue beyond the surface stays as it is
     mask = (share >= 0.5) & inside
     if share.max() < 0.01:
@@ -74,7 +74,7 @@ def paint_lesion(
     change = _contrast(lesion, depth, axes)
     change += lesion.coarse.at(*axes)[0] * np.float32(look.coarse_hu)
     change += lesion.fine.at(*axes)[0] * np.float32(look.fine_hu)
-    change -= _structure(image, inside, grid, level_hu)
+    change -= coarse_structure(image, inside, grid, level_hu)
     change *= share
     if len(lesion.calcium):
         change += _calcium(lesion, grid) * soft
@@ -119,8 +119,27 @@ def _calcium(lesion: Lesion, grid: Grid) -> np.ndarray:
     return change
 
 
-def _structure(image: np.ndarray, inside: np.ndarray, grid: Grid, level_hu: float) -> np.ndarray:
-    """Vessels and other coarse structures of the organ, relative to its intensity."""
+def surface_share(inside: np.ndarray) -> np.ndarray:
+    """Share of each voxel that may change: 0 beyond the surface of the organ, soft at it."""
+    soft = _soften(inside)
+    return soft * np.minimum(2 * soft, 1)
+
+
+def _soften(inside: np.ndarray) -> np.ndarray:
+    return ndimage.gaussian_filter(inside.astype(np.float32), (0, *[_SURFACE_PIXELS] * 2))
+
+
+def coarse_structure(
+    image: np.ndarray, inside: np.ndarray, grid: Grid, level_hu: float
+) -> np.ndarray:
+    """Vessels and other coarse structures of the organ, relative to its intensity.
+
+    Args:
+        image: (Z, R, C) float32 HU.
+        inside: (Z, R, C) bool, the organ.
+        grid: Positions of the voxels.
+        level_hu: Intensity of the organ in the whole patient.
+    """
     sigma = (0, *[_STRUCTURE_MM / grid.pixel_mm] * 2)
     weights = inside.astype(np.float32)
     total = ndimage.gaussian_filter(image * weights, sigma, truncate=2)

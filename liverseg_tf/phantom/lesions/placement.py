@@ -1,6 +1,7 @@
 """Where lesions may lie: inside an organ, away from large vessels and, as chosen, its surface."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -93,6 +94,21 @@ class OrganMap:
             (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2])),
         )
 
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest voxel of the places, (3,) each."""
+        return self.places.min(axis=0), self.places.max(axis=0)
+
+    def in_slices(self, slices: tuple[int, int] | None) -> slice:
+        """Return the part of the places in some slices.
+
+        Args:
+            slices: First slice and the one after the last; None: all.
+        """
+        if slices is None:
+            return slice(None)
+        return slice(*np.searchsorted(self.places[:, 0], slices).tolist())
+
     def choose(
         self,
         rng: np.random.Generator,
@@ -114,9 +130,7 @@ class OrganMap:
             (3,) float64 (z, row, col) in mm from the first voxel, or None if the organ is too
             small for this lesion.
         """
-        chosen = slice(None)
-        if slices is not None:
-            chosen = slice(*np.searchsorted(self.places[:, 0], slices))
+        chosen = self.in_slices(slices)
         surface, vessel = self.surface_mm[chosen], self.vessel_mm[chosen]
         allowed = _depth_rule(surface, radius_mm, place)
         if near_mm is not None:

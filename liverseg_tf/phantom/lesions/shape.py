@@ -29,9 +29,18 @@ class Ellipsoid:
         return float(np.linalg.norm(self.centre_mm) + longest)
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, radius_mm: float, centre_mm=(0, 0, 0)) -> "Ellipsoid":
-        """Draw an ellipsoid of the volume of a ball with this radius."""
-        ratios = np.array([1.0, rng.uniform(0.7, 1), rng.uniform(0.6, 1)])
+    def draw(
+        cls, rng: np.random.Generator, radius_mm: float, centre_mm=(0, 0, 0), ratios=(0.7, 0.6)
+    ) -> "Ellipsoid":
+        """Draw an ellipsoid of the volume of a ball with this radius.
+
+        Args:
+            rng: Generator of the lesion.
+            radius_mm: Radius of the ball.
+            centre_mm: As in the class.
+            ratios: Least ratios of the other axes to the longest one.
+        """
+        ratios = np.array([1.0, *(rng.uniform(least, 1) for least in ratios)])
         radii = radius_mm * ratios / np.cbrt(ratios.prod())
         turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
         return cls(np.asarray(centre_mm, np.float64), (turn / radii[:, None]).astype(np.float32))
@@ -100,6 +109,22 @@ class LesionShape:
             radius,
             reach,
         )
+
+    @classmethod
+    def draw_smooth(cls, rng: np.random.Generator, diameter_mm: float) -> "LesionShape":
+        """Draw a round shape with an even border, such as that of a cyst; see `draw`."""
+        radius = diameter_mm / 2
+        ball = Ellipsoid.draw(rng, radius, ratios=(0.85, 0.8))
+        bend_mm = 0.03 * radius
+        reach = ball.reach_mm + 2 * bend_mm
+        even = LocalField(np.zeros((3, 4, 4, 4), np.float32), reach)
+        bent = LocalField.draw(rng, reach, max(radius, 2.0), 3)
+        return cls((ball,), bent, even, bend_mm, 0.0, radius, reach)
+
+    @property
+    def normal_z_square(self) -> float:
+        """Square of the z component of the normal of its border, in the mean."""
+        return 0.33
 
     def depth(self, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
         """Return the depth below the surface in mm, (Z, R, C) float32, negative outside.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from liverseg_tf.choices import LESION_KINDS, LESION_PHASES, LESION_PLACES
+from liverseg_tf.choices import LESION_KINDS, LESION_PHASES, LESION_PLACES, LOOKALIKES
 from liverseg_tf.errors import SettingsError
 
 MAX_LESIONS = 100
@@ -21,6 +21,8 @@ class LesionSpec:
         phase: Phase of the contrast agent, 'portal' or 'arterial'.
         place: 'any', 'inside' (away from the organ's surface) or 'surface' (bulging it).
         kinds: Kinds of lesions, each as often as in `kinds.FREQUENCIES` relative to the others.
+        lookalikes: Kinds of structures that look like lesions and are none, drawn beside them.
+        cysts_are_lesions: Whether the cysts among them get the label of the lesions.
 
     Raises:
         SettingsError: If a value is out of range.
@@ -33,6 +35,8 @@ class LesionSpec:
     phase: str = "portal"
     place: str = "any"
     kinds: tuple[str, ...] = LESION_KINDS
+    lookalikes: tuple[str, ...] = ()
+    cysts_are_lesions: bool = False
 
     def __post_init__(self) -> None:
         labels = (*self.organ, self.lesion)
@@ -61,6 +65,7 @@ class LesionSpec:
         for name, value, choices in (
             ("phase", (self.phase,), LESION_PHASES),
             ("place", (self.place,), LESION_PLACES),
+            ("lookalikes", self.lookalikes, LOOKALIKES),
             ("kinds of lesions", self.kinds or ("none",), LESION_KINDS),
         ):
             wrong = [one for one in value if one not in choices]
@@ -68,3 +73,17 @@ class LesionSpec:
                 raise SettingsError(
                     f"Expected {name} from {', '.join(choices)}. Received {wrong[0]}."
                 )
+        check_cysts(self.cysts_are_lesions, self.lookalikes)
+
+
+def check_cysts(are_lesions: bool, lookalikes: tuple[str, ...]) -> None:
+    """Refuse cysts that count as lesions where no cysts are drawn.
+
+    Raises:
+        SettingsError: If they are not drawn.
+    """
+    if are_lesions and "cyst" not in lookalikes:
+        raise SettingsError(
+            "Expected cyst among the lookalikes together with cysts_are_lesions. "
+            f"Received {', '.join(lookalikes) or 'no lookalikes'}."
+        )

@@ -12,11 +12,13 @@ from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.phantom.lesions.add_lesions import LesionRecord, add_lesions
 from liverseg_tf.phantom.lesions.spec import LesionSpec
+from liverseg_tf.phantom.lookalikes.add_lookalikes import LookalikeRecord, add_lookalikes
 
 _COLUMNS = (
     *("case", "kind", "i", "j", "k", "x_mm", "y_mm", "z_mm"),
     *("diameter_mm", "volume_ml", "contrast_hu", "organ_hu"),
 )
+_OF_LOOKALIKES = tuple(name for name in _COLUMNS if name not in ("volume_ml", "organ_hu"))
 
 
 class LesionWriter:
@@ -27,7 +29,8 @@ class LesionWriter:
     masks/NAME.nii.gz.
 
     Attributes:
-        records: What was drawn, by the name of the case.
+        records: The lesions that were drawn, by the name of the case.
+        lookalikes: The structures that look like lesions.
 
     Args:
         dataset: Folder of the data set.
@@ -66,6 +69,7 @@ class LesionWriter:
                 file = f"{name}.nii.gz"
                 self._paths[name] = (Path("images", file), Path("masks", file))
         self.records: dict[str, list[LesionRecord]] = {}
+        self.lookalikes: dict[str, list[LookalikeRecord]] = {}
 
     def write(self, name: str, image: Volume, labels: Volume) -> list[LesionRecord]:
         """Draw lesions into a case and write its files.
@@ -79,6 +83,7 @@ class LesionWriter:
             LiverSegError: If lesions cannot be drawn, see `add_lesions`, or a file not be written.
         """
         seed = (self._seed, zlib.crc32(name.encode()))
+        image, labels, self.lookalikes[name] = add_lookalikes(image, labels, seed, self._spec)
         image, labels, records = add_lesions(image, labels, seed, self._spec)
         image_path, mask_path = (self._out / path for path in self._paths[name])
         write_labels(mask_path, labels)
@@ -87,15 +92,19 @@ class LesionWriter:
         return records
 
     def finish(self) -> None:
-        """Write lesions.csv, lesions.json and, if the data set has one, dataset.json."""
-        rows = [
-            {"case": name} | _row(record)
-            for name, records in self.records.items()
-            for record in records
-        ]
-        write_csv(self._out / "lesions.csv", _COLUMNS, rows)
+        """Write lesions.csv, lesions.json, lookalikes.csv if any were asked for, and dataset.json.
+
+        The last one is written if the data set has one.
+        """
+        write_csv(self._out / "lesions.csv", _COLUMNS, _rows(self.records))
         lesions = {name: list(map(asdict, records)) for name, records in self.records.items()}
         content = {"seed": self._seed, "settings": asdict(self._spec), "cases": lesions}
+        if self._spec.lookalikes:
+            drawn = {name: self.lookalikes[name] for name in self.records}
+            write_csv(self._out / "lookalikes.csv", _OF_LOOKALIKES, _rows(drawn))
+            content["lookalikes"] = {
+                name: list(map(asdict, records)) for name, records in drawn.items()
+            }
         write_json(self._out / "lesions.json", content)
         description = self._dataset / "dataset.json"
         if self._keeps_paths and description.is_file():
@@ -142,7 +151,11 @@ class LesionWriter:
         return content | {"labels": labels, "numTraining": len(self.records)}
 
 
-def _row(record: LesionRecord) -> dict[str, object]:
+def _rows(drawn: Mapping[str, Sequence[LesionRecord] | Sequence[LookalikeRecord]]) -> list[dict]:
+    return [{"case": name} | _row(one) for name, records in drawn.items() for one in records]
+
+
+def _row(record: LesionRecord | LookalikeRecord) -> dict[str, object]:
     i, j, k = record.centre
     x_mm, y_mm, z_mm = record.centre_mm
     places: dict[str, object] = {"i": i, "j": j, "k": k, "x_mm": x_mm, "y_mm": y_mm, "z_mm": z_mm}

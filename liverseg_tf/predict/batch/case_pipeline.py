@@ -7,43 +7,27 @@ from pathlib import Path
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.nifti_stream import write_slabs
 from liverseg_tf.ct.regions import Regions
-from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.provenance import MaskRecord, MaskRecords, digest_content
 from liverseg_tf.errors import LiverSegError, first_line, reason_of
 from liverseg_tf.locks import lock_if_supported
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.region_masks import RegionMasks
+from liverseg_tf.predict.batch.case_state import CaseState
 from liverseg_tf.predict.batch.memmap import memmap_zeros
 from liverseg_tf.predict.batch.memory import estimate_memory
 from liverseg_tf.predict.batch.origin import describe_origin, make_uid_seed
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
+from liverseg_tf.predict.batch.probability_files import (
+    create_calibrated,
+    find_temperatures,
+    probability_paths,
+    write_probabilities,
+)
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, identify, warnings_of
-from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, file_safe_name, write_outputs
+from liverseg_tf.predict.models.predictor import Predictor, identify, trust_of, warnings_of
+from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, write_outputs
 from liverseg_tf.predict.segment_volume import find_regions
-
-_SLAB = 16  # slices at a time
-
-
-@dataclass(frozen=True, eq=False)
-class CaseState:
-    """A case between two steps of the pipeline.
-
-    Args:
-        name: Name of the case.
-        source: File, folder or series of the image.
-        record: What the masks are made from; see `MaskRecord`.
-        image: Image, as long as a later step needs it.
-        masks: Predicted masks, from the second step until they are written.
-        failure: Error message, one line; None as long as no step has failed.
-    """
-
-    name: str
-    source: Path | DicomSeries
-    record: MaskRecord | None = None
-    image: Volume | None = None
-    masks: RegionMasks | None = None
-    failure: str | None = None
+from liverseg_tf.predict.trust.judge import judge_masks
 
 
 @dataclass(frozen=True)
@@ -67,8 +51,11 @@ class CasePipeline:
         """Create the pipeline of a job.
 
         Raises:
-            SettingsError: If the post-processing names a region that the model does not have.
+            SettingsError: If the post-processing names a region that the model does not have, or
+                no temperature is known for calibrated probabilities.
         """
+        if job.calibrated:
+            find_temperatures(predictor)
         postprocessing = job.postprocessing or predictor.postprocessing
         postprocessing = postprocessing.updated(job.overrides)
         postprocessing.check(predictor.network.regions)
@@ -121,7 +108,7 @@ class CasePipeline:
         except Exception as error:  # a bug or a device error must not stop the other cases
             reason = f"Unexpected {type(error).__name__}: {first_line(error)}"
             failure = str(LiverSegError(reason).about(case.name))
-        return replace(case, image=None, masks=None, failure=failure)
+        return replace(case, image=None, masks=None, calibrated=None, failure=failure)
 
     def plan(self, case: CaseState) -> CaseState:
         """Describe what the masks will be made from, before anything is read."""
@@ -154,15 +141,28 @@ class CasePipeline:
 
     def segment(self, case: CaseState) -> CaseState:
         """Predict the masks."""
-        image = case.image
+        image, record = case.image, case.record
         assert image is not None, "`read` comes first"
-        probabilities = None
-        if self.job.probabilities or self.postprocessing.needs_probabilities:
-            shape = (len(self.predictor.network.regions), *image.array.shape)
+        assert record is not None, "`plan` comes first"
+        inference = self.job.inference
+        shape = (len(self.predictor.network.regions), *image.array.shape)
+        probabilities = calibrated = None
+        if self.job.calibrated:
+            array = memmap_zeros(self.job.folder, shape)
+            calibrated = create_calibrated(self.predictor, inference.thresholds, image, array)
+        stored = self.job.probabilities and calibrated is None
+        if stored or self.postprocessing.needs_probabilities:
             probabilities = memmap_zeros(self.job.folder, shape)
-        masks = find_regions(image, self.predictor, self.job.inference, probabilities=probabilities)
+        masks = find_regions(
+            image, self.predictor, inference, probabilities=probabilities, calibrated=calibrated
+        )
+        judged = judge_masks(masks, self.predictor, inference.thresholds, self.job.only)
+        about = () if calibrated is None else (calibrated.description,)
+        warnings = (*record.warnings, *about, *judged.warnings)
+        record = replace(record, warnings=warnings, checks=judged.checks)
         # some outputs still need the voxels of the image: otherwise free their memory
-        return replace(case, image=image if self.job.outputs.need_image else None, masks=masks)
+        image = image if self.job.outputs.need_image else None
+        return replace(case, image=image, masks=masks, record=record, calibrated=calibrated)
 
     def write(self, case: CaseState) -> CaseState:
         """Post-process the masks and write all output files, the record last."""
@@ -181,7 +181,7 @@ class CasePipeline:
             names = {path.relative_to(self.job.folder).as_posix() for path in written}
             names |= complete | self._output_names(case.name)
             self.records.write(case.name, record, names)
-        return replace(case, image=None, masks=None)
+        return replace(case, image=None, masks=None, calibrated=None)
 
     def _write_files(
         self, case: CaseState, masks: RegionMasks, processed: RegionMasks, record: MaskRecord
@@ -190,13 +190,11 @@ class CasePipeline:
         written: list[Path] = []
         # probabilities may be there only for the post-processing, not as an output
         if self.job.probabilities:
-            assert masks.probabilities is not None, "`segment` stores them"
-            paths = self._probability_paths(case.name)
+            values = masks.probabilities if case.calibrated is None else case.calibrated.array
+            assert values is not None, "`segment` stores them"
             chosen = map(masks.regions.names.index, self._written_regions.names)
-            for path, region in zip(paths, chosen, strict=True):
-                values = masks.probabilities[region]
-                slabs = (values[start : start + _SLAB] for start in range(0, len(values), _SLAB))
-                write_slabs(path, masks.grid, slabs, 1 / 255)
+            paths = self._probability_paths(case.name)
+            write_probabilities(paths, masks.grid, [values[region] for region in chosen])
         other_outputs = self.job.outputs.without_nifti
         if other_outputs.formats or other_outputs.measure:
             image = masks.grid if case.image is None else case.image
@@ -207,6 +205,8 @@ class CasePipeline:
                 processed.regions,
                 processed.agreement,
                 record.warnings,
+                confidence=processed.confidence,
+                checks=record.checks,
             )
             header = other_outputs.header
             header = replace(header, uid_seed=make_uid_seed(record, header.model))
@@ -228,11 +228,12 @@ class CasePipeline:
     def _probability_paths(self, name: str) -> list[Path]:
         """Return the paths of the probabilities; an empty list if they are not an output."""
         regions = self._written_regions.names if self.job.probabilities else ()
-        folder = self.job.folder / "probabilities"
-        return [folder / file_safe_name(region) / f"{name}.nii.gz" for region in regions]
+        return probability_paths(self.job.folder, name, regions)
 
     def _provenance(self, source: Path | DicomSeries) -> dict:
-        return describe_origin(source, self.predictor.fingerprint, self.postprocessing, self.job)
+        known = trust_of(self.predictor)[0].digest
+        model = self.predictor.fingerprint
+        return describe_origin(source, model, self.postprocessing, self.job, known)
 
     def gigabytes(self, case: CaseState) -> float:
         """Estimate the memory that a case needs, in GB; 0 if its header cannot be read."""

@@ -15,7 +15,11 @@ PIPELINE_VERSION = 2  # increase it with every change of the code that changes m
 
 
 def describe_origin(
-    source: Path | DicomSeries, model: str, postprocessing: PostProcessing, job: PredictionJob
+    source: Path | DicomSeries,
+    model: str,
+    postprocessing: PostProcessing,
+    job: PredictionJob,
+    trust: str = "",
 ) -> dict:
     """Describe what masks are made from. Masks of equal origins are equal.
 
@@ -24,6 +28,8 @@ def describe_origin(
         model: Fingerprint of the model.
         postprocessing: Post-processing of the masks, with the overrides of the job.
         job: Settings of the run.
+        trust: Digest of what is known about when not to trust the model. Masks that were made
+            before it was known are predicted again, and judged.
 
     Returns:
         JSON values; see `MaskRecord.provenance`.
@@ -35,6 +41,8 @@ def describe_origin(
         "only": sorted(job.only) or None,
         "series_description": header.series_description or None,
         "series_number": header.series_number,
+        "calibrated": job.calibrated or None,
+        "trust": trust or None,
     }
     return {key: value for key, value in optional.items() if value is not None} | {
         "source": fingerprint_source(source),

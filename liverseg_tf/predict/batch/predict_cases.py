@@ -8,7 +8,8 @@ from pathlib import Path
 
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.size_limit import memory_bytes
-from liverseg_tf.predict.batch.case_pipeline import CasePipeline, CaseState
+from liverseg_tf.predict.batch.case_pipeline import CasePipeline
+from liverseg_tf.predict.batch.case_state import CaseState
 from liverseg_tf.predict.batch.memmap import check_writable
 from liverseg_tf.predict.batch.planning import find_shared_outputs, split_by_memory
 from liverseg_tf.predict.batch.prediction_job import PredictionJob

@@ -19,6 +19,7 @@ class PredictionJob:
             the model's validation cases.
         overrides: Post-processing steps that replace the steps of the same name.
         probabilities: Whether `probabilities/REGION/NAME.nii.gz` is written for each region.
+        calibrated: Whether these probabilities are calibrated; see `liverseg trust`.
         inference: Options of the inference.
         force: Whether masks that are up to date are computed again.
         outputs: File formats, and whether measurements are written.
@@ -35,6 +36,7 @@ class PredictionJob:
     postprocessing: PostProcessing | None = None
     overrides: PostProcessing = PostProcessing()
     probabilities: bool = False
+    calibrated: bool = False
     inference: Inference = Inference()
     force: bool = False
     outputs: OutputFormats = OutputFormats()
@@ -43,3 +45,7 @@ class PredictionJob:
     accepted: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     sides: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.calibrated:
+            object.__setattr__(self, "probabilities", True)

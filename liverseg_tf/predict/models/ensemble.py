@@ -8,10 +8,12 @@ import numpy as np
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.trust_record import ENSEMBLE, MIRRORED, SINGLE, common_trust
 from liverseg_tf.predict.models.predictor import (
     Predictor,
     average_passes,
     identify,
+    trust_of,
     warnings_of,
 )
 
@@ -72,6 +74,9 @@ class Ensemble:
         identities = [identify(predictor) for predictor in predictors]
         self.name = " + ".join(identity.name for identity in identities)
         self.version = " + ".join(identity.version for identity in identities)
+        # `liverseg trust` stores the same in all runs of a cross-validation
+        self.trust = common_trust([trust_of(predictor)[0] for predictor in predictors])
+        self.passes_kind = ENSEMBLE
         self._predictors = predictors
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
@@ -100,6 +105,8 @@ class MirroredPredictor:
         self.warnings = warnings_of(predictor)
         identity = identify(predictor)
         self.name, self.version = identity.name, identity.version
+        self.trust, kind = trust_of(predictor)
+        self.passes_kind = MIRRORED if kind == SINGLE else f"{MIRRORED} {kind}"
         self._predictor = predictor
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:

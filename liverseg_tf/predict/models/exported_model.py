@@ -26,6 +26,7 @@ class ExportedModel(ABC):
         name: Name of the model: of its file, or of the folder of its versions.
         version: Number of the version folder; empty for a file.
         warnings: What must be known before the model is used, one line each.
+        trust: When not to trust its masks.
 
     Raises:
         LiverSegError: If the model cannot be loaded, contains more than the computations of a
@@ -39,6 +40,7 @@ class ExportedModel(ABC):
         self.network, self.postprocessing = record.network, record.postprocessing
         self.fingerprint, self.warnings = record.fingerprint, record.warnings
         self.name, self.version = record.name, record.version
+        self.trust = record.trust
         self._path = record.path
         try:
             channels, regions = self._load(record.path)

@@ -8,6 +8,7 @@ import numpy as np
 from liverseg_tf.model.identity import ModelIdentity
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.trust_record import SINGLE, TrustRecord
 
 
 class Predictor(Protocol):
@@ -19,7 +20,8 @@ class Predictor(Protocol):
     `result()` and `cancel()`. It is given the next batch before it has returned the previous one.
     A predictor of which something must be known before it is used also has `warnings`; see
     `warnings_of`. One that knows its name, and perhaps its version, has `name` and `version`; see
-    `identify`.
+    `identify`. One of which is known when not to trust it has `trust`, and `passes_kind` if it
+    averages passes; see `trust_of`.
 
     Attributes:
         network: Input and output of the model.
@@ -62,6 +64,17 @@ def identify(predictor: Predictor) -> ModelIdentity:
         str(getattr(predictor, "version", "")),
         predictor.fingerprint,
     )
+
+
+def trust_of(predictor: Predictor) -> tuple[TrustRecord, str]:
+    """Return what is known about when not to trust a model, and the kind of its passes.
+
+    Args:
+        predictor: Any model. Without the attribute `trust`, the record is empty; without
+            `passes_kind`, the kind is `single`.
+    """
+    record = getattr(predictor, "trust", TrustRecord())
+    return record, str(getattr(predictor, "passes_kind", SINGLE))
 
 
 def average_passes(passes: Sequence[np.ndarray]) -> np.ndarray:

@@ -33,6 +33,7 @@ class RunPredictor:
     Attributes:
         name: Name of the folder.
         precision: Precision of the computation.
+        trust: When not to trust its masks.
         warnings: What must be known before the model is used, one line each.
 
     Raises:
@@ -44,6 +45,7 @@ class RunPredictor:
         record = RunRecord.read(folder)
         self.network, self.postprocessing = record.network, record.postprocessing
         self.warnings, self.name = record.warnings(folder), Path(folder).resolve().name
+        self.trust = record.trust
         path = Path(folder) / MODEL_FILE
         checksum = record.check_model(folder)
         self._model = _load_model(path, record.custom.get("model"))

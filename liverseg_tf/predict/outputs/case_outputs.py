@@ -11,6 +11,7 @@ from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.nifti import write_labels
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.provenance import MaskCheck
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
@@ -129,7 +130,9 @@ class SegmentedCase:
         regions: Regions of the labels.
         agreement: Agreement between the prediction passes for each region. None if it is unknown.
         warnings: What had to be assumed about the image, one line each.
-        colours: Colours of some regions, RGB, for viewers. Others have those of `outputs.snomed`.
+        colours: Colours of some regions, RGB, for viewers. Others have those of `ct.snomed`.
+        confidence: Confidence of the prediction for each region. None if it is unknown.
+        checks: How far the mask of each region can be trusted, as far as the model knows.
     """
 
     source: Path | DicomSeries
@@ -139,6 +142,8 @@ class SegmentedCase:
     agreement: dict[str, float | None] | None = None
     warnings: tuple[str, ...] = ()
     colours: Mapping[str, tuple[int, int, int]] | None = None
+    confidence: dict[str, float | None] | None = None
+    checks: tuple[MaskCheck, ...] = ()
 
 
 def write_outputs(
@@ -153,7 +158,8 @@ def write_outputs(
       is empty. Characters that are not allowed in file names become %XX.
     - `NAME.seg.nrrd`: segmentation for 3D Slicer. `NAME.labels.txt`: names and colours of the
       labels for ITK-SNAP.
-    - `NAME.json`: the result of `measure`, `agreement` for each region if it is known, `model` and
+    - `NAME.json`: the result of `measure`, `agreement` and `confidence` for each region if they are
+      known, `check` if the model knows when not to trust a mask, `model` and
       `software`, and the `warnings`. DICOM objects contain the last three, too.
 
     Args:
@@ -207,6 +213,11 @@ def _measure(case: SegmentedCase, header: DicomHeader) -> dict:
     measurements = measure(case.image, case.labels, case.regions)
     for region, agreement in (case.agreement or {}).items():
         measurements["regions"][region]["agreement"] = agreement
+    for region, confidence in (case.confidence or {}).items():
+        measurements["regions"][region]["confidence"] = confidence
+    for check in case.checks:
+        entries = {"check": check.flagged, "score": check.score, "threshold": check.threshold}
+        measurements["regions"][check.region] |= entries
     return measurements | {
         "model": {key: printable(value) for key, value in asdict(header.model).items()},
         "software": f"{NAME} {__version__}",

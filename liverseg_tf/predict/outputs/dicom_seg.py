@@ -13,12 +13,12 @@ from liverseg_tf import __version__
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.snomed import SegmentCode, find_segment_code
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader, clean_text, join_notes
 from liverseg_tf.predict.outputs.dicom_source import SourceSlice, read_source_slices
 from liverseg_tf.predict.outputs.patient_module import choose_character_set, copy_patient_module
-from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 if TYPE_CHECKING:
     import highdicom as hd

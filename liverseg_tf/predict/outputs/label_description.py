@@ -4,8 +4,8 @@ from pathlib import Path
 
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.snomed import find_segment_code
 from liverseg_tf.predict.outputs.seg_nrrd import Colours
-from liverseg_tf.predict.outputs.snomed import find_segment_code
 
 _HEADER = """\
 ################################################

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from liverseg_tf.atomic import write_csv
 from liverseg_tf.dataset.provenance import FOLDER, MaskRecords
@@ -15,7 +16,8 @@ from liverseg_tf.records import read_record
 TABLE = "measurements.csv"
 _COLUMNS = (
     *("case", "region", "volume_ml", "voxels", "intensity_mean", "intensity_sd", "components"),
-    *("largest_component_ml", "cut_by", "agreement", "model", "version", "fingerprint", "software"),
+    *("largest_component_ml", "cut_by", "agreement", "confidence", "check", "score", "threshold"),
+    *("model", "version", "fingerprint", "software"),
 )
 
 
@@ -29,6 +31,10 @@ class _Region:
     largest_components_ml: list[float]
     cut_by: list[str]
     agreement: float | None = None
+    confidence: float | None = None
+    check: bool | None = None
+    score: Literal["", "confidence", "agreement"] = ""
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def write_measurement_table(folder: Path) -> Path:
 def describe_volumes(folder: Path, name: str) -> str | None:
     """Return the volumes of a case in one line, such as "liver 1276 ml, tumour 6.4 ml".
 
-    A region that the field of view cuts is marked.
+    A region that the field of view cuts is marked, and so is a mask that must be checked.
 
     Args:
         folder: Folder of the masks.
@@ -80,7 +86,8 @@ def describe_volumes(folder: Path, name: str) -> str | None:
     words = []
     for region, values in measured.regions.items():
         cut = f" (cut: {', '.join(values.cut_by)})" if values.cut_by else ""
-        words.append(f"{region} {format_ml(values.volume_ml)} ml{cut}")
+        check = " (check this mask)" if values.check else ""
+        words.append(f"{region} {format_ml(values.volume_ml)} ml{cut}{check}")
     return printable(", ".join(words))
 
 
@@ -113,6 +120,10 @@ def _rows(folder: Path) -> Iterator[dict[str, object]]:
                 "largest_component_ml": next(iter(values.largest_components_ml), None),
                 "cut_by": " ".join(values.cut_by),
                 "agreement": values.agreement,
+                "confidence": values.confidence,
+                "check": None if values.check is None else "yes" if values.check else "no",
+                "score": values.score,
+                "threshold": values.threshold,
                 "model": spreadsheet_text(measured.model.get("name", "")),
                 "version": spreadsheet_text(measured.model.get("version", "")),
                 "fingerprint": spreadsheet_text(measured.model.get("fingerprint", "")),

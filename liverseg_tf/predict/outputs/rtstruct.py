@@ -11,6 +11,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.snomed import SegmentCode, find_segment_code
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.outputs.dicom_header import (
@@ -23,7 +24,6 @@ from liverseg_tf.predict.outputs.dicom_header import (
 from liverseg_tf.predict.outputs.dicom_source import SourceSlice, read_source_slices
 from liverseg_tf.predict.outputs.patient_module import choose_character_set, copy_patient_module
 from liverseg_tf.predict.outputs.polygons import find_polygons
-from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # retired in DICOM, but still expected by programs
 

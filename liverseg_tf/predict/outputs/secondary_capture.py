@@ -13,6 +13,7 @@ from liverseg_tf import __version__
 from liverseg_tf.atomic import replacing
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.snomed import find_segment_code
 from liverseg_tf.ct.volume import Volume, check_same_grid
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.predict.outputs.capture_pages import (
@@ -30,7 +31,6 @@ from liverseg_tf.predict.outputs.dicom_header import NAME, DicomHeader, code_ite
 from liverseg_tf.predict.outputs.dicom_source import SourceSlice, read_source_slices
 from liverseg_tf.predict.outputs.measurements import measure
 from liverseg_tf.predict.outputs.patient_module import choose_character_set, copy_patient_module
-from liverseg_tf.predict.outputs.snomed import find_segment_code
 
 _LOSSY = (*("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),)
 _PERSON = ("PatientName", "PatientID", "ReferringPhysicianName")

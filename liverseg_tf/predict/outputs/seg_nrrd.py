@@ -9,8 +9,8 @@ import numpy as np
 from liverseg_tf.ct.bounding_box import bounding_box
 from liverseg_tf.ct.itk.write_nrrd import write_layers
 from liverseg_tf.ct.regions import Regions
+from liverseg_tf.ct.snomed import SegmentCode, find_segment_code
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.predict.outputs.snomed import SegmentCode, find_segment_code
 
 _TYPES = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from liverseg_tf.ct.region_kinds import is_lesion, is_single_organ
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.predict.tuning.candidates import Candidate, step_candidates, threshold_candidates
 from liverseg_tf.predict.tuning.gains import FEW_CASES, Gain, mean_over_cases, paired_gains
-from liverseg_tf.predict.tuning.region_kinds import is_lesion, is_single_organ
 from liverseg_tf.predict.tuning.tuning_result import TuningResult
 from liverseg_tf.predict.tuning.validation_masks import ValidationMasks
 

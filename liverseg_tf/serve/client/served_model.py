@@ -4,19 +4,15 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from msgspec import Meta
 
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.model.postprocessing import PostProcessing
-from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.models.probabilities import check_probabilities
-from liverseg_tf.records import decode_record
 from liverseg_tf.retry import Retries, RetryPolicy
 from liverseg_tf.serve.client.address import Access, ServerAddress
+from liverseg_tf.serve.client.served_record import ServedRecord
 from liverseg_tf.serve.client.transport import ClientOptions, Request, Response, Transport
 
 _MAX_PAUSE_S = 1.0  # during a longer one, the server may have been replaced without a failure
@@ -64,6 +60,7 @@ class ServedModel:
             record = self._read_record(response)
             self.network, self.postprocessing = record.network, record.postprocessing
             self.fingerprint, self.warnings = record.fingerprint, record.warnings
+            self.trust = record.trust
         except BaseException:
             self.close()
             raise
@@ -159,49 +156,18 @@ class ServedModel:
                 f"Received an answer of version {response.version}."
             )
 
-    def _read_record(self, response: Response) -> "_ServedRecord":
+    def _read_record(self, response: Response) -> ServedRecord:
         """Read the record of the model."""
         values = response.value
         try:
             if values.shape != (1,) or values.dtype != object or len(values[0]) > _MAX_RECORD_BYTES:
                 raise LiverSegError("values that are not a record")
-            entries = decode_record(values[0], _Entries, "the record of the model")
-            record = _ServedRecord(
-                NetworkSpec.from_json(entries.network),
-                PostProcessing.from_json(entries.postprocessing),
-                entries.fingerprint,
-                tuple(map(self._access.sanitise, entries.export.warnings)),
-            )
-            record.postprocessing.check(record.network.regions)
+            return ServedRecord.decode(values[0], self._access.sanitise)
         except LiverSegError as error:
             raise LiverSegError(
                 f"Expected the record of a model that liverseg exported at {self._address}. "
                 f"Received: {self._access.sanitise(error)}"
             ) from error
-        return record
-
-
-@dataclass(frozen=True)
-class _ServedRecord:
-    network: NetworkSpec
-    postprocessing: PostProcessing
-    fingerprint: str
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Export:
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Entries:
-    """The JSON values of the record that the client needs."""
-
-    network: dict[str, Any]
-    fingerprint: Annotated[str, Meta(pattern="^[ -~]{1,500}$")]
-    postprocessing: dict[str, Any] = field(default_factory=dict)
-    export: _Export = _Export()
 
 
 @dataclass(frozen=True)

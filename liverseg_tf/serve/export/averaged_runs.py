@@ -73,6 +73,8 @@ def run_properties(folder: Path, predictor: ExportedRun) -> dict:
         **record,
         "network": predictor.network.to_json(),
         "postprocessing": predictor.postprocessing.to_json(),
+        # the mean of several runs was not measured as a single pass
+        "trust": predictor.trust.to_json() if isinstance(predictor, RunPredictor) else {},
     }
 
 

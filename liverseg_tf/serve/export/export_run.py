@@ -125,19 +125,25 @@ def _export(run: Path, predictor: ExportedRun, out: Path, settings: ExportSettin
     model, network = predictor.model, predictor.network
 
     def make_record(kind: str, weights: str = "none") -> dict:
-        return run_properties(run, predictor) | {
-            "fingerprint": f"{predictor.fingerprint}-{kind}-{weights}",
-            "export": {
-                "format": export_record.FORMAT,
-                "kind": kind,
-                "name": settings.name,
-                "version": version,
-                "weights": weights,
-                "liverseg_tf": __version__,
-                "tensorflow": package_version("tensorflow"),
-                "warnings": list(predictor.warnings),
-            },
-        }
+        # int8 weights are another model than the one whose masks were measured
+        unknown: dict = {"trust": {}} if weights == "int8" else {}
+        return (
+            run_properties(run, predictor)
+            | unknown
+            | {
+                "fingerprint": f"{predictor.fingerprint}-{kind}-{weights}",
+                "export": {
+                    "format": export_record.FORMAT,
+                    "kind": kind,
+                    "name": settings.name,
+                    "version": version,
+                    "weights": weights,
+                    "liverseg_tf": __version__,
+                    "tensorflow": package_version("tensorflow"),
+                    "warnings": list(predictor.warnings),
+                },
+            }
+        )
 
     written: list[Path] = []
     with _telling_what_is_written(written):

@@ -12,12 +12,13 @@ from liverseg_tf import __version__
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, identify, warnings_of
+from liverseg_tf.predict.models.predictor import Predictor, identify, trust_of, warnings_of
 from liverseg_tf.predict.outputs.dicom_header import DicomHeader
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
 from liverseg_tf.predict.outputs.secondary_capture import write_sc
 from liverseg_tf.predict.segment_volume import Inference, find_regions
+from liverseg_tf.predict.trust.judge import judge_masks
 from liverseg_tf.serve.node.queue.deliveries import Result
 
 
@@ -52,6 +53,9 @@ class SeriesSegmenter:
             "kinds": sorted(kinds),
             "version": __version__,
         }
+        trust = trust_of(predictor)[0]
+        if trust:
+            made_by["trust"] = trust.digest
         self.made_by = json.dumps(made_by, sort_keys=True)
 
     def make(
@@ -84,7 +88,8 @@ class SeriesSegmenter:
         notes = (*warnings_of(self._predictor), *(issue.line for issue in issues))
         if revision > 1:
             notes = (f"Update {revision}: replaces earlier results of this series.", *notes)
-        labels = self._segment(image, on_slices)
+        labels, flags = self._segment(image, on_slices)
+        notes = (*notes, *flags)
         results = []
         for kind in self._kinds:
             header = DicomHeader(self._identity, uid_seed=seed)
@@ -98,14 +103,18 @@ class SeriesSegmenter:
                 results.append(Result(kind, found.SOPClassUID, found.SOPInstanceUID, file))
         return results
 
-    def _segment(self, image: Volume, on_slices: Callable[[int], None]) -> Volume:
+    def _segment(
+        self, image: Volume, on_slices: Callable[[int], None]
+    ) -> tuple[Volume, tuple[str, ...]]:
+        """Return the label map, and the masks that must be checked, one line each."""
         network, steps = self._predictor.network, self._predictor.postprocessing
         probabilities = None
         if steps.needs_probabilities:
             probabilities = np.zeros((len(network.regions), *image.array.shape), np.uint8)
         inference = Inference(thresholds=steps.thresholds(network.regions))
         masks = find_regions(image, self._predictor, inference, on_slices, probabilities)
-        return steps.apply(masks).labels()
+        flags = judge_masks(masks, self._predictor, inference.thresholds).warnings
+        return steps.apply(masks).labels(), flags
 
     def _write(
         self,

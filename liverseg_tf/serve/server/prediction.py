@@ -19,6 +19,7 @@ from liverseg_tf.predict.models.predictor import Predictor, identify, warnings_o
 from liverseg_tf.predict.outputs.case_outputs import OutputFormats, SegmentedCase, write_outputs
 from liverseg_tf.predict.outputs.dicom_header import DicomHeader
 from liverseg_tf.predict.segment_volume import Inference, find_regions
+from liverseg_tf.predict.trust.judge import judge_masks
 from liverseg_tf.serve.server.limits import Refusal
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd")
@@ -93,7 +94,8 @@ def predict_image(
     inference = Inference(thresholds=postprocessing.thresholds(regions))
     masks = find_regions(image, predictor, inference, on_slices, probabilities)
     processed = replace(postprocessing.apply(masks), agreement=masks.agreement)
-    warnings = (*warnings_of(predictor), *(issue.line for issue in issues))
+    judged = judge_masks(masks, predictor, inference.thresholds)
+    warnings = (*warnings_of(predictor), *(issue.line for issue in issues), *judged.warnings)
     return Prediction(source, processed, processed.labels(), warnings, identify(predictor))
 
 

@@ -7,23 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from liverseg_tf.ct.annotation import Annotation
-from liverseg_tf.ct.intensity import Window, to_uint8
+from liverseg_tf.ct.intensity import Window
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
-from liverseg_tf.phantom.lesions.grid import Grid
 from liverseg_tf.phantom.lesions.lesion import draw_diameter, draw_lesion
 from liverseg_tf.phantom.lesions.paint import box_reach_mm, paint_lesion
 from liverseg_tf.phantom.lesions.placement import OrganMap
 from liverseg_tf.phantom.lesions.spec import LesionSpec
 from liverseg_tf.tiles.case_patients import patients_of
 from liverseg_tf.tiles.store import TileStore
+from liverseg_tf.train.data.lookalike_tiles import LookalikeTiles
 from liverseg_tf.train.data.sampling import BatchSampler
+from liverseg_tf.train.data.tile_boxes import box_around, clip_level, paint_tiles, to_hu
 from liverseg_tf.train.lesion_labels import lesion_labels
 
 _WITH_LESIONS = 0.75  # fraction of the tiles of these patients, if they show the organ
 _MAX_LESIONS = 5  # in a tile
 _NEXT = 0.45  # probability of one more lesion
-_STREAM = 20  # tells these random numbers from those of the augmentation
+_STREAM, _LOOKALIKES = 20, 21  # tell these random numbers from those of the augmentation
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class LesionShare:
     Args:
         share: Fraction of the patients, above 0.
         seed: Seed of the run, from which the patients follow.
+        lookalikes: Kinds of structures that look like lesions, drawn in the same patients.
+        cysts_are_lesions: Whether cysts among them get the label of the lesions.
     """
 
     share: float
     seed: int
+    lookalikes: tuple[str, ...] = ()
+    cysts_are_lesions: bool = False
 
     def choose(self, names: list[str], records: dict[str, dict]) -> set[str]:
         """Choose the cases of this fraction of the patients, at least one.
@@ -88,8 +93,8 @@ class LesionSampler(BatchSampler):
         for i, case in enumerate(cases.tolist()):
             if self._names[case] not in self.with_lesions:
                 continue
-            rng = np.random.default_rng((seed, step, (positions.start or 0) + i, _STREAM))
-            labels = self._draw_lesions(rng, case, image[i], indices[i])
+            tile = (seed, step, (positions.start or 0) + i)
+            labels = self._draw(tile, case, image[i], indices[i])
             if labels is not None:
                 h, w = labels.shape
                 mask[i, :h, :w, 0] = self._translate(case, labels)
@@ -100,12 +105,19 @@ class LesionSampler(BatchSampler):
         annotations = super()._read_annotations(store, names)
         regions = self.network.regions
         organ, label = lesion_labels(regions)
-        self._spec = LesionSpec(organ=organ, lesion=label)
+        share = self._share
+        self._spec = LesionSpec(
+            organ=organ,
+            lesion=label,
+            lookalikes=share.lookalikes,
+            cysts_are_lesions=share.cysts_are_lesions,
+        )
         if self.network.tiles.percentiles is not None:
             raise SettingsError(
                 "Expected tiles in HU together with synthetic_lesions, whose contrast is that of "
                 "CT. Received tiles between percentiles."
             )
+        self._lookalikes = LookalikeTiles(self._spec, self.network.tiles.windows)
         lesion = next(name for name in regions.names if regions.containing(name))
         inner = dict(regions.items)[lesion]
         outer = dict(regions.items)[regions.containing(lesion)[0]]
@@ -145,7 +157,7 @@ class LesionSampler(BatchSampler):
     def _make_organ_map(self, case: int) -> OrganMap | None:
         tiles, labels = self._arrays[case]
         window, channel = self._widest_window()
-        values = _to_hu(np.asarray(tiles)[..., channel], window)
+        values = to_hu(np.asarray(tiles)[..., channel], window)
         return OrganMap.of(values, np.asarray(labels), self._spacing_mm(case), self._spec)
 
     def _widest_window(self) -> tuple[Window, int]:
@@ -157,26 +169,30 @@ class LesionSampler(BatchSampler):
         row_mm, col_mm = self._cases[case].transform.spacing_mm
         return self._cases[case].slice_mm, float(row_mm), float(col_mm)
 
-    def _draw_lesions(
-        self, rng: np.random.Generator, case: int, image: np.ndarray, indices: np.ndarray
+    def _draw(
+        self, tile: tuple[int, int, int], case: int, image: np.ndarray, indices: np.ndarray
     ) -> np.ndarray | None:
-        """Draw lesions into a tile and its context; see `paint_lesion`.
+        """Draw lookalikes and then lesions into a tile and its context; see `paint_lesion`.
 
         Args:
-            rng: Generator of the tile.
+            tile: Seed, step and position in the batch, from which they follow.
             case: Number of the case.
             image: (h, w, channels) uint8, which is changed.
             indices: Numbers of the slices in the case.
 
         Returns:
-            (h, w) uint8 labels of the middle slice; None without lesions.
+            (h, w) uint8 labels of the middle slice; None if it has none of the organ.
         """
+        rng, others = (np.random.default_rng((*tile, stream)) for stream in (_STREAM, _LOOKALIKES))
         with self._maps_lock:
             organ = self._organ_map(case)
-        if organ is None or rng.random() >= _WITH_LESIONS:
+        if organ is None:
             return None
-        stored = self._arrays[case][1]
+        tiles, stored = self._arrays[case]
         labels = np.stack([stored[z] for z in indices.tolist()])
+        self._lookalikes.draw(others, image, labels, indices, organ, tiles)
+        if rng.random() >= _WITH_LESIONS:
+            return labels[len(indices) // 2]
         middle, slice_mm = int(indices[len(indices) // 2]), organ.spacing_mm[0]
         for _ in range(min(int(rng.geometric(1 - _NEXT)), _MAX_LESIONS)):
             diameter = draw_diameter(rng, self._spec)
@@ -186,38 +202,22 @@ class LesionSampler(BatchSampler):
             centre = organ.choose(rng, diameter / 2, self._spec.place, slices=slices)
             if centre is not None:
                 lesion = draw_lesion(rng, self._spec, diameter, organ.level_hu, organ.noise_hu)
-                self._paint(image, labels, indices * slice_mm - centre[0], centre, lesion, organ)
+                self._paint(image, labels, indices, centre, lesion, organ)
         return labels[len(indices) // 2]
 
-    def _paint(self, image, labels, z_mm, centre_mm, lesion, organ) -> None:
+    def _paint(self, image, labels, indices, centre_mm, lesion, organ) -> None:
         """Draw one lesion into each window of a tile, and into its labels."""
-        _, row_mm, col_mm = organ.spacing_mm
-        reach, box, axes = box_reach_mm(lesion), [], []
-        for size, mm, at in zip(labels.shape[1:], (row_mm, col_mm), centre_mm[1:], strict=True):
-            start, stop = max(0, int((at - reach) / mm)), min(size, int((at + reach) / mm) + 2)
-            box.append(slice(start, stop))
-            axes.append(np.arange(start, stop) * mm - at)
-        grid = Grid(z_mm, axes[0], axes[1], organ.spacing_mm[0], (row_mm, col_mm))
-        windows = self.network.tiles.windows
-        tissue = labels[:, box[0], box[1]]
-        for number, window in enumerate(windows):
-            part = image[box[0], box[1], number :: len(windows)]
-            painted = paint_lesion(
-                _to_hu(np.moveaxis(part, 2, 0), window),
-                tissue,
-                lesion,
-                grid,
-                (*self._spec.organ, self._spec.lesion),
-                float(np.clip(organ.level_hu, window.lower_hu, window.upper_hu)),
-            )
-            if not painted.mask.any():
-                return  # too small to be seen in these slices
-            part[...] = np.moveaxis(to_uint8(painted.image, window), 0, 2)
-        tissue[...] = np.where(painted.mask, np.uint8(self._spec.lesion), painted.labels)
+        h, w = labels.shape[1:]
+        z_mm = indices * organ.spacing_mm[0]
+        box, grid = box_around(centre_mm, box_reach_mm(lesion), (h, w), z_mm, organ.spacing_mm)
+        tissue = (*self._spec.organ, self._spec.lesion)
 
+        def paint(values: np.ndarray, part: np.ndarray, window: Window):
+            level = clip_level(organ.level_hu, window)
+            painted = paint_lesion(values, part, lesion, grid, tissue, level)
+            return painted.image, painted.labels, painted.mask
 
-def _to_hu(tiles: np.ndarray, window: Window) -> np.ndarray:
-    """Return the HU of uint8 tiles as float32, C-contiguous."""
-    values = np.multiply(tiles, np.float32(window.width_hu / 255), dtype=np.float32, order="C")
-    values += np.float32(window.lower_hu)
-    return values
+        drawn = paint_tiles(image, labels, box, self.network.tiles.windows, paint)
+        if drawn is not None:  # otherwise too small to be seen in these slices
+            new_labels, mask = drawn
+            labels[:, box[0], box[1]] = np.where(mask, np.uint8(self._spec.lesion), new_labels)

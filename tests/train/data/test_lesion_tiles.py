@@ -1,8 +1,10 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
+from liverseg_tf.choices import LOOKALIKES
 from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.intensity import PercentileRange
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
@@ -12,14 +14,46 @@ from liverseg_tf.tiles.spec import TileSpec
 from liverseg_tf.train.data.lesion_tiles import LesionSampler, LesionShare
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.lesion_labels import check_lesions, lesion_labels
+from liverseg_tf.train.settings import TrainSettings
 
 LIVER = Annotation(Regions({"liver": (1, 2)}))
 CASES = ["case_0", "case_1", "case_2", "case_3"]
 
 
-def make_sampler(store, share: float = 1.0, context: int = 3, regions=LIVER_REGIONS, seed=0):
+def make_sampler(
+    store, share: float = 1.0, context: int = 3, regions=LIVER_REGIONS, seed=0, lookalikes=()
+):
     network = NetworkSpec(store.spec, regions, context)
-    return LesionSampler(LesionShare(share, seed), store, CASES, network, 8, 0.5)
+    cysts = lookalikes == ("cyst",)
+    share = LesionShare(share, seed, lookalikes, cysts)
+    return LesionSampler(share, store, CASES, network, 8, 0.5)
+
+
+def test_lookalikes_are_drawn_below_the_lesions_and_get_no_label(blob_store):
+    plain = make_sampler(blob_store)
+    sampler, again = (make_sampler(blob_store, lookalikes=LOOKALIKES) for _ in range(2))
+    seen = 0
+    for step in range(6):
+        lesions, labels = (array.copy() for array in plain.batch(0, step))
+        image, mask = (array.copy() for array in sampler.batch(0, step))
+        part = again.batch(0, step, slice(4, 8))
+        np.testing.assert_array_equal(image[4:], part[0])
+        np.testing.assert_array_equal(mask, labels)
+        organ = mask[..., 0] > 0
+        differ = (image != lesions)[..., 1]  # in the middle slice
+        seen += int(differ.any(axis=(1, 2)).sum())
+        darker = image[..., 1].astype(int) < lesions[..., 1]
+        assert (differ & organ).sum() == 0 or darker[differ & organ].mean() > 0.6
+    assert seen > 8
+
+
+def test_cysts_can_be_lesions_in_training(blob_store):
+    sampler, plain = make_sampler(blob_store, lookalikes=("cyst",)), make_sampler(blob_store)
+    more = [
+        (sampler.batch(0, step)[1] == 2).sum() - (plain.batch(0, step)[1] == 2).sum().astype(int)
+        for step in range(4)
+    ]
+    assert sum(more) > 20
 
 
 def test_lesions_differ_in_each_step_and_follow_from_seed_step_and_position(blob_store):
@@ -106,6 +140,20 @@ def test_the_labels_of_organ_and_lesions_come_from_the_regions():
         check_lesions(0.0, wrong)
         with pytest.raises(SettingsError, match="together with synthetic_lesions"):
             check_lesions(0.5, wrong)
+
+
+def test_lookalikes_need_lesions():
+    settings = TrainSettings(synthetic_lesions=0.5, lookalikes=["fat", "cyst", "fat"])
+    assert settings.lookalikes == ("cyst", "fat")
+    assert TrainSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    for wrong, message in (
+        ({"lookalikes": ("cyst",)}, "synthetic_lesions above 0 together with lookalikes"),
+        ({"lookalikes": "cyst"}, "a list of names"),
+        ({"lookalikes": ("cyst", "gas")}, "Received gas"),
+        ({"synthetic_lesions": 0.5, "cysts_are_lesions": True}, "Received no lookalikes"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            TrainSettings(**wrong)
 
 
 def test_tiles_without_hu_or_without_the_organ_are_refused(blob_store):

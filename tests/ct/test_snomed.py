@@ -1,9 +1,9 @@
 import pytest
 from pydicom.sr.codedict import codes
 
+from liverseg_tf.ct import snomed
 from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
-from liverseg_tf.predict.outputs import snomed
-from liverseg_tf.predict.outputs.snomed import find_segment_code
+from liverseg_tf.ct.snomed import find_segment_code
 
 
 def _find(name):
@@ -67,6 +67,6 @@ def test_codes_match_the_dictionary_of_pydicom():
         for code in map(codes.SCT.__getattr__, codes.SCT.dir())
     }
     tables = [*snomed._ORGANS.values(), *snomed._LESIONS.values(), *snomed.LATERALITIES.values()]
-    tables += [snomed._ANATOMICAL_STRUCTURE, snomed.ABNORMAL_STRUCTURE, snomed._TISSUE]
+    tables += [snomed.ANATOMICAL_STRUCTURE, snomed.ABNORMAL_STRUCTURE, snomed._TISSUE]
     for code, meaning, *_ in tables:
         assert (code, meaning.casefold()) in known

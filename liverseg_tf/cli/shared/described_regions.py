@@ -1,4 +1,4 @@
-"""What the dataset.json of nnU-Net gives to commands that have no --region."""
+"""What dataset.json gives to commands that have no --region."""
 
 from pathlib import Path
 
@@ -7,42 +7,40 @@ import click
 from liverseg_tf.cli.shared.terminal import say
 
 
-def take_described_labels(truth: Path, regions, ignored: int | None, fixed_regions: bool):
-    """Take regions and the label to ignore from the data set of nnU-Net to which masks belong.
+def take_described_labels(truth: Path, regions, ignored: int | None, protocol: str):
+    """Take regions and the label to ignore from the data set to which masks belong.
 
     Args:
         truth: Ground truth: a data set, or its folder labelsTr or labelsTs.
         regions: `Regions` of --region; None if it is not given.
         ignored: Label of --ignore; None if it is not given.
-        fixed_regions: Whether the protocol fixes the regions.
+        protocol: Name of the protocol. That of LiTS fixes the regions; those of the Decathlon and
+            of nnU-Net score each label.
 
     Returns:
         Regions, or None for those of the protocol, and the label to ignore, or None.
 
     Raises:
-        LiverSegError: If the dataset.json of nnU-Net is wrong.
+        LiverSegError: If the dataset.json is wrong.
         SettingsError: If --ignore contradicts it.
     """
     from liverseg_tf.dataset.description import read_description
-    from liverseg_tf.dataset.nnunet_description import is_nnunet_dataset
-    from liverseg_tf.dataset.nnunet_entries import find_nnunet_part
 
-    part = find_nnunet_part(truth)
-    if part is None and not is_nnunet_dataset(truth):
-        return regions, ignored
-    description = read_description(truth if part is None else part[0])
+    parts = ("labelsTr", "labelsTs")
+    description = read_description(truth.absolute().parent if truth.name in parts else truth)
     for issue in description.find_issues([], ignored):
         if issue.kind == "ignore":
             say(f"Note: {issue.line}", err=True)
     ignored = description.choose_ignored(ignored)
-    if regions is None and not fixed_regions and description.regions is not None:
-        regions = description.regions
+    described = description.learnt_regions
+    if regions is None and protocol != "lits" and described is not None:
+        regions = described if protocol == "default" else description.regions
         _say_regions(regions)
     return regions, ignored
 
 
 def take_stored_regions(settings, store):
-    """Take the regions that nnU-Net's dataset.json names, unless --region is given.
+    """Take the regions that dataset.json names, unless --region is given.
 
     Args:
         settings: `TrainSettings` from the options of the command.

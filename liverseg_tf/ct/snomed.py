@@ -7,7 +7,7 @@ from liverseg_tf.ct.regions import Regions
 
 _CodedName = tuple[str, str, tuple[int, int, int]]  # SNOMED CT code, meaning, RGB
 LATERALITIES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
-_ANATOMICAL_STRUCTURE = ("91723000", "Anatomical Structure")
+ANATOMICAL_STRUCTURE = ("91723000", "Anatomical Structure")
 ABNORMAL_STRUCTURE = ("49755003", "Morphologically Abnormal Structure")
 _TISSUE = ("85756007", "Tissue")
 _ORGANS: dict[str, _CodedName] = {  # by a word in the name of a region
@@ -101,7 +101,7 @@ def find_segment_code(regions: Regions, name: str) -> SegmentCode:
         )
     if organ:
         code, meaning, colour = organ
-        return SegmentCode(_ANATOMICAL_STRUCTURE, (code, meaning), laterality, None, colour)
+        return SegmentCode(ANATOMICAL_STRUCTURE, (code, meaning), laterality, None, colour)
     colour = _UNKNOWN_COLOURS[regions.names.index(name) % len(_UNKNOWN_COLOURS)]
     return SegmentCode(_TISSUE, _TISSUE, laterality, None, colour)
 

@@ -1,0 +1,1 @@
+"""Parts of `abdomen_ct.py`: cases, their alteration, scores, tables and the model card."""

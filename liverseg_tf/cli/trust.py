@@ -1,0 +1,124 @@
+"""`liverseg trust`: when not to trust a model, measured on cases that it has not seen."""
+
+import math
+
+import click
+
+from liverseg_tf.cli.shared import options
+from liverseg_tf.cli.shared.command import command
+from liverseg_tf.cli.shared.progress import progress
+from liverseg_tf.cli.shared.terminal import say, say_table
+
+
+@command("trust")
+@click.argument("run", type=options.FOLDER)
+@click.argument("store", type=options.FOLDER)
+@click.option(
+    "--side",
+    type=click.Choice(("val", "test")),
+    show_default="of a run, both; of a cross-validation, the cases of each fold",
+    help="Measure on the validation or on the test cases. With test, the runs of a "
+    "cross-validation are measured together, as an ensemble.",
+)
+@click.option(
+    "--dice",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="D",
+    default=0.85,
+    help="Dice below which a mask counts as bad.",
+)
+@click.option(
+    "--dice-of",
+    nargs=2,
+    type=(str, click.FloatRange(0, 1, min_open=True)),
+    metavar="REGION D",
+    multiple=True,
+    help="Another Dice for a region, such as tumours, whose Dice is lower. Repeatable.",
+)
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    metavar="RATE",
+    default=0.1,
+    help="Accepted rate of false alarms: of good masks that are flagged.",
+)
+def trust(run, store, side, dice, dice_of, false_alarms) -> None:
+    """Measure when a model should not be trusted.
+
+    RUN is a cross-validation or a run, STORE the tiles from which it was trained. The model
+    predicts cases that it has not learnt from: of a cross-validation, each run those of its own
+    fold. For each region and case, a score is compared with the Dice of the mask: the confidence
+    of a single pass, and the agreement of mirrored passes if the runs were trained with --mirror.
+
+    For each region, a threshold of the score is chosen so that at most the accepted rate of good
+    masks is flagged, and a temperature that calibrates the probabilities. Both are stored in the
+    run. `liverseg predict` then names the masks that must be checked, and `predict --calibrated`
+    writes calibrated probabilities. RUN gets trust.csv, trust.json and the picture trust.png.
+
+    With few cases, or few bad ones among them, little is known; the notes say so.
+    """
+    from liverseg_tf.model.bundle.bundle_record import check_not_a_bundle
+    from liverseg_tf.model.run_record import RunRecord
+    from liverseg_tf.predict.tuning.cross_validation import list_runs
+    from liverseg_tf.tiles.store import TileStore
+
+    check_not_a_bundle(run)
+    for folder in list_runs(run) or [run]:
+        RunRecord.read(folder).check_finished(folder)
+    tiles = TileStore.open(store)
+
+    from liverseg_tf.cli.shared.tensorflow import import_backend
+
+    import_backend()
+    from liverseg_tf.predict.trust.summarise import TrustSettings
+    from liverseg_tf.predict.trust.trust_run import PICTURE_FILE, TABLE_FILE, count_cases, trust_run
+
+    settings = TrustSettings(dice, dict(dice_of), false_alarms)
+    with progress("trust", count_cases(run, side)) as show:
+        finished = iter(range(1, count_cases(run, side) + 1))
+        result = trust_run(run, tiles, side, settings, lambda name: show(next(finished), name))
+    _print_table(result)
+    for note in result.notes:
+        say(f"Note: {note}")
+    picture = f", {run / PICTURE_FILE}" if (run / PICTURE_FILE).is_file() else ""
+    say(f"{run / TABLE_FILE}{picture}; stored in the model")
+
+
+def _print_table(result) -> None:
+    from rich.table import Table
+
+    from liverseg_tf.predict.trust.flagging import exact_interval
+
+    table = Table(title="Masks of unseen cases, flagged if their score is below the threshold")
+    for name in ("region", "passes", "score"):
+        table.add_column(name)
+    for name in ("threshold", "bad found", "95 %", "false", "T", "ECE"):
+        table.add_column(name, justify="right")
+    for kind in result.kinds:
+        for region, known in result.record.passes[kind].items():
+            has_threshold = known.threshold is not None
+            low, high = exact_interval(known.flagged_bad, known.bad)
+            errors = [
+                "-"
+                if one is None or math.isnan(one.calibration_error)
+                else f"{one.calibration_error:.3f}"
+                for one in (known.before, known.after)
+            ]
+            table.add_row(
+                region,
+                kind,
+                known.score,
+                f"{known.threshold:.3f}" if has_threshold else "-",
+                f"{known.flagged_bad}/{known.bad}" if has_threshold else f"-/{known.bad}",
+                f"{low:.0%}-{high:.0%}" if has_threshold and known.bad else "-",
+                f"{known.flagged_good}/{known.good}" if has_threshold else f"-/{known.good}",
+                "-" if known.temperature is None else f"{known.temperature:.2f}",
+                errors[0] if known.temperature is None else f"{errors[0]} > {errors[1]}",
+            )
+    table.caption = (
+        "bad found: flagged masks among those with a Dice below the limit, with its 95 % interval\n"
+        "false: flagged masks among the others (false alarms); T: temperature\n"
+        "ECE: expected calibration error of uncertain voxels, of held-out cases with T"
+    )
+    table.caption_justify = "left"
+    say_table(table)

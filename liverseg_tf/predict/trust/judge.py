@@ -1,0 +1,80 @@
+"""Comparison of the masks of a case with what is known about when not to trust the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from liverseg_tf.dataset.provenance import MaskCheck
+from liverseg_tf.model.region_masks import RegionMasks
+from liverseg_tf.model.trust_record import AGREEMENT, CONFIDENCE, SINGLE, RegionTrust, TrustRecord
+from liverseg_tf.predict.models.predictor import Predictor, trust_of
+from liverseg_tf.printable import printable
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said about the masks of a case.
+
+    Args:
+        checks: Result of the comparison for each region of which a threshold is known.
+        warnings: Masks that must be checked, one line each.
+    """
+
+    checks: tuple[MaskCheck, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def judge_masks(
+    masks: RegionMasks,
+    predictor: Predictor,
+    thresholds: Sequence[float],
+    only: Sequence[str] = (),
+) -> Judgement:
+    """Compare the scores of a case with the thresholds that `liverseg trust` stored.
+
+    The score is the agreement of the passes if a threshold was measured for passes of this kind.
+    Otherwise it is the confidence of a single pass, in the mean over the passes.
+
+    Args:
+        masks: Masks with their agreement and confidence, as `find_regions` returns them.
+        predictor: Model that predicted them.
+        thresholds: Probability above which a voxel belongs to each region.
+        only: Names of the regions that are judged; all of them if it is empty.
+    """
+    record, kind = trust_of(predictor)
+    checks, warnings = [], []
+    scores = {AGREEMENT: masks.agreement or {}, CONFIDENCE: masks.confidence or {}}
+    for name, threshold in zip(masks.regions.names, thresholds, strict=True):
+        known = find_threshold(record, kind, name)
+        if known is None or known.threshold is None or (only and name not in only):
+            continue
+        if abs(known.mask_threshold - threshold) > 1e-6:
+            warnings.append(
+                f"{printable(name)}: its mask was not judged, since its threshold is "
+                f"{threshold:g}: `liverseg trust` measured masks with {known.mask_threshold:g}"
+            )
+            continue
+        value = scores[known.score].get(name)
+        if value is None and not known.always_present:
+            continue  # an empty mask may be right
+        check = MaskCheck(
+            name, known.score, value, known.threshold, value is None or value < known.threshold
+        )
+        checks.append(check)
+        if check.flagged:
+            warnings.append(f"{check.line}: check this mask ({known.experience})")
+    return Judgement(tuple(checks), tuple(warnings))
+
+
+def find_threshold(record: TrustRecord, kind: str, region: str) -> RegionTrust | None:
+    """Return what was measured for a region with passes of a kind, or else with a single pass.
+
+    Args:
+        record: What is known of the model.
+        kind: Kind of the passes of the prediction.
+        region: Name of the region.
+    """
+    for passes in (kind, SINGLE):
+        known = record.passes.get(passes, {}).get(region)  # type: ignore[call-overload]
+        if known is not None and known.threshold is not None:
+            return known
+    return None
