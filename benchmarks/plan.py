@@ -6,9 +6,9 @@
 The tasks are the livers of BTCV (--btcv: the data set), phantoms of CT with tumours, and phantoms
 of MR with three organs. For each of them, the plan and the preset `fast` get the same cases, the
 same split and the same regions. What preprocessing, a step and the end of an epoch cost is measured
-first, in processor seconds of one core and in alternation; every training then gets the steps that
-fit into the minutes, so that other work on the machine cannot change a result. The test cases are
-scored on their native grid.
+first, in processor seconds of one core that both share at that time; every training then gets the
+steps that fit into the minutes, so that other work on the machine cannot change a result. The test
+cases are scored on their native grid.
 
 Finished trainings are kept in --results; the same command goes on where it was interrupted. The
 time that `liverseg plan` itself takes is printed, but not paid for from the minutes.
@@ -125,7 +125,7 @@ def compare(task: str, results: Results, options: argparse.Namespace) -> None:
     identities = [
         {"contestant": one.title, "variant": "default", "task": task} for one in contestants
     ]
-    if not all(results.cost(**identity) for identity in identities):
+    if options.rates or not all(results.cost(**identity) for identity in identities):
         probes = [Place(data, *(work / "cost" / one.title / n for n in ("store", "run", "masks")))
                   for one in contestants]  # fmt: skip
         call = datetime.now(UTC).isoformat(timespec="seconds")
@@ -144,7 +144,8 @@ def compare(task: str, results: Results, options: argparse.Namespace) -> None:
                     seeded = replace(one, seed=seed)
                     cost = results.cost(**identity)
                     assert cost is not None, "measured above"
-                    length = cost.length(60 * options.minutes, EPOCHS)
+                    first = results.seconds_like(cost, options.minutes, seed, **identities[0])
+                    length = cost.length(first or 60 * options.minutes, EPOCHS)
                     results.add(row | train(seeded, place, length, options))
 
 
@@ -270,6 +271,7 @@ def parse_arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--core", type=int, default=0, help="The core that trains.")
+    parser.add_argument("--rates", action="store_true", help="Measure the costs again.")
     parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="Phantoms of each task.")
     parser.add_argument(
         "--shape", type=int, nargs=3, metavar=("Z", "ROWS", "COLS"),

@@ -61,6 +61,7 @@ elif ! command -v liverseg >/dev/null; then
     source scripts/environment.sh
     prepare_environment
 fi
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" # also in a copy that was not installed
 # the number of threads decides in which order sums are computed
 export TF_NUM_INTRAOP_THREADS=2 OMP_NUM_THREADS=2
 

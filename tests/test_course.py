@@ -136,12 +136,17 @@ def test_a_notebook_agrees_with_its_page(path):
 
 @pytest.mark.slow
 def test_a_notebook_runs_in_a_kernel_of_its_own(tmp_path, monkeypatch):
-    """One notebook is enough: `test_a_lesson_prints_what_it_shows` runs the cells of all."""
+    """As far as the first scores of one notebook, since the cells after them are like it.
+
+    This is enough: `test_a_lesson_prints_what_it_shows` runs all cells of all notebooks.
+    """
     (path,) = (path for path in NOTEBOOKS if path.stem.startswith("7"))
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     nbformat.validate(notebook := nbformat.read(path, as_version=4))
+    scores = [n for n, cell in enumerate(notebook.cells) if "!liverseg evaluate" in cell.source]
+    del notebook.cells[scores[0] + 1 :]
     # as in an activated environment, so that the kernel uses this Python
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     client = nbclient.NotebookClient(
@@ -155,8 +160,7 @@ def test_a_notebook_runs_in_a_kernel_of_its_own(tmp_path, monkeypatch):
         for output in cell.outputs
     ]
     assert "phantoms in data_cache/course" in "".join(shown)
-    pictures = sum("image/png" in text for text in shown)
-    assert pictures == path.read_text().count("display(Image(")
+    assert "mean of 4" in "".join(shown)
     assert not any("Traceback" in text or "Error:" in text for text in shown)
 
 

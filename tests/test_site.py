@@ -1,5 +1,6 @@
 """The site: it builds from the sources alone, its links lead somewhere, its pages can be read."""
 
+import contextlib
 import functools
 import http.server
 import json
@@ -170,19 +171,55 @@ def test_what_the_pages_import_is_in_the_reference(pages):
         assert any(known.endswith(f".{name}") for known in names), name
 
 
+class Files(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder. The browser keeps the scripts and styles that the pages share.
+
+    Args:
+        index: Path of a file in place of the index of the search. None for that of the folder.
+    """
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments, index=None, **options):
+        self._index = index
+        super().__init__(*arguments, **options)
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
+
+    def translate_path(self, path):
+        is_index = self._index and path.endswith("/search_index.json")
+        return str(self._index) if is_index else super().translate_path(path)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def _serve(site, index=None):
+    handler = functools.partial(Files, directory=str(site), index=index)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def address(site):
     """Of a server on loopback: pages of a folder have no search."""
+    with _serve(site) as address:
+        yield address
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
 
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+@pytest.fixture(scope="module")
+def address_without_search(site, tmp_path_factory):
+    """The same with an index of no pages: each page prepares the search, which takes a while."""
+    content = json.loads((site / "search/search_index.json").read_text())
+    index = tmp_path_factory.mktemp("search") / "search_index.json"
+    index.write_text(json.dumps(content | {"docs": content["docs"][:1]}))
+    with _serve(site, index) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +263,8 @@ def _complaints(driver, address):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
-def test_pages_fit_the_screen_and_show_their_pictures(driver, address, width):
-    pictures = 0
+def test_pages_fit_the_screen_and_show_their_pictures(driver, address_without_search, width):
+    pictures, address = 0, address_without_search
     for page in PAGES:
         _show(driver, address + _address(page), width)
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width, page

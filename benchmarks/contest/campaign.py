@@ -80,15 +80,9 @@ class Campaign:
         seconds = 60 * self.options.minutes
         for name in ("ours",) if contestant.variant != "default" else ("monai", "nnunet", "ours"):
             identity = {"contestant": name, "variant": "default", "task": self.task.name}
-            row = self.results.find(**identity, minutes=self.options.minutes, fold=fold)
-            if row is not None:
-                other = self.results.cost(**identity)
-                if other is None or other.call != cost.call:
-                    raise SystemExit(
-                        f"Expected the costs of {contestant.title} and {name} from one call. "
-                        "Measure both: name them together with --rates."
-                    )
-                seconds = other.seconds(Length(row["epochs"], row["steps"] // row["epochs"]))
+            found = self.results.seconds_like(cost, self.options.minutes, fold, **identity)
+            if found is not None:
+                seconds = found
                 break
         return cost.length(seconds, contestant.epochs)
 

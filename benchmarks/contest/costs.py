@@ -7,8 +7,8 @@ validation and the choice of the post-processing are paid for from the same minu
 
 Processor seconds depend on other work, too, if less: on the machine of the published figures, they
 were up to 1.7 times as high when others used the caches. Therefore only costs that one call has
-measured, in alternation, are compared: the first contestant gets the steps that fit into its
-minutes, and the others what those steps cost in a later measurement of both.
+measured, at the same time on the same core, are compared: the first contestant gets the steps that
+fit into its minutes, and the others what those steps cost in a later measurement of both.
 """
 
 import os
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def measure_costs(
 ) -> list[Cost]:
     """Measure costs with short trainings: two of different steps and one of more epochs.
 
-    The contestants alternate, so that other work on the machine slows all of them down alike.
+    The contestants share the core while they are measured, so that other work on the machine slows
+    all of them down alike.
     """
     prepared = []
     for one, place in zip(contestants, places, strict=True):
@@ -84,13 +86,14 @@ def measure_costs(
         prepared.append(sum(run_on_core(command, core, _log(place)) for command in commands))
 
     def train(epochs_of, steps_of) -> list[float]:
-        taken = []
-        for one, place in zip(contestants, places, strict=True):
+        def measure(one: Contestant, place: Place) -> float:
             shutil.rmtree(place.run, ignore_errors=True)
             epochs = epochs_of(one)
             command = one.training(place, task, Length(epochs, steps_of(one) // epochs))
-            taken.append(run_on_core(command, core, _log(place)))
-        return taken
+            return run_on_core(command, core, _log(place))
+
+        with ThreadPoolExecutor(len(contestants)) as pool:
+            return list(pool.map(measure, contestants, places))
 
     few = train(lambda one: 1, lambda one: one.probes[0])
     many = train(lambda one: 1, lambda one: one.probes[1])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contest.costs import Cost
+from contest.task import Length
 from liverseg_tf.atomic import read_json, write_json
 
 IDENTITY = ("contestant", "variant", "task", "minutes", "fold")
@@ -38,6 +39,29 @@ class Results:
             if _is(row, wanted):
                 return Cost(row["fixed_s"], row["epoch_s"], row["step_s"], row["call"])
         return None
+
+    def seconds_like(self, cost: Cost, minutes: float, fold: int, **identity) -> float | None:
+        """Return the processor seconds of a finished training, with which another is compared.
+
+        Args:
+            cost: Cost of the other training.
+            minutes: Minutes of the finished training.
+            fold: Its fold.
+            identity: Its contestant, variant and task.
+
+        Returns:
+            Its seconds at its present cost; None if there is no such training.
+        """
+        row = self.find(**identity, minutes=minutes, fold=fold)
+        if row is None:
+            return None
+        own = self.cost(**identity)
+        if own is None or own.call != cost.call:
+            raise SystemExit(
+                f"Expected the cost of {identity['contestant']} and that of what is compared with "
+                "it from one call. Name both with --rates, which measures them together."
+            )
+        return own.seconds(Length(row["epochs"], row["steps"] // row["epochs"]))
 
     def add_cost(self, cost: Cost, **identity) -> None:
         """Add or replace the measured cost of a contestant's training."""

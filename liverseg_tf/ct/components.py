@@ -59,6 +59,22 @@ class Components:
         sums[0] = 0
         return sums / np.maximum(self.sizes, 1)
 
+    def maxima(self, values: np.ndarray) -> np.ndarray:
+        """Find the largest value of an image in each component.
+
+        Args:
+            values: (z, row, col), the shape of the mask, any real dtype.
+
+        Returns:
+            (count + 1,) float64; 0 for the background.
+        """
+        peaks = np.full(self.count + 1, -np.inf)
+        for plane, part in zip(self.labels, values[self.box], strict=True):
+            inside = plane > 0
+            np.maximum.at(peaks, plane[inside], part[inside])
+        peaks[0] = 0
+        return peaks
+
     def largest(self) -> np.ndarray:
         """(count + 1,) bool: the largest component; of equal ones, the first in array order."""
         return np.arange(self.count + 1) == self.sizes.argmax()

@@ -35,6 +35,7 @@ class PostProcessing:
             the last slice are not changed.
         min_mean_probability: (region, p): connected components are kept if their mean
             probability is at least `p`.
+        min_peak_probability: (region, p): the same for the largest probability in a component.
         min_volume_ml: (region, ml): connected components are kept if their volume is at least
             `ml`.
         largest: Regions of which only the largest connected component is kept (26 neighbours).
@@ -55,6 +56,7 @@ class PostProcessing:
     inside: tuple[tuple[str, str, float], ...] = ()
     smooth_z: tuple[str, ...] = ()
     min_mean_probability: tuple[tuple[str, float], ...] = ()
+    min_peak_probability: tuple[tuple[str, float], ...] = ()
     min_volume_ml: tuple[tuple[str, float], ...] = ()
     largest: tuple[str, ...] = ()
     fill_2d: tuple[str, ...] = ()
@@ -62,7 +64,7 @@ class PostProcessing:
     threshold: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name, p in (*self.threshold, *self.min_mean_probability):
+        for name, p in (*self.threshold, *self.min_mean_probability, *self.min_peak_probability):
             if not 0 <= p <= 1:
                 raise SettingsError(f"Expected a probability of 0 to 1 for {name}. Received {p:g}.")
         for name, size in (*self.min_volume_ml, *((outer, mm) for _, outer, mm in self.inside)):
@@ -90,7 +92,7 @@ class PostProcessing:
     @property
     def needs_probabilities(self) -> bool:
         """Whether a step needs the probabilities in addition to the masks."""
-        return bool(self.min_mean_probability)
+        return bool(self.min_mean_probability or self.min_peak_probability)
 
     def thresholds(self, regions: Regions) -> tuple[float, ...]:
         """Return the probability threshold of each region."""
@@ -154,7 +156,8 @@ class PostProcessing:
         self.check(masks.regions)
         if self.needs_probabilities and masks.probabilities is None:
             raise SettingsError(
-                "Expected masks with probabilities, which min_mean_probability needs."
+                "Expected masks with probabilities, which min_mean_probability and "
+                "min_peak_probability need."
             )
         if not self.steps or not masks.bits.any():
             return masks
@@ -190,6 +193,10 @@ class PostProcessing:
             if region == name:
                 values = masks.probabilities(name)
                 selectors.append(lambda parts, v=values, p=p: parts.means(v) >= 255 * p)
+        for region, p in self.min_peak_probability:
+            if region == name:
+                values = masks.probabilities(name)
+                selectors.append(lambda parts, v=values, p=p: parts.maxima(v) >= 255 * p)
         for region, ml in self.min_volume_ml:
             if region == name:
                 min_voxels = ml * 1000 / float(np.prod(masks.spacing_mm))

@@ -26,6 +26,7 @@ STEPS = [
     (LIVER_REGIONS, PostProcessing(inside=(("tumour", "liver", 0.0),))),
     (LIVER_REGIONS, PostProcessing(inside=(("tumour", "liver", 4.3),), largest=("tumour",))),
     (LIVER_REGIONS, PostProcessing(min_mean_probability=(("liver", 0.5), ("tumour", 0.49)))),
+    (LIVER_REGIONS, PostProcessing(min_peak_probability=(("liver", 0.9), ("tumour", 0.97)))),
     (FOUR, PostProcessing(largest=("body", "spleen"), fill_2d=("liver",), smooth_z=("body",))),
     (
         FOUR,

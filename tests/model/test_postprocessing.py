@@ -53,7 +53,7 @@ def test_a_removed_tumour_becomes_liver():
 def test_voxels_connect_at_corners_and_empty_masks_stay_empty():
     labels = np.zeros((3, 3, 3), np.uint8)
     every = PostProcessing(
-        (("tumour", "liver", 1),), ("liver",), (), (("liver", 1),), ("liver",), ("liver",)
+        (("tumour", "liver", 1),), ("liver",), (), (), (("liver", 1),), ("liver",), ("liver",)
     )
     np.testing.assert_array_equal(_apply(labels, every), labels)
     labels[0, 0, 0] = labels[1, 1, 1] = labels[2, 2, 2] = 1

@@ -88,16 +88,19 @@ def count_trainings() -> Counter:
 def untraced_steps() -> Iterator[None]:
     """Replace the training step in this process by one that is not traced and learns nothing.
 
-    Everything else of a training is real: network, batches, loop, validation and files.
+    Everything else of a training is real: network, batches, loop, validation and files. The
+    network is not traced for the few batches of the validation either.
     """
+    from liverseg_tf.train.learner.inference_model import InferenceModel
     from liverseg_tf.train.learner.tensorflow_learner import TensorFlowLearner
 
-    step = TensorFlowLearner.step
+    step, probabilities = TensorFlowLearner.step, InferenceModel.probabilities
     TensorFlowLearner.step = _untraced_step
+    InferenceModel.probabilities = _untraced_probabilities
     try:
         yield
     finally:
-        TensorFlowLearner.step = step
+        TensorFlowLearner.step, InferenceModel.probabilities = step, probabilities
 
 
 def _untraced_step(self, image, truth, learning_rate):
@@ -115,3 +118,8 @@ def _untraced_step(self, image, truth, learning_rate):
         average.assign_add(0.5 * (tf.convert_to_tensor(weight.value) - average))
     self._step_count.assign_add(1)
     return mean
+
+
+def _untraced_probabilities(self, tiles):
+    """Take the place of `InferenceModel.probabilities`: the same values, computed at once."""
+    return self._validated(tiles, training=False).numpy()

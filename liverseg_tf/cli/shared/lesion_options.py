@@ -156,6 +156,6 @@ def add_lesions_to(dataset: Path, out: Path, seed: int, count: int | None, value
         text = f"{count_of(without, 'case')} {verb} no mask"
         say(f"Note: {text}: lesions are drawn in an organ.", err=True)
     others = sum(map(len, writer.lookalikes.values()))
-    beside = f" and {count_of(others, 'structure')} that look like lesions" if others else ""
+    beside = f" and {count_of(others, 'lookalike')}" if others else ""
     say(f"{describe(writer.records)}{beside} in {count_of(len(writer.records), 'case')}: {out}")
     exit_if_failed(failures)

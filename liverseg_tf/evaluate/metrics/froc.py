@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liverseg_tf.evaluate.metrics.lesion_detection import RegionLesions
+from liverseg_tf.evaluate.metrics.lesion_detection import PredictedLesion, RegionLesions
 
-PROBABILITY, VOLUME = "mean probability", "volume in ml"
+PROBABILITY, PEAK, VOLUME = "mean probability", "largest probability", "volume in ml"
 RATES = (0.5, 1.0, 2.0, 4.0)  # false positives per case at which the sensitivity is listed
 DEFINITION = (
     "Predicted lesions whose score is at least the threshold are kept. Sensitivity: fraction of "
@@ -27,7 +27,7 @@ class FrocCurve:
     """Points of a FROC curve, from the highest threshold to the lowest.
 
     Args:
-        score: `PROBABILITY` or `VOLUME`.
+        score: `PROBABILITY`, `PEAK` or `VOLUME`.
         thresholds: Score of a lesion from which it is kept.
         fp_per_case: False positives per case.
         sensitivity: Fraction of the true lesions that are found.
@@ -48,11 +48,13 @@ class FrocCurve:
         return max(allowed, default=0.0)
 
 
-def compute_froc(cases: Iterable[RegionLesions]) -> FrocCurve | None:
+def compute_froc(cases: Iterable[RegionLesions], score: str | None = None) -> FrocCurve | None:
     """Compute the FROC curve of a region.
 
     Args:
         cases: Lesions of the region in each case.
+        score: As in `FrocCurve`; None for `PROBABILITY`, or for `VOLUME` if a case has no
+            probabilities.
 
     Returns:
         The curve; None without a true lesion, for which no sensitivity is defined.
@@ -61,28 +63,40 @@ def compute_froc(cases: Iterable[RegionLesions]) -> FrocCurve | None:
     n_lesions = sum(len(case.truths) for case in cases)
     if not n_lesions:
         return None
-    probabilities = [one.probability for case in cases for one in case.predictions]
-    by_probability = bool(probabilities) and not np.isnan(probabilities).any()
+    score = score or usable_scores(cases)[0]
     all_scores: list[float] = []
     false_scores: list[float] = []
     best_scores: list[float] = []
     for case in cases:
         best = np.full(len(case.truths), -np.inf)  # of the predictions that overlap each lesion
         for one in case.predictions:
-            score = one.probability if by_probability else one.volume_ml
-            all_scores.append(score)
+            value = _score_of(one, score)
+            all_scores.append(value)
             if not one.overlapped:
-                false_scores.append(score)
+                false_scores.append(value)
             for index in one.overlapped:
-                best[index] = max(best[index], score)
+                best[index] = max(best[index], value)
         best_scores += best.tolist()
     thresholds = np.unique(all_scores)[::-1]
     return FrocCurve(
-        PROBABILITY if by_probability else VOLUME,
+        score,
         tuple(thresholds.tolist()),
         tuple((_count_from(false_scores, thresholds) / len(cases)).tolist()),
         tuple((_count_from(best_scores, thresholds) / n_lesions).tolist()),
     )
+
+
+def usable_scores(cases: Iterable[RegionLesions]) -> tuple[str, ...]:
+    """Return the scores that all predicted lesions have, the default one first."""
+    known = [one.probability for case in cases for one in case.predictions]
+    has_probabilities = bool(known) and not np.isnan(known).any()
+    return (PROBABILITY, PEAK, VOLUME) if has_probabilities else (VOLUME,)
+
+
+def _score_of(lesion: PredictedLesion, score: str) -> float:
+    if score == VOLUME:
+        return lesion.volume_ml
+    return lesion.probability if score == PROBABILITY else lesion.peak_probability
 
 
 def _count_from(scores: list[float], thresholds: np.ndarray) -> np.ndarray:

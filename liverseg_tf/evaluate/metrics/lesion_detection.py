@@ -33,6 +33,9 @@ DEFINITIONS = {
         "the same volume; here each lesion counts by itself: above 0.5, it is found if the merged "
         "lesion to which it belongs is detected, above 0, if a predicted lesion overlaps it"
     ),
+    "cases_by_size": (
+        "number of cases in which a true lesion of this size was found, and of those with one"
+    ),
     "cases_with_lesions, cases_found": "cases with a true lesion, and those in which one was found",
     "cases_without_lesions, cases_clear": (
         "cases without a true lesion, and those of them without a predicted one"
@@ -72,11 +75,13 @@ class PredictedLesion:
         volume_ml: Volume.
         overlapped: Indices of the true lesions with a common voxel; empty for a false positive.
         probability: Mean probability of its voxels; NaN if no probabilities were saved.
+        peak_probability: Their largest probability.
     """
 
     volume_ml: float
     overlapped: tuple[int, ...]
     probability: float = math.nan
+    peak_probability: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class LesionSummary:
         tp, fp, fn: Numbers of lesions.
         precision, recall, fp_per_case: NaN if undefined.
         by_size: Numbers of found and of all true lesions by the names in `SIZE_CLASSES`.
+        cases_by_size: Numbers of cases in which one was found, and of those that have one.
         cases_with_lesions, cases_found, cases_without_lesions, cases_clear: Numbers of cases.
     """
 
@@ -114,6 +120,7 @@ class LesionSummary:
     recall: float
     fp_per_case: float
     by_size: Mapping[str, tuple[int, int]]
+    cases_by_size: Mapping[str, tuple[int, int]]
     cases_with_lesions: int
     cases_found: int
     cases_without_lesions: int
@@ -143,18 +150,19 @@ def find_lesions(
         overlapped.setdefault(row, []).append(column)
     touched = {column for columns in overlapped.values() for column in columns}
     voxel_ml = float(np.prod(spacing_mm)) / 1000
-    means = [math.nan] * lesions.prediction.count
+    means = peaks = [math.nan] * lesions.prediction.count
     if probabilities is not None:
         means = lesions.prediction.means(probabilities)[1:].tolist()
+        peaks = lesions.prediction.maxima(probabilities)[1:].tolist()
     return RegionLesions(
         tuple(
             TrueLesion(volume, {0.5: index in merged, 0.0: index in touched})
             for index, volume in enumerate(_volumes(lesions.truth, voxel_ml))
         ),
         tuple(
-            PredictedLesion(volume, tuple(sorted(overlapped.get(index, ()))), probability)
-            for index, (volume, probability) in enumerate(
-                zip(_volumes(lesions.prediction, voxel_ml), means, strict=True)
+            PredictedLesion(volume, tuple(sorted(overlapped.get(index, ()))), *scores)
+            for index, (volume, *scores) in enumerate(
+                zip(_volumes(lesions.prediction, voxel_ml), means, peaks, strict=True)
             )
         ),
         {threshold: replace(one, detected=()) for threshold, one in detections.items()},
@@ -171,11 +179,14 @@ def summarise_lesions(cases: Iterable[RegionLesions], iou_threshold: float) -> L
     cases = list(cases)
     counts = [case.detections[iou_threshold] for case in cases]
     tp, fp, fn = (sum(getattr(one, name) for one in counts) for name in ("tp", "fp", "fn"))
-    lesions = [lesion for case in cases for lesion in case.truths]
-    by_size = {}
+    by_size, cases_by_size = {}, {}
     for index, name in enumerate(SIZE_CLASSES):
-        found = [one.detected[iou_threshold] for one in lesions if one.size_class == index]
-        by_size[name] = (sum(found), len(found))
+        by_case = [
+            [one.detected[iou_threshold] for one in case.truths if one.size_class == index]
+            for case in cases
+        ]
+        by_size[name] = (sum(map(sum, by_case)), sum(map(len, by_case)))
+        cases_by_size[name] = (sum(map(any, by_case)), sum(map(bool, by_case)))
     with_lesions = [case for case in cases if case.truths]
     found_in = [any(one.detected[iou_threshold] for one in case.truths) for case in with_lesions]
     without = [case for case in cases if not case.truths]
@@ -187,6 +198,7 @@ def summarise_lesions(cases: Iterable[RegionLesions], iou_threshold: float) -> L
         _divide(tp, tp + fn),
         _divide(fp, len(cases)),
         by_size,
+        cases_by_size,
         len(with_lesions),
         sum(found_in),
         len(without),

@@ -11,7 +11,7 @@ from rich.text import Text
 from liverseg_tf.bootstrap import FEWEST_CASES
 from liverseg_tf.evaluate.evaluation import Evaluation
 from liverseg_tf.evaluate.metrics.froc import DEFINITION as FROC
-from liverseg_tf.evaluate.metrics.froc import RATES, FrocCurve, compute_froc
+from liverseg_tf.evaluate.metrics.froc import RATES, FrocCurve, compute_froc, usable_scores
 from liverseg_tf.evaluate.metrics.lesion_detection import (
     DEFINITIONS,
     IOU_THRESHOLDS,
@@ -75,7 +75,10 @@ def describe_region(evaluation: Evaluation, region: str) -> list[str]:
     """Return remarks on the lesions of a region, one line each."""
     cases = evaluation.lesions(region)
     n_scored = len(evaluation.select(region=region))
-    lines = [_describe_cases(region, summarise_lesions(cases, IOU_THRESHOLDS[-1]))]
+    summary = summarise_lesions(cases, IOU_THRESHOLDS[-1])
+    lines = [_describe_cases(region, summary)]
+    if summary.cases_with_lesions:
+        lines.append(_describe_sizes(region, summary))
     if left_out := n_scored - len(cases):
         lines.append(
             f"{region}: lesions of {left_out} of {n_scored} cases are not counted, since unknown "
@@ -91,6 +94,16 @@ def _describe_cases(region: str, summary: LesionSummary) -> str:
         f"any, predicted in {summary.cases_without_lesions - summary.cases_clear} of "
         f"{summary.cases_without_lesions} that have none"
     )
+
+
+def _describe_sizes(region: str, summary: LesionSummary) -> str:
+    """In how many of the cases that have a lesion of a size one was found."""
+    sizes = (
+        f"{SIZES[name]} {found}/{total}"
+        for name, (found, total) in summary.cases_by_size.items()
+        if total
+    )
+    return f"{region}: cases in which one was found, of those with one: {', '.join(sizes)}"
 
 
 def _describe_froc(region: str, cases: list[RegionLesions]) -> list[str]:
@@ -117,6 +130,11 @@ def _region_json(evaluation: Evaluation, region: str) -> dict[str, Any]:
     curve = compute_froc(cases)
     return {
         "froc": None if curve is None else _froc_json(curve),
+        "froc_of_other_scores": [
+            _froc_json(other)
+            for score in usable_scores(cases)[1:]
+            if (other := compute_froc(cases, score)) is not None
+        ],
         **{
             _KEYS[threshold]: _summary_json(summarise_lesions(cases, threshold))
             for threshold in IOU_THRESHOLDS
@@ -136,10 +154,10 @@ def _froc_json(curve: FrocCurve) -> dict[str, Any]:
 
 def _summary_json(summary: LesionSummary) -> dict[str, Any]:
     value = dataclasses.asdict(summary)
-    by_size = {
-        name: {"found": found, "all": total} for name, (found, total) in summary.by_size.items()
-    }
-    return value | {"by_size": by_size}
+    for key in ("by_size", "cases_by_size"):
+        counts = getattr(summary, key).items()
+        value[key] = {name: {"found": found, "all": total} for name, (found, total) in counts}
+    return value
 
 
 def _case_json(lesions: RegionLesions) -> dict[str, Any]:
@@ -156,6 +174,7 @@ def _case_json(lesions: RegionLesions) -> dict[str, Any]:
             {
                 "volume_ml": one.volume_ml,
                 "probability": one.probability,
+                "peak_probability": one.peak_probability,
                 "is_false_positive": not one.overlapped,
             }
             for one in lesions.predictions

@@ -23,6 +23,7 @@ from liverseg_tf.evaluate.report.plots import (
 )
 from liverseg_tf.evaluate.report.reliability_plot import has_probabilities, plot_reliability
 from liverseg_tf.evaluate.report.score_text import heading
+from liverseg_tf.evaluate.report.size_plot import plot_sensitivity_by_size
 from liverseg_tf.evaluate.report.trust_table import trust_table
 from liverseg_tf.html_page import embed_picture, escape
 from liverseg_tf.plural import count
@@ -104,6 +105,9 @@ def _plots(evaluation: Evaluation) -> Iterator[str]:
     plots.append((plot_dice_by_volume(evaluation), "Dice against the true volume"))
     if evaluation.lesion_regions:
         plots.append((plot_froc(evaluation), "FROC curve of the lesions"))
+    for region in evaluation.lesion_regions:
+        by_size = plot_sensitivity_by_size(evaluation, region)
+        plots.append((by_size, f"Lesions of {region} that were found (any overlap), by size"))
     if has_probabilities(evaluation):
         caption = "Reliability of the saved probabilities; the line marks perfect calibration"
         plots.append((plot_reliability(evaluation), caption))

@@ -10,6 +10,7 @@ from liverseg_tf.ct.regions import Regions
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.predict.tuning.candidates import Candidate, step_candidates, threshold_candidates
 from liverseg_tf.predict.tuning.gains import FEW_CASES, Gain, mean_over_cases, paired_gains
+from liverseg_tf.predict.tuning.lesion_scores import CaseLesions, choose_lesion_threshold
 from liverseg_tf.predict.tuning.tuning_result import TuningResult
 from liverseg_tf.predict.tuning.validation_masks import ValidationMasks
 
@@ -33,7 +34,8 @@ def select_postprocessing(
     A gain counts if it is more than noise; see `Gain.is_certain`. Only the largest component of a
     region that is no lesion is selected after any gain. Then all choices are made again without
     each fold, and scored on the cases of this fold: if the gain of a region over the threshold 0.5
-    and the largest component is within noise there, the region returns to these.
+    and the largest component is within noise there, the region returns to these. At the end,
+    lesions with a low score may be removed; see `choose_lesion_threshold`.
 
     Args:
         cases: Cases on which the model was not trained.
@@ -61,6 +63,8 @@ def select_postprocessing(
                     "within noise: not used."
                 )
                 selected = reduced
+        selected, remarks = _remove_false_lesions(scores, regions, numbers, selected)
+        notes += remarks
     return TuningResult(
         selected,
         scores.by_case(scores.of(PostProcessing())),
@@ -81,6 +85,29 @@ def expected_postprocessing(regions: Regions) -> PostProcessing:
     )
 
 
+def _remove_false_lesions(
+    scores: "_Scores", regions: Regions, folds: np.ndarray, selected: PostProcessing
+) -> tuple[PostProcessing, list[str]]:
+    """Select the score below which lesions are removed, unless this lowers a Dice.
+
+    Returns:
+        The post-processing and remarks for the user.
+    """
+    remarks = []
+    for region, name in enumerate(regions.names):
+        if not is_lesion(regions, name):
+            continue
+        lesions = [CaseLesions.of(case, region, selected) for case in scores.cases]
+        chosen = choose_lesion_threshold(lesions, folds, name, selected)
+        gains = paired_gains(scores.of(selected), scores.of(chosen.steps))
+        if not _lowers_none(gains):
+            remarks.append(f"{chosen.remark} It lowers the mean Dice of a region: not used.")
+            continue
+        selected = chosen.steps
+        remarks += [chosen.remark] if chosen.remark else []
+    return selected, remarks
+
+
 class _Scores:
     """The Dice of all cases after a post-processing; each is computed once.
 
@@ -96,7 +123,11 @@ class _Scores:
         """Return the Dice after post-processing, (cases, regions) float64."""
         if steps not in self._known:
             dice = [
-                case.dice(steps.apply(case.masks_above(steps.thresholds(case.regions))))
+                case.dice(
+                    steps.apply(
+                        case.masks_above(steps.thresholds(case.regions), steps.needs_probabilities)
+                    )
+                )
                 for case in self.cases
             ]
             self._known[steps] = np.array(dice)

@@ -20,7 +20,8 @@ class TuningResult:
         held_out_gains: Gain in Dice of each case and region, over the threshold 0.5 and the
             largest component, where the choice was made without this case; see
             `select_postprocessing`. Empty if there are too few cases.
-        notes: What was not used because its gain is within noise, one line each.
+        notes: What was not used because its gain is within noise, and what the score of lesions
+            removes, one line each.
     """
 
     postprocessing: PostProcessing

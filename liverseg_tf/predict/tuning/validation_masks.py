@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liverseg_tf.ct.annotation import read_annotation
+from liverseg_tf.ct.region_kinds import is_lesion
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.model.region_masks import RegionMasks, labels_to_bits
@@ -32,6 +33,8 @@ class ValidationMasks:
         packed_reference: Compressed reference mask of each region; None if the case does not
             label the region.
         packed_ignored: Compressed mask of voxels of which nothing is known; None if there are none.
+        packed_probabilities: Compressed uint8 probabilities of each region, 0 up to the lowest
+            threshold; None for regions that are no lesions, whose components have no score.
     """
 
     name: str
@@ -40,18 +43,42 @@ class ValidationMasks:
     packed_masks: tuple[tuple[bytes, ...], ...]
     packed_reference: tuple[bytes | None, ...]
     packed_ignored: bytes | None = None
+    packed_probabilities: tuple[bytes | None, ...] = ()
 
-    def masks_above(self, thresholds: Sequence[float]) -> RegionMasks:
+    def masks_above(
+        self, thresholds: Sequence[float], with_probabilities: bool = False
+    ) -> RegionMasks:
         """Return the predicted masks for one threshold per region.
 
         Args:
             thresholds: One of `THRESHOLDS` for each region.
+            with_probabilities: Whether the masks have probabilities, those of lesions.
         """
-        masks = RegionMasks.empty(self.grid, self.regions)
+        masks = RegionMasks.empty(
+            self.grid, self.regions, self._probabilities() if with_probabilities else None
+        )
         for region, threshold in enumerate(thresholds):
             mask = self._unpack(self.packed_masks[THRESHOLDS.index(threshold)][region])
             masks.bits[...] |= np.multiply(mask, 1 << region, dtype=masks.bits.dtype)
         return masks
+
+    def _probabilities(self) -> np.ndarray:
+        """(regions, z, row, col) uint8, where 255 is a probability of 1."""
+        shape = self.grid.array.shape
+        values = np.zeros((len(self.regions), *shape), np.uint8)
+        for region, packed in enumerate(self.packed_probabilities):
+            if packed is not None:
+                values[region] = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+        return values
+
+    def reference(self, region: int) -> np.ndarray | None:
+        """Return the reference mask of a region, (z, row, col) bool; None if it is not labelled."""
+        packed = self.packed_reference[region]
+        return None if packed is None else self._unpack(packed)
+
+    def ignored(self) -> np.ndarray | None:
+        """Return the voxels of which nothing is known, (z, row, col) bool; None without any."""
+        return None if self.packed_ignored is None else self._unpack(self.packed_ignored)
 
     def dice(self, masks: RegionMasks) -> np.ndarray:
         """Compute the Dice of masks with the reference, 2 |A and B| / (|A| + |B|).
@@ -109,6 +136,8 @@ def _predict_case(predictor: Predictor, name: str, case: CaseTiles) -> Validatio
     regions, slice_step = network.regions, network.slice_step(case.slice_mm)
     depth, rows, cols = shape
     masks = np.zeros((len(THRESHOLDS), len(regions), *shape), bool)
+    lesions = [number for number, name in enumerate(regions.names) if is_lesion(regions, name)]
+    scores = np.zeros((len(lesions), *shape), np.uint8)
     tiles = np.zeros((_BATCH_SIZE, *network.padded((rows, cols)), network.channels), np.uint8)
     for start in range(0, depth, _BATCH_SIZE):
         slices = range(start, min(start + _BATCH_SIZE, depth))
@@ -118,6 +147,10 @@ def _predict_case(predictor: Predictor, name: str, case: CaseTiles) -> Validatio
         by_region = np.moveaxis(outputs, -1, 0)
         for number, threshold in enumerate(THRESHOLDS):
             np.greater(by_region, threshold, out=masks[number, :, start : slices.stop])
+        of_lesions = by_region[lesions]
+        scores[:, start : slices.stop] = np.rint(
+            np.where(of_lesions > THRESHOLDS[0], of_lesions, 0) * 255
+        )
     reference = labels_to_bits(np.asarray(case.mask), regions)
     annotation = read_annotation(case.record)
     known = annotation.known_regions(regions)
@@ -132,6 +165,10 @@ def _predict_case(predictor: Predictor, name: str, case: CaseTiles) -> Validatio
             for region, is_known in enumerate(known)
         ),
         None if ignored is None else _pack(ignored),
+        tuple(
+            zlib.compress(scores[lesions.index(region)].tobytes(), 1) if region in lesions else None
+            for region in range(len(regions))
+        ),
     )
 
 

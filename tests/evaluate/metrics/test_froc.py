@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from liverseg_tf.evaluate.metrics.froc import PROBABILITY, VOLUME, compute_froc
+from liverseg_tf.evaluate.metrics.froc import PEAK, PROBABILITY, VOLUME, compute_froc, usable_scores
 from liverseg_tf.evaluate.metrics.lesion_detection import find_lesions
 
 SPACING = (3.0, 1.0, 1.0)
@@ -60,6 +60,16 @@ def test_the_curve_agrees_with_a_direct_count(by_probability):
     np.testing.assert_allclose(list(points), expected, rtol=1e-6)
     assert curve.sensitivity_at(math.inf) == curve.sensitivity[-1]
     assert curve.sensitivity_at(-1) == 0
+
+
+def test_the_largest_probability_is_a_score_of_its_own():
+    cases = [random_case(seed) for seed in range(3)]
+    lesions = [find_lesions(truth, mask, SPACING, p) for truth, mask, p in cases]
+    curve = compute_froc(lesions, PEAK)
+    expected = froc_reference(cases, lambda lesion, p: p[lesion].max())
+    points = zip(curve.thresholds, curve.fp_per_case, curve.sensitivity, strict=True)
+    np.testing.assert_allclose(list(points), expected, rtol=1e-6)
+    assert usable_scores(lesions) == (PROBABILITY, PEAK, VOLUME)
 
 
 def test_one_case_without_probabilities_makes_the_score_the_volume():

@@ -81,6 +81,7 @@ def test_sums_over_cases_by_hand():
         assert (summary.precision, summary.recall) == (0.5, 0.5)
         assert summary.fp_per_case == pytest.approx(1 / 3)
         assert list(summary.by_size.values()) == [(0, 1), (0, 0), (1, 1)]
+        assert list(summary.cases_by_size.values()) == [(0, 1), (0, 0), (1, 1)]
         assert (summary.cases_with_lesions, summary.cases_found) == (1, 1)
         assert (summary.cases_without_lesions, summary.cases_clear) == (2, 1)
     assert math.isnan(summarise_lesions(cases[2:], 0.5).recall)

@@ -13,6 +13,7 @@ from liverseg_tf.evaluate.evaluation import Evaluation, Failure
 from liverseg_tf.evaluate.metrics.overlap import DEFINITIONS, Overlap, score_overlap
 from liverseg_tf.evaluate.report.lesion_tables import lesion_table
 from liverseg_tf.evaluate.report.score_table import score_table
+from liverseg_tf.evaluate.report.size_plot import plot_sensitivity_by_size
 from liverseg_tf.evaluate.report.tables import scores_json, write_tables
 from liverseg_tf.evaluate.report.write_report import write_report
 from liverseg_tf.evaluate.score_case import RegionResult, score_masks
@@ -178,3 +179,10 @@ def test_lesions_of_a_region_with_several_components(tmp_path):
     assert len(value["tumour"]["cases"]) == 4
     write_report(evaluation, tmp_path)
     assert "<td>IoU &gt; 0.5</td>" in (tmp_path / "report.html").read_text("utf-8")
+    assert value["tumour"]["any_overlap"]["cases_by_size"]["below_10_mm"] == {"found": 4, "all": 4}
+    assert "cases in which one was found, of those with one: <10 mm 4/4" in text
+    assert plot_sensitivity_by_size(evaluation, "tumour") is None  # too few cases
+    results[-1] = dataclasses.replace(results[-1], lesions=results[1].lesions)
+    assert results[1].lesions is not None
+    picture = plot_sensitivity_by_size(Evaluation(LIVER_REGIONS, tuple(results)), "tumour")
+    assert b"<svg" in picture

@@ -128,7 +128,7 @@ def test_the_command_lists_what_it_drew(tmp_path, organ):
         rows = list(csv.DictReader(file))
     assert rows
     assert {row["kind"] for row in rows} <= {"cyst", "fissure"}
-    assert "structures that look like lesions" in done.stdout
+    assert "lookalike" in done.stdout
     # one lesion, and no label for the others
     assert ndimage.label(read_labels(out / "masks" / "one.nii.gz").array == 2)[1] == 1
     done = run_liverseg("phantom", tmp_path / "x", "--lookalike", "all")

@@ -69,6 +69,15 @@ export function componentMeans({ labels, sizes }, values) {
   return Array.from(sums, (sum, number) => sum / Math.max(sizes[number], 1));
 }
 
+// Largest value of an image (cropped to the components' box) in each component.
+export function componentMaxima({ labels, sizes }, values) {
+  const peaks = new Float64Array(sizes.length);
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i] && values[i] > peaks[labels[i]]) peaks[labels[i]] = values[i];
+  }
+  return Array.from(peaks);
+}
+
 function earlierNeighbours(connectivity) {
   if (connectivity === 4) return [[0, -1, 0], [0, 0, -1]];
   if (connectivity === 6) return [[-1, 0, 0], [0, -1, 0], [0, 0, -1]];

@@ -1,7 +1,8 @@
 // Post-processing of predicted masks (see model/postprocessing.py). `steps` is the record's JSON:
-// inside, smooth_z, min_mean_probability, min_volume_ml, largest, fill_2d, fill_3d, threshold.
+// inside, smooth_z, min_mean_probability, min_peak_probability, min_volume_ml, largest, fill_2d,
+// fill_3d, threshold.
 import { boundingBox, boxShape, crop, paste } from "../ct/bounding_box.js";
-import { componentMeans, filterComponents, largest } from "../ct/components.js";
+import { componentMaxima, componentMeans, filterComponents, largest } from "../ct/components.js";
 import { fillHoles2d, fillHoles3d, smoothZ, withinDistance } from "../ct/morphology.js";
 import { nestedIn } from "../ct/regions.js";
 
@@ -13,7 +14,7 @@ export function thresholdsOf(steps, regions) {
 }
 
 export function needsProbabilities(steps) {
-  return Boolean(steps.min_mean_probability?.length);
+  return Boolean(steps.min_mean_probability?.length || steps.min_peak_probability?.length);
 }
 
 // Applies all steps to `masks` (a RegionMasks), in place.
@@ -49,12 +50,15 @@ function processRegion(steps, masks, region) {
 // Functions from components to those to keep, in the order of the steps.
 function componentSelectors(steps, masks, region) {
   const name = masks.names[region], selectors = [];
-  for (const [named, p] of steps.min_mean_probability ?? []) {
-    if (named !== name) continue;
-    selectors.push((components) => {
-      const values = crop(masks.probabilities(region), masks.shape, components.box);
-      return componentMeans(components, values).map((mean) => mean >= 255 * p);
-    });
+  const scores = [["min_mean_probability", componentMeans], ["min_peak_probability", componentMaxima]];
+  for (const [step, scoresOf] of scores) {
+    for (const [named, p] of steps[step] ?? []) {
+      if (named !== name) continue;
+      selectors.push((components) => {
+        const values = crop(masks.probabilities(region), masks.shape, components.box);
+        return scoresOf(components, values).map((score) => score >= 255 * p);
+      });
+    }
   }
   for (const [named, ml] of steps.min_volume_ml ?? []) {
     if (named !== name) continue;
