@@ -168,7 +168,9 @@ def lowest(rows: list[dict], subjects: list[Subject], work: Path) -> dict:
             subject: liver_dice(row)
             for subject in subjects
             for row in rows
-            if subject.source == source and is_of(row, subject.identity) and liver_dice(row)
+            if (subject.source, subject.kind) == (source, "")
+            and is_of(row, subject.identity)
+            and liver_dice(row)
         }
         if dice:
             worst = min(dice, key=dice.__getitem__)

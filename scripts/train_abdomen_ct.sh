@@ -45,7 +45,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ ${#folders[@]} = 2 ] || fail "Expected two folders, DATA and OUT."
-data="$(realpath -m "${folders[0]}")" out="$(realpath -m "${folders[1]}")"
+absolute() { case "$1" in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac }
+data="$(absolute "${folders[0]}")" out="$(absolute "${folders[1]}")"
 epoch_steps=$((steps < 1000 ? steps : 1000)) # a checkpoint and a validation after each epoch
 [ $((steps % epoch_steps)) = 0 ] || fail "Expected a multiple of 1000 steps, or fewer than 1000."
 sources=(btcv ${with_crlm:+crlm})

@@ -102,10 +102,11 @@ def test_tables_hold_what_was_measured_and_name_no_case(abdomen):
     }
     empty = [{"region": "liver", "truth_ml": 0.0, "prediction_ml": 7.0, "dice": 0.0}]
     rows = [
-        make_row("p1", 0.95),
+        make_row("p1", 0.95, warnings=["clipped"]),
         make_row("p2", 0.91),
         make_row("p2", 0.8, "lesions", source="drawn", lesions=lesions),
-        make_row("p1", 0.85, "stress", kind="noise", warnings=["little agreement"]),
+        make_row("p1", 0.85, "stress", kind="noise", warnings=["clipped", "little agreement"]),
+        make_row("p1", 0.9, "stress", kind="cut", warnings=["clipped"]),
         make_row("head", part="stress", kind="head", regions=empty),
         make_row("mr", part="stress", kind="MR", regions=[], failure="Expected HU."),
     ]
@@ -113,6 +114,7 @@ def test_tables_hold_what_was_measured_and_name_no_case(abdomen):
     assert "| liver | 2 | 0.930 | 0.930 | 0.910 | 0.800 | inf mm | 10.0 % |" in text
     assert "| drawn | 1 | 0 of 1 | 1 of 1 | 0 of 0 | 1.00 (1 of 1) | 0.50 (1 of 2) | 1.0 |" in text
     assert "| noise | 1 | 0.850 | 0.850 | 0.950 |  | 1 of 1 |" in text
+    assert "| cut | 1 | 0.900 | 0.900 | 0.950 |  | 0 of 1 |" in text
     assert "| head | 1 |  |  |  | 7 ml | 0 of 1 |" in text
     assert "| MR | 1 |  |  |  |  | 0 of 1, 1 refused |" in text
     assert "liver: p2 0.910, p1 0.950" in text

@@ -11,12 +11,13 @@ import lessons
 import notebooks
 import pytest
 
-pytestmark = pytest.mark.usefixtures("untraced_module")
+pytestmark = pytest.mark.usefixtures("untraced_module", "in_this_process")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "course").glob("[1-8]-*.md"))
 NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
-# options that make trainings short and networks small; all other options of a command are kept
-SHORT = ["--epochs", "1", "--steps-per-epoch", "2", "--augment", "0"]
+# options that make trainings short and networks small, with one network for validation and file in
+# place of two; all other options of a command are kept
+SHORT = ["--epochs", "1", "--steps-per-epoch", "2", "--augment", "0", "--precision", "float32"]
 SHORT += ["--base-filters", "4", "--depth", "2"]
 
 

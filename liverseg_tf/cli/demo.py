@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.terminal import say, say_table
+from liverseg_tf.errors import SettingsError
 from liverseg_tf.printable import printable
 
 # Pixels of 3 mm and a narrow network are too coarse for patients but sufficient for phantoms, and
@@ -120,6 +122,8 @@ def _remove_earlier_demo(out: Path, folders) -> None:
 def _print_summary(seconds: dict[str, float], folders: dict[str, Path]) -> None:
     from rich.table import Table
 
+    from liverseg_tf.predict.bundles.locate import locate_default_model
+
     times = Table(title="Time of each stage")
     times.add_column("stage")
     times.add_column("seconds", justify="right")
@@ -130,3 +134,6 @@ def _print_summary(seconds: dict[str, float], folders: dict[str, Path]) -> None:
     say(f"masks: {folders['masks']}")
     say(f"scores: {folders['scores'] / 'scores.csv'}")
     say(f"report: {folders['scores'] / 'report.html'}  (with an interactive viewer for each case)")
+    with suppress(SettingsError):  # an installation may come without the packaged model
+        model = Path(locate_default_model()).name
+        say(f"your own CT: liverseg predict CT.nii.gz --out MASKS  (with the model {model})")

@@ -1,7 +1,5 @@
 """`liverseg trust`: when not to trust a model, measured on cases that it has not seen."""
 
-import math
-
 import click
 
 from liverseg_tf.cli.shared import options
@@ -89,36 +87,36 @@ def _print_table(result) -> None:
 
     from liverseg_tf.predict.trust.flagging import exact_interval
 
-    table = Table(title="Masks of unseen cases, flagged if their score is below the threshold")
-    for name in ("region", "passes", "score"):
-        table.add_column(name)
-    for name in ("threshold", "bad found", "95 %", "false", "T", "ECE"):
-        table.add_column(name, justify="right")
+    table = Table(title="Masks of unseen cases")
+    table.add_column("region")
+    table.add_column("passes")
+    for name in ("below", "found", "95 %", "false", "T", "ECE"):
+        table.add_column(name, justify="right", no_wrap=True)
     for kind in result.kinds:
         for region, known in result.record.passes[kind].items():
-            has_threshold = known.threshold is not None
+            shown = known.threshold is not None
             low, high = exact_interval(known.flagged_bad, known.bad)
-            errors = [
-                "-"
-                if one is None or math.isnan(one.calibration_error)
-                else f"{one.calibration_error:.3f}"
-                for one in (known.before, known.after)
-            ]
             table.add_row(
                 region,
                 kind,
-                known.score,
-                f"{known.threshold:.3f}" if has_threshold else "-",
-                f"{known.flagged_bad}/{known.bad}" if has_threshold else f"-/{known.bad}",
-                f"{low:.0%}-{high:.0%}" if has_threshold and known.bad else "-",
-                f"{known.flagged_good}/{known.good}" if has_threshold else f"-/{known.good}",
+                f"{known.threshold:.3f}" if shown else "-",
+                f"{known.flagged_bad if shown else '-'}/{known.bad}",
+                f"{low:.0%}-{high:.0%}" if shown and known.bad else "-",
+                f"{known.flagged_good if shown else '-'}/{known.good}",
                 "-" if known.temperature is None else f"{known.temperature:.2f}",
-                errors[0] if known.temperature is None else f"{errors[0]} > {errors[1]}",
+                _format_errors(known),
             )
     table.caption = (
-        "bad found: flagged masks among those with a Dice below the limit, with its 95 % interval\n"
-        "false: flagged masks among the others (false alarms); T: temperature\n"
-        "ECE: expected calibration error of uncertain voxels, of held-out cases with T"
+        "below: threshold of the confidence (single pass) or of the agreement\n"
+        "found: flagged ones among masks with a low Dice, with the 95 % interval\n"
+        "false: false alarms among the others. T: temperature. ECE: expected\n"
+        "calibration error of uncertain voxels, without and with T on held-out cases"
     )
     table.caption_justify = "left"
     say_table(table)
+
+
+def _format_errors(known) -> str:
+    """Return the calibration error without and with the temperature."""
+    used = [known.before] if known.temperature is None else [known.before, known.after]
+    return " > ".join("-" if one is None else f"{one.calibration_error:.3f}" for one in used)

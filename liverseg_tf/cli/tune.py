@@ -18,7 +18,9 @@ def tune(run, store, unfinished) -> None:
     is kept if it raises the mean Dice of its region by more than noise and does not lower that of
     another region. With fewer than 5 validation cases, the threshold is 0.5 and of single organs
     the largest component is kept, unless a gain is beyond doubt: every one of at least two cases
-    gains, by more than 0.01 in the mean. `liverseg predict` then applies these steps.
+    gains, by more than 0.01 in the mean. For tumours and other lesions, a score below which they
+    are removed is chosen from the FROC curve, if the model finds enough of them. `liverseg predict`
+    then applies these steps.
     """
     from liverseg_tf.model.bundle.bundle_record import check_not_a_bundle
     from liverseg_tf.model.run_record import RunRecord

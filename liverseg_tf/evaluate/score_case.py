@@ -1,7 +1,7 @@
 """Scores of one case: its masks are read, checked and compared region by region."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ class RegionResult:
     scores: Mapping[str, float]
     grid_voxels: int = 0
     lesions: RegionLesions | None = None
-    reliability: np.ndarray | None = None
+    reliability: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,9 @@ def score_masks(
         true, predicted = (regions.mask(one.array[box], region) for one in (truth, prediction))
         overlap, scores = score_region(true, predicted, truth.spacing_mm, scoring)
         saved = None if probabilities is None else probabilities.read(region)
-        reliability = count_probabilities(regions.mask(truth.array, region), saved)
-        lesions = None
+        reliability = lesions = None
+        if saved is not None:
+            reliability = count_probabilities(regions.mask(truth.array, region), saved)
         if scoring.lesions:
             saved = None if saved is None else saved[box]
             lesions = find_lesions(true, predicted, truth.spacing_mm, saved)

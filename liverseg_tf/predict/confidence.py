@@ -36,7 +36,7 @@ class PassConfidence:
         # (regions, passes, 3): sums of the probabilities in the mask, of all, and of the mask
         self._sums = np.zeros((len(self.regions), 1, 3))
 
-    def update(self, passes: Sequence[np.ndarray]) -> None:
+    def update(self, passes: Sequence[np.ndarray] | np.ndarray) -> None:
         """Add a slab.
 
         Args:

@@ -33,7 +33,7 @@ def _plan(*arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("untraced_training")
+@pytest.mark.usefixtures("untraced_training", "in_this_process")
 def test_preprocess_and_train_accept_the_plan(phantoms, tmp_path):
     out = tmp_path / "plan.toml"
     done = _plan(phantoms, "--out", out, "--minutes", 3)

@@ -13,6 +13,7 @@ import pytest
 from commands import run_liverseg
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture(scope="module")

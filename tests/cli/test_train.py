@@ -13,9 +13,9 @@ from PIL import Image
 
 from liverseg_tf.cli.main import liverseg
 
-pytestmark = pytest.mark.usefixtures("untraced_module")
+pytestmark = pytest.mark.usefixtures("untraced_module", "in_this_process")
 TINY = ["--epochs", 1, "--steps-per-epoch", 2, "--base-filters", 4, "--depth", 2, "--batch-size", 2]
-TINY += ["--augment", 0]
+TINY += ["--augment", 0, "--precision", "float32"]
 
 
 def _run(*arguments, code=0):

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from liverseg_tf.cli.main import liverseg
 from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.ct.volume import Volume
+from liverseg_tf.dataset.provenance import MaskCheck, MaskRecord, MaskRecords
 
 
 @pytest.fixture
@@ -46,6 +47,15 @@ def test_a_page_is_written(folder):
     assert '"name": "truth"' in page
     assert '"name": "guess"' in page
     assert "<title>ct.nii.gz</title>" in page
+
+
+def test_a_mask_that_the_model_flagged_is_named_on_the_page(folder):
+    check = MaskCheck("liver", "agreement", 0.71, 0.83, True)
+    MaskRecords(folder).write("guess", MaskRecord({}, checks=(check,)), {"guess.nii.gz"})
+    done = _view(folder, "ct.nii.gz", "truth.nii.gz", "guess.nii.gz")
+    assert done.exit_code == 0, done.output
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert '"alerts": ["guess: liver: agreement 0.710 below 0.830: check this mask"]' in page
 
 
 def test_names_and_title(folder):

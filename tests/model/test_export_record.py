@@ -1,10 +1,16 @@
+import json
 from pathlib import Path
 
+import pytest
+
+from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.export_record import (
+    FORMAT,
     LITERT,
     ONNX,
     SAVED_MODEL,
     ExportRecord,
+    compute_checksum,
     find_export_kind,
     latest_version,
     record_path,
@@ -31,3 +37,22 @@ def test_kinds_and_record_paths_follow_suffixes_and_folders(tmp_path):
     assert find_export_kind(tmp_path / "a.tflite") == LITERT
     assert record_path(tmp_path / "a.tflite") == tmp_path / "a.json"
     assert find_export_kind(tmp_path / "run") is None
+
+
+def test_an_export_knows_when_not_to_trust_its_masks(tmp_path):
+    path = tmp_path / "liver.onnx"
+    path.write_bytes(b"model")
+    known = {"score": "confidence", "source": "test", "threshold": 0.9}
+    record = {
+        "export": {"format": FORMAT, "kind": ONNX, "digest": compute_checksum(path)},
+        "network": NetworkSpec().to_json(),
+        "fingerprint": "0123",
+        "trust": {"passes": {"single": {"liver": known}}},
+    }
+    record_path(path).write_text(json.dumps(record))
+    assert ExportRecord.read(path).trust.passes["single"]["liver"].threshold == 0.9
+    for wrong in ({"liver": known | {"threshold": 2}}, {"spleen": known}):
+        record["trust"]["passes"]["single"] = wrong
+        record_path(path).write_text(json.dumps(record))
+        with pytest.raises(LiverSegError, match=r"liver\.json"):
+            ExportRecord.read(path)

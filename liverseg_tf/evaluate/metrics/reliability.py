@@ -42,20 +42,16 @@ class ReliabilityCurve:
         return math.fsum(n * abs(p - f) for n, p, f in pairs) / sum(self.voxels)
 
 
-def count_probabilities(
-    is_region: np.ndarray, probabilities: np.ndarray | None
-) -> np.ndarray | None:
+def count_probabilities(is_region: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Count voxels by their saved probability and by their ground truth.
 
     Args:
         is_region: (z, row, col) bool: the region in the ground truth.
-        probabilities: (z, row, col) float32, multiples of 1 / 255; None if none were saved.
+        probabilities: (z, row, col) float32, multiples of 1 / 255.
 
     Returns:
-        (2, LEVELS) int64: voxels outside and inside the region; None without probabilities.
+        (2, LEVELS) int64: voxels outside and inside the region.
     """
-    if probabilities is None:
-        return None
     counts = np.zeros(2 * LEVELS, np.int64)
     for start in range(0, len(is_region), _SLAB):
         slab = slice(start, start + _SLAB)

@@ -77,7 +77,9 @@ def add_lookalikes(
             drawn = _blur_dome(rng, values, tissue, changed, organ, spec)
         else:
             lookalike = draw_lookalike(rng, kind, organ)
-            drawn = lookalike and _paint(values, tissue, changed, lookalike, organ, spec)
+            if lookalike is None:
+                continue
+            drawn = _paint(values, tissue, changed, lookalike, organ, spec)
         if drawn is not None:
             records.append(_describe(kind, drawn, organ, image, affine))
         if not kinds:

@@ -156,7 +156,7 @@ class Tree:
             _grow(rng, pieces, trunk_end, direction + side, extent)
         starts, ends, first, last = zip(*pieces, strict=True)
         radii = np.stack([first, last], axis=1).astype(np.float32)
-        return cls(np.float32(starts), np.float32(ends), radii)
+        return cls(np.asarray(starts, np.float32), np.asarray(ends, np.float32), radii)
 
     def depth(self, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
         """Return the depth below the surface in mm, (Z, R, C) float32, negative outside."""

@@ -78,13 +78,13 @@ def draw_lookalike(
         if entry is None:
             return None
         centre, inward = entry
-        form = Sheet.draw(rng, inward, length, half_width)
-        return _at(kind, form, centre, rng.uniform(*FAT_HU) - organ.level_hu, 0.8)
+        sheet = Sheet.draw(rng, inward, length, half_width)
+        return _at(kind, sheet, centre, rng.uniform(*FAT_HU) - organ.level_hu, 0.8)
     radius = _between(rng, _VESSEL_MM)
-    form = Tree.draw(rng, radius, rng.uniform(5, 9) * radius)
+    tree = Tree.draw(rng, radius, rng.uniform(5, 9) * radius)
     centre = organ.choose(rng, radius, "inside", slices=_near(middle, radius, organ))
     contrast = min(rng.uniform(*BLOOD_HU) - organ.level_hu, -0.1 * scale)
-    return _at("vessel", form, centre, contrast, rng.uniform(0.6, 1.4))
+    return _at("vessel", tree, centre, contrast, rng.uniform(0.6, 1.4))
 
 
 def _at(kind, form, centre, contrast, edge_mm, keeps_vessels=False) -> Lookalike | None:

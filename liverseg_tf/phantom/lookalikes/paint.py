@@ -44,10 +44,10 @@ def paint_lookalike(
     mask = (share >= 0.5) & inside
     if share.max() < 0.01:
         return image, mask
-    change = np.float32(lookalike.contrast_hu)
+    change = np.float32(lookalike.contrast_hu) * share
     if not lookalike.keeps_vessels:
-        change = change - coarse_structure(image, inside, grid, level_hu)
-    return image + change * share, mask
+        change -= coarse_structure(image, inside, grid, level_hu) * share
+    return image + change, mask
 
 
 def draw_dome(rng: np.random.Generator) -> tuple[float, float]:

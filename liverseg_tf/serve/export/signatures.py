@@ -27,7 +27,7 @@ Every input has a batch dimension, so that a server may merge requests (`--enabl
 - `image_bytes`: greyscale PNG. 16 bits hold HU (or MR units) + 32768. 8 bits hold 0..255 after the window, for models
   with one window. A network with context receives copies of the slice as context slices. `mask_bytes`: 8-bit PNG of
   labels.
-- `record`: the JSON of `assets.extra/run.json`: `network` (`NetworkSpec.to_json`), `postprocessing`, `fingerprint`,
+- `record`: the JSON of `assets.extra/run.json`: `network` (`NetworkSpec.to_json`), `postprocessing`, `trust`, `fingerprint`,
   `versions`, `export`.
 """  # noqa: E501
 

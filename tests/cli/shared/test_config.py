@@ -8,6 +8,8 @@ from liverseg_tf.cli.main import liverseg
 from liverseg_tf.cli.shared.config import load_defaults
 from liverseg_tf.tiles.store import TileStore
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 
 def _run(*arguments):
     return CliRunner().invoke(liverseg, [str(argument) for argument in arguments])

