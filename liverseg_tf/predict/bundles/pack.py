@@ -95,7 +95,8 @@ def pack_bundle(run: Path, out: Path, settings: PackSettings) -> PackedBundle:
     """Pack a run.
 
     The kernels are stored as float16 if this leaves the masks of the self-test as they are, except
-    for single voxels at borders (a Dice of at least `MIN_HALF_DICE` for every region).
+    for single voxels at borders (a Dice of at least `MIN_HALF_DICE` for every region; see
+    `compare_outputs`).
 
     Args:
         run: Folder of a finished run.

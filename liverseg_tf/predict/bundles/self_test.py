@@ -17,6 +17,9 @@ from liverseg_tf.predict.segment_volume import Inference, find_regions
 
 MIN_DICE = 0.98
 MAX_DIFFERENCE = 0.005
+# as many voxels may differ in any region: a model of many organs finds some of them in a few voxels
+# of the synthetic patient, of which one voxel would be a large part
+FEW_VOXELS = 10
 _SEED = 1
 _SHAPE = (12, 96, 96)
 _SPACING_MM = (12.0, 4.2, 4.2)
@@ -80,7 +83,8 @@ def run_self_test(folder: Path, record: BundleRecord, predictor: Predictor) -> d
         Dice of each region with the expected mask; NaN for a region that is empty in both.
 
     Raises:
-        LiverSegError: If the model does not reproduce its mask within the tolerance.
+        LiverSegError: If the model does not reproduce its mask within the tolerance: a Dice, or
+            `FEW_VOXELS`.
     """
     image, expected = read_volume(folder / IMAGE_FILE), read_labels(folder / MASK_FILE)
     if image.array.shape != expected.array.shape:
@@ -88,13 +92,12 @@ def run_self_test(folder: Path, record: BundleRecord, predictor: Predictor) -> d
     found = run_model(image, predictor)
     test, dice = record.self_test, {}
     for region in predictor.network.regions.names:
-        dice[region] = _dice(
-            *(
-                predictor.network.regions.mask(labels.array, region)
-                for labels in (found.labels, expected)
-            )
-        )
-        if dice[region] < test.min_dice:
+        masks = [
+            predictor.network.regions.mask(labels.array, region)
+            for labels in (found.labels, expected)
+        ]
+        dice[region] = _dice(*masks)
+        if dice[region] < test.min_dice and not _differ_little(*masks):
             raise LiverSegError(
                 f"Expected the model {record.name} to reproduce its mask of {region} with a Dice "
                 f"of at least {test.min_dice:g}. Received {dice[region]:.3f}: its masks on this "
@@ -111,18 +114,24 @@ def run_self_test(folder: Path, record: BundleRecord, predictor: Predictor) -> d
 
 
 def compare_outputs(first: SelfTestOutput, second: SelfTestOutput, regions: Regions) -> float:
-    """Return the lowest Dice of a region in two outputs; a region that is empty in both counts 1.
+    """Return the lowest Dice of a region in two outputs.
+
+    A region that is empty in both, or that differs in at most `FEW_VOXELS`, counts 1.
 
     Args:
         first: Output of one model.
         second: Output of the same model in another precision.
         regions: Its regions.
     """
-    scores = (
-        _dice(*(regions.mask(output.labels.array, name) for output in (first, second)))
+    pairs = (
+        [regions.mask(output.labels.array, name) for output in (first, second)]
         for name in regions.names
     )
-    return min(1.0 if np.isnan(dice) else dice for dice in scores)
+    return min(1.0 if _differ_little(*masks) else _dice(*masks) for masks in pairs)
+
+
+def _differ_little(first: np.ndarray, second: np.ndarray) -> bool:
+    return np.count_nonzero(first ^ second) <= FEW_VOXELS
 
 
 def _dice(first: np.ndarray, second: np.ndarray) -> float:

@@ -35,10 +35,12 @@ DEFINITIONS = {
         "exchangeable with those that were measured, lies at most at the rate of false alarms"
     ),
     "aurc": "area under the risk-coverage curve: mean of 1 - Dice over all coverages",
-    "temperature": "divisor of the logits with the smallest log loss over all voxels",
+    "temperature": (
+        "divisor of the logits with the smallest log loss over the voxels with a probability of "
+        "0.01 to 0.99"
+    ),
     "before, after": (
-        "voxels with a probability of 0.01 to 0.99 in ten bins; after the scaling, each case by "
-        "the temperature of the others"
+        "the same voxels in ten bins; after the scaling, each case by the temperature of the others"
     ),
 }
 

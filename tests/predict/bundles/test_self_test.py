@@ -8,7 +8,14 @@ from liverseg_tf.ct.nifti import write_labels, write_volume
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.bundle.bundle_record import IMAGE_FILE, MASK_FILE, SelfTest
 from liverseg_tf.model.spec import NetworkSpec
-from liverseg_tf.predict.bundles.self_test import make_test_image, run_model, run_self_test
+from liverseg_tf.predict.bundles.self_test import (
+    FEW_VOXELS,
+    SelfTestOutput,
+    compare_outputs,
+    make_test_image,
+    run_model,
+    run_self_test,
+)
 from liverseg_tf.tiles.spec import TileSpec
 
 
@@ -37,6 +44,29 @@ def test_a_model_that_computes_something_else_fails(tested, monkeypatch):
         run_self_test(folder, record, predictor)
     monkeypatch.setattr(predictor, "probabilities", lambda tiles: 0.9 * compute(tiles))
     with pytest.raises(LiverSegError, match="its mean probability of liver"):
+        run_self_test(folder, record, predictor)
+
+
+def test_a_few_voxels_at_the_border_of_a_small_region_are_no_difference(tested):
+    """A model of many organs finds some of them in a few voxels of the synthetic patient."""
+    predictor, folder, record = tested
+    labels = run_model(make_test_image(predictor.network), predictor).labels
+    liver = np.flatnonzero(labels.array == 1)
+    small = np.zeros_like(labels.array)
+    small.flat[liver[: 2 * FEW_VOXELS]] = 1
+    fewer = small.copy()
+    fewer.flat[liver[:FEW_VOXELS]] = 0
+    first, second = (
+        SelfTestOutput(labels.with_array(one), record.self_test.probabilities)
+        for one in (small, fewer)
+    )
+    assert compare_outputs(first, second, predictor.network.regions) == 1.0
+    fewer.flat[liver[FEW_VOXELS]] = 0
+    assert compare_outputs(first, second, predictor.network.regions) < 0.7
+    expected = labels.array.copy()
+    expected.flat[liver[FEW_VOXELS:]] = 0  # the mask of the author has a few voxels of liver
+    write_labels(folder / MASK_FILE, labels.with_array(expected))
+    with pytest.raises(LiverSegError, match="its mask of liver"):
         run_self_test(folder, record, predictor)
 
 
