@@ -133,6 +133,7 @@ def make_lesions(options: argparse.Namespace) -> Path:
 def measure(run: Path, subjects: list[Subject], options: argparse.Namespace) -> None:
     """Predict and score the images of a run that have no row of the same model."""
     record = RunRecord.read(run)
+    record.check_finished(run)
     model = {
         "model": compute_model_checksum(run)[:12],
         "postprocessing": str(record.postprocessing),

@@ -306,7 +306,8 @@ def test_the_commands_and_the_code_of_prediction_run():
 @pytest.mark.slow
 @pytest.mark.usefixtures("beside_a_run")
 def test_the_commands_of_trust_run():
-    shutil.copytree("SET/imagesTr", "NEW")
+    Path("NEW").mkdir()
+    shutil.copy("SET/imagesTr/phantom_000.nii.gz", "NEW/new.nii.gz")
     commands = _commands(ROOT / "docs" / "trust.md")
     assert [arguments[0] for _, *arguments in commands] == ["trust", "predict", "predict"]
     said = _invoke(commands[0][1:])
@@ -321,7 +322,7 @@ def test_the_commands_of_trust_run():
     known |= {"threshold": 1.0, "always_present": True, "good": 20, "temperature": 2.0}
     Path("RUN/run.json").write_text(json.dumps(record))
     assert ": check this mask (" in _invoke(commands[2][1:])
-    assert len(list(Path("CALIBRATED/probabilities/liver").iterdir())) == 4
+    assert Path("CALIBRATED/probabilities/liver/new.nii.gz").exists()
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def score_subject(subject: Subject, predictor: Predictor, folder: Path) -> dict:
     }
     if row["failure"]:
         return row
-    row["warnings"] += _cut_regions(folder / f"{subject.case}.json")
+    row["warnings"] += _describe_cut(folder / f"{subject.case}.json")
     found = read_label_image(folder / f"{subject.case}.nii.gz")
     truth = found.with_array(found.array * 0)
     if subject.mask is not None:
@@ -98,14 +98,13 @@ def _lesion_rows(lesions: RegionLesions) -> dict:
     }
 
 
-def _cut_regions(path: Path) -> list[str]:
-    """Say which regions end at the field of view, as the measurements do."""
-    measured = read_json(path)["regions"]
-    return [
-        f"{name} reaches the end of the field of view ({', '.join(values['cut_by'])})"
-        for name, values in measured.items()
-        if values["cut_by"]
-    ]
+def _describe_cut(path: Path) -> list[str]:
+    """Say that the liver ends at the field of view, as the measurements do.
+
+    The aorta leaves nearly every image, which says nothing about it.
+    """
+    cut = read_json(path)["regions"].get("liver", {}).get("cut_by")
+    return [f"liver reaches the end of the field of view ({', '.join(cut)})"] if cut else []
 
 
 def _rounded(value: float) -> float | None:

@@ -119,6 +119,8 @@ def worst_cases(rows: Iterable[dict], count: int = 3) -> str:
     for region in dict.fromkeys(score["region"] for row in rows for score in row["regions"]):
         found = [(_dice_of(row, region), row["case"]) for row in rows]
         lowest = sorted(one for one in found if one[0] is not None)[:count]
+        if not lowest:
+            continue
         lines.append(f"{region}: " + ", ".join(f"{case} {dice:.3f}" for dice, case in lowest))
     return "\n".join(lines)
 

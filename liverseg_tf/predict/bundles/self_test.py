@@ -131,7 +131,7 @@ def compare_outputs(first: SelfTestOutput, second: SelfTestOutput, regions: Regi
 
 
 def _differ_little(first: np.ndarray, second: np.ndarray) -> bool:
-    return np.count_nonzero(first ^ second) <= FEW_VOXELS
+    return int(np.count_nonzero(first ^ second)) <= FEW_VOXELS
 
 
 def _dice(first: np.ndarray, second: np.ndarray) -> float:
