@@ -193,7 +193,7 @@ def _start(store, *folders):
 def test_a_killed_run_is_resumed_to_the_same_weights(blob_store, tmp_path):
     killed, kills = tmp_path / "killed", 0
     process = _start(blob_store, tmp_path / "uninterrupted", killed)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 1200
     while process.poll() is None and time.monotonic() < deadline:
         checkpoint = Checkpoint.read(killed)
         if checkpoint and checkpoint.metadata["training_state"]["epoch"] >= 2:
