@@ -109,8 +109,9 @@ def _print_table(result) -> None:
     table.caption = (
         "below: threshold of the confidence (single pass) or of the agreement\n"
         "found: flagged ones among masks with a low Dice, with the 95 % interval\n"
-        "false: false alarms among the others. T: temperature. ECE: expected\n"
-        "calibration error of uncertain voxels, without and with T on held-out cases"
+        "false: false alarms among the others. T: temperature\n"
+        "ECE: expected calibration error of uncertain voxels, without > with T\n"
+        "(held-out cases)"
     )
     table.caption_justify = "left"
     say_table(table)
