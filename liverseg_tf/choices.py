@@ -19,6 +19,7 @@ ACCEPTABLE_RULES = (
 )
 STORAGES = ("hdf5", "hdf5-gzip", "png")
 SIDES = ("train", "val", "test")  # of the split
+UNSEEN_SIDES = SIDES[1:]
 
 # networks and training
 NORMALISATIONS = ("batch", "instance", "none")
@@ -50,6 +51,7 @@ LESION_PHASES = ("portal", "arterial")
 LESION_PLACES = ("any", "inside", "surface")
 # structures that look like lesions and are none
 LOOKALIKES = ("cyst", "fat", "fissure", "vessel", "dome")
+LOOKALIKE_NAMES = (*LOOKALIKES, "all")
 HOSTS = ("tf-config", "slurm")
 # networks of keras.applications that take 0..255 and rescale it themselves
 KERAS_ENCODERS = (

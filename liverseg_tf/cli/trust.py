@@ -2,6 +2,7 @@
 
 import click
 
+from liverseg_tf.choices import UNSEEN_SIDES
 from liverseg_tf.cli.shared import options
 from liverseg_tf.cli.shared.command import command
 from liverseg_tf.cli.shared.progress import progress
@@ -13,7 +14,7 @@ from liverseg_tf.cli.shared.terminal import say, say_table
 @click.argument("store", type=options.FOLDER)
 @click.option(
     "--side",
-    type=click.Choice(("val", "test")),
+    type=click.Choice(UNSEEN_SIDES),
     show_default="of a run, both; of a cross-validation, the cases of each fold",
     help="Measure on the validation or on the test cases. With test, the runs of a "
     "cross-validation are measured together, as an ensemble.",

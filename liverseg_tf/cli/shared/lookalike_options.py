@@ -2,7 +2,7 @@
 
 import click
 
-from liverseg_tf.choices import LOOKALIKES
+from liverseg_tf.choices import LOOKALIKE_NAMES, LOOKALIKES
 
 
 def lookalike_options(condition: str) -> tuple:
@@ -15,7 +15,7 @@ def lookalike_options(condition: str) -> tuple:
         click.option(
             "--lookalike",
             "lookalikes",
-            type=click.Choice((*LOOKALIKES, "all")),
+            type=click.Choice(LOOKALIKE_NAMES),
             multiple=True,
             show_default="none",
             callback=_expand,
