@@ -49,7 +49,7 @@ TRANSFORMS = (
 LESION_KINDS = ("hypodense", "rim", "hyperdense", "necrotic", "capsule", "calcified")
 LESION_PHASES = ("portal", "arterial")
 LESION_PLACES = ("any", "inside", "surface")
-# structures that look like lesions and are none
+# structures that look like lesions but are not
 LOOKALIKES = ("cyst", "fat", "fissure", "vessel", "dome")
 LOOKALIKE_NAMES = (*LOOKALIKES, "all")
 HOSTS = ("tf-config", "slurm")

@@ -8,17 +8,17 @@ usage() {
     cat <<'TEXT'
 Usage: bash scripts/train_abdomen_ct.sh [OPTIONS] DATA OUT [-- OPTIONS OF liverseg train]
 
-DATA/btcv  30 CTs of the BTCV challenge with 13 organs (1 liver, 3 spleen, ...), no tumours
+DATA/btcv  30 CTs of the BTCV challenge; 13 labels of organs (1 liver, 3 spleen, ...), none of tumours
 DATA/crlm  CTs of Colorectal-Liver-Metastases (1 liver, 2 tumour)
 OUT        folder for the tiles, the run and abdomen-ct.zip
 
-  --steps N         Length of the training [default: 24000]. Above 1000, N is a multiple of 1000.
-  --without-crlm    Leave out DATA/crlm, so that its patients are test cases.
-  --crossval FOLDS  Instead of one model, train one for each fold: OUT/crossval, and no bundle.
-  --dry-run         Print the commands only.
+  --steps N         Length of the training: a multiple of 1000, or fewer [default: 24000].
+  --without-crlm    Train without DATA/crlm, so that the model can be tested on its patients.
+  --crossval FOLDS  Train one model for each fold into OUT/crossval, and pack no bundle.
+  --dry-run         Print the commands without running them.
 
-The same command on the same machine gives the same weights: nothing depends on the time, two threads
-compute, and all random numbers follow from fixed seeds.
+The same command on the same machine gives the same weights: nothing depends on the time, the number of
+threads is two, and all random numbers follow from fixed seeds.
 TEXT
 }
 
@@ -73,8 +73,8 @@ run() {
 }
 liverseg() { run python -m liverseg_tf "$@"; }
 
-# 1. Both data sets as one. BTCV's window is the range to which its CTs were clipped; it is the window
-#    of all tiles, so that the CTs of both look the same.
+# 1. Both data sets as one. The window of all tiles is the range to which the CTs of BTCV were clipped,
+#    so that the CTs of both data sets look the same.
 cases="$out/cases"
 run mkdir -p "$cases/images" "$cases/masks"
 run find "$cases" -type l -delete
@@ -91,13 +91,14 @@ regions=(
 organs="liver,spleen,right kidney,left kidney,gallbladder,stomach,aorta,pancreas"
 labelled=(--labelled "btcv*=$organs" ${with_crlm:+--labelled "crlm*=liver,tumour"})
 
-# 2. Tiles. One patient, of BTCV, chooses the best epoch; all others are learnt from.
+# 2. Tiles. One patient, of BTCV, is the validation case, which decides on the best epoch; the model
+#    learns from all others.
 liverseg preprocess "$cases" "$out/store" "${regions[@]}" "${labelled[@]}" --window 75 400 \
     --spacing 1.5 --tile 256 --accept clipped --val 0.03 --test 0 --seed 0
 
 # 3. Training: half the resolution inside the network (1.9 million parameters), three slices about 4 mm
-#    apart; synthetic lesions in half of the patients; noise, thick slices and other phases of the
-#    contrast agent among the transforms.
+#    apart; synthetic lesions in half of the patients; the transforms include noise, thick slices and
+#    other phases of the contrast agent.
 settings=(
     "${regions[@]}" --context 3 --context-spacing-mm 4 --patch 2 --base-filters 16
     --epochs $((steps / epoch_steps)) --steps-per-epoch "$epoch_steps" --batch-size 8
@@ -110,8 +111,8 @@ if [ -n "$crossval" ]; then
 fi
 liverseg train "$out/store" "$out/run" "${settings[@]}" "$@"
 
-# 4. The bundle, with the scores that were measured so far. It is packed anew each time, so that a
-#    repetition takes over new scores.
+# 4. The bundle, with the scores that have been measured so far. It is packed anew each time, so that
+#    its card has the latest scores.
 run python benchmarks/abdomen_ct.py --card "$out/card.md"
 run rm -f "$out/abdomen-ct.zip"
 count() { find -L "$data/$1/images" -name '*.nii.gz' | wc -l; }

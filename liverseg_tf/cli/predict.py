@@ -75,9 +75,9 @@ from liverseg_tf.plural import count
     "--measure",
     is_flag=True,
     help="Also write OUT/NAME.json with volumes, HU, connected components and whether the field of "
-    "view cuts a region; the confidence, with --mirror or several models also their agreement, and "
-    "whether a mask must be checked, if `liverseg trust` has measured it. Print one line for "
-    "each case, and write all of them to OUT/measurements.csv.",
+    "view cuts a region; the confidence, with --mirror or several models also the agreement, and, "
+    "if `liverseg trust` has measured the model, whether a mask must be checked. Print one line "
+    "for each case, and write all of them to OUT/measurements.csv.",
 )
 @click.option("--crop/--no-crop", default=True, help="Skip slices and margins outside the body.")
 @click.option(

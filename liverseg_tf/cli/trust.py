@@ -17,7 +17,7 @@ from liverseg_tf.cli.shared.terminal import say, say_table
     type=click.Choice(UNSEEN_SIDES),
     show_default="of a run, both; of a cross-validation, the cases of each fold",
     help="Measure on the validation or on the test cases. With test, the runs of a "
-    "cross-validation are measured together, as an ensemble.",
+    "cross-validation are measured together as an ensemble.",
 )
 @click.option(
     "--dice",
@@ -32,29 +32,31 @@ from liverseg_tf.cli.shared.terminal import say, say_table
     type=(str, click.FloatRange(0, 1, min_open=True)),
     metavar="REGION D",
     multiple=True,
-    help="Another Dice for a region, such as tumours, whose Dice is lower. Repeatable.",
+    help="The same for one region, such as a tumour, whose masks have a lower Dice. Repeatable.",
 )
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 0.5, min_open=True),
     metavar="RATE",
     default=0.1,
-    help="Accepted rate of false alarms: of good masks that are flagged.",
+    help="Accepted rate of false alarms, the fraction of good masks that are flagged.",
 )
 def trust(run, store, side, dice, dice_of, false_alarms) -> None:
-    """Measure when a model should not be trusted.
+    """Measure when the masks of a model should not be trusted.
 
-    RUN is a cross-validation or a run, STORE the tiles from which it was trained. The model
-    predicts cases that it has not learnt from: of a cross-validation, each run those of its own
-    fold. For each region and case, a score is compared with the Dice of the mask: the confidence
-    of a single pass, and the agreement of mirrored passes if the runs were trained with --mirror.
+    RUN is a cross-validation or a run, and STORE holds the tiles from which it was trained. The
+    model predicts cases from which it has not learnt: in a cross-validation, each run predicts
+    those of its own fold. For each case and region, two scores are compared with the Dice of the
+    mask: the confidence of a single pass and, if the runs were trained with --mirror, the agreement
+    of mirrored passes.
 
-    For each region, a threshold of the score is chosen so that at most the accepted rate of good
-    masks is flagged, and a temperature that calibrates the probabilities. Both are stored in the
-    run. `liverseg predict` then names the masks that must be checked, and `predict --calibrated`
-    writes calibrated probabilities. RUN gets trust.csv, trust.json and the picture trust.png.
+    For each region, a threshold of the score is chosen, below which good masks lie at most at the
+    accepted rate, and a temperature that calibrates the probabilities. Both are stored in the run.
+    `liverseg predict` then names the masks that must be checked, and `predict --calibrated` writes
+    calibrated probabilities. RUN gets trust.csv, trust.json and, from five cases on, the picture
+    trust.png.
 
-    With few cases, or few bad ones among them, little is known; the notes say so.
+    Few cases, or few bad masks among them, show little; the notes say so.
     """
     from liverseg_tf.model.bundle.bundle_record import check_not_a_bundle
     from liverseg_tf.model.run_record import RunRecord
@@ -79,8 +81,8 @@ def trust(run, store, side, dice, dice_of, false_alarms) -> None:
     _print_table(result)
     for note in result.notes:
         say(f"Note: {note}")
-    picture = f", {run / PICTURE_FILE}" if (run / PICTURE_FILE).is_file() else ""
-    say(f"{run / TABLE_FILE}{picture}; stored in the model")
+    picture = f"; picture: {run / PICTURE_FILE}" if (run / PICTURE_FILE).is_file() else ""
+    say(f"thresholds and temperatures: stored in the model; table: {run / TABLE_FILE}{picture}")
 
 
 def _print_table(result) -> None:
@@ -109,10 +111,10 @@ def _print_table(result) -> None:
             )
     table.caption = (
         "below: threshold of the confidence (single pass) or of the agreement\n"
-        "found: flagged ones among masks with a low Dice, with the 95 % interval\n"
-        "false: false alarms among the others. T: temperature\n"
+        "found: flagged masks among those with a low Dice, with the 95 % interval\n"
+        "false: false alarms among the other masks. T: temperature\n"
         "ECE: expected calibration error of uncertain voxels, without > with T\n"
-        "(held-out cases)"
+        "(on held-out cases)"
     )
     table.caption_justify = "left"
     say_table(table)

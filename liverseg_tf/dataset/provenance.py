@@ -46,7 +46,7 @@ class MaskCheck:
         """What the comparison says, in one line."""
         region = printable(self.region)
         if self.value is None:
-            return f"{region}: nothing was found, although every case of the test had it"
+            return f"{region}: nothing was found, although every case that was measured has it"
         than = "below" if self.value < self.threshold else "not below"
         return f"{region}: {printable(self.score)} {self.value:.3f} {than} {self.threshold:.3f}"
 

@@ -128,6 +128,13 @@ class TrustRecord:
         default_factory=dict
     )
 
+    def __post_init__(self) -> None:
+        if any(one.score != CONFIDENCE for one in self.passes.get(SINGLE, {}).values()):
+            raise LiverSegError(
+                "Expected the confidence as the score of a single pass in the section trust. "
+                "Received the agreement, which needs several passes."
+            )
+
     def __bool__(self) -> bool:
         return bool(self.passes)
 

@@ -38,6 +38,8 @@ class CalibratedProbabilities:
         orientation = Orientation.of(self.affine)
         for region, temperature in enumerate(self.temperatures):
             # the network is calibrated after the resampling, like the threshold of the masks
-            values = calibrate(transform.values_to_native(outputs[..., region]), temperature)
+            # weights of the resampling may add up to a little more than 1
+            resampled = np.minimum(transform.values_to_native(outputs[..., region]), 1)
+            values = calibrate(resampled, temperature)
             target = orientation.to_canonical(self.array[region])
             target[slab.start : slab.stop] = np.rint(values * 255).astype(np.uint8)

@@ -89,7 +89,7 @@ class TrainSettings:
     transforms: tuple[str, ...] = DEFAULT_TRANSFORMS  # of the data augmentation
     mirror: bool = False  # left-right mirroring; only for anatomy without a fixed side
     synthetic_lesions: float = 0.0  # fraction of the patients in which lesions are drawn
-    lookalikes: tuple[str, ...] = ()  # kinds of structures that look like lesions and are none
+    lookalikes: tuple[str, ...] = ()  # kinds of structures that look like lesions but are not
     cysts_are_lesions: bool = False  # whether cysts among the lookalikes count as lesions
     seed: int = 0
 

@@ -66,6 +66,13 @@ def test_other_types_are_refused(value):
         TrustRecord.from_json(value)
 
 
+def test_a_single_pass_has_no_agreement():
+    content = json.loads(json.dumps(RECORD.to_json()))
+    content["passes"]["single"]["liver"]["score"] = "agreement"
+    with pytest.raises(LiverSegError, match="Expected the confidence as the score of a single"):
+        TrustRecord.from_json(content)
+
+
 def test_names_of_other_regions_are_refused():
     with pytest.raises(LiverSegError, match="Expected a region of liver, tumour"):
         TrustRecord({"single": {"spleen": LIVER}}).check(LIVER_REGIONS)

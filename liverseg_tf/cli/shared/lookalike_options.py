@@ -1,4 +1,4 @@
-"""Options for structures that look like lesions and are none."""
+"""Options for lookalikes: structures that look like lesions but are not."""
 
 import click
 
@@ -19,14 +19,14 @@ def lookalike_options(condition: str) -> tuple:
             multiple=True,
             show_default="none",
             callback=_expand,
-            help=f"{condition}also draw structures that look like lesions and are none: simple "
-            "cysts, focal fat, fissures, vessels without contrast agent, and partial volume at the "
-            "dome. Repeatable.",
+            help=f"{condition}also draw structures that look like lesions but are not: simple "
+            "cysts, focal fat, fissures, vessels without contrast agent, or partial volume at the "
+            "dome of the organ. Repeatable.",
         ),
         click.option(
             "--cysts-are-lesions",
             is_flag=True,
-            help=f"{condition}give cysts the label of the lesions.",
+            help=f"{condition}give the cysts of --lookalike the label of the lesions.",
         ),
     )
 

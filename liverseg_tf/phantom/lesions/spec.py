@@ -21,7 +21,7 @@ class LesionSpec:
         phase: Phase of the contrast agent, 'portal' or 'arterial'.
         place: 'any', 'inside' (away from the organ's surface) or 'surface' (bulging it).
         kinds: Kinds of lesions, each as often as in `kinds.FREQUENCIES` relative to the others.
-        lookalikes: Kinds of structures that look like lesions and are none, drawn beside them.
+        lookalikes: Kinds of structures that look like lesions but are not, drawn beside them.
         cysts_are_lesions: Whether the cysts among them get the label of the lesions.
 
     Raises:

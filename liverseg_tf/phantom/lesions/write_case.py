@@ -83,12 +83,12 @@ class LesionWriter:
             LiverSegError: If lesions cannot be drawn, see `add_lesions`, or a file not be written.
         """
         seed = (self._seed, zlib.crc32(name.encode()))
-        image, labels, self.lookalikes[name] = add_lookalikes(image, labels, seed, self._spec)
+        image, labels, lookalikes = add_lookalikes(image, labels, seed, self._spec)
         image, labels, records = add_lesions(image, labels, seed, self._spec)
         image_path, mask_path = (self._out / path for path in self._paths[name])
         write_labels(mask_path, labels)
         write_volume(image_path, image)
-        self.records[name] = records
+        self.records[name], self.lookalikes[name] = records, lookalikes
         return records
 
     def finish(self) -> None:

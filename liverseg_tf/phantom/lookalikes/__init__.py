@@ -1,1 +1,1 @@
-"""Structures that look like lesions and are none, in the organs of real patients."""
+"""Structures that look like lesions but are not, in the organs of real patients."""

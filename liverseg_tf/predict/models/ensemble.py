@@ -17,6 +17,11 @@ from liverseg_tf.predict.models.predictor import (
     warnings_of,
 )
 
+_NOT_JUDGED = (
+    "No mask is judged, since the models differ in what `liverseg trust` measured for them: "
+    "measure the cross-validation to which they belong again."
+)
+
 
 def combine_networks(networks: Sequence[NetworkSpec]) -> NetworkSpec:
     """Return the common input and output of several networks.
@@ -75,7 +80,10 @@ class Ensemble:
         self.name = " + ".join(identity.name for identity in identities)
         self.version = " + ".join(identity.version for identity in identities)
         # `liverseg trust` stores the same in all runs of a cross-validation
-        self.trust = common_trust([trust_of(predictor)[0] for predictor in predictors])
+        known = [trust_of(predictor)[0] for predictor in predictors]
+        self.trust = common_trust(known)
+        if any(known) and not self.trust:
+            self.warnings += (_NOT_JUDGED,)
         self.passes_kind = ENSEMBLE
         self._predictors = predictors
 

@@ -117,13 +117,18 @@ def trust_run(
     for job in jobs:
         predictor, kinds = _load(job.runs, is_mirrored)
         measured += measure_cases(predictor, kinds, store, job.names, job.fold, on_case)
+    if not measured:
+        raise LiverSegError(
+            f"Expected cases with masks of {', '.join(regions.names)} that {folder} has not learnt "
+            "from. Received cases whose masks label none of these regions."
+        )
+    labelled = {one.region for one in measured}
     found: dict[str, dict[str, RegionTrust]] = {}
-    notes = []
+    notes = [f"{name}: no case labels it." for name in regions.names if name not in labelled]
     for kind in kinds:
         for name, threshold in zip(regions.names, steps.thresholds(regions), strict=True):
             cases = [one for one in measured if (one.passes, one.region) == (kind, name)]
             if not cases:
-                notes.append(f"{name}: no case labels it.")
                 continue
             trust, about = summarise(cases, threshold, source, settings)
             found.setdefault(kind, {})[name] = trust

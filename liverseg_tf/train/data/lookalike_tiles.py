@@ -1,4 +1,4 @@
-"""Structures that look like lesions and are none, drawn into the tiles of a batch."""
+"""Structures that look like lesions but are not, drawn into the tiles of a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import pytest
 
 from liverseg_tf.choices import LESION_KINDS
 from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels, write_volume
-from liverseg_tf.errors import SettingsError
+from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.phantom.lesions.spec import LesionSpec
 from liverseg_tf.phantom.lesions.write_case import LesionWriter
 from tests.support.commands import run_liverseg
@@ -92,6 +92,17 @@ def test_images_of_other_formats_become_nifti(tmp_path, organ):
     assert (tmp_path / "new" / "images" / "a.nii.gz").is_file()
     assert (tmp_path / "new" / "masks" / "a.nii.gz").is_file()
     assert all(record.kind in LESION_KINDS for record in writer.records["a"])
+
+
+def test_a_case_that_fails_counts_no_lookalikes(tmp_path, organ):
+    image, labels = organ
+    nothing = labels.with_array(np.zeros_like(labels.array))
+    spec = LesionSpec(lookalikes=("fat",))
+    sources = {"a": (tmp_path / "set" / "images" / "a.nii", tmp_path / "set" / "masks" / "a.nii")}
+    writer = LesionWriter(tmp_path / "set", tmp_path / "new", sources, 0, spec)
+    with pytest.raises(LiverSegError):
+        writer.write("a", image, nothing)
+    assert writer.lookalikes == writer.records == {}
 
 
 def test_the_originals_are_never_replaced(dataset, tmp_path):

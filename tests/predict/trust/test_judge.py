@@ -54,7 +54,13 @@ def test_the_score_is_that_of_the_passes(model):
 
 
 def test_models_of_which_different_things_are_known_are_not_judged(model, bright_is_liver):
-    assert _judge(Ensemble([model, bright_is_liver()]), 0.1, 0.1).checks == ()
+    ensemble = Ensemble([model, bright_is_liver()])
+    assert _judge(ensemble, 0.1, 0.1).checks == ()
+    assert ensemble.warnings == (
+        "No mask is judged, since the models differ in what `liverseg trust` measured for them: "
+        "measure the cross-validation to which they belong again.",
+    )
+    assert Ensemble([model, model]).warnings == Ensemble([bright_is_liver()] * 2).warnings == ()
     assert _judge(bright_is_liver(), 0.1).checks == ()
 
 

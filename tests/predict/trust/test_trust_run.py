@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.ct.annotation import Annotation
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
@@ -14,6 +15,7 @@ from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord, write_postprocessing, write_run_record
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.predict.models.ensemble import Ensemble, MirroredPredictor
+from liverseg_tf.predict.trust import measure_cases
 from liverseg_tf.predict.trust import trust_run as module
 from liverseg_tf.predict.trust.trust_run import count_cases, trust_run
 from liverseg_tf.tiles.case_tiles import cut_tiles
@@ -147,6 +149,14 @@ def test_cases_that_the_run_has_learnt_from_are_not_measured(tmp_path, store, ru
         trust_run(tmp_path / "all", store)
     with pytest.raises(LiverSegError, match="Expected a region of liver"):
         trust_run(run, store, None, module.TrustSettings(min_dice_of={"spleen": 0.5}))
+
+
+def test_cases_that_label_no_region_of_the_model_are_refused(run, store, monkeypatch):
+    spleen = Annotation(Regions({"spleen": (3,)}))
+    monkeypatch.setattr(measure_cases, "read_annotation", lambda record: spleen)
+    with pytest.raises(LiverSegError, match="Expected cases with masks of liver"):
+        trust_run(run, store, "val")
+    assert not RunRecord.read(run).trust
 
 
 def test_another_post_processing_makes_the_measurement_obsolete(run, store):
