@@ -30,7 +30,8 @@ def data(tmp_path):
         for kind in ("images", "masks"):
             folder = tmp_path / "data" / name / kind
             folder.mkdir(parents=True)
-            (folder / f"{name}01.nii.gz").touch()
+            for number in range(2):
+                (folder / f"{name}{number:02}.nii.gz").touch()
     return tmp_path / "data"
 
 
@@ -38,7 +39,8 @@ def test_the_script_prints_its_commands(data, tmp_path):
     words = ("--dry-run", "--steps", 3000, data, tmp_path / "out", "--", "--base-filters", 8)
     done = run_script(*words)
     assert done.returncode == 0, done.stderr
-    assert "1 portal venous CTs of the BTCV challenge and 1 of" in done.stdout.replace("\\", "")
+    text = done.stdout.replace("\\", "")
+    assert "1 portal venous CTs of the BTCV challenge and 2 of" in text  # btcv01 is left out
     words = [line.split() for line in done.stdout.splitlines()]
     stages = [line[3] for line in words if line[:3] == ["python", "-m", "liverseg_tf"]]
     assert stages == ["preprocess", "train", "pack"]

@@ -45,4 +45,4 @@ def by_part(rows: list[dict]) -> dict[str, list[dict]]:
 
 def _steps(rows: list[dict]) -> str:
     steps = sorted({row["steps"] for row in rows})
-    return ", ".join(f"{one:,}" for one in steps) or "no"
+    return f"{', '.join(f'{one:,}' for one in steps)} steps each" if steps else "not measured yet"

@@ -129,7 +129,7 @@ class TrustRecord:
     )
 
     def __post_init__(self) -> None:
-        if any(one.score != CONFIDENCE for one in self.passes.get(SINGLE, {}).values()):
+        if any(one.score != CONFIDENCE for one in self.passes.get("single", {}).values()):
             raise LiverSegError(
                 "Expected the confidence as the score of a single pass in the section trust. "
                 "Received the agreement, which needs several passes."

@@ -201,7 +201,7 @@ def test_a_spleen_is_not_called_liver(make_dataset, tmp_path):
     (data / "dataset.json").write_text(json.dumps(content))
     done = run_liverseg("preprocess", data, tmp_path / "store", "--tile", 32)
     assert done.exit_code == 0, done.output
-    said = "Note: the regions are those of dataset.json: spleen=1 (--region)."
+    said = "Note: the regions are those of dataset.json: spleen=1 (--region chooses others)."
     train = ["train", tmp_path / "store", tmp_path / "run", "--dry-run"]
     assert said in run_liverseg(*train).output
     assert said not in run_liverseg(*train, "--region", "milt=1").output

@@ -65,7 +65,8 @@ def draw_trust(measured: Sequence[MeasuredRegion], record: TrustRecord, path: Pa
         for ax in (left, right):
             ax.grid(color="0.9", linewidth=0.8)
             ax.spines[["top", "right"]].set_visible(False)
-            ax.legend(frameon=False, fontsize=7)
+            if ax.get_legend_handles_labels()[0]:  # no curve if all probabilities are near 0 or 1
+                ax.legend(frameon=False, fontsize=7)
     with replacing(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
     return True

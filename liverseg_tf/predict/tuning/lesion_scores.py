@@ -102,11 +102,15 @@ def choose_lesion_threshold(
     found = sum(int((case.best_scores[:, 0] > 0).sum()) for case in lesions)
     if not false:
         return LesionThreshold(steps)
-    if min(len(lesions), len(np.unique(folds)) + 3) < FEW_CASES or found < FEWEST_LESIONS:
-        remark = (
-            f"{name}: no threshold of the lesions' score is chosen from {count(found, 'lesion')} "
-            f"found in {count(len(lesions), 'case')} (at least {FEWEST_LESIONS} in {FEW_CASES})."
-        )
+    are_few = len(lesions) < FEW_CASES or found < FEWEST_LESIONS
+    if are_few or len(np.unique(folds)) < 2:
+        reason = ", since all cases that label it are in one fold"
+        if are_few:
+            reason = (
+                f" from {count(found, 'lesion')} found in {count(len(lesions), 'case')} (at least "
+                f"{FEWEST_LESIONS} in {FEW_CASES})"
+            )
+        remark = f"{name}: no threshold of the lesions' score is chosen{reason}."
         return LesionThreshold(steps, remark)
     thresholds = np.arange(_STEP, 1, _STEP)
     benefits = np.stack([_benefits(case, thresholds) for case in lesions])

@@ -88,6 +88,13 @@ def test_a_threshold_that_loses_lesions_of_other_cases_is_within_noise():
     assert "not used" in chosen.remark or "no threshold" in chosen.remark
 
 
+def test_cases_of_one_fold_show_nothing_about_others():
+    lesions = [CaseLesions.of(_case(n, SURE), 1, PostProcessing()) for n in range(6)]
+    chosen = choose_lesion_threshold(lesions, np.zeros(6), "tumour", PostProcessing())
+    assert chosen.steps == PostProcessing()
+    assert chosen.remark.endswith("is chosen, since all cases that label it are in one fold.")
+
+
 def test_scores_and_overlaps_of_a_case():
     case = _case(0, SURE, missed=1)
     lesions = CaseLesions.of(case, 1, PostProcessing())
