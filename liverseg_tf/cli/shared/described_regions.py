@@ -62,4 +62,7 @@ def take_stored_regions(settings, store):
 
 
 def _say_regions(regions) -> None:
-    say(f"Note: the regions are those of dataset.json: {regions} (--region chooses others).", err=True)
+    say(
+        f"Note: the regions are those of dataset.json: {regions} (--region chooses others).",
+        err=True,
+    )
