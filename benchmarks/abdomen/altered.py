@@ -1,4 +1,4 @@
-"""Altered copies of a CT and its mask, and images without any organ of the abdomen."""
+"""Makes altered copies of a CT and its mask, and images that show no abdominal organ."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -75,8 +75,9 @@ def trust(run, store, side, dice, dice_of, false_alarms) -> None:
     from liverseg_tf.predict.trust.trust_run import PICTURE_FILE, TABLE_FILE, count_cases, trust_run
 
     settings = TrustSettings(dice, dict(dice_of), false_alarms)
-    with progress("trust", count_cases(run, side)) as show:
-        finished = iter(range(1, count_cases(run, side) + 1))
+    total = count_cases(run, side)
+    with progress("trust", total) as show:
+        finished = iter(range(1, total + 1))
         result = trust_run(run, tiles, side, settings, lambda name: show(next(finished), name))
     _print_table(result)
     for note in result.notes:

@@ -26,7 +26,7 @@ def is_single_organ(regions: Regions, name: str) -> bool:
 
 
 def is_lesion(regions: Regions, name: str) -> bool:
-    """Return whether a region is a tumour or another lesion, of which there may be several.
+    """Return whether a region consists of tumours or other lesions; a patient may have several.
 
     Args:
         regions: All regions.

@@ -103,6 +103,19 @@ class RegionTrust:
                 f"{self.flagged_good} of {self.good} and {self.flagged_bad} of {self.bad}."
             )
 
+    def flags(self, score: float | None) -> bool | None:
+        """Return whether a mask must be checked.
+
+        Args:
+            score: Score of the mask; None if the mask is empty.
+
+        Returns:
+            None if that is not known: there is no threshold, or an empty mask may be right.
+        """
+        if self.threshold is None or (score is None and not self.always_present):
+            return None
+        return score is None or score < self.threshold
+
     @property
     def experience(self) -> str:
         """What the threshold did on the cases on which it was measured, in words."""

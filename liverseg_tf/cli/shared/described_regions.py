@@ -40,7 +40,7 @@ def take_described_labels(truth: Path, regions, ignored: int | None, protocol: s
 
 
 def take_stored_regions(settings, store):
-    """Take the regions that dataset.json names, unless --region is given.
+    """Replace the regions by those that dataset.json names, unless --region is given.
 
     Args:
         settings: `TrainSettings` from the options of the command.

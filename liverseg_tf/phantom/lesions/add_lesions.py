@@ -8,7 +8,7 @@ from scipy import ndimage
 from liverseg_tf.ct.orientation import Orientation
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.phantom.lesions.grid import Grid
+from liverseg_tf.phantom.lesions.grid import box_in_volume
 from liverseg_tf.phantom.lesions.lesion import Lesion, draw_diameter, draw_lesion
 from liverseg_tf.phantom.lesions.paint import box_reach_mm, paint_lesion
 from liverseg_tf.phantom.lesions.placement import OrganMap
@@ -145,21 +145,13 @@ def _choose_apart(rng, organ, diameter, near, drawn, spec) -> np.ndarray | None:
 
 def _paint(values, tissue, changed, centre_mm, lesion, organ, spec):
     """Draw a lesion into the volume; None if its mask is empty. Otherwise its mask and box."""
-    spacing = np.array(organ.spacing_mm)
-    margin = box_reach_mm(lesion)
-    low = np.maximum(np.floor((centre_mm - margin) / spacing).astype(int), 0)
-    high = np.minimum(np.ceil((centre_mm + margin) / spacing).astype(int) + 1, values.shape)
-    box = tuple(slice(*ends) for ends in zip(low, high, strict=True))
-    axes = [
-        np.arange(part.start, part.stop) * mm - place
-        for part, mm, place in zip(box, spacing, centre_mm, strict=True)
-    ]
+    box, grid = box_in_volume(centre_mm, box_reach_mm(lesion), values.shape, organ.spacing_mm)
     before, before_labels = values[box], tissue[box]
     painted = paint_lesion(
         before,
         before_labels,
         lesion,
-        Grid(axes[0], axes[1], axes[2], organ.spacing_mm[0], organ.spacing_mm[1:]),
+        grid,
         (*spec.organ, spec.lesion),
         organ.level_hu,
     )

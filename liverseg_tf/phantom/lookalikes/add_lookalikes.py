@@ -6,7 +6,7 @@ import numpy as np
 
 from liverseg_tf.ct.orientation import Orientation
 from liverseg_tf.ct.volume import Volume
-from liverseg_tf.phantom.lesions.grid import Grid
+from liverseg_tf.phantom.lesions.grid import box_in_volume
 from liverseg_tf.phantom.lesions.placement import OrganMap
 from liverseg_tf.phantom.lesions.spec import LesionSpec
 from liverseg_tf.phantom.lesions.stored import as_stored, in_file_order, voxel_of
@@ -121,15 +121,9 @@ def _paint(
     Returns:
         Its place in mm from the first voxel, the voxels of its mask, and their mean change.
     """
-    spacing, centre, reach = np.array(organ.spacing_mm), lookalike.centre_mm, lookalike.reach_mm
-    low = np.maximum(np.floor((centre - reach) / spacing).astype(int), 0)
-    high = np.minimum(np.ceil((centre + reach) / spacing).astype(int) + 1, values.shape)
-    box = tuple(slice(*ends) for ends in zip(low, high, strict=True))
-    axes = [
-        np.arange(part.start, part.stop) * mm - place
-        for part, mm, place in zip(box, spacing, centre, strict=True)
-    ]
-    grid = Grid(axes[0], axes[1], axes[2], organ.spacing_mm[0], organ.spacing_mm[1:])
+    box, grid = box_in_volume(
+        lookalike.centre_mm, lookalike.reach_mm, values.shape, organ.spacing_mm
+    )
     new, mask = paint_lookalike(
         values[box], tissue[box], lookalike, grid, spec.organ, organ.level_hu
     )
@@ -140,7 +134,8 @@ def _paint(
     values[box] = new
     if lookalike.kind == "cyst" and spec.cysts_are_lesions:
         tissue[box] = np.where(mask, np.uint8(spec.lesion), tissue[box])
-    middle = (np.argwhere(mask).mean(axis=0) + low) * spacing
+    low = np.array([part.start for part in box])
+    middle = (np.argwhere(mask).mean(axis=0) + low) * organ.spacing_mm
     return middle, int(mask.sum()), float(difference[mask].mean())
 
 

@@ -54,11 +54,10 @@ def judge_masks(
             )
             continue
         value = scores[known.score].get(name)
-        if value is None and not known.always_present:
-            continue  # an empty mask may be right
-        check = MaskCheck(
-            name, known.score, value, known.threshold, value is None or value < known.threshold
-        )
+        flagged = known.flags(value)
+        if flagged is None:
+            continue
+        check = MaskCheck(name, known.score, value, known.threshold, flagged)
         checks.append(check)
         if check.flagged:
             warnings.append(f"{check.line}: check this mask ({known.experience})")

@@ -66,7 +66,7 @@ def fit_temperature(counts: np.ndarray) -> float | None:
     """
     if not counts.any():
         return None
-    # the loss is convex in the inverse of the temperature
+    # the log loss is a convex function of 1 / temperature
     found = optimize.minimize_scalar(
         lambda inverse: log_loss(counts, 1 / inverse),
         bounds=(1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE),
@@ -130,7 +130,7 @@ def calibrate_cases(counts: Sequence[np.ndarray], groups: Sequence[int]) -> Cali
 
 
 def reliability(parts: Sequence[tuple[np.ndarray, float]]) -> Reliability | None:
-    """Measure how often uncertain voxels of each probability belong to the region.
+    """Compare the probabilities of uncertain voxels with how often these belong to the region.
 
     The voxels are those whose probability before the scaling is 0.01 to 0.99.
 

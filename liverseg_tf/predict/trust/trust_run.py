@@ -133,7 +133,7 @@ def trust_run(
             trust, about = summarise(cases, threshold, source, settings)
             found.setdefault(kind, {})[name] = trust
             notes += [f"{name} ({kind}): {line}" for line in about]
-    if "validation" in source and source != "cross-validation":
+    if source.startswith("validation"):
         notes.append(
             "the best weights and the post-processing were chosen on the validation cases: new "
             "cases may have lower scores and be flagged more often. A cross-validation or test "
@@ -219,7 +219,7 @@ def _write_files(folder: Path, result: TrustResult) -> None:
             "value": one.value,
             "dice": one.dice,
             "threshold": (known := result.record.passes[one.passes][one.region]).threshold,  # type: ignore[index]
-            "flagged": _is_flagged(one, known),
+            "flagged": {None: "", True: "yes", False: "no"}[known.flags(one.value)],
         }
         for one in result.measured
     ]
@@ -227,9 +227,3 @@ def _write_files(folder: Path, result: TrustResult) -> None:
     value = result.record.to_json() | {"notes": list(result.notes), "definitions": DEFINITIONS}
     write_json(folder / RECORD_FILE, value)
     draw_trust(result.measured, result.record, folder / PICTURE_FILE)
-
-
-def _is_flagged(case: MeasuredRegion, known: RegionTrust) -> str:
-    if known.threshold is None or (case.value is None and not known.always_present):
-        return ""
-    return "yes" if case.value is None or case.value < known.threshold else "no"

@@ -29,7 +29,7 @@ BAD = ("case_3", "case_9")
 
 
 class Greys:
-    """Predicts the grey value as the probability; mirrored, a little less in the first columns."""
+    """A model whose probability is the grey value; mirrored, it is lower in the first columns."""
 
     def __init__(self):
         self.network, self.postprocessing = NETWORK, PostProcessing()
