@@ -4,10 +4,11 @@
 
 Each run is exported as a page, which is opened from a file in headless Chromium. The mask that the
 page saves is compared with that of `liverseg predict`, voxel for voxel. Requests and errors of the
-page are faults. `--steps` sets the post-processing, as JSON. Times per slice stand beside those of
-the native ONNX Runtime with one thread on a tile of the same shape; "processor" is the processor
-time of the page, which other programs do not change much. Pictures are not drawn (--draw
-draws them), because a machine without a graphics card computes them on the same cores.
+page are faults, and so are other voxels in the DICOM-SEG file that it saves for a DICOM folder.
+`--steps` sets the post-processing, as JSON. Times per slice stand beside those of the native ONNX
+Runtime with one thread on a tile of the same shape; "processor" is the processor time of the page,
+which other programs do not change much. Pictures are not drawn (--draw draws them), because a
+machine without a graphics card computes them on the same cores.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from measure import print_hardware
-from segmentation_page import SegmentationPage
+from segmentation_page import SegmentationPage, read_seg
 
 from liverseg_tf.ct.nifti import read_labels
 from liverseg_tf.ct.orientation import to_canonical
@@ -104,6 +105,10 @@ def measure_model(run, folder, steps, options):
             saved = read_labels(page.segment([image_path], options.seconds))
             seconds = page.js("return { ...document.getElementById('result').dataset }")
             (memory, cpu), errors = page.resources(), page.errors()
+            if image_path.is_dir():
+                masks = read_seg(page.save_seg(), saved, image_path)
+                if not np.array_equal(masks, predictor.network.regions.masks(saved.array)):
+                    errors.append("DICOM-SEG with other voxels than the NIfTI mask")
         expected = predict(image, predictor, steps)
         yield {
             "model": run.stem,

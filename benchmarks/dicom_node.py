@@ -1,12 +1,15 @@
 """The DICOM node beside Orthanc: routing, equal masks, conformance, kills and other disturbances.
 
-Each part runs `liverseg node` as a process of its own and an Orthanc on loopback, and writes a line
-to a file of results, so that the campaign can be stopped at any time and goes on where it stopped.
+    python benchmarks/dicom_node.py --model MODEL --case SERIES
+
+Each part runs `liverseg node` as a process of its own and an Orthanc on loopback. Parts that have
+passed are kept in --results; the same command goes on where it was interrupted, and --seed repeats
+the kills at other moments. --table only prints the table.
 """
 
 import argparse
+import copy
 import io
-import json
 import random
 import shutil
 import signal
@@ -22,6 +25,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from contest.results import describe_hardware
+from measure import print_hardware
 from orthanc import Orthanc, free_port
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -29,6 +34,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
+from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.ct.dicom.series import find_volume_series, read_series
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.orientation import to_canonical
@@ -170,6 +176,16 @@ def make_study(path: Path, number: int) -> list[Dataset]:
     return datasets
 
 
+def enlarge(image: Dataset, factor: int) -> Dataset:
+    """Return an image with this many times as many rows and columns."""
+    large = copy.deepcopy(image)
+    pixels = np.frombuffer(image.PixelData, "<u2").reshape(image.Rows, image.Columns)
+    large.Rows, large.Columns = image.Rows * factor, image.Columns * factor
+    large.PixelSpacing = [f"{float(mm) / factor:.6g}" for mm in image.PixelSpacing]
+    large.PixelData = pixels.repeat(factor, axis=0).repeat(factor, axis=1).tobytes()
+    return large
+
+
 def segs(orthanc: Orthanc) -> Counter:
     """Return the number of SEG objects of each study."""
     return Counter(item["StudyInstanceUID"] for item in orthanc.instances("SEG"))
@@ -209,9 +225,12 @@ class Campaign:
 
     def __init__(self, arguments: argparse.Namespace, folder: Path):
         self.arguments, self.folder = arguments, folder
+        command = [sys.executable, "-m", "liverseg_tf", "phantom", str(folder / "phantoms")]
+        small = [*("--count", "5"), *("--shape", "14", "96", "96"), *("--spacing", "14", "4", "4")]
+        subprocess.run([*command, *small], check=True, stdout=subprocess.DEVNULL)
         self.studies = [
             make_study(path, number)
-            for number, path in enumerate(sorted(arguments.phantoms.rglob("imagesTr/*.nii.gz"))[:5])
+            for number, path in enumerate(sorted(folder.rglob("imagesTr/*.nii.gz")))
         ]
         self.quiet = ("--quiet-seconds", str(arguments.quiet_seconds), "--free-megabytes", "0")
 
@@ -352,20 +371,21 @@ class Campaign:
         """The disk of the node is full while a study arrives; then there is room again."""
         small = self.folder / "small"
         small.mkdir(exist_ok=True)
-        size = sum(len(one.PixelData) for one in self.studies[0]) // 2 + (1 << 20)
+        study = [enlarge(one, 8) for one in self.studies[0]]  # much larger than the queue
+        size = sum(len(one.PixelData) for one in study) // 2 + (1 << 20)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(small)]
         if subprocess.run(mount, capture_output=True).returncode:
             return "skipped: no tmpfs can be mounted here"
         try:
             with self.running("full", "--folder", str(small)) as (orthanc, node):
-                statuses = send(node.port, self.studies[0])
+                statuses = send(node.port, study)
                 refused = sum(status == 0xA700 for status in statuses)
                 assert refused, statuses
                 assert set(statuses) <= {0x0000, 0xA700}, statuses
                 time.sleep(3 * self.arguments.quiet_seconds)
                 assert not segs(orthanc), "half of the study was segmented"
                 subprocess.run(["mount", "-o", f"remount,size={100 << 20}", str(small)], check=True)
-                send_until_stored(node.port, self.studies[0])
+                send_until_stored(node.port, study)
                 wait_until(lambda: segs(orthanc), "SEG")
                 assert sum(segs(orthanc).values()) == 1
                 leftovers = list(small.rglob(".partial-*"))
@@ -379,41 +399,90 @@ PARTS = ("route_case", "twice", "slice_by_slice", "late", "unreachable", "full_d
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="run or export")
-    parser.add_argument("--case", type=Path, required=True, help="folder of a DICOM series")
-    parser.add_argument(
-        "--phantoms", type=Path, required=True, help="folder that `liverseg phantom` has written"
+    options = parse_arguments()
+    print_hardware()
+    failed = False if options.table else run(options)
+    print(make_table(read_rows(options.results)))
+    sys.exit(failed)
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Run the parts that have not passed; return whether one has failed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Interrupted. Repeat the command to go on."))
+    missing = [part for part in options.part or PARTS if not has_passed(options, part)]
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="dicom-node-", ignore_cleanup_errors=True) as folder:
+        campaign = Campaign(options, Path(folder)) if missing else None
+        for part in missing:
+            started = time.monotonic()
+            try:
+                text, passed = getattr(campaign, part)(), True
+            except AssertionError as error:
+                text, passed, failed = str(error), False, True
+            keep(options, part, passed, text, round(time.monotonic() - started))
+            print(f"{part}: {'passed' if passed else 'FAILED'}: {text}", flush=True)
+    return failed
+
+
+def identity(options: argparse.Namespace, part: str) -> dict:
+    """Return what a result is kept by; only the kills have random moments."""
+    seed = options.seed if part == "kills" else None
+    return {"part": part, "seed": seed, "model": options.model.name}
+
+
+def read_rows(path: Path) -> list[dict]:
+    return read_json(path)["rows"] if path.exists() else []
+
+
+def has_passed(options: argparse.Namespace, part: str) -> bool:
+    wanted = identity(options, part).items()
+    rows = read_rows(options.results)
+    return any(row["passed"] and all(row[key] == value for key, value in wanted) for row in rows)
+
+
+def keep(options: argparse.Namespace, part: str, passed: bool, text: str, seconds: float) -> None:
+    """Add a result, which takes the place of a failure."""
+    own = identity(options, part)
+    rows = [
+        row
+        for row in read_rows(options.results)
+        if any(row[key] != value for key, value in own.items())
+    ]
+    row = {**own, "passed": passed, "result": text, "seconds": seconds}
+    write_json(options.results, {"rows": [*rows, {**row, "hardware": describe_hardware()}]})
+
+
+def make_table(rows: list[dict]) -> str:
+    """Return a table in Markdown: a row for each part."""
+    lines = ["| part | model | result | |", "|---|---|---|---|"]
+    for row in rows:
+        seed = "" if row["seed"] is None else f", seed {row['seed']}"
+        mark = "" if row["passed"] else "FAILED: "
+        lines.append(
+            f"| {row['part']}{seed} | {row['model']} | {mark}{row['result']} | {row['seconds']} s |"
+        )
+    return "\n".join(lines)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=Path("dicom_node.jsonl"))
+    parser.add_argument("--model", type=Path, help="Run or export.")
+    parser.add_argument("--case", type=Path, help="Folder of a DICOM series.")
     parser.add_argument("--part", choices=PARTS, action="append", default=[])
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--kill-within", type=float, default=10.0, metavar="S")
-    parser.add_argument("--quiet-seconds", type=float, default=5.0)
+    parser.add_argument("--kill-within", type=float, default=30.0, metavar="S")
+    parser.add_argument("--quiet-seconds", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    done = set()
-    if arguments.results.exists():
-        lines = map(json.loads, arguments.results.read_text().splitlines())
-        done = {line["part"] for line in lines if line["passed"]}
-    folder = Path(tempfile.mkdtemp(prefix="dicom-node-"))
-    campaign = Campaign(arguments, folder)
-    failed = False
-    for part in arguments.part or PARTS:
-        if part in done:
-            continue
-        started = time.monotonic()
-        try:
-            text, passed = getattr(campaign, part)(), True
-        except AssertionError as error:
-            text, passed, failed = str(error), False, True
-        line = {"part": part, "passed": passed, "seconds": round(time.monotonic() - started)}
-        with open(arguments.results, "a") as stream:
-            stream.write(json.dumps(line | {"text": text}) + "\n")
-        print(f"| {part} | {'passed' if passed else 'FAILED'} | {text} | {line['seconds']} s |")
-    if not failed:
-        shutil.rmtree(folder)
-    sys.exit(failed)
+    parser.add_argument(
+        "--results", type=Path, default=Path(__file__).parent / "results" / "dicom_node.json"
+    )
+    parser.add_argument("--table", action="store_true", help="Only print the table.")
+    options = parser.parse_args()
+    if not options.table and (options.model is None or options.case is None):
+        parser.error("Expected --model and --case, or --table.")
+    return options
 
 
 if __name__ == "__main__":

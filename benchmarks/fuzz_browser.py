@@ -4,8 +4,7 @@
 
 The readers of the page run under Node. A file that the package refuses must be refused with one
 line of text, within the time limit; a file that both read must have equal voxels and geometry. The
-page may refuse more: compressed DICOM, big-endian data and damage that the package's libraries
-repair.
+page may refuse more: big-endian data, and damage that the package's libraries repair.
 """
 
 import argparse

@@ -99,12 +99,12 @@ liverseg preprocess "$cases" "$out/store" "${regions[@]}" "${labelled[@]}" --win
     --spacing 1.5 --tile 256 --accept clipped --val 0.03 --test 0 --seed 0
 
 # 3. Training: half the resolution inside the network (1.9 million parameters), three slices about 4 mm
-#    apart; synthetic lesions in half of the patients; the transforms include noise, thick slices and
+#    apart; synthetic lesions in all patients; the transforms include noise, thick slices and
 #    other phases of the contrast agent.
 settings=(
     "${regions[@]}" --context 3 --context-spacing-mm 4 --patch 2 --base-filters 16
     --epochs $((steps / epoch_steps)) --steps-per-epoch "$epoch_steps" --batch-size 8
-    --foreground-fraction 0.67 --synthetic-lesions 0.5 --seed 0
+    --foreground-fraction 0.67 --synthetic-lesions 1.0 --seed 0
     --transforms default,correlated-noise,thick-slices,region-shift,region-curves
 )
 if [ -n "$crossval" ]; then

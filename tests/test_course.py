@@ -1,15 +1,20 @@
 """Test that the lessons run, print the output that they show, and agree with their notebooks."""
 
+import dataclasses
+import functools
 import itertools
 import json
 import os
 import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import lessons
 import notebooks
 import pytest
+
+from liverseg_tf.phantom import phantoms
 
 pytestmark = pytest.mark.usefixtures("untraced_module", "in_this_process")
 ROOT = Path(__file__).parents[1]
@@ -19,6 +24,7 @@ NOTEBOOKS = sorted((ROOT / "docs" / "course" / "notebooks").glob("*.ipynb"))
 # place of two; all other options of a command are kept
 SHORT = ["--epochs", "1", "--steps-per-epoch", "2", "--augment", "0", "--precision", "float32"]
 SHORT += ["--base-filters", "4", "--depth", "2"]
+SHOWN_MR = range(300, 303)  # seeds of the phantoms whose intensities lesson 8 prints
 
 
 def _shortened(words):
@@ -40,6 +46,20 @@ def folder(tmp_path_factory, small_phantoms):
         for kind in ("imagesTr", "labelsTr"):
             shutil.copy(raw / kind / "phantom_000.nii.gz", raw / kind / f"{names}_0.nii.gz")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_phantoms():
+    """Make each phantom once for all lessons, and those small of which no page shows anything."""
+    make = functools.cache(phantoms.make_phantom)
+
+    def make_quickly(seed, spec):
+        if spec.modality == "mr" and seed >= SHOWN_MR.stop:
+            spec = dataclasses.replace(spec, shape=(8, 64, 64), spacing_mm=(25, 6.5, 6.5))
+        return make(seed, spec)
+
+    with mock.patch.object(phantoms, "make_phantom", make_quickly):
+        yield
 
 
 class Notebook(lessons.Session):
@@ -139,7 +159,8 @@ def test_a_notebook_agrees_with_its_page(path):
 def test_a_notebook_runs_in_a_kernel_of_its_own(tmp_path, monkeypatch):
     """As far as the first scores of one notebook, since the cells after them are like it.
 
-    This is enough: `test_a_lesson_prints_what_it_shows` runs all cells of all notebooks.
+    This is enough: `test_a_lesson_prints_what_it_shows` runs all cells of all notebooks, with
+    phantoms of the usual size.
     """
     (path,) = (path for path in NOTEBOOKS if path.stem.startswith("7"))
     nbformat = pytest.importorskip("nbformat")
@@ -148,6 +169,10 @@ def test_a_notebook_runs_in_a_kernel_of_its_own(tmp_path, monkeypatch):
     nbformat.validate(notebook := nbformat.read(path, as_version=4))
     scores = [n for n, cell in enumerate(notebook.cells) if "!liverseg evaluate" in cell.source]
     del notebook.cells[scores[0] + 1 :]
+    (made,) = (cell for cell in notebook.cells if "!liverseg phantom" in cell.source)
+    assert made.source.count("--count 4") == 1
+    small = "--count 4 --shape 12 96 96 --spacing 16 4.3 4.3"
+    made.source = made.source.replace("--count 4", small)
     # as in an activated environment, so that the kernel uses this Python
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     client = nbclient.NotebookClient(

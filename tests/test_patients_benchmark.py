@@ -75,6 +75,7 @@ def test_a_training_takes_no_more_than_its_minutes(benchmarks):
     length = cost.length(120, 4)
     assert length.epochs == 4
     assert 119 < cost.seconds(length) <= 120
+    assert Cost(10, 1, 20).length(60, 5) == Length(2, 1)  # a step takes long
     with pytest.raises(SystemExit, match="too few"):
         cost.length(30, 1)
 
@@ -103,6 +104,7 @@ def test_a_campaign_keeps_what_is_finished_and_scores_native_masks(benchmarks, t
     from contest.campaign import Campaign
     from contest.contestants import ours
     from contest.costs import Cost
+    from contest.results import IDENTITY
 
     _write_cases(tmp_path / "own", [f"p{n}" for n in range(5)])
     _write_cases(tmp_path / "other", ["q"], low=-3024)
@@ -146,6 +148,13 @@ def test_a_campaign_keeps_what_is_finished_and_scores_native_masks(benchmarks, t
     )
     with pytest.raises(SystemExit, match="from one call"):
         campaign.length(ours(), 0)
+    # of two finished ones, that which was measured beside it
+    other = campaign.results.find(contestant="monai", fold=0) | {"contestant": "nnunet"}
+    campaign.results.add(other)
+    peer = Cost(40, 0, 0.2, "never")
+    campaign.results.add_cost(peer, contestant="nnunet", variant="default", task="liver")
+    assert campaign.length(ours(), 0).steps == 800 // 12 * 12
+    campaign.results.remove({name: other[name] for name in IDENTITY})
     campaign.results.add_cost(Cost(20, 0, 0.1), contestant="monai", variant="default", task="liver")
     options.folds = [0, 1, 2]
     Campaign(options).run()

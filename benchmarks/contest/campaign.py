@@ -74,17 +74,28 @@ class Campaign:
         """Return the length of a training.
 
         It costs what the finished training costs with which it will be compared, or the minutes
-        if there is none.
+        if there is none. If several are finished, it is the first one whose cost was measured in
+        the same call.
         """
         cost = self._require_cost(contestant)
-        seconds = 60 * self.options.minutes
-        for name in ("ours",) if contestant.variant != "default" else ("monai", "nnunet", "ours"):
-            identity = {"contestant": name, "variant": "default", "task": self.task.name}
-            found = self.results.seconds_like(cost, self.options.minutes, fold, **identity)
-            if found is not None:
-                seconds = found
-                break
+        minutes = self.options.minutes
+        names = ("ours",) if contestant.variant != "default" else ("monai", "nnunet", "ours")
+        identities = [
+            {"contestant": name, "variant": "default", "task": self.task.name} for name in names
+        ]
+        finished = [
+            one for one in identities if self.results.find(**one, minutes=minutes, fold=fold)
+        ]
+        if not finished:
+            return cost.length(60 * minutes, contestant.epochs)
+        comparable = (one for one in finished if self._measured_in(cost.call, one))
+        like = next(comparable, finished[0])
+        seconds = self.results.seconds_like(cost, minutes, fold, **like)
         return cost.length(seconds, contestant.epochs)
+
+    def _measured_in(self, call: str, identity: dict) -> bool:
+        cost = self.results.cost(**identity)
+        return cost is not None and cost.call == call
 
     def _require_cost(self, contestant: Contestant) -> Cost:
         cost = self.results.cost(**self._cost_identity(contestant))

@@ -59,15 +59,18 @@ class Cost:
         return self.fixed_s + length.epochs * self.epoch_s + length.steps * self.step_s
 
     def length(self, seconds: float, epochs: int) -> Length:
-        """Return the longest training that takes at most these seconds."""
-        left = seconds - self.fixed_s - epochs * self.epoch_s
-        steps = int(left / self.step_s / epochs)
+        """Return the longest training that takes at most these seconds.
+
+        It has fewer epochs if there is no time for a step in each of them.
+        """
+        steps = int((seconds - self.fixed_s) / (self.step_s + self.epoch_s))
         if steps < 1:
             raise SystemExit(
-                f"Expected time for at least {epochs} steps. {seconds / 60:.1f} minutes are too "
-                "few."
+                f"Expected time for at least one step. {seconds / 60:.1f} minutes are too few."
             )
-        return Length(epochs, steps)
+        epochs = min(epochs, steps)
+        left = seconds - self.fixed_s - epochs * self.epoch_s
+        return Length(epochs, int(left / self.step_s / epochs))
 
 
 def measure_costs(

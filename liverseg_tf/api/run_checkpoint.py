@@ -15,6 +15,7 @@ from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.custom_code import describe_code, to_json
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_cases import describe_training_cases
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.custom_parts import CUSTOM_LOSS
 from liverseg_tf.train.network.custom_model import (
@@ -181,6 +182,9 @@ class RunCheckpoint(keras.callbacks.Callback):
                 "context": self._network.context,
                 "loss": CUSTOM_LOSS,
             },
+            "training_range": describe_training_cases(
+                self.store, self.store.split["train"], self._network.regions
+            ).to_json(),
             "fit": {
                 "optimizer": describe_code(model.optimizer).import_path,
                 "loss": str(getattr(model.loss, "name", model.loss)),

@@ -53,7 +53,8 @@ def view(image, masks, out, regions, segments, names, title, **settings) -> None
     DICOM-SEG, RTSTRUCT or .seg.nrrd of the CT with segments that are named like the regions. The
     page opens in any browser without a network connection. It shows slices in three planes, HU
     windows, a 3D rendering and the volumes of the masks in ml, and jumps to lesions and to the
-    places where the first two masks differ.
+    places where the first two masks differ. Without --region, the regions of a mask of `liverseg
+    predict` are those of its model.
     """
     from liverseg_tf.ct.segments.read_mask import read_grid, read_mask
     from liverseg_tf.ct.segments.segment_names import SegmentNames
@@ -69,6 +70,8 @@ def view(image, masks, out, regions, segments, names, title, **settings) -> None
     names = tuple(map(printable, names or name_masks(masks)))
     if len(set(names)) < len(names):
         raise SettingsError(f"Expected another name for each mask. Received {', '.join(names)}.")
+    records = [read_record_of(mask) for mask in masks]
+    regions = _take_predicted_regions(regions, records)
     form, segment_names = settings["form"], SegmentNames.parse(regions, segments)
     grid = read_grid(image, masks, settings["channel"], form)
     labels = {
@@ -77,11 +80,23 @@ def view(image, masks, out, regions, segments, names, title, **settings) -> None
     }
     alerts = tuple(
         f"{name}: {line}"
-        for name, mask in zip(names, masks, strict=True)
-        for line in describe_flags(read_record_of(mask))
+        for name, record in zip(names, records, strict=True)
+        for line in describe_flags(record)
     )
     title = title or image.name
     spec = ViewerSpec(title, regions, not settings["mr"], settings["limit_mb"], alerts)
     write_viewer(out, grid.volume, labels, spec)
     say_warnings({name: mask.warnings for name, mask in labels.items()})
     say(f"page: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def _take_predicted_regions(regions, records):
+    """Return the regions of the first mask that `predict` has written, unless --region is given."""
+    from liverseg_tf.ct.regions import Regions
+
+    source = click.get_current_context().get_parameter_source("regions")
+    if source == click.core.ParameterSource.DEFAULT:
+        for record in records:
+            if record is not None and record.regions:
+                return Regions.from_json(record.regions)
+    return regions

@@ -66,6 +66,8 @@ class MaskRecord:
         side: Side of the model's split on which the case is: train, val or test. An empty text if
             it is not in the split, or the model does not know it.
         checks: How far the mask of each region can be trusted, as far as the model knows.
+        unlike: Those of the warnings that say how the case differs from the training cases.
+        regions: Labels of each region that was written.
     """
 
     provenance: dict[str, Any]
@@ -77,6 +79,8 @@ class MaskRecord:
     model: str = ""
     side: str = ""
     checks: tuple[MaskCheck, ...] = ()
+    unlike: tuple[str, ...] = ()
+    regions: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,17 @@ def describe_origin(pair: Pair) -> tuple[str, ...]:
 
 
 def describe_flags(record: MaskRecord | None) -> tuple[str, ...]:
-    """Return the masks that the model flagged, one line each.
+    """Return what must be checked, one line each.
+
+    These are differences from the training cases, and the masks that the model flagged.
 
     Args:
         record: Record of the masks of a case; None if there is none.
     """
-    checks = () if record is None else record.checks
-    return tuple(f"{check.line}: check this mask" for check in checks if check.flagged)
+    if record is None:
+        return ()
+    flagged = (f"{check.line}: check this mask" for check in record.checks if check.flagged)
+    return (*record.unlike, *flagged)
 
 
 def count_models(pairs: Iterable[Pair]) -> dict[str, int]:

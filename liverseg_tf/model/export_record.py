@@ -12,6 +12,7 @@ from liverseg_tf.errors import LiverSegError, SettingsError, reason_of
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import TrainingSettings
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_range import TrainingRange
 from liverseg_tf.model.trust_record import TrustRecord
 from liverseg_tf.printable import printable
 from liverseg_tf.records import read_record as read_json_record
@@ -36,6 +37,7 @@ class ExportRecord:
         mirrored: Whether the model was trained on tiles mirrored left to right.
         warnings: What must be known before the model is used, one line each.
         trust: When not to trust its masks; empty if it was not measured.
+        training_range: What its training cases were like; empty if that is not known.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class ExportRecord:
     mirrored: bool = False
     warnings: tuple[str, ...] = ()
     trust: TrustRecord = field(default_factory=TrustRecord)
+    training_range: TrainingRange = field(default_factory=TrainingRange)
 
     @property
     def split(self) -> dict[str, list[str]]:
@@ -111,9 +114,11 @@ class ExportRecord:
                 entries.settings.is_mirrored,
                 tuple(map(printable, export.warnings)),
                 TrustRecord.from_json(entries.trust),
+                TrainingRange.from_json(entries.training_range),
             )
             record.postprocessing.check(record.network.regions)
             record.trust.check(record.network.regions)
+            record.training_range.check(record.network.regions)
         if compute_checksum(path) != export.digest:
             raise LiverSegError(
                 f"Expected {path} as it was exported, but it does not match the checksum in "
@@ -140,6 +145,7 @@ class _Entries:
     postprocessing: dict[str, Any] = field(default_factory=dict)
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     trust: dict[str, Any] = field(default_factory=dict)
+    training_range: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager

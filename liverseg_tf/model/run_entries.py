@@ -57,5 +57,6 @@ class RunEntries:
     hardware: _Hardware = _Hardware()
     postprocessing: dict[str, Any] = field(default_factory=dict)
     trust: dict[str, Any] = field(default_factory=dict)
+    training_range: dict[str, Any] = field(default_factory=dict)
     result: _Result | None = None
     custom: dict[str, CodeOrigin] = field(default_factory=dict)

@@ -12,14 +12,11 @@ from typing import Any
 from liverseg_tf.atomic import write_json
 from liverseg_tf.errors import LiverSegError, reason_of
 from liverseg_tf.model.custom_code import CodeOrigin
-from liverseg_tf.model.export_record import (
-    ExportRecord,
-    find_export_kind,
-    reading_record,
-)
+from liverseg_tf.model.export_record import ExportRecord, find_export_kind, reading_record
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_entries import RunEntries
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_range import TrainingRange
 from liverseg_tf.model.trust_record import TrustRecord
 from liverseg_tf.printable import printable
 from liverseg_tf.records import convert_record
@@ -46,6 +43,7 @@ class RunRecord:
         checksum: Checksum of the model of a finished run; None if an earlier version trained it.
         custom: Where the parts of the training come from that the caller handed over.
         trust: When not to trust its masks; empty until it is measured.
+        training_range: What its training cases were like; empty if an earlier version trained it.
     """
 
     network: NetworkSpec
@@ -57,6 +55,7 @@ class RunRecord:
     checksum: str | None = None
     custom: dict[str, CodeOrigin] = field(default_factory=dict)
     trust: TrustRecord = field(default_factory=TrustRecord)
+    training_range: TrainingRange = field(default_factory=TrainingRange)
 
     def __repr__(self) -> str:
         cases = ", ".join(f"{len(names)} {side}" for side, names in self.split.items())
@@ -97,9 +96,11 @@ class RunRecord:
                 None if entries.result is None else entries.result.checksum,
                 entries.custom,
                 TrustRecord.from_json(entries.trust),
+                TrainingRange.from_json(entries.training_range),
             )
             record.postprocessing.check(record.network.regions)
             record.trust.check(record.network.regions)
+            record.training_range.check(record.network.regions)
         return record
 
     def warnings(self, folder: Path) -> tuple[str, ...]:

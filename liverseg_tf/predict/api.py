@@ -66,9 +66,10 @@ def segment(
         probabilities = np.zeros((len(regions), *image.array.shape), np.uint8)
     inference = replace(inference, thresholds=postprocessing.thresholds(regions))
     masks = find_regions(image, predictor, inference, probabilities=probabilities)
+    masks = postprocessing.apply(masks)
     for line in judge_masks(masks, predictor, inference.thresholds).warnings:
         warnings.warn(line, stacklevel=2)
-    return postprocessing.apply(masks).labels()
+    return masks.labels()
 
 
 def _load_predictor(model: Predictor | Path | str | Iterable[Path | str]) -> Predictor:

@@ -9,7 +9,6 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    RLELossless,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
@@ -173,12 +172,7 @@ def test_what_python_refuses_is_refused(node, ct, write_series, tmp_path):
     _compare(node, [*folders, missing, damaged, renamed, stray, two], valid=False)
 
 
-def test_encodings_that_only_python_reads_are_refused_with_advice(node, ct, write_series, tmp_path):
-    compressed = write_series(tmp_path / "compressed", ct)
-    for path in compressed.iterdir():
-        dataset = pydicom.dcmread(path)
-        dataset.compress(RLELossless)
-        dataset.save_as(path)
+def test_big_endian_data_are_refused_by_name(node, ct, write_series, tmp_path):
     big = tmp_path / "big"
     shutil.copytree(write_series(tmp_path / "little", ct), big)
     for path in big.iterdir():
@@ -187,9 +181,8 @@ def test_encodings_that_only_python_reads_are_refused_with_advice(node, ct, writ
         dataset.PixelData = pixels.tobytes()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
         pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=False)
-    first, second = node(READ_IMAGES, sources=[str(compressed), str(big)])
-    assert "dcm2niix" in first["error"]
-    assert "big-endian" in second["error"]
+    (found,) = node(READ_IMAGES, sources=[str(big)])
+    assert "big-endian" in found["error"]
 
 
 def test_enhanced_files(node, ct, write_series, tmp_path):

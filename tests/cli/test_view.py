@@ -58,6 +58,20 @@ def test_a_mask_that_the_model_flagged_is_named_on_the_page(folder):
     assert '"alerts": ["guess: liver: agreement 0.710 below 0.830: check this mask"]' in page
 
 
+def test_a_predicted_mask_knows_its_regions_and_how_the_case_differs_from_the_training(folder):
+    """`predict` records both; --region chooses other regions."""
+    record = MaskRecord({}, unlike=("pixel size of 9 mm",), regions={"lesion": [2], "spleen": [1]})
+    MaskRecords(folder).write("guess", record, {"guess.nii.gz"})
+    masks = "ct.nii.gz", "truth.nii.gz", "guess.nii.gz"
+    assert _view(folder, *masks).exit_code == 0
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert '"alerts": ["guess: pixel size of 9 mm"]' in page
+    assert '"componentsOf": "lesion"' in page
+    assert _view(folder, *masks, "--region", "kidney=1").exit_code == 0
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert '"componentsOf": "kidney"' in page
+
+
 def test_names_and_title(folder):
     done = _view(folder, "ct.nii.gz", "truth.nii.gz", "--name", "expert", "--title", "Case 1")
     assert done.exit_code == 0, done.output

@@ -119,7 +119,7 @@ def test_tissues_have_their_hounsfield_units(canonical):
 
 @pytest.mark.slow
 def test_tumours_are_darker_and_inside_the_liver():
-    spec = PhantomSpec(tumours=4, spacing_mm=(4.0, 2.2, 2.2), shape=(50, 160, 160), organs=True)
+    spec = PhantomSpec(tumours=4, spacing_mm=(5.0, 3.2, 3.2), shape=(40, 110, 110), organs=True)
     for seed in range(3):
         image, labels = make_phantom(seed, spec)
         tumour, liver = labels.array == 2, labels.array == 1

@@ -72,7 +72,8 @@ def make_run(folder, kind, **sections):
     tiles = np.random.default_rng(0).integers(0, 256, (4, 64, 64, network.channels))
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            inputs = keras.Model(model.input, layer.input).predict(tiles, verbose=0)
+            # not `predict`, which traces each of these models
+            inputs = np.asarray(keras.Model(model.input, layer.input)(tiles))
             layer.moving_mean.assign(inputs.mean(axis=(0, 1, 2)))
             layer.moving_variance.assign(inputs.var(axis=(0, 1, 2)))
     run.save_model(model)
@@ -86,7 +87,7 @@ def _spread_probabilities(run):
     # several noise levels, because resampling of coarse or fine pixels reduces noise differently
     levels = np.linspace(10, 120, 8)[:, None, None, None]
     noise = np.random.default_rng(0).normal(127, levels, (8, 64, 64, model.input_shape[-1]))
-    logits = keras.Model(model.input, last.output).predict(noise.clip(0, 255), verbose=0)
+    logits = np.asarray(keras.Model(model.input, last.output)(noise.clip(0, 255)))
     kernel, bias = last.get_weights()
     median, deviation = np.median(logits, axis=(0, 1, 2)), logits.std(axis=(0, 1, 2))
     last.set_weights([2 * kernel / deviation, 2 * (bias - median) / deviation])

@@ -6,6 +6,7 @@ python backend_losses.py FOLDER all       the same with more settings
 python backend_losses.py FOLDER devices   compares JAX on all devices and on one
 """
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -28,20 +29,23 @@ from liverseg_tf.train.network.unet import build_training_unet
 from liverseg_tf.train.settings import TrainSettings
 
 COMMON = TrainSettings(base_filters=4, depth=2, batch_size=2)
+# as few as contain everything, because JAX takes several seconds to compile each
 SETTINGS = {
-    "topk": {"loss": "dice-topk", "deep_supervision": 2, "residual": True},
-    "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2, "optimizer": "sgd"},
+    "tversky": {"loss": "focal-tversky", "attention": True, "patch": 2},
     # with an auxiliary region, and a tile that does not label one of the others
     "partial": {
-        **{"loss": "dice-topk", "deep_supervision": 2, "optimizer": "sgd"},
+        **{"loss": "dice-topk", "deep_supervision": 2, "residual": True, "optimizer": "sgd"},
         "auxiliary": Regions({"shell": (3,)}),
     },
 }
 MORE_SETTINGS = {
+    "topk": {"loss": "dice-topk", "deep_supervision": 2, "residual": True},
     "ce": {"loss": "dice-ce", "normalisation": "instance"},
     "none": {"loss": "dice-topk", "normalisation": "none", "optimizer": "sgd"},
 }
 STEPS, SIDE = 20, 32
+# initial values by the initializer in Keras; those of kernels are drawn later
+INITIAL = {"HeNormal": np.zeros, "GlorotUniform": np.zeros, "Zeros": np.zeros, "Ones": np.ones}
 
 
 def compute_losses(settings: dict[str, dict], folder: Path) -> dict[str, list[float]]:
@@ -117,11 +121,14 @@ def check_repeated_steps(learner, name: str) -> None:
 def make_initialised_learner(settings: TrainSettings):
     """Make a learner whose weights are the same for all backends, whose initializers differ.
 
-    Keras draws no weights, since JAX would compile this for each shape.
+    NumPy makes all weights, since JAX would compile each initializer for each shape.
     """
     network = NetworkSpec(stride=settings.patch * 2**settings.levels)
-    drawing = mock.patch.object(keras.initializers.HeNormal, "__call__", _zeros)
-    with drawing, tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        for name, fill in INITIAL.items():
+            initializer = getattr(keras.initializers, name)
+            stack.enter_context(mock.patch.object(initializer, "__call__", _initialise_with(fill)))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         model = build_training_unet(make_unet_spec(network, settings), settings.deep_supervision)
         rng = np.random.default_rng(1)
         model.set_weights([_initial_value(weight, rng) for weight in model.weights])
@@ -130,8 +137,11 @@ def make_initialised_learner(settings: TrainSettings):
         return make_learner(network, settings, ExecutionOptions(Hardware(compiled=_compiles())))
 
 
-def _zeros(initializer, shape, dtype=None, **_):
-    return keras.ops.convert_to_tensor(np.zeros(shape, np.float32), dtype)
+def _initialise_with(fill):
+    def initialise(initializer, shape, dtype=None, **_):
+        return keras.ops.convert_to_tensor(fill(shape, np.float32), dtype)
+
+    return initialise
 
 
 def _compiles() -> bool:

@@ -21,8 +21,23 @@ _TYPES = {
 }
 _FRAME = """
 import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { gunzipSync } from "node:zlib";
 (0, eval)(readFileSync(%(assets)s + "/vendor/pako_inflate.min.js", "utf8"));
 const load = (path) => import(%(assets)s + "/" + path + ".js");
+// what the vendored decoders and the worker of the page expect of their surroundings
+const require = createRequire(import.meta.url);
+Object.assign(globalThis, { self: globalThis, require, __dirname: "/" });
+const vendor = { OpenJPEGWASM: "openjpegwasm_decode", CharLSWASM: "charlswasm_decode" };
+const loaders = Object.entries(vendor).map(([name, file]) => {
+  const path = %(assets)s + "/vendor/" + file;
+  globalThis[name] = (...given) => {
+    (0, eval)(readFileSync(path + ".js", "utf8"));
+    return globalThis[name](...given);
+  };
+  return [name, async () => gunzipSync(readFileSync(path + ".wasm.gz"))];
+});
+(await load("ct/dicom/decoders")).provideDecoders(Object.fromEntries(loaders));
 const folder = %(folder)s;
 const types = { Uint8Array, Int8Array, Int16Array, Uint16Array, Int32Array, Float32Array,
   Float64Array };
@@ -59,7 +74,7 @@ for (const source of input.sources) {
   try {
     const volume = await readInput(files.map(({ path, full }) => ({ path,
       size: fs.statSync(full).size, load: async () => new Uint8Array(fs.readFileSync(full)) })));
-    results.push({ ...volume, header: null, seconds: took() });
+    results.push({ ...volume, header: null, slices: null, seconds: took() });
   } catch (error) {
     results.push({ error: error.message, kind: error.name, seconds: took() });
   }

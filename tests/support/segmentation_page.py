@@ -90,6 +90,12 @@ class SegmentationPage:
         self.wait_until(lambda: list(self.downloads.glob("*.nii.gz")), 60)
         return next(self.downloads.glob("*.nii.gz"))
 
+    def save_seg(self):
+        """Return the path of the DICOM-SEG file that the page saves for its last result."""
+        self.js("document.getElementById('save-seg').click()")
+        self.wait_until(lambda: list(self.downloads.glob("*.seg.dcm")), 60)
+        return next(self.downloads.glob("*.seg.dcm"))
+
     def wait_until(self, check, seconds=120):
         end = time.monotonic() + seconds
         while not check():
@@ -135,3 +141,26 @@ class SegmentationPage:
                 if not url.startswith(("file:", "data:", "blob:", "about:")):
                     found.append(url)
         return found
+
+
+def read_seg(path, labels, folder):
+    """Read a DICOM-SEG file with highdicom, by the images to which its frames refer.
+
+    Args:
+        path: Path of the file.
+        labels: Volume on the grid of the series.
+        folder: Folder of the series.
+
+    Returns:
+        Masks (z, row, col, segment) in the order of the volume.
+    """
+    import highdicom as hd
+    import numpy as np
+    import pydicom
+
+    images = [pydicom.dcmread(file, stop_before_pixels=True) for file in folder.iterdir()]
+    along = labels.affine[:3, 2] * (-1, -1, 1)  # LPS
+    images.sort(key=lambda image: np.dot(image.ImagePositionPatient, along))
+    return hd.seg.segread(path).get_pixels_by_source_instance(
+        [image.SOPInstanceUID for image in images], assert_missing_frames_are_empty=True
+    )

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from liverseg_tf.ct.components import label_components
+from liverseg_tf.ct.region_kinds import is_lesion
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.ct.volume import Volume
 
@@ -28,14 +29,20 @@ class Finding:
     position_mm: tuple[float, float, float]
 
 
+def listed_region(regions: Regions) -> str:
+    """Return the region whose components are listed: the last one of lesions, or the last one."""
+    lesions = [name for name in regions.names if is_lesion(regions, name)]
+    return [*regions.names, *lesions][-1]
+
+
 def list_components(labels: Volume, regions: Regions) -> list[Finding]:
-    """List the connected components (26 neighbours) of the innermost region, largest first.
+    """List the connected components (26 neighbours) of the listed region, largest first.
 
     Args:
         labels: Label map, array (z, row, col) uint8.
-        regions: Regions, of which the last one is listed.
+        regions: Regions, of which one is listed; see `listed_region`.
     """
-    name = regions.names[-1]
+    name = listed_region(regions)
     return _findings(regions.mask(labels.array, name), labels, name)
 
 

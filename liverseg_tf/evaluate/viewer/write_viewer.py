@@ -22,7 +22,11 @@ from liverseg_tf.evaluate.viewer.crop import (
     downsample_labels,
     labels_box,
 )
-from liverseg_tf.evaluate.viewer.findings import find_differences, list_components
+from liverseg_tf.evaluate.viewer.findings import (
+    find_differences,
+    list_components,
+    listed_region,
+)
 from liverseg_tf.evaluate.viewer.packed_nifti import pack_image, pack_labels
 from liverseg_tf.html_page import Page, embed_bytes, embed_json, read_asset, write_page
 from liverseg_tf.printable import printable
@@ -106,7 +110,7 @@ def write_viewer(
             _describe_mask(name, mask, spec.regions, COLOURS[index % len(COLOURS)])
             for index, (name, mask) in enumerate(canonical.items())
         ],
-        "componentsOf": spec.regions.names[-1],
+        "componentsOf": listed_region(spec.regions),
         "components": _components(canonical, spec.regions),
         "differences": _differences(canonical, spec.regions),
     }

@@ -38,7 +38,9 @@ def make_shared_record(run: Path, checksum: str) -> dict:
         "hardware": {"precision": record.precision},
         "store": {"split": {side: [] for side in _SIDES}},
         "postprocessing": record.postprocessing.to_json(),
-        "trust": record.trust.to_json(),  # numbers, and names of regions
+        # numbers, and names of regions
+        "trust": record.trust.to_json(),
+        "training_range": record.training_range.to_json(),
         "result": {
             "dice": validation_dice(run),
             **{key: _number_or_none(_entry(result, key)) for key in _RESULTS},

@@ -67,6 +67,16 @@ class Appearance:
     calcifications: int = 0
     push: float = 0.0
 
+    def with_contrast(self, factor: float) -> "Appearance":
+        """Return the same look, with the differences from the organ multiplied by a factor."""
+        return replace(
+            self,
+            contrast_hu=factor * self.contrast_hu,
+            coarse_hu=factor * self.coarse_hu,
+            rim_hu=factor * self.rim_hu,
+            core_hu=factor * self.core_hu,
+        )
+
 
 def draw_kind(
     rng: np.random.Generator, phase: str, kinds: tuple[str, ...], diameter_mm: float

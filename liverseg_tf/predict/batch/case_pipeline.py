@@ -24,7 +24,7 @@ from liverseg_tf.predict.batch.probability_files import (
     write_probabilities,
 )
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, identify, trust_of, warnings_of
+from liverseg_tf.predict.models.predictor import Predictor, digest_knowledge, identify, warnings_of
 from liverseg_tf.predict.outputs.case_outputs import SegmentedCase, write_outputs
 from liverseg_tf.predict.segment_volume import find_regions
 from liverseg_tf.predict.trust.judge import judge_masks
@@ -113,7 +113,8 @@ class CasePipeline:
     def plan(self, case: CaseState) -> CaseState:
         """Describe what the masks will be made from, before anything is read."""
         self.job.outputs.check_source(case.source)
-        return replace(case, record=MaskRecord(self._provenance(case.source)))
+        regions = self._written_regions.to_json()
+        return replace(case, record=MaskRecord(self._provenance(case.source), regions=regions))
 
     def read(self, case: CaseState) -> CaseState:
         """Read and check the image."""
@@ -141,9 +142,8 @@ class CasePipeline:
 
     def segment(self, case: CaseState) -> CaseState:
         """Predict the masks."""
-        image, record = case.image, case.record
+        image = case.image
         assert image is not None, "`read` comes first"
-        assert record is not None, "`plan` comes first"
         inference = self.job.inference
         shape = (len(self.predictor.network.regions), *image.array.shape)
         probabilities = calibrated = None
@@ -156,20 +156,21 @@ class CasePipeline:
         masks = find_regions(
             image, self.predictor, inference, probabilities=probabilities, calibrated=calibrated
         )
-        judged = judge_masks(masks, self.predictor, inference.thresholds, self.job.only)
-        about = () if calibrated is None else (calibrated.description,)
-        warnings = (*record.warnings, *about, *judged.warnings)
-        record = replace(record, warnings=warnings, checks=judged.checks)
         # some outputs still need the voxels of the image: otherwise free their memory
         image = image if self.job.outputs.need_image else None
-        return replace(case, image=image, masks=masks, record=record, calibrated=calibrated)
+        return replace(case, image=image, masks=masks, calibrated=calibrated)
 
     def write(self, case: CaseState) -> CaseState:
-        """Post-process the masks and write all output files, the record last."""
+        """Post-process and judge the masks, and write all output files, the record last."""
         masks, record = case.masks, case.record
         assert record is not None, "`plan` comes first"
         assert masks is not None, "`segment` comes first"
         processed = self.postprocessing.apply(masks)
+        thresholds = self.job.inference.thresholds
+        judged = judge_masks(processed, self.predictor, thresholds, self.job.only)
+        about = () if case.calibrated is None else (case.calibrated.description,)
+        warnings = (*record.warnings, *about, *judged.warnings)
+        record = replace(record, warnings=warnings, checks=judged.checks, unlike=judged.unlike)
         if self.job.only:
             processed = processed.only(self.job.only)
         lock = self.records.path(case.name).with_suffix(".lock")
@@ -181,7 +182,7 @@ class CasePipeline:
             names = {path.relative_to(self.job.folder).as_posix() for path in written}
             names |= complete | self._output_names(case.name)
             self.records.write(case.name, record, names)
-        return replace(case, image=None, masks=None, calibrated=None)
+        return replace(case, record=record, image=None, masks=None, calibrated=None)
 
     def _write_files(
         self, case: CaseState, masks: RegionMasks, processed: RegionMasks, record: MaskRecord
@@ -231,8 +232,7 @@ class CasePipeline:
         return probability_paths(self.job.folder, name, regions)
 
     def _provenance(self, source: Path | DicomSeries) -> dict:
-        known = trust_of(self.predictor)[0].digest
-        model = self.predictor.fingerprint
+        model, known = self.predictor.fingerprint, digest_knowledge(self.predictor)
         return describe_origin(source, model, self.postprocessing, self.job, known)
 
     def gigabytes(self, case: CaseState) -> float:

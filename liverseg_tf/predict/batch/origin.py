@@ -28,8 +28,8 @@ def describe_origin(
         model: Fingerprint of the model.
         postprocessing: Post-processing of the masks, with the overrides of the job.
         job: Settings of the run.
-        trust: Digest of what is known about when not to trust the model. Masks that were made
-            before it was known are predicted again, and judged.
+        trust: Digest of what is known about when not to trust the model, and about its training
+            cases. Masks that were made before it was known are predicted again, and judged.
 
     Returns:
         JSON values; see `MaskRecord.provenance`.

@@ -8,11 +8,13 @@ import numpy as np
 
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_range import combine_ranges
 from liverseg_tf.model.trust_record import ENSEMBLE, MIRRORED, SINGLE, common_trust
 from liverseg_tf.predict.models.predictor import (
     Predictor,
     average_passes,
     identify,
+    training_range_of,
     trust_of,
     warnings_of,
 )
@@ -85,6 +87,7 @@ class Ensemble:
         if any(known) and not self.trust:
             self.warnings += (_NOT_JUDGED,)
         self.passes_kind = ENSEMBLE
+        self.training_range = combine_ranges([training_range_of(one) for one in predictors])
         self._predictors = predictors
 
     def passes(self, tiles: np.ndarray) -> list[np.ndarray]:
@@ -114,6 +117,7 @@ class MirroredPredictor:
         identity = identify(predictor)
         self.name, self.version = identity.name, identity.version
         self.trust, kind = trust_of(predictor)
+        self.training_range = training_range_of(predictor)
         self.passes_kind = MIRRORED if kind == SINGLE else f"{MIRRORED} {kind}"
         self._predictor = predictor
 

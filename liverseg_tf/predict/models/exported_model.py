@@ -27,6 +27,7 @@ class ExportedModel(ABC):
         version: Number of the version folder; empty for a file.
         warnings: What must be known before the model is used, one line each.
         trust: When not to trust its masks.
+        training_range: What its training cases were like.
 
     Raises:
         LiverSegError: If the model cannot be loaded, contains more than the computations of a
@@ -40,7 +41,7 @@ class ExportedModel(ABC):
         self.network, self.postprocessing = record.network, record.postprocessing
         self.fingerprint, self.warnings = record.fingerprint, record.warnings
         self.name, self.version = record.name, record.version
-        self.trust = record.trust
+        self.trust, self.training_range = record.trust, record.training_range
         self._path = record.path
         try:
             channels, regions = self._load(record.path)

@@ -8,6 +8,7 @@ import numpy as np
 from liverseg_tf.model.identity import ModelIdentity
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_range import TrainingRange
 from liverseg_tf.model.trust_record import SINGLE, TrustRecord
 
 
@@ -21,7 +22,7 @@ class Predictor(Protocol):
     A predictor of which something must be known before it is used also has `warnings`; see
     `warnings_of`. One that knows its name, and perhaps its version, has `name` and `version`; see
     `identify`. One of which is known when not to trust it has `trust`, and `passes_kind` if it
-    averages passes; see `trust_of`.
+    averages passes; see `trust_of`. One whose training cases are described has `training_range`.
 
     Attributes:
         network: Input and output of the model.
@@ -75,6 +76,20 @@ def trust_of(predictor: Predictor) -> tuple[TrustRecord, str]:
     """
     record = getattr(predictor, "trust", TrustRecord())
     return record, str(getattr(predictor, "passes_kind", SINGLE))
+
+
+def training_range_of(predictor: Predictor) -> TrainingRange:
+    """Return what the training cases of a model were like; an empty record if it is not known."""
+    return getattr(predictor, "training_range", TrainingRange())
+
+
+def digest_knowledge(predictor: Predictor) -> str:
+    """Return an identifier of everything with which images and masks are judged.
+
+    It is empty if nothing is known.
+    """
+    records = trust_of(predictor)[0], training_range_of(predictor)
+    return "-".join(record.digest for record in records if record)
 
 
 def average_passes(passes: Sequence[np.ndarray]) -> np.ndarray:

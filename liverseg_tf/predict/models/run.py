@@ -34,6 +34,7 @@ class RunPredictor:
         name: Name of the folder.
         precision: Precision of the computation.
         trust: When not to trust its masks.
+        training_range: What its training cases were like.
         warnings: What must be known before the model is used, one line each.
 
     Raises:
@@ -45,7 +46,7 @@ class RunPredictor:
         record = RunRecord.read(folder)
         self.network, self.postprocessing = record.network, record.postprocessing
         self.warnings, self.name = record.warnings(folder), Path(folder).resolve().name
-        self.trust = record.trust
+        self.trust, self.training_range = record.trust, record.training_range
         path = Path(folder) / MODEL_FILE
         checksum = record.check_model(folder)
         self._model = _load_model(path, record.custom.get("model"))

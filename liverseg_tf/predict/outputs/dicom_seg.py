@@ -126,6 +126,9 @@ def _build_segmentation(
         content_description=header.content,
         series_description=header.description("seg"),
     )
+    (shared,) = segmentation.SharedFunctionalGroupsSequence
+    # highdicom states 1 mm if there is only one slice
+    shared.PixelMeasuresSequence[0].SpacingBetweenSlices = _decimal(spacing_mm[0])
     header.add_equipment(segmentation)
     _name_sources(segmentation, sources)
     return segmentation
@@ -170,11 +173,13 @@ def _name_sources(segmentation: Dataset, sources: list[SourceSlice]) -> None:
     files = {str(item.ReferencedSOPInstanceUID): item for item in references.values()}
     (referenced,) = segmentation.ReferencedSeriesSequence
     referenced.ReferencedInstanceSequence = []
+    segmentation.SourceImageSequence = []
     for item in files.values():
-        whole = Dataset()
-        whole.ReferencedSOPClassUID = item.ReferencedSOPClassUID
-        whole.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
-        referenced.ReferencedInstanceSequence.append(whole)
+        for sequence in (referenced.ReferencedInstanceSequence, segmentation.SourceImageSequence):
+            whole = Dataset()
+            whole.ReferencedSOPClassUID = item.ReferencedSOPClassUID
+            whole.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
+            sequence.append(whole)
     for frame in segmentation.PerFrameFunctionalGroupsSequence:
         for derivation in frame.DerivationImageSequence:
             for image in derivation.SourceImageSequence:

@@ -1,4 +1,4 @@
-"""Comparison of the masks of a case with what is known about when not to trust the model."""
+"""Comparison of an image and its masks with what is known about when not to trust the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from liverseg_tf.dataset.provenance import MaskCheck
 from liverseg_tf.model.region_masks import RegionMasks
 from liverseg_tf.model.trust_record import AGREEMENT, CONFIDENCE, SINGLE, RegionTrust, TrustRecord
-from liverseg_tf.predict.models.predictor import Predictor, trust_of
+from liverseg_tf.predict.models.predictor import Predictor, training_range_of, trust_of
+from liverseg_tf.predict.trust.plausibility import find_implausible
 from liverseg_tf.printable import printable
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said about the masks of a case.
+    """What is said about the image and the masks of a case.
 
     Args:
         checks: Result of the comparison for each region of which a threshold is known.
-        warnings: Masks that must be checked, one line each.
+        warnings: What must be checked, one line each.
+        unlike: Those of the warnings that say how the case differs from the training cases.
     """
 
     checks: tuple[MaskCheck, ...] = ()
     warnings: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
 
 
 def judge_masks(
@@ -29,13 +32,16 @@ def judge_masks(
     thresholds: Sequence[float],
     only: Sequence[str] = (),
 ) -> Judgement:
-    """Compare the scores of a case with the thresholds that `liverseg trust` stored.
+    """Compare a case with the training cases of the model, and its scores with the thresholds.
+
+    The thresholds are those that `liverseg trust` stored; for the training cases, see
+    `find_implausible`.
 
     The score is the agreement of the passes if a threshold was measured for passes of this kind.
     Otherwise it is the confidence of a single pass, in the mean over the passes.
 
     Args:
-        masks: Masks with their agreement and confidence, as `find_regions` returns them.
+        masks: Masks after the post-processing, with their agreement and confidence.
         predictor: Model that predicted them.
         thresholds: Probability above which a voxel belongs to each region.
         only: Names of the regions that are judged; all of them if it is empty.
@@ -61,7 +67,9 @@ def judge_masks(
         checks.append(check)
         if check.flagged:
             warnings.append(f"{check.line}: check this mask ({known.experience})")
-    return Judgement(tuple(checks), tuple(warnings))
+    absent = [check.region for check in checks if check.flagged and check.value is None]
+    unlike = tuple(find_implausible(masks, training_range_of(predictor), only, absent))
+    return Judgement(tuple(checks), (*unlike, *warnings), unlike)
 
 
 def find_threshold(record: TrustRecord, kind: str, region: str) -> RegionTrust | None:

@@ -8,6 +8,7 @@ from liverseg_tf.atomic import write_csv, write_json
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.model.run_trust import write_trust
+from liverseg_tf.model.training_cases import add_training_range
 from liverseg_tf.model.trust_record import (
     ENSEMBLE,
     MIRRORED,
@@ -85,7 +86,7 @@ def trust_run(
     run predicts its validation and test cases, or those of one side.
 
     Besides the section `trust` of `run.json`, the folder gets `trust.csv`, `trust.json` and, from
-    five cases on, `trust.png`.
+    five cases on, `trust.png`. Runs of earlier versions also get the section `training_range`.
 
     Args:
         folder: Folder of a run or of a cross-validation.
@@ -144,6 +145,7 @@ def trust_run(
     trust_record = TrustRecord({**earlier.passes, **found})  # type: ignore[dict-item]
     for run in runs:
         write_trust(run, trust_record)
+        add_training_range(run, store)
     result = TrustResult(trust_record, tuple(measured), tuple(notes), tuple(kinds))
     _write_files(folder, result)
     return result

@@ -60,7 +60,7 @@ class ServedModel:
             record = self._read_record(response)
             self.network, self.postprocessing = record.network, record.postprocessing
             self.fingerprint, self.warnings = record.fingerprint, record.warnings
-            self.trust = record.trust
+            self.trust, self.training_range = record.trust, record.training_range
         except BaseException:
             self.close()
             raise

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_range import TrainingRange
 from liverseg_tf.model.trust_record import TrustRecord
 from liverseg_tf.records import decode_record
 
@@ -22,6 +23,7 @@ class ServedRecord:
         fingerprint: Identifier that changes whenever the model does.
         warnings: What must be known before the model is used, one line each.
         trust: When not to trust its masks.
+        training_range: What its training cases were like; empty if that is not known.
     """
 
     network: NetworkSpec
@@ -29,6 +31,7 @@ class ServedRecord:
     fingerprint: str
     warnings: tuple[str, ...]
     trust: TrustRecord
+    training_range: TrainingRange
 
     @classmethod
     def decode(cls, content: bytes, sanitise: Callable[[object], str]) -> "ServedRecord":
@@ -48,9 +51,11 @@ class ServedRecord:
             entries.fingerprint,
             tuple(map(sanitise, entries.export.warnings)),
             TrustRecord.from_json(entries.trust),
+            TrainingRange.from_json(entries.training_range),
         )
         record.postprocessing.check(record.network.regions)
         record.trust.check(record.network.regions)
+        record.training_range.check(record.network.regions)
         return record
 
 
@@ -67,4 +72,5 @@ class _Entries:
     fingerprint: Annotated[str, Meta(pattern="^[ -~]{1,500}$")]
     postprocessing: dict[str, Any] = field(default_factory=dict)
     trust: dict[str, Any] = field(default_factory=dict)
+    training_range: dict[str, Any] = field(default_factory=dict)
     export: _Export = _Export()

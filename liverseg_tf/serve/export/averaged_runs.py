@@ -32,7 +32,7 @@ class AveragedRuns:
         predictors = [RunPredictor(folder, "float32") for folder in folders]
         ensemble = Ensemble(predictors)
         self.network, self.postprocessing = ensemble.network, ensemble.postprocessing
-        self.warnings = ensemble.warnings
+        self.warnings, self.training_range = ensemble.warnings, ensemble.training_range
         digest = hashlib.blake2b(ensemble.fingerprint.encode(), digest_size=16)
         self.fingerprint = digest.hexdigest()
         self.model = average_models([predictor.model for predictor in predictors])
@@ -75,6 +75,7 @@ def run_properties(folder: Path, predictor: ExportedRun) -> dict:
         "postprocessing": predictor.postprocessing.to_json(),
         # the mean of several runs was not measured as a single pass
         "trust": predictor.trust.to_json() if isinstance(predictor, RunPredictor) else {},
+        "training_range": predictor.training_range.to_json(),
     }
 
 

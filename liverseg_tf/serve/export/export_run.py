@@ -9,7 +9,7 @@ from importlib.metadata import version as package_version
 from operator import methodcaller
 from pathlib import Path
 
-import keras
+import tensorflow as tf
 
 from liverseg_tf import __version__
 from liverseg_tf.atomic import replacing, write_json
@@ -181,11 +181,19 @@ def _write_saved_model(
     thresholds = predictor.postprocessing.thresholds(network.regions)
     quantized = quantize_weights(predictor.model, settings.weights)
     signatures = build_signatures(network, quantized, json.dumps(record), thresholds)
-    archive = keras.export.ExportArchive()
-    # the variables of endpoints are saved; `track` would save those of a model twice
-    for signature in signatures:
-        archive.add_endpoint(signature.name, signature.function, list(signature.inputs))
-    archive.write_out(folder, verbose=False)
+    module = tf.Module()
+    # traced here, because TensorFlow would trace other functions once more while it saves them
+    functions = {
+        signature.name: tf.function(
+            signature.function, input_signature=signature.inputs, autograph=False
+        ).get_concrete_function()
+        for signature in signatures
+    }
+    for name, function in functions.items():
+        setattr(module, name, function)
+    used = (variable for function in functions.values() for variable in function.variables)
+    module.saved_variables = list({id(variable): variable for variable in used}.values())
+    tf.saved_model.save(module, str(folder), functions)
     extra = folder / "assets.extra"
     extra.mkdir()
     write_warmup(extra, settings.name, signatures, network)

@@ -27,12 +27,13 @@ Every input has a batch dimension, so that a server may merge requests (`--enabl
 - `image_bytes`: greyscale PNG. 16 bits hold HU (or MR units) + 32768. 8 bits hold 0..255 after the window, for models
   with one window. A network with context receives copies of the slice as context slices. `mask_bytes`: 8-bit PNG of
   labels.
-- `record`: the JSON of `assets.extra/run.json`: `network` (`NetworkSpec.to_json`), `postprocessing`, `trust`, `fingerprint`,
-  `versions`, `export`.
+- `record`: the JSON of `assets.extra/run.json`: `network` (`NetworkSpec.to_json`), `postprocessing`, `trust`, `training_range`,
+  `fingerprint`, `versions`, `export`.
 """  # noqa: E501
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
@@ -121,7 +122,7 @@ class _SliceFunctions:
             lower = tf.where(is_windowed, tf.zeros_like(lower), lower)
             scale = tf.where(is_windowed, tf.ones_like(scale), scale)
             stacked = tf.tile(values, [1, 1, 1, self.network.context])
-            probabilities = self._predict_batch(stacked, mm, lower, scale)
+            probabilities = self._batch_function(stacked, mm, lower, scale)
             return png_images.encode(self._to_labels(probabilities)[0])
 
         items = (image_bytes, spacing_mm) if window is None else (image_bytes, spacing_mm, window)
@@ -169,17 +170,26 @@ class _SliceFunctions:
             same_spacing = tf.reduce_all(tf.equal(spacing_mm, spacing_mm[:1]))
 
         def predict_slice(item):
-            return self._predict_batch(item[0][None], item[1], item[2][None], item[3][None])[0]
+            return self._batch_function(item[0][None], item[1], item[2][None], item[3][None])[0]
 
         items = (values, spacing_mm, lower, scale)
         output = tf.TensorSpec((None, None, len(self.network.regions)), tf.float32)
         return tf.cond(
             same_spacing,
-            lambda: self._predict_batch(values, spacing_mm[0], lower, scale),
+            lambda: self._batch_function(values, spacing_mm[0], lower, scale),
             lambda: tf.map_fn(
                 predict_slice, items, fn_output_signature=output, parallel_iterations=1
             ),
         )
+
+    @cached_property
+    def _batch_function(self):
+        """`_predict_batch` as one function that all graphs share, since tracing it takes long."""
+        context = self.network.context
+        ends = tf.TensorSpec((None, self.network.channels // context), tf.float32)
+        values = tf.TensorSpec((None, None, None, context), tf.float32)
+        signature = [values, tf.TensorSpec((2,), tf.float64), ends, ends]
+        return tf.function(self._predict_batch, input_signature=signature, autograph=False)
 
     def _predict_batch(self, values, spacing_mm, lower, scale):
         """Predict slices of one spacing on their own grid: (batch, rows, cols, regions) float32."""

@@ -35,6 +35,7 @@ def without_patient(text: str, files: Iterable[Path]) -> str:
         return text
     parts = {part for value in values for part in re.split(r"[\^=\\\s,]+", value)}
     for word in sorted(values | parts, key=len, reverse=True):
-        if len(word) > 2:
+        # two digits are usually a number of something else
+        if len(word) > 2 or (len(word) == 2 and word.isalpha()):
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "...", text)
     return text

@@ -12,7 +12,12 @@ from liverseg_tf import __version__
 from liverseg_tf.ct.dicom.series import DicomSeries
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.predict.input_image import judge_image, read_input
-from liverseg_tf.predict.models.predictor import Predictor, identify, trust_of, warnings_of
+from liverseg_tf.predict.models.predictor import (
+    Predictor,
+    digest_knowledge,
+    identify,
+    warnings_of,
+)
 from liverseg_tf.predict.outputs.dicom_header import DicomHeader
 from liverseg_tf.predict.outputs.dicom_seg import check_highdicom, write_seg
 from liverseg_tf.predict.outputs.rtstruct import write_rtstruct
@@ -53,9 +58,8 @@ class SeriesSegmenter:
             "kinds": sorted(kinds),
             "version": __version__,
         }
-        trust = trust_of(predictor)[0]
-        if trust:
-            made_by["trust"] = trust.digest
+        if known := digest_knowledge(predictor):
+            made_by["trust"] = known
         self.made_by = json.dumps(made_by, sort_keys=True)
 
     def make(
@@ -113,8 +117,9 @@ class SeriesSegmenter:
             probabilities = np.zeros((len(network.regions), *image.array.shape), np.uint8)
         inference = Inference(thresholds=steps.thresholds(network.regions))
         masks = find_regions(image, self._predictor, inference, on_slices, probabilities)
+        masks = steps.apply(masks)
         flags = judge_masks(masks, self._predictor, inference.thresholds).warnings
-        return steps.apply(masks).labels(), flags
+        return masks.labels(), flags
 
     def _write(
         self,

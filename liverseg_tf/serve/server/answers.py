@@ -6,7 +6,10 @@ from typing import Any
 
 from fastapi.responses import Response
 
+from liverseg_tf.serve.server.labels import MAX_INFO
 from liverseg_tf.serve.server.limits import Refusal
+from liverseg_tf.serve.server.models import Model
+from liverseg_tf.serve.server.prediction import Prediction
 
 _BINARY = "application/octet-stream"
 
@@ -24,6 +27,45 @@ def parse_params(text: str) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise Refusal(422, "Expected the parameters as a JSON object. Received something else.")
     return params
+
+
+def check_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters that are kept, and repeated in later answers.
+
+    Raises:
+        Refusal: If JSON cannot express them (NaN, halves of characters), or they are too long.
+    """
+    try:
+        text = json.dumps(params, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        raise Refusal(
+            422, "Expected parameters without NaN, Infinity and broken characters. Received some."
+        ) from None
+    if len(text) > MAX_INFO:
+        raise Refusal(422, f"Expected at most {MAX_INFO} characters of parameters. Received more.")
+    return params
+
+
+def describe_prediction(model: Model, prediction: Prediction, seconds: float) -> dict[str, Any]:
+    """Return what viewers are told about the masks of an image.
+
+    Args:
+        model: Model that predicted them.
+        prediction: The masks.
+        seconds: Time that was needed.
+    """
+    agreement = prediction.masks.agreement or {}
+    return {
+        "label_names": prediction.label_names,
+        "volumes_ml": prediction.volumes_ml(),
+        "agreement": {name: value for name, value in agreement.items() if value is not None},
+        "warnings": list(prediction.warnings),
+        "model": model.name,
+        "model_version": model.version,
+        "fingerprint": model.predictor.fingerprint,
+        "latencies": {"total": round(seconds, 3)},
+    }
 
 
 def multipart_answer(params: dict, content: bytes, file_name: str) -> Response:

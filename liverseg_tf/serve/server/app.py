@@ -1,5 +1,6 @@
 """The application: routes, guards, and errors as one line."""
 
+import asyncio
 import re
 import traceback
 from collections.abc import AsyncIterator
@@ -13,10 +14,12 @@ from starlette.middleware.cors import CORSMiddleware
 from liverseg_tf import __version__
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.printable import printable
-from liverseg_tf.serve.server import access_routes, data_routes, model_routes
+from liverseg_tf.serve.server import access_routes, batch_routes, data_routes, model_routes
 from liverseg_tf.serve.server.guards import Guards
 from liverseg_tf.serve.server.limits import Refusal
 from liverseg_tf.serve.server.service import Service
+
+_EXPIRY_S = 15.0  # between two looks at the sessions
 
 
 def create_app(service: Service) -> FastAPI:
@@ -29,7 +32,9 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.uncertainty.start()
+        expiry = asyncio.create_task(_remove_expired(service))
         yield
+        expiry.cancel()
         service.close()
 
     app = FastAPI(
@@ -41,7 +46,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for routes in (model_routes, data_routes, access_routes):
+    for routes in (model_routes, batch_routes, data_routes, access_routes):
         app.include_router(routes.router)
     app.add_middleware(Guards, service=service)
     if service.access.origins:
@@ -53,7 +58,7 @@ def create_app(service: Service) -> FastAPI:
         )
 
     # the private folder says nothing to a user
-    private = re.compile(re.escape(str(service.files.folder)) + r"[^\s:,;)]*")
+    private = re.compile(re.escape(str(service.files.folder)) + r"[^\s:,;)]*(?<!\.)")
 
     def answer(status: int, message: str, headers: dict | None = None) -> JSONResponse:
         line = " ".join(printable(private.sub("the upload", message)).split())
@@ -84,3 +89,10 @@ def create_app(service: Service) -> FastAPI:
         )
 
     return app
+
+
+async def _remove_expired(service: Service) -> None:
+    """Remove expired sessions, also while no request comes."""
+    while True:
+        await asyncio.sleep(_EXPIRY_S)
+        await asyncio.to_thread(service.sessions.remove_expired)

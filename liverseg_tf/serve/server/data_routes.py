@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from liverseg_tf.ct.images import image_stem, read_image, read_label_image
-from liverseg_tf.serve.server.answers import parse_params
+from liverseg_tf.serve.server.answers import check_params, parse_params
 from liverseg_tf.serve.server.label_meaning import find_meaning, on_image_grid
 from liverseg_tf.serve.server.labels import FINAL, SUFFIX, SavedLabel
 from liverseg_tf.serve.server.limits import Refusal
@@ -19,7 +19,6 @@ from liverseg_tf.serve.server.state import SharedService
 from liverseg_tf.serve.server.studies import Source
 
 router = APIRouter()
-_MAX_INFO = 100_000  # characters of the parameters of a label
 
 
 @router.put("/session/")
@@ -102,6 +101,13 @@ def download_image(
     return FileResponse(path, filename=f"{study.name}{study.suffix}")
 
 
+@router.head("/datastore/image", include_in_schema=False)
+def has_image(service: SharedService, image: str) -> Response:
+    """Say whether there is such an image."""
+    service.studies.get(image)
+    return Response()
+
+
 @router.get("/datastore/image/info")
 def image_info(service: SharedService, image: str) -> dict:
     """Return what is known of an image."""
@@ -111,8 +117,12 @@ def image_info(service: SharedService, image: str) -> dict:
 @router.delete("/datastore/")
 @router.delete("/datastore/image")
 def remove_image(service: SharedService, id: str) -> dict:
-    """Remove an uploaded image; its labels are kept."""
-    service.studies.remove(id)
+    """Remove an uploaded image and its labels, of which the versions are kept."""
+    name = service.studies.get(id).name
+    service.studies.remove(name)
+    for tag in service.labels.of_image(name):  # they would pass to the next image of this name
+        service.labels.remove(name, tag)
+    service.uncertainty.forget(name)
     return {}
 
 
@@ -156,6 +166,20 @@ def download_label(service: SharedService, label: str, tag: str) -> FileResponse
     return FileResponse(service.labels.path(saved), filename=f"{saved.image}{SUFFIX}")
 
 
+@router.head("/datastore/label", include_in_schema=False)
+def has_label(service: SharedService, image: str, tag: str) -> Response:
+    """Say whether an image has a label with this tag."""
+    service.labels.get(service.studies.get(image).name, tag)
+    return Response()
+
+
+@router.delete("/datastore/label")
+def remove_label(service: SharedService, id: str, tag: str) -> dict:
+    """Remove the latest label of an image; all of its versions are kept."""
+    service.labels.remove(service.studies.get(id).name, tag)
+    return {}
+
+
 @router.get("/datastore/label/info")
 def label_info(service: SharedService, label: str, tag: str) -> dict:
     """Return what is known of the latest label of an image."""
@@ -171,6 +195,14 @@ def update_label_info(
     return _describe(service.labels.update_info(name, tag, _parse_info(info)))
 
 
+@router.put("/datastore/updatelabelinfo", include_in_schema=False)
+def update_label_info_of_reviewer(
+    service: SharedService, label: str, tag: str, params: Annotated[str, Form()] = "{}"
+) -> dict:
+    """Add entries to what is known of a label, in the form of Slicer's module for reviewers."""
+    return update_label_info(service, label, tag, params)
+
+
 def _describe(saved: SavedLabel) -> dict:
     return {
         **saved.info,
@@ -182,9 +214,7 @@ def _describe(saved: SavedLabel) -> dict:
 
 
 def _parse_info(text: str) -> dict[str, Any]:
-    if len(text) > _MAX_INFO:
-        raise Refusal(422, f"Expected at most {_MAX_INFO} characters of parameters. Received more.")
-    return parse_params(text)
+    return check_params(parse_params(text))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,11 +24,16 @@ from liverseg_tf.serve.server.fine_tuning_data import (
     preprocess_arguments,
     train_arguments,
 )
-from liverseg_tf.serve.server.fine_tuning_task import Task, parse_minutes
+from liverseg_tf.serve.server.fine_tuning_task import (
+    FineTuningTask,
+    parse_minutes,
+    parse_steps,
+)
 from liverseg_tf.serve.server.labels import FINAL, LabelStore
 from liverseg_tf.serve.server.limits import Refusal
 from liverseg_tf.serve.server.models import Model, Models
 from liverseg_tf.serve.server.studies import Studies
+from liverseg_tf.serve.server.task import DONE, ERROR, RUNNING, STOPPED
 from liverseg_tf.tiles.store import TileStore
 
 _STOP_S = 10  # after which a command that does not stop is killed
@@ -62,7 +66,7 @@ class FineTuning:
         self._models, self._studies, self._labels = models, studies, labels
         self._activity, self._folder = activity, Path(folder)
         self._lock = threading.Lock()
-        self._tasks: deque[Task] = deque(maxlen=100)
+        self._tasks: deque[FineTuningTask] = deque(maxlen=100)
         self._process: subprocess.Popen | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -71,20 +75,21 @@ class FineTuning:
         """Return the models that can be fine-tuned."""
         return [model for model in self._models.all() if model.run is not None]
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[FineTuningTask]:
         """Return the latest tasks, the last one last."""
         return list(self._tasks)
 
-    def running(self) -> Task | None:
+    def running(self) -> FineTuningTask | None:
         """Return the task that runs."""
-        return next((task for task in self._tasks if task.status == "RUNNING"), None)
+        return next((task for task in self._tasks if task.status == RUNNING), None)
 
-    def start(self, name: str, request: dict) -> Task:
+    def start(self, name: str, request: dict) -> FineTuningTask:
         """Start to fine-tune a model.
 
         Args:
             name: Name of the model.
-            request: Parameters; `minutes` is the time for training.
+            request: Parameters; `minutes` is the time for training, and `steps` replaces it by a
+                number of steps, which is the same on every machine.
 
         Raises:
             Refusal: If one runs already, or the model cannot be fine-tuned.
@@ -96,7 +101,7 @@ class FineTuning:
                 f"Expected a trained run to fine-tune. Received {name}, which is an exported "
                 "model or an ensemble: serve the run.",
             )
-        minutes = parse_minutes(request)
+        minutes, steps = parse_minutes(request), parse_steps(request)
         with self._lock:
             if self.running() is not None:
                 raise Refusal(429, "Expected no fine-tuning that runs. Received a second one.")
@@ -104,14 +109,15 @@ class FineTuning:
                 raise Refusal(
                     422, "Expected a corrected label to learn from. Received none: save one first."
                 )
-            task = Task(name, minutes, {**request, "model": name})
+            sent = {**request, "model": name}
+            task = FineTuningTask(name, sent, minutes=minutes, steps=steps)
             self._tasks.append(task)
             self._stop.clear()
             self._thread = threading.Thread(target=self._work, args=(task, model), daemon=True)
             self._thread.start()
         return task
 
-    def stop(self) -> Task | None:
+    def stop(self) -> FineTuningTask | None:
         """Stop the task that runs, and return it; None if there is none."""
         task, thread = self.running(), self._thread
         if task is None:
@@ -122,22 +128,19 @@ class FineTuning:
             thread.join(_STOP_S)
         return task
 
-    def _work(self, task: Task, model: Model) -> None:
+    def _work(self, task: FineTuningTask, model: Model) -> None:
         try:
-            task.result = self._fine_tune(task, model)
-            status = "DONE"
+            status, result = DONE, self._fine_tune(task, model)
         except _Stopped:
-            status, task.result = "STOPPED", "Stopped. The model is unchanged."
+            status, result = STOPPED, "Stopped. The model is unchanged."
         except LiverSegError as error:
-            status, task.result = "ERROR", printable(error)
+            status, result = ERROR, printable(error)
         except Exception as error:  # a bug must not leave a task that runs for ever
-            status, task.result = "ERROR", f"Unexpected {type(error).__name__}."
-        task.details.append(task.result)
-        task.ended = time.time()
-        task.status = status
+            status, result = ERROR, f"Unexpected {type(error).__name__}."
+        task.end(status, result)
         self._activity.log(f"fine-tuning {task.model}: {status}")
 
-    def _fine_tune(self, task: Task, model: Model) -> str:
+    def _fine_tune(self, task: FineTuningTask, model: Model) -> str:
         assert model.run is not None, "checked by `start`"
         files = FineTuningFolder(self._folder / file_safe_name(model.name))
         network = model.predictor.network
@@ -148,7 +151,7 @@ class FineTuning:
         task.details.extend(notes)
         self._run(task, [*preprocess_arguments(files, network.tiles, network.regions), *accepted])
         validation = [name for name in TileStore.open(files.store).split["val"] if name in cases]
-        self._run(task, train_arguments(files, model.run, version, task.minutes))
+        self._run(task, train_arguments(files, model.run, version, task.minutes, task.steps))
         if not validation:
             return (
                 f"Version {version} was trained on {count(len(cases), 'label')} and is kept. The "
@@ -173,7 +176,7 @@ class FineTuning:
         write_json(files.current, {"version": version, "base": model.given_fingerprint})
         return f"{compared} Version {version} takes the place of the model, which is kept."
 
-    def _run(self, task: Task, arguments: Sequence[str]) -> None:
+    def _run(self, task: FineTuningTask, arguments: Sequence[str]) -> None:
         """Run a command of `liverseg`; its lines become details of the task."""
         if self._stop.is_set():
             raise _Stopped

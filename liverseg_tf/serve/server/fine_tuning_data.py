@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from liverseg_tf.ct.dicom.series import DicomSeries
-from liverseg_tf.ct.images import IMAGE_SUFFIXES, read_image, source_files
+from liverseg_tf.ct.images import IMAGE_SUFFIXES, image_stem, read_image, source_files
 from liverseg_tf.ct.nifti import read_labels, write_labels, write_volume
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
@@ -23,6 +23,7 @@ from liverseg_tf.serve.server.studies import Studies
 from liverseg_tf.tiles.spec import TileSpec
 
 VALIDATION = 0.25  # fraction of the labelled images that compares the old and the new model
+_EPOCH = 100  # steps, after which a training of a number of steps validates
 _CALMER = 4.0  # divides the learning rate of a training from random weights
 _LEARNING_RATES = {"adamw": 2e-3, "sgd": 1e-2}
 _FLAGS = ("residual", "attention", "mirror")
@@ -150,7 +151,9 @@ def preprocess_arguments(files: FineTuningFolder, tiles: TileSpec, regions: Regi
     return [*arguments, "--val", str(VALIDATION), "--test", "0", "--workers", "1"]
 
 
-def train_arguments(files: FineTuningFolder, run: Path, version: int, minutes: float) -> list[str]:
+def train_arguments(
+    files: FineTuningFolder, run: Path, version: int, minutes: float, steps: int | None = None
+) -> list[str]:
     """Return the arguments of `liverseg` that fine-tune a run with its own settings.
 
     Args:
@@ -158,6 +161,7 @@ def train_arguments(files: FineTuningFolder, run: Path, version: int, minutes: f
         run: Run to start from.
         version: Number of the new run.
         minutes: Time for training.
+        steps: Number of training steps, which replaces the time.
 
     Raises:
         LiverSegError: If the run has no record of its settings.
@@ -167,11 +171,8 @@ def train_arguments(files: FineTuningFolder, run: Path, version: int, minutes: f
     if not isinstance(settings, dict):
         raise LiverSegError(f"Expected the settings of the training in {run}. Received none.")
     arguments = ["train", str(files.store), str(files.run(version)), "--from", str(run)]
-    arguments += [
-        "--minutes",
-        str(minutes),
-        *_region_arguments(Regions.from_json(settings["regions"])),
-    ]
+    arguments += _length_arguments(minutes, steps)
+    arguments += _region_arguments(Regions.from_json(settings["regions"]))
     rate = settings.get("learning_rate") or _LEARNING_RATES[settings.get("optimizer", "adamw")]
     arguments += ["--learning-rate", str(rate / _CALMER)]
     for name in _KEPT:
@@ -179,6 +180,13 @@ def train_arguments(files: FineTuningFolder, run: Path, version: int, minutes: f
         if value is not None and not (name == "depth" and settings.get("encoder")):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     return arguments + [f"--{name}" for name in _FLAGS if settings.get(name)]
+
+
+def _length_arguments(minutes: float, steps: int | None) -> list[str]:
+    if steps is None:
+        return ["--minutes", str(minutes)]
+    epochs = max(1, steps // _EPOCH)
+    return ["--epochs", str(epochs), "--steps-per-epoch", str(-(-steps // epochs))]
 
 
 def predict_arguments(
@@ -191,7 +199,7 @@ def predict_arguments(
         str(path)
         for case in cases
         for name, path in sorted(found.items())
-        if name == case or (name.startswith(f"{case}.") and not path.is_dir())
+        if name == case or image_stem(path) == case
     ]
     return [
         "predict",

@@ -1,51 +1,29 @@
-"""A fine-tuning in the form in which viewers ask for its state."""
+"""A fine-tuning, which runs or has ended, and how long it trains."""
 
 import time
-import uuid
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from liverseg_tf.serve.server.limits import Refusal
+from liverseg_tf.serve.server.task import Task
 
 DEFAULT_MINUTES = 10.0
 MAX_MINUTES = 24 * 60.0
+MAX_STEPS = 1_000_000
 
 
 @dataclass
-class Task:
-    """A fine-tuning, which runs or has ended.
+class FineTuningTask(Task):
+    """A fine-tuning.
 
     Args:
-        model: Name of the model.
         minutes: Time for training.
-        request: What the viewer sent.
+        steps: Number of training steps; None trains until the time is over.
+        best_dice: Mean Dice of the better model on the validation cases.
     """
 
-    model: str
-    minutes: float
-    request: dict
-    name: str = field(default_factory=lambda: str(uuid.uuid4()))
-    status: str = "RUNNING"
-    started: float = field(default_factory=time.time)
-    ended: float | None = None
-    result: str | None = None
+    minutes: float = DEFAULT_MINUTES
+    steps: int | None = None
     best_dice: float = 0.0
-    details: deque[str] = field(default_factory=lambda: deque(maxlen=20))
-
-    def to_json(self) -> dict:
-        """Return the entries of MONAI Label's tasks."""
-        entries = {
-            "id": self.name,
-            "status": self.status,
-            "request": self.request,
-            "start_ts": _format_time(self.started),
-            "details": list(self.details),
-        }
-        if self.ended is not None:
-            entries["end_ts"] = _format_time(self.ended)
-        if self.result is not None:
-            entries["result"] = self.result
-        return entries
 
     def statistics(self) -> dict:
         """Return the progress, of which viewers make a bar: hundredths of the time as epochs."""
@@ -73,5 +51,18 @@ def parse_minutes(request: dict) -> float:
     return float(minutes)
 
 
-def _format_time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+def parse_steps(request: dict) -> int | None:
+    """Return the number of training steps, if one is asked for.
+
+    Raises:
+        Refusal: If it is not a number of steps, or too large.
+    """
+    steps = request.get("steps")
+    if steps is None:
+        return None
+    if not isinstance(steps, int) or isinstance(steps, bool) or not 0 < steps <= MAX_STEPS:
+        raise Refusal(
+            422,
+            f"Expected steps as a whole number from 1 to {MAX_STEPS}. Received another value.",
+        )
+    return steps

@@ -5,6 +5,7 @@ import hmac
 import time
 from urllib.parse import urlsplit
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -16,6 +17,7 @@ from liverseg_tf.serve.server.service import Service
 OPEN_PATHS = ("/", "/auth/", "/auth/token", "/health", "/openapi.json")  # need no token
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_TAIL = 256  # bytes; the end of a form has at most 74, and white space
 
 
 class Guards:
@@ -46,7 +48,9 @@ class Guards:
         self._active += 1
         try:
             self._check(scope)
-            body = _LimitedBody(receive, self._service.limits.request_bytes, self._deadline())
+            kind = Headers(scope=scope).get("content-type", "")
+            limit = self._service.limits.request_bytes
+            body = _LimitedBody(receive, limit, self._deadline(), _end_of_form(kind))
             await self._app(scope, body.receive, send_and_note)
         except Refusal as refusal:
             headers = {**refusal.headers, "connection": "close"}
@@ -94,11 +98,20 @@ class Guards:
 
 
 class _LimitedBody:
-    """The body of a request, which ends with an error if it is too large or too slow."""
+    """The body of a request, which ends with an error if it is too large, too slow or half.
 
-    def __init__(self, receive: Receive, limit: int, deadline: float):
+    Args:
+        receive: Function that returns the next part.
+        limit: Maximum number of bytes.
+        deadline: Time of the monotonic clock at which all must have arrived.
+        end: What a form ends with; nothing if the body is none. Starlette leaves out a field that
+            has no end, so that the image of a request could be another one than was sent.
+    """
+
+    def __init__(self, receive: Receive, limit: int, deadline: float, end: bytes):
         self._receive, self._limit, self._deadline = receive, limit, deadline
         self._received, self._complete = 0, False
+        self._end, self._tail = end, b""
 
     async def receive(self) -> Message:
         """Return the next part of the body."""
@@ -111,11 +124,22 @@ class _LimitedBody:
             raise HTTPException(
                 408, "Expected the whole request in time. Received a part."
             ) from None
-        self._received += len(message.get("body", b""))
+        content = message.get("body", b"")
+        self._received += len(content)
+        self._tail = (self._tail + content[-_TAIL:])[-_TAIL:]
         self._complete = not message.get("more_body", False)
         if self._received > self._limit:
             raise HTTPException(413, _too_large(self._limit), {"connection": "close"})
+        if self._complete and self._received and not self._tail.rstrip().endswith(self._end):
+            raise HTTPException(400, "Expected a whole form. Received one without its end.")
         return message
+
+
+def _end_of_form(content_type: str) -> bytes:
+    """Return the last line of a form with this content type; nothing if it is none."""
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    return b"--" + boundary + b"--" if kind == b"multipart/form-data" and boundary else b""
 
 
 def check_token(authorization: str, token: str) -> None:

@@ -44,9 +44,10 @@ def find_meaning(mask: np.ndarray, sent: object, known: Mapping[str, int]) -> di
         Value by name.
 
     Raises:
-        Refusal: If the mask contains a value without a meaning.
+        Refusal: If the mask contains a value without a meaning, or with two.
     """
-    present = set(np.flatnonzero(np.bincount(mask.ravel(), minlength=2)).tolist()) - {0}
+    counts = sum(np.bincount(plane.ravel(), minlength=256) for plane in mask)
+    present = set(np.flatnonzero(counts).tolist()) - {0}
     named = known if sent is None else _parse_segments(sent)
     unknown = sorted(present - set(named.values()))
     if unknown:
@@ -56,6 +57,14 @@ def find_meaning(mask: np.ndarray, sent: object, known: Mapping[str, int]) -> di
             f"Expected a mask of the values {listed or 'that label_info names'}. Received "
             f"{unknown[0]}: name its segment in label_info, or remove it.",
         )
+    for value in present:
+        names = [name for name, other in named.items() if other == value]
+        if len(names) > 1:  # models that differ; the names that a viewer sends have one value each
+            raise Refusal(
+                422,
+                f"Expected label_info, because the value {value} is {printable(names[0])} in one "
+                f"model and {printable(names[1])} in another. Received none.",
+            )
     return dict(named)
 
 

@@ -1,5 +1,6 @@
 """The labels that viewers have saved: the latest mask of each image and tag, and all versions."""
 
+import json
 import os
 import re
 import threading
@@ -20,6 +21,7 @@ from liverseg_tf.serve.server.limits import Refusal
 
 FINAL, ORIGINAL = "final", "original"  # corrected by a person, predicted by a model
 SUFFIX = ".nii.gz"
+MAX_INFO = 100_000  # characters of the entries of a label
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _MAX_TAGS = 50
 
@@ -81,12 +83,7 @@ class LabelStore:
             Refusal: If the tag cannot be used.
             LiverSegError: If the mask cannot be written.
         """
-        if not _TAG.fullmatch(tag):
-            raise Refusal(
-                422,
-                "Expected a tag of at most 32 letters, digits, - and _. "
-                f"Received {printable(tag)[:40]}.",
-            )
+        check_tag(tag)
         with self._lock:
             tags = {other for _, other in self._saved}
             if tag not in tags and len(tags) >= _MAX_TAGS:
@@ -124,9 +121,22 @@ class LabelStore:
         """Add entries to the record of the latest mask; see `get`."""
         with self._lock:
             saved = self.get(image, tag)
-            saved = SavedLabel(**{**asdict(saved), "info": saved.info | info})
+            merged = saved.info | info
+            if len(json.dumps(merged)) > MAX_INFO:
+                raise Refusal(
+                    422, f"Expected at most {MAX_INFO} characters of entries. Received more."
+                )
+            saved = SavedLabel(**{**asdict(saved), "info": merged})
             self._write(saved)
         return saved
+
+    def remove(self, image: str, tag: str) -> None:
+        """Remove the latest mask of a tag; its versions are kept. See `get`."""
+        with self._lock:
+            saved = self.get(image, tag)
+            self._record(saved).unlink(missing_ok=True)  # first: without it there is no label
+            self.path(saved).unlink(missing_ok=True)
+            del self._saved[image, tag]
 
     def of_image(self, image: str) -> dict[str, SavedLabel]:
         """Return the records of the latest masks of an image, by tag."""
@@ -162,6 +172,21 @@ class LabelStore:
         while self._version(SavedLabel(image, tag, version + 1, {}, 0)).exists():
             version += 1
         return version
+
+
+def check_tag(tag: object) -> str:
+    """Return a tag that can be used as the name of a folder.
+
+    Raises:
+        Refusal: If it is another one.
+    """
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        raise Refusal(
+            422,
+            "Expected a tag of at most 32 letters, digits, - and _. "
+            f"Received {printable(tag)[:40]}.",
+        )
+    return tag
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -1,9 +1,10 @@
 """The routes about models: information, prediction, the next image and fine-tuning."""
 
+import hashlib
 import random
 import secrets
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,14 +13,20 @@ from fastapi.responses import JSONResponse, Response
 
 from liverseg_tf import __version__
 from liverseg_tf.dataset.cases import natural_sort_key
-from liverseg_tf.serve.server.answers import file_answer, multipart_answer, parse_params
+from liverseg_tf.serve.server.activity import pseudonym
+from liverseg_tf.serve.server.answers import (
+    check_params,
+    describe_prediction,
+    file_answer,
+    multipart_answer,
+    parse_params,
+)
 from liverseg_tf.serve.server.fine_tuning_task import DEFAULT_MINUTES
 from liverseg_tf.serve.server.labels import FINAL, ORIGINAL
 from liverseg_tf.serve.server.limits import Refusal
 from liverseg_tf.serve.server.models import Model
 from liverseg_tf.serve.server.prediction import (
     MaskForm,
-    Prediction,
     predict_image,
     write_dicom_seg,
     write_mask,
@@ -27,6 +34,7 @@ from liverseg_tf.serve.server.prediction import (
 from liverseg_tf.serve.server.private_files import receive_image
 from liverseg_tf.serve.server.service import Service
 from liverseg_tf.serve.server.state import SharedService
+from liverseg_tf.serve.server.studies import Study
 
 router = APIRouter()
 Output = Literal["image", "json", "all", "dicom_seg"]
@@ -115,7 +123,7 @@ def infer(
                 path = write_dicom_seg(folder, prediction)
             elif output != "json":
                 path = write_mask(folder, prediction, form)
-        result = _describe(chosen, prediction, time.monotonic() - started)
+        result = describe_prediction(chosen, prediction, time.monotonic() - started)
         service.activity.prediction(chosen.name, time.monotonic() - started)
         if settings.get("save_label") is True and name is not None:
             labels = prediction.labels
@@ -140,23 +148,6 @@ def _find_source(service: Service, choice: ImageChoice, folder: Path, held: Exit
         return receive_image([(choice.file.filename or "", choice.file.file)], upload), None
     study = service.studies.get(choice.image)
     return study.source, study.name
-
-
-def _describe(model: Model, prediction: Prediction, seconds: float) -> dict:
-    masks = prediction.masks
-    agreement = {
-        name: value for name, value in (masks.agreement or {}).items() if value is not None
-    }
-    return {
-        "label_names": prediction.label_names,
-        "volumes_ml": prediction.volumes_ml(),
-        "agreement": agreement,
-        "warnings": list(prediction.warnings),
-        "model": model.name,
-        "model_version": model.version,
-        "fingerprint": model.predictor.fingerprint,
-        "latencies": {"total": round(seconds, 3)},
-    }
 
 
 @router.post("/activelearning/{strategy}")
@@ -186,7 +177,21 @@ def next_image(service: SharedService, strategy: str, params: Params = None) -> 
             "scored": candidate.scored,
             "total": candidate.total,
         }
-    return {"id": name, **service.studies.get(name).describe(), **entries}
+    return {"id": name, **_describe_sample(service.studies.get(name)), **entries}
+
+
+def _describe_sample(study: Study) -> dict[str, str]:
+    """Describe an image so that 3D Slicer cannot take another one for it.
+
+    Slicer keeps downloads by their name, and uses a kept file again unless its checksum differs.
+    """
+    entries = study.describe()
+    if study.series_uid is not None:  # it is converted for the download
+        entries["name"] = f"{study.name}-{pseudonym(study.series_uid)}{study.suffix}"
+    elif isinstance(study.origin, Path) and study.origin.name.lower().endswith(study.suffix):
+        with suppress(OSError), open(study.origin, "rb") as file:
+            entries["checksum"] = f"SHA256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return entries
 
 
 def _model_with_passes(service: Service, name: object) -> Model:
@@ -219,15 +224,18 @@ def train_first(service: SharedService, params: Params = None) -> dict:
     if not trainable:
         raise Refusal(422, "Expected a model that can be fine-tuned. Received none: serve a run.")
     name = trainable[0].name
-    own = (params or {}).get(name)
-    request = own if isinstance(own, dict) else params or {}
+    sent = check_params(params or {})
+    own = sent.get(name)
+    request = own if isinstance(own, dict) else sent
     return {name: {"result": service.fine_tuning.start(name, request).to_json(), "detail": None}}
 
 
 @router.post("/train/{model}")
 def train(service: SharedService, model: str, params: Params = None) -> dict:
     """Fine-tune a model on the corrected labels."""
-    return service.fine_tuning.start(service.model(model).name, params or {}).to_json()
+    return service.fine_tuning.start(
+        service.model(model).name, check_params(params or {})
+    ).to_json()
 
 
 @router.delete("/train/")

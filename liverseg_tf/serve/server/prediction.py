@@ -1,7 +1,7 @@
 """Prediction of one image for a viewer: the same steps as in `liverseg predict`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +51,16 @@ class Prediction:
         3D Slicer gives the names of this list to the values that it finds, in ascending order, so
         that a region without voxels must not be in it.
         """
-        present = np.flatnonzero(np.bincount(self.labels.array.ravel(), minlength=2))
-        regions = self.masks.regions
+        regions, array = self.masks.regions, self.labels.array
         named = zip(regions.names, regions.written_labels, strict=True)
-        return {name: value for name, value in named if value in present}
+        return {name: value for name, value in named if (array == value).any()}
 
     def volumes_ml(self) -> dict[str, float]:
         """Return the volume of each region in ml, nested regions included."""
-        masks = self.masks
+        bits, voxel_ml = self.masks.bits, self.masks.grid.voxel_volume_ml
         return {
-            name: round(np.count_nonzero(masks.bits >> region & 1) * masks.grid.voxel_volume_ml, 3)
-            for region, name in enumerate(masks.regions.names)
+            name: round(np.count_nonzero(bits & bits.dtype.type(1 << region)) * voxel_ml, 3)
+            for region, name in enumerate(self.masks.regions.names)
         }
 
 
@@ -93,8 +92,8 @@ def predict_image(
         probabilities = memmap_zeros(folder, (len(regions), *image.array.shape))
     inference = Inference(thresholds=postprocessing.thresholds(regions))
     masks = find_regions(image, predictor, inference, on_slices, probabilities)
-    processed = replace(postprocessing.apply(masks), agreement=masks.agreement)
-    judged = judge_masks(masks, predictor, inference.thresholds)
+    processed = postprocessing.apply(masks)
+    judged = judge_masks(processed, predictor, inference.thresholds)
     warnings = (*warnings_of(predictor), *(issue.line for issue in issues), *judged.warnings)
     return Prediction(source, processed, processed.labels(), warnings, identify(predictor))
 

@@ -15,7 +15,7 @@ from liverseg_tf.dataset.download.archive import Archive, extract
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.plural import count
 from liverseg_tf.printable import printable
-from liverseg_tf.serve.server.limits import Refusal
+from liverseg_tf.serve.server.limits import Refusal, ServerLimits
 
 _CHUNK = 1 << 20
 _DICOM = (".dcm", ".dicom", ".ima", "")
@@ -86,7 +86,7 @@ def receive_image(
     if len(files) == 1 and (unpack or files[0][0].lower().endswith(".zip")):
         packed = folder / "upload.zip"
         _store(files[0][1], packed)
-        extract(Archive(packed, "zip"), folder / "unpacked")
+        extract(Archive(packed, "zip"), folder / "unpacked", max_bytes=ServerLimits.disk_bytes)
         packed.unlink()
         return _find_image(folder / "unpacked")
     suffixes = [image_suffix(name) for name, _ in files]

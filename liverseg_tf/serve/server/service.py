@@ -6,6 +6,7 @@ from pathlib import Path
 
 from liverseg_tf.errors import LiverSegError
 from liverseg_tf.serve.server.activity import Activity
+from liverseg_tf.serve.server.batch_inference import BatchInference
 from liverseg_tf.serve.server.fine_tuning import FineTuning
 from liverseg_tf.serve.server.labels import FINAL, LabelStore
 from liverseg_tf.serve.server.limits import Refusal, ServerLimits
@@ -50,6 +51,7 @@ class Service:
     queue: ModelQueue
     uncertainty: Uncertainty
     fine_tuning: FineTuning
+    batch: BatchInference
 
     @classmethod
     def create(
@@ -98,6 +100,7 @@ class Service:
             queue,
             uncertainty,
             fine_tuning,
+            BatchInference(studies, labels, queue, files, activity),
         )
 
     def model(self, name: str) -> Model:
@@ -124,5 +127,6 @@ class Service:
     def close(self) -> None:
         """Stop what runs in the background, and remove the private files."""
         self.fine_tuning.stop()
+        self.batch.stop()
         self.uncertainty.stop()
         self.files.clear()

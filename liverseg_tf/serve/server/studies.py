@@ -88,7 +88,7 @@ class Studies:
 
     def __init__(self, found: Mapping[str, Origin], uploads: Path):
         self._uploads = Path(uploads)
-        self._lock = threading.Lock()
+        self._lock, self._changing = threading.Lock(), threading.Lock()
         self._studies = {name: Study(name, origin) for name, origin in found.items()}
         for name, source in _find_uploads(self._uploads):
             self._studies.setdefault(name, Study(name, source, uploaded=True))
@@ -130,20 +130,20 @@ class Studies:
         """
         _check_name(name)
         read_image(received)
-        with self._lock:
-            known = self._studies.get(name)
-        if known is not None:
-            if digest_content(known.source) == digest_content(received):
-                return known
-            raise Refusal(
-                409,
-                f"Expected a new name for this image. Received {name}, which is the name of "
-                "another image: choose another name, or delete that one first.",
-            )
-        source = _keep(received, self._uploads, file_safe_name(name))
-        study = Study(name, source, uploaded=True)
-        with self._lock:
-            return self._studies.setdefault(name, study)
+        with self._changing:  # two uploads under one name must not write one file
+            with self._lock:
+                known = self._studies.get(name)
+            if known is not None:
+                if digest_content(known.source) == digest_content(received):
+                    return known
+                raise Refusal(
+                    409,
+                    f"Expected a new name for this image. Received {name}, which is the name of "
+                    "another image: choose another name, or delete that one first.",
+                )
+            source = _keep(received, self._uploads, file_safe_name(name))
+            with self._lock:
+                return self._studies.setdefault(name, Study(name, source, uploaded=True))
 
     def remove(self, name: str) -> None:
         """Remove an uploaded image.
@@ -158,9 +158,10 @@ class Studies:
                 f"Expected the name of an uploaded image. Received {study.name}, which belongs to "
                 "the studies: the server does not delete their files.",
             )
-        with self._lock:
-            self._studies.pop(study.name, None)
-        remove(_root_of(study.source, self._uploads))
+        with self._changing:
+            with self._lock:
+                self._studies.pop(study.name, None)
+            remove(_root_of(study.source, self._uploads))
 
     def download(self, study: Study, folder: Path) -> Path:
         """Provide an image as one file: its own, or a NIfTI file in a folder.

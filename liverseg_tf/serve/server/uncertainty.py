@@ -85,6 +85,11 @@ class Uncertainty:
         if self._thread.is_alive():
             self._thread.join(10)
 
+    def forget(self, name: str) -> None:
+        """Forget the agreement on an image that was removed: another one may get its name."""
+        for key in [key for key in self._agreement.copy() if key[0] == name]:
+            self._agreement.pop(key, None)
+
     def most_uncertain(self, model: Model, wait_s: float) -> Candidate | None:
         """Return the image on which the passes agree least.
 

@@ -1,6 +1,7 @@
 """Batches with synthetic lesions in the organs of a fraction of the patients."""
 
 import functools
+import math
 import threading
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,18 @@ from liverseg_tf.train.lesion_labels import lesion_labels
 _WITH_LESIONS = 0.75  # fraction of the tiles of these patients, if they show the organ
 _MAX_LESIONS = 5  # in a tile
 _NEXT = 0.45  # probability of one more lesion
+_FIRST_CONTRAST, _CONTRAST_STEPS = 3.0, 500  # see `contrast_factor`
 _STREAM, _LOOKALIKES = 20, 21  # tell these random numbers from those of the augmentation
+
+
+def contrast_factor(step: int) -> float:
+    """Return by how much the contrast of the lesions is multiplied in a step: 3 at first, then 1.
+
+    Many lesions differ from the organ by less than the noise. A network that sees only such lesions
+    does not begin to find any in thousands of steps: its probability of a lesion stays the same
+    in the whole organ. Once it has found those of high contrast, it learns the faint ones, too.
+    """
+    return 1 + (_FIRST_CONTRAST - 1) * math.exp(-step / _CONTRAST_STEPS)
 
 
 @dataclass(frozen=True)
@@ -202,6 +214,8 @@ class LesionSampler(BatchSampler):
             centre = organ.choose(rng, diameter / 2, self._spec.place, slices=slices)
             if centre is not None:
                 lesion = draw_lesion(rng, self._spec, diameter, organ.level_hu, organ.noise_hu)
+                look = lesion.look.with_contrast(contrast_factor(tile[1]))
+                lesion = replace(lesion, look=look)
                 self._paint(image, labels, indices, centre, lesion, organ)
         return labels[len(indices) // 2]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from liverseg_tf.ct.regions import Regions
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.network.unet import UNetSpec
@@ -29,6 +30,15 @@ def make_unet_spec(network: NetworkSpec, settings: TrainSettings) -> UNetSpec:
         stem_filters=settings.stem_filters,
         encoder=settings.encoder,
         encoder_weights=settings.encoder_weights,
+        inside=_find_outer(network.regions) if settings.synthetic_lesions else (),
+    )
+
+
+def _find_outer(regions: Regions) -> tuple[tuple[int, ...], ...]:
+    """Return `UNetSpec.inside` for nested regions: the numbers of the regions that contain each."""
+    return tuple(
+        tuple(regions.names.index(outer) for outer in regions.containing(name))
+        for name in regions.names
     )
 
 

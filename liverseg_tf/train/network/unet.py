@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from liverseg_tf.train.network.blocks import BlockBuilder
 from liverseg_tf.train.network.encoders import build_encoder
@@ -31,6 +31,9 @@ class UNetSpec:
             which patches leave out the first: the depth is 5, or 4 with `patch` 2.
         encoder_weights: Initial weights of this encoder: None for random weights, 'imagenet', or
             the path of a file.
+        inside: For each output, the numbers of the outputs whose regions contain its region, if
+            its logits are those of a conditional probability: that of a lesion where the organ
+            is. Empty: no output is conditional.
 
     Example:
         >>> UNetSpec(channels=3, residual=True)
@@ -49,6 +52,7 @@ class UNetSpec:
     stem_filters: int = 0
     encoder: str | None = None
     encoder_weights: str | None = None
+    inside: tuple[tuple[int, ...], ...] = ()
 
     def __repr__(self) -> str:
         size = ("channels", "outputs", "base_filters", "depth")
@@ -82,7 +86,27 @@ def build_unet(spec: UNetSpec) -> keras.Model:
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(
         training_model.get_layer("logits").output
     )
+    outputs = _multiply_conditional(outputs, spec.inside)
     return keras.Model(training_model.input, outputs, name="unet")
+
+
+def _multiply_conditional(probabilities, inside: tuple[tuple[int, ...], ...]):
+    """Multiply conditional probabilities by those of the regions that contain the region.
+
+    Args:
+        probabilities: (batch, h, w, outputs).
+        inside: See `UNetSpec`.
+    """
+    depth = max((len(outer) for outer in inside), default=0)
+    if not depth:
+        return probabilities
+    # one more channel, of ones, for the outputs that are not conditional
+    padded = ops.pad(probabilities, [(0, 0), (0, 0), (0, 0), (0, 1)], constant_values=1.0)
+    product = probabilities
+    for level in range(depth):
+        factors = [outer[level] if level < len(outer) else len(inside) for outer in inside]
+        product = product * ops.take(padded, factors, axis=-1)
+    return product
 
 
 def build_training_unet(

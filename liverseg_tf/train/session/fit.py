@@ -9,6 +9,7 @@ from typing import Any
 from liverseg_tf.model.custom_code import check_same_code, to_json
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.run_record import RunRecord
+from liverseg_tf.model.training_cases import describe_training_cases
 from liverseg_tf.tiles.store import TileStore
 from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.data.device_tiles import cache_on_device
@@ -130,6 +131,9 @@ def _train(
         "parameters": learner.components.model.count_params(),
         "hardware": {**vars(learner.components.hardware), "device": describe_devices()},
         "store": {"split": store.split, "checksums": store.checksums},
+        "training_range": describe_training_cases(
+            store, store.split["train"], network.regions, settings.init_from
+        ).to_json(),
     }
     if origins := custom.origins():
         sections["custom"] = to_json(origins)

@@ -55,6 +55,21 @@ def test_nothing_of_patients_and_places_is_kept(run):
     assert shared["versions"] == {"keras": "3.15.1"}
 
 
+def test_it_is_known_what_the_training_cases_were_like(run):
+    liver = {"cases": 3, "present": 3, "volume_ml": [900, 1500], "case": "Mueller_Hans"}
+    known = {"cases": 3, "slice_mm": [1, 5], "names": ["Mueller_Hans"], "regions": {"liver": liver}}
+    record = json.loads((run / "run.json").read_text()) | {"training_range": known}
+    (run / "run.json").write_text(json.dumps(record))
+    shared = make_shared_record(run, "checksum")["training_range"]
+    assert shared["slice_mm"] == (1, 5)
+    assert shared["regions"]["liver"]["volume_ml"] == (900, 1500)
+    assert "Hans" not in json.dumps(shared)
+    record["training_range"]["regions"] = {"Mueller_Hans": liver}
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(LiverSegError, match="Expected a region of liver, tumour"):
+        make_shared_record(run, "checksum")
+
+
 def test_it_is_known_when_not_to_trust_a_mask(run):
     """Numbers and names of regions: nothing else of the section is kept, and none that is wrong."""
     trust = {"passes": {"single": {"liver": {"score": "confidence", "source": "test"}}}}

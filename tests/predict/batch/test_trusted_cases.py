@@ -14,6 +14,7 @@ from liverseg_tf.dataset.provenance import MaskRecords
 from liverseg_tf.errors import SettingsError
 from liverseg_tf.model.postprocessing import PostProcessing
 from liverseg_tf.model.spec import NetworkSpec
+from liverseg_tf.model.training_range import RegionRange, TrainingRange
 from liverseg_tf.model.trust_record import RegionTrust, TrustRecord, calibrate
 from liverseg_tf.predict.batch.predict_cases import predict_cases
 from liverseg_tf.predict.batch.prediction_job import PredictionJob
@@ -99,6 +100,29 @@ def test_masks_are_judged_again_when_the_model_knows_more(tmp_path, images):
     kept = _predict(tmp_path, images, Greys())
     assert kept.kept == ["clear", "vague"]
     assert kept.warnings == again.warnings
+
+
+def test_a_case_unlike_the_training_is_named_wherever_results_are(tmp_path, images):
+    known = TrainingRange(
+        20, (3.0, 5.0), (0.4, 0.4), {"liver": RegionRange(20, 20, 0, (900, 2000))}
+    )
+    model, old = Greys(TrustRecord()), Greys(TrustRecord())
+    assert _predict(tmp_path, images, old).warnings == {}
+    model.training_range = known
+    outputs = OutputFormats(("nifti",), measure=True)
+    result = _predict(tmp_path, images, model, outputs=outputs)
+    assert result.written == ["clear", "vague"]  # they had not been compared
+    spacing, body = result.warnings["clear"]
+    assert spacing.startswith("pixel size of 1 mm, far from that of the training cases (0.4 mm)")
+    assert body.startswith("Does the image show the part of the body that the model knows?")
+    measured = json.loads((tmp_path / "out/clear.json").read_text())
+    assert measured["warnings"] == [spacing, body]
+    record = MaskRecords(tmp_path / "out").read("clear")
+    assert record.warnings == record.unlike == (spacing, body)
+    assert record.regions == {"liver": [1], "vein": [2]}
+    kept = _predict(tmp_path, images, model, outputs=outputs)
+    assert kept.kept == ["clear", "vague"]
+    assert kept.warnings == result.warnings
 
 
 def test_calibrated_probabilities_leave_the_masks_as_they_are(tmp_path, images):

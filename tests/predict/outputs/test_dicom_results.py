@@ -132,6 +132,7 @@ def test_every_frame_names_its_image(series, tmp_path):
         place = frame.PlanePositionSequence[0].ImagePositionPatient
         assert place == source.ImagePositionPatient
     assert named <= set(by_uid)
+    assert {item.ReferencedSOPInstanceUID for item in seg.SourceImageSequence} == named
 
 
 def test_enhanced_series_are_named_by_frame(series, tmp_path):

@@ -20,6 +20,14 @@ def test_a_server_says_when_not_to_trust_a_mask():
     assert not _decode().trust
 
 
+def test_a_server_says_what_the_training_cases_were_like():
+    assert _decode(training_range={"cases": 2, "slice_mm": [1, 5]}).training_range.cases == 2
+    assert not _decode().training_range
+    for wrong in ({"cases": "two"}, {"cases": 2, "regions": {"spleen": {}}}):
+        with pytest.raises(LiverSegError):
+            _decode(training_range=wrong)
+
+
 @pytest.mark.parametrize(
     "trust",
     [

@@ -1,5 +1,6 @@
 """A cross-validation is exported as one model that averages its runs."""
 
+import importlib.util
 import json
 
 import keras
@@ -39,6 +40,14 @@ def folds(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def exported(folds, tmp_path_factory):
+    """The export of the cross-validation: SavedModel, LiteRT and, where it is possible, ONNX."""
+    has_onnx = importlib.util.find_spec("tf2onnx") is not None
+    settings = ExportSettings("model", 1, litert=("float16",), onnx=has_onnx)
+    return export_run(folds, tmp_path_factory.mktemp("averaged"), settings)
+
+
 def _tiles():
     return np.random.default_rng(0).integers(0, 256, (2, 16, 24, 1)).astype(np.uint8)
 
@@ -47,8 +56,8 @@ def _local(folds):
     return load_predictor([folds / f"fold{number}" for number in (1, 2, 3)], precision="float32")
 
 
-def test_the_saved_model_predicts_what_all_runs_predict_together(folds, tmp_path):
-    exported = export_run(folds, tmp_path, ExportSettings("model", 1))
+@pytest.mark.slow
+def test_the_saved_model_predicts_what_all_runs_predict_together(folds, exported):
     expected = _local(folds).probabilities(_tiles())
     found = load_predictor([exported.folder]).probabilities(_tiles())
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -73,11 +82,9 @@ def test_int8_weights_are_those_of_each_run(folds):
 
 
 @pytest.mark.slow
-def test_litert_and_onnx_predict_the_same(folds, tmp_path):
+def test_litert_and_onnx_predict_the_same(folds, exported):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    settings = ExportSettings("model", 1, litert=("float16",), onnx=True)
-    exported = export_run(folds, tmp_path, settings)
     expected = _local(folds).probabilities(_tiles())
     for file in exported.files:
         tolerance = 1e-5 if file.suffix == ".onnx" else 0.02  # weights of 16 bits

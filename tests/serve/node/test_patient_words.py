@@ -3,13 +3,13 @@ from liverseg_tf.serve.node.patient_words import without_patient
 
 def test_names_and_numbers_of_patients_are_left_out(make_series):
     def named(dataset, z):
-        dataset.PatientName, dataset.PatientID = "Müller^Anna", "4711"
+        dataset.PatientName, dataset.PatientID = "Müller^Anna^Li", "4711"
         dataset.SpecificCharacterSet = "ISO_IR 192"
 
     paths = make_series(1, edit=named)
-    text = "Expected a name. Received 'Müller^Anna' (Anna, 4711), slice 3 of Annapolis."
+    text = "Expected a name. Received 'Müller^Anna^Li' (Anna, 4711), slice 3 of Annapolis, Li."
     assert without_patient(text, paths) == (
-        "Expected a name. Received '...' (..., ...), slice 3 of Annapolis."
+        "Expected a name. Received '...' (..., ...), slice 3 of Annapolis, ...."
     )
 
 

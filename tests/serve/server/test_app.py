@@ -3,7 +3,10 @@
 import email
 import io
 import json
+import re
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +17,7 @@ from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.itk.write_nrrd import write_nrrd
 from liverseg_tf.ct.nifti import write_volume
 from liverseg_tf.predict.api import segment
-from liverseg_tf.serve.server.limits import ServerLimits
+from liverseg_tf.serve.server.limits import Refusal, ServerLimits
 from liverseg_tf.serve.server.service import AccessRules
 
 SLICER = {"result_extension": ".nrrd", "result_dtype": "uint8"}
@@ -139,6 +142,8 @@ def test_a_series_is_known_by_its_uid_and_gives_dicom_seg(
     )
     assert dcmread(tmp_path / "seg.dcm").Modality == "SEG"
     sample = client.post("/activelearning/first", json={"client_id": "x"}).json()
+    # Slicer would take a file of this name that it has kept
+    assert re.fullmatch(r"ct-[0-9a-f]{8}\.nii\.gz", sample["name"])
     assert (sample["id"], sample["SeriesInstanceUID"]) == ("ct", series.uid)
     assert sample["StudyInstanceUID"] == "1.2.3.4"
     assert "p1" not in json.dumps(sample)  # neither the ID nor the name of the patient
@@ -239,6 +244,35 @@ def test_labels_are_saved_with_their_versions(client, ct_file, make_ct, tmp_path
     assert client.post("/activelearning/random").json() == {}  # every image has a label
 
 
+def test_a_reviewer_describes_and_removes_labels(client, make_ct, tmp_path):
+    """Slicer's module MONAI Label Reviewer has requests of its own."""
+    ct = make_ct()
+    write_nrrd(tmp_path / "label.nrrd", ct.with_array((ct.array > 50).astype(np.uint8)))
+    files = {"label": ("pat 1.nrrd", (tmp_path / "label.nrrd").read_bytes())}
+    for tag in ("final", "version_1"):
+        path = f"/datastore/label?image=pat 1&tag={tag}"
+        assert client.head(path).status_code == 404
+        assert client.put(path, files=files).status_code == 200
+        assert client.head(path).status_code == 200
+    assert client.head("/datastore/image?image=pat 1").status_code == 200
+    assert client.head("/datastore/image?image=pat 2").status_code == 404
+    meta = {"segmentationMeta": {"status": "approved", "level": "easy", "comment": ""}}
+    url = "/datastore/updatelabelinfo?label=pat 1&tag=version_1"
+    assert client.put(url, data={"params": json.dumps(meta)}).status_code == 200
+    large = json.dumps({"x": "x" * 99_000})
+    assert client.put(url, data={"params": large}).status_code == 200
+    assert client.put(url, data={"params": large.replace('"x":', '"y":')}).status_code == 422
+    labels = client.get("/datastore/?output=all").json()["objects"]["pat 1"]["labels"]
+    assert labels["version_1"]["info"]["segmentationMeta"] == meta["segmentationMeta"]
+    assert client.delete("/datastore/label?id=pat 1&tag=version_1").status_code == 200
+    assert client.delete("/datastore/label?id=pat 1&tag=version_1").status_code == 404
+    assert client.get("/datastore/").json()["label_tags"] == {"final": 1}
+    kept = tmp_path / "out" / "labels" / "version_1"
+    assert [path.name for path in kept.iterdir()] == ["versions"]
+    again = client.put("/datastore/label?image=pat 1&tag=version_1", files=files).json()
+    assert again["version"] == 2
+
+
 def test_labels_that_would_be_wrong_are_refused(client, make_ct, tmp_path):
     ct = make_ct()
     mask = (ct.array > 50).astype(np.uint8)
@@ -301,6 +335,58 @@ def test_images_are_uploaded_and_removed(client, make_ct, tmp_path):
     assert not list((tmp_path / "out" / "images").iterdir())
 
 
+def test_the_labels_of_a_removed_image_do_not_pass_to_another_one(client, make_ct, tmp_path):
+    ct, other = make_ct(1), make_ct(2)
+    label = ct.with_array((ct.array > 50).astype(np.uint8))
+    other = ct.with_array(other.array)  # another phase of the same patient
+    for name, volume in (("a", ct), ("b", other), ("label", label)):
+        write_volume(tmp_path / f"{name}.nii", volume)
+    client.put("/datastore/?image=x", files=_upload(tmp_path / "a.nii"))
+    files = {"label": ("label.nii", (tmp_path / "label.nii").read_bytes())}
+    assert client.put("/datastore/label?image=x", files=files).status_code == 200
+    assert client.delete("/datastore/image?id=x").status_code == 200
+    client.put("/datastore/?image=x", files=_upload(tmp_path / "b.nii"))
+    assert client.get("/datastore/label?label=x&tag=final").status_code == 404
+    assert client.get("/datastore/").json()["completed"] == 0
+    assert (tmp_path / "out" / "labels" / "final" / "versions" / "x.0001.nii.gz").is_file()
+
+
+def test_of_two_images_uploaded_under_one_name_one_is_refused(client, make_ct, tmp_path):
+    for number in (1, 2):
+        write_volume(tmp_path / f"{number}.nii", make_ct(number))
+    together = threading.Barrier(2)
+    studies = client.app.state.service.studies
+
+    def add(number):
+        together.wait()
+        try:
+            return studies.add("x", tmp_path / f"{number}.nii")
+        except Refusal as refusal:
+            return refusal.status
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(add, (1, 2)))
+    assert 409 in answers
+    (number,) = (1 + i for i, answer in enumerate(answers) if answer != 409)
+    kept = read_image(tmp_path / "out" / "images" / "x.nii").array
+    np.testing.assert_array_equal(kept, make_ct(number).array)
+
+
+@pytest.mark.parametrize("value", ["NaN", "[Infinity]", '"\\ud800"', f'"{"x" * 100_000}"'])
+def test_parameters_that_no_answer_can_repeat_are_refused(client, make_ct, tmp_path, value):
+    ct = make_ct()
+    write_volume(tmp_path / "label.nii", ct.with_array((ct.array > 50).astype(np.uint8)))
+    files = {"label": ("label.nii", (tmp_path / "label.nii").read_bytes())}
+    data = {"params": f'{{"x": {value}}}'}
+    answer = client.put("/datastore/label?image=pat 1", data=data, files=files)
+    assert answer.status_code == 422
+    assert client.get("/datastore/?output=all").status_code == 200
+    body = {"content": data["params"], "headers": {"content-type": "application/json"}}
+    for path in ("/batch/infer/bright", "/train/bright", "/train/"):
+        assert client.post(path, **body).status_code == 422
+    assert client.get("/batch/infer").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path", "options", "status"),
     [
@@ -340,6 +426,7 @@ def test_bad_requests_are_refused_in_one_line(client, method, path, options, sta
     assert isinstance(detail, str)
     assert "\n" not in detail
     assert "out/private" not in detail
+    assert "the upload Received" not in detail  # without the full stop
     assert "expected" in detail.lower() or status == 404
     assert not list(client.app.state.service.files.folder.iterdir())
 
@@ -401,6 +488,17 @@ def test_requests_are_limited(ct_file, make_client):
     )
     assert chunked.status_code == 413
     assert "at most 0 MB" in chunked.json()["detail"]
+
+
+def test_half_a_form_is_refused_although_it_names_an_image(client, ct_file):
+    """Otherwise the mask would be that of the named image, and not of the one that was sent."""
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.nii.gz"\r\n\r\n'
+    content = form + ct_file.read_bytes() + b"\r\n--x--\r\n"
+    headers = {"content-type": 'multipart/form-data; boundary="x"'}
+    url = "/infer/bright?image=pat 1&output=json"
+    assert client.post(url, content=content, headers=headers).status_code == 200
+    half = client.post(url, content=content[:-20], headers=headers)
+    assert (half.status_code, "whole form" in half.json()["detail"]) == (400, True)
 
 
 def test_too_many_sessions_are_refused(ct_file, make_client):

@@ -16,9 +16,12 @@ from liverseg_tf.serve.server import fine_tuning
 from liverseg_tf.serve.server.fine_tuning_data import (
     FineTuningFolder,
     mean_dice,
+    predict_arguments,
     preprocess_arguments,
     train_arguments,
 )
+from liverseg_tf.serve.server.fine_tuning_task import parse_steps
+from liverseg_tf.serve.server.limits import Refusal
 from liverseg_tf.serve.server.model_loading import find_current
 from liverseg_tf.serve.server.models import Model
 from liverseg_tf.tiles.spec import TileSpec
@@ -114,6 +117,35 @@ def test_only_a_better_model_takes_the_place_of_the_old_one(
         read_image(cases[1].image).array, read_image(tmp_path / "ct_1.nii").array
     )
     assert set(np.unique(read_labels(cases[1].mask).array)) == {0, 1}
+
+
+def test_only_the_validation_cases_are_predicted(tmp_path):
+    files = FineTuningFolder(tmp_path)
+    (files.data / "images" / "c").mkdir(parents=True)  # a DICOM series
+    for name in ("a.nii.gz", "a.b.nii.gz"):
+        (files.data / "images" / name).touch()
+    words = predict_arguments(files, tmp_path / "run", 1, ["a", "c"])
+    images = [Path(word).name for word in words if word.startswith(str(files.data))]
+    assert images == ["a.nii.gz", "c"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (None, ["--minutes", "2.0"]),
+        (50, ["--epochs", "1", "--steps-per-epoch", "50"]),
+        (400, ["--epochs", "4", "--steps-per-epoch", "100"]),
+    ],
+)
+def test_the_length_of_a_training(run, tmp_path, steps, words):
+    found = train_arguments(FineTuningFolder(tmp_path), run, 1, 2.0, steps)
+    assert found[5 : 5 + len(words)] == words
+
+
+@pytest.mark.parametrize("steps", [0, True, "9", 10**9])
+def test_an_odd_number_of_steps_is_refused(steps):
+    with pytest.raises(Refusal, match="steps as a whole number"):
+        parse_steps({"steps": steps})
 
 
 def test_a_fine_tuning_is_stopped(trainable, monkeypatch):

@@ -11,7 +11,8 @@ from liverseg_tf.ct.regions import LIVER_REGIONS, Regions
 from liverseg_tf.errors import LiverSegError, SettingsError
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.tiles.spec import TileSpec
-from liverseg_tf.train.data.lesion_tiles import LesionSampler, LesionShare
+from liverseg_tf.train.data import lesion_tiles
+from liverseg_tf.train.data.lesion_tiles import LesionSampler, LesionShare, contrast_factor
 from liverseg_tf.train.data.sampling import BatchSampler
 from liverseg_tf.train.lesion_labels import check_lesions, lesion_labels
 from liverseg_tf.train.settings import TrainSettings
@@ -126,6 +127,22 @@ def test_the_slices_of_a_context_show_one_lesion(blob_store):
                 related.append(both / min(sizes[1], sizes[2]))
     assert len(related) > 5
     assert np.median(related) > 0.5
+
+
+def test_the_first_lesions_have_three_times_the_contrast(blob_store, monkeypatch):
+    def contrast() -> float:
+        sampler = make_sampler(blob_store, context=1)
+        plain = BatchSampler(blob_store, CASES, sampler.network, 8, 0.5)
+        image, mask = sampler.batch(0, 0)
+        difference = image.astype(float) - plain.batch(0, 0)[0]
+        return np.abs(difference[mask == 2]).mean()
+
+    first = contrast()
+    monkeypatch.setattr(lesion_tiles, "_FIRST_CONTRAST", 1.0)
+    assert 2 < first / contrast() < 3.5
+    monkeypatch.undo()
+    assert contrast_factor(0) == 3
+    assert contrast_factor(5000) == pytest.approx(1, abs=1e-4)
 
 
 def test_the_labels_of_organ_and_lesions_come_from_the_regions():

@@ -109,6 +109,19 @@ def test_the_inference_network_is_the_sigmoid_of_the_training_network():
     )
 
 
+def test_conditional_probabilities_are_multiplied_by_those_of_the_outer_regions(tmp_path):
+    plain = build_unet(UNetSpec(outputs=("a", "b", "c"), base_filters=4, depth=2))
+    spec = UNetSpec(outputs=("a", "b", "c"), base_filters=4, depth=2, inside=((), (0,), (1, 0)))
+    model = build_unet(spec)
+    model.set_weights(plain.get_weights())
+    tiles = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 1)).astype(np.float32)
+    a, b, c = np.moveaxis(plain.predict(tiles, verbose=0), -1, 0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    expected = np.stack([a, a * b, a * b * c], axis=-1)
+    np.testing.assert_allclose(loaded.predict(tiles, verbose=0), expected, atol=1e-6)
+
+
 def test_a_residual_block_with_zero_weights_returns_its_input():
     model = build_unet(UNetSpec(4, base_filters=4, depth=1, residual=True, normalisation="none"))
     block = keras.Model(model.input, model.get_layer("down0_relu_b").output)

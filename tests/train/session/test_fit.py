@@ -112,11 +112,11 @@ def test_training_segments_the_synthetic_cases(finished):
 
 
 @untraced
-@pytest.mark.parametrize("minutes", [0.12, 0.001])
+@pytest.mark.parametrize("minutes", [0.06, 0.001])
 def test_a_wall_clock_budget_ends_the_run(blob_store, tmp_path, minutes):
     settings = dataclasses.replace(TINY, minutes=minutes, steps_per_epoch=7)
     trained = train(blob_store, tmp_path / "run", settings)
-    assert trained.steps == 1 if minutes < 0.1 else trained.steps >= 1
+    assert trained.steps == 1 if minutes < 0.01 else trained.steps >= 1
     assert _read_rows(tmp_path / "run")[-1]["dice_liver"]  # the last epoch is validated in any case
     assert (tmp_path / "run" / "model.keras").exists()
 

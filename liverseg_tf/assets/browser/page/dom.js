@@ -15,8 +15,8 @@ export function button(text, onClick, attributes = {}) {
 }
 
 // Offers bytes as a file to save.
-export function save(bytes, name) {
-  const address = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
+export function save(bytes, name, type = "application/octet-stream") {
+  const address = URL.createObjectURL(new Blob([bytes], { type }));
   element("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60000);
 }

@@ -9,7 +9,8 @@ const SIMD = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 
 export class Engine {
   constructor(record) {
     this._record = record;
-    this._parts = { wasm: takeBytes("part-wasm"), model: takeBytes("part-model") };
+    const names = ["wasm", "model", "openjpeg", "charls"];
+    this._parts = Object.fromEntries(names.map((name) => [name, takeBytes(`part-${name}`)]));
     this._scripts = { worker: takeBytes("part-worker"), loader: takeBytes("part-loader") };
     this._starting = null; // the promise of the worker that is in use
   }

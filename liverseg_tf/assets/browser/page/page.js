@@ -23,7 +23,7 @@ function start() {
   const obstacle = Engine.findObstacle();
   if (obstacle !== null) return showError(obstacle);
   engine = new Engine(record);
-  connectControls(viewer, { s: () => byId("save")?.click(), Escape: cancel });
+  connectControls(viewer, { s: () => byId("save")?.click(), d: () => byId("save-seg")?.click(), Escape: cancel });
   listenForFiles();
   byId("cancel").addEventListener("click", cancel);
   setState("start");
@@ -141,7 +141,7 @@ const HANDLERS = {
     if (current === one && one.isShown) viewer.addSlice(z, labels);
   },
 
-  async result(one, { labels, table, file, sliceSeconds }) {
+  async result(one, { labels, table, file, seg, sliceSeconds }) {
     await one.isShown;
     if (one.isShown) {
       viewer.setLabels(labels);
@@ -151,11 +151,17 @@ const HANDLERS = {
     const name = `${one.name}.nii.gz`;
     byId("result").replaceChildren(element("h2", {}, `Result of ${one.name}`), resultTable(table, COLOURS, one.isCt));
     for (const warning of resultWarnings(table)) byId("warnings").append(element("li", {}, warning));
-    byId("result").append(element("div", { class: "buttons" }, button("Save mask (.nii.gz)", () => save(file, name), { id: "save" })),
-      element("p", { class: "small" }, `Computed in ${formatSeconds(seconds)} on this device; the network ` +
-        `took ${sliceSeconds.toFixed(2)} s per slice.`));
+    const buttons = element("div", { class: "buttons" }, button("Save mask (.nii.gz)", () => save(file, name), { id: "save" }));
+    one.row.append(element("span", { class: "volumes" }, listVolumes(table)),
+      button("Save", () => save(file, name), { "aria-label": `Save the mask of ${one.name}` }));
+    if (seg?.file) {
+      const saveSeg = () => save(seg.file, `${one.name}.seg.dcm`, "application/dicom");
+      buttons.append(button("Save as DICOM-SEG", saveSeg, { id: "save-seg" }));
+      one.row.append(button("SEG", saveSeg, { "aria-label": `Save the mask of ${one.name} as DICOM-SEG` }));
+    } else if (seg) byId("warnings").append(element("li", {}, `The mask cannot be saved as DICOM-SEG. ${seg.reason}`));
+    byId("result").append(buttons, element("p", { class: "small" }, `Computed in ${formatSeconds(seconds)} on this device; the network ` +
+      `took ${sliceSeconds.toFixed(2)} s per slice.`));
     Object.assign(byId("result").dataset, { seconds, sliceSeconds });
-    one.row.append(element("span", { class: "volumes" }, listVolumes(table)), button("Save", () => save(file, name), { "aria-label": `Save the mask of ${one.name}` }));
     setState("result");
     finish(one, "done");
   },

@@ -1,6 +1,7 @@
 // The worker of the page: reads an image, runs the network and returns the masks, so that the page
-// stays responsive. `ort` and `pako` are globals of the vendored scripts before this one.
+// stays responsive. `ort`, `pako` and the decoders are globals of the vendored scripts before this one.
 import { LiverSegError } from "../errors.js";
+import { provideDecoders } from "../ct/dicom/decoders.js";
 import { windowOf } from "../ct/intensity.js";
 import { encodeImage, encodeLabels } from "../ct/nifti.js";
 import { fromCanonicalArray, orientationOf, toCanonical } from "../ct/orientation.js";
@@ -8,6 +9,7 @@ import { spacingOf } from "../ct/volume.js";
 import { applyPostprocessing } from "../model/postprocessing.js";
 import { channelsOf } from "../model/spec.js";
 import { checkImage, judgeImage } from "../predict/input_image.js";
+import { encodeSegmentation } from "../predict/outputs/dicom_seg.js";
 import { measure } from "../predict/outputs/measurements.js";
 import { readInput } from "../predict/read_input.js";
 import { findRegions } from "../predict/segment_volume.js";
@@ -35,9 +37,11 @@ function describe(error) {
     : `The page failed: ${text}`;
 }
 
-// Starts the runtime and loads the network. `wasm`, `model`: gzip; `loader`: script of the runtime.
-async function load({ wasm, model, loader, modelRecord, threads }) {
+// Starts the runtime and loads the network. `wasm`, `model`, `openjpeg`, `charls`: gzip; `loader`: script
+// of the runtime.
+async function load({ wasm, model, openjpeg, charls, loader, modelRecord, threads }) {
   record = modelRecord;
+  provideDecoders({ OpenJPEGWASM: () => gunzip(openjpeg), CharLSWASM: () => gunzip(charls) });
   const { env } = self.ort;
   env.wasm.numThreads = threads;
   env.wasm.wasmBinary = await gunzip(wasm);
@@ -81,8 +85,20 @@ async function segment(files) {
   const table = measure(canonical, labels, network.regions);
   const inFileOrder = fromCanonicalArray(orientationOf(image.affine), labels, image.shape);
   const file = await gzip(encodeLabels(inFileOrder, image));
+  const seg = image.slices ? trySegmentation(inFileOrder, image, [...record.warnings, ...warnings]) : null;
   const sliceSeconds = networkMs / 1000 / slices;
-  self.postMessage({ type: "result", labels, table, file, sliceSeconds }, [file.buffer]);
+  const moved = seg?.file ? [file.buffer, seg.file.buffer] : [file.buffer];
+  self.postMessage({ type: "result", labels, table, file, seg, sliceSeconds }, moved);
+}
+
+// The mask as DICOM-SEG, {file}, or why there is none, {reason}: the other mask can be saved anyway.
+function trySegmentation(labels, image, notes) {
+  try {
+    return { file: encodeSegmentation(labels, image, record, notes) };
+  } catch (error) {
+    if (!(error instanceof LiverSegError)) console.error(error);
+    return { reason: error instanceof LiverSegError ? error.message : describe(error) };
+  }
 }
 
 async function predict(tiles, [height, width]) {

@@ -27,6 +27,11 @@ def export_page(path: Path, predictor: ExportedRun, name: str, version: int) -> 
         write_onnx(predictor.model, file)
         onnx = file.read_bytes()
     model = PageModel(
-        name, version, predictor.network, predictor.postprocessing, tuple(predictor.warnings)
+        name,
+        version,
+        predictor.network,
+        predictor.postprocessing,
+        tuple(predictor.warnings),
+        f"{predictor.fingerprint}-onnx-none",
     )
     write_browser_page(path, model, onnx)

@@ -7,8 +7,10 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from isal import igzip
+from pydicom.uid import JPEGLSLossless
 
 from liverseg_tf.ct.nifti import read_labels, write_volume
+from liverseg_tf.ct.orientation import to_canonical
 from liverseg_tf.ct.regions import LIVER_REGIONS
 from liverseg_tf.html_page import is_own_page
 from liverseg_tf.model.postprocessing import PostProcessing
@@ -78,17 +80,19 @@ def test_the_page_holds_everything_and_forbids_connections(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_phantom_is_segmented_in_chromium_as_in_python(tmp_path):
+def test_a_phantom_is_segmented_in_chromium_as_in_python(write_series, tmp_path):
     """One small case; benchmarks/browser.py compares real CTs and trained networks."""
     pytest.importorskip("selenium")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
-    from segmentation_page import SegmentationPage
+    pytest.importorskip("highdicom")
+    from segmentation_page import SegmentationPage, read_seg
 
     onnx = _network(channels=NETWORK.channels)
     write_browser_page(tmp_path / "page.html", PageModel("small", 1, NETWORK, STEPS), onnx)
     spec = PhantomSpec((8, 64, 64), (25.0, 6.5, 6.5), axes="RPI")
     image, _ = make_phantom(0, spec)
+    image = image.with_array(np.maximum(image.array, -1024))
     write_volume(tmp_path / "phantom.nii.gz", image)
     with SegmentationPage(tmp_path / "page.html", tmp_path, flags=["--disable-3d-apis"]) as page:
         saved = read_labels(page.segment([tmp_path / "phantom.nii.gz"]))
@@ -102,6 +106,13 @@ def test_a_phantom_is_segmented_in_chromium_as_in_python(tmp_path):
         np.testing.assert_array_equal(again.array, saved.array)
         states = "return [...document.querySelectorAll('.case-state')].map((e) => e.textContent)"
         assert page.js(states) == ["done", "done", "failed", "cancelled", "done"]
+        assert page.js("return document.getElementById('save-seg')") is None
+        folder = write_series(tmp_path / "dicom", image, _compress)
+        from_dicom = read_labels(page.segment([folder]))
+        found, wanted = to_canonical(from_dicom), to_canonical(saved)
+        np.testing.assert_array_equal(found.array, wanted.array)
+        expected = LIVER_REGIONS.masks(from_dicom.array)
+        np.testing.assert_array_equal(read_seg(page.save_seg(), from_dicom, folder), expected)
         assert page.errors() == []
     inference = Inference(thresholds=STEPS.thresholds(NETWORK.regions))
     masks = find_regions(image, _Model(onnx), inference)
@@ -109,6 +120,10 @@ def test_a_phantom_is_segmented_in_chromium_as_in_python(tmp_path):
     assert np.count_nonzero(expected.array) > 100
     np.testing.assert_array_equal(saved.array, expected.array)
     np.testing.assert_allclose(saved.affine, image.affine, atol=1e-5)
+
+
+def _compress(dataset, z):
+    dataset.compress(JPEGLSLossless)
 
 
 class _Model:

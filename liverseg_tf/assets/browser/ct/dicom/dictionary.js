@@ -40,6 +40,13 @@ export const TAGS = {
   XRayTubeCurrentInmA: "00189330", XRayTubeCurrentInuA: "00188151",
 };
 
+// Texts of a header that results repeat, and that no reader of images needs.
+export const SERIES_TEXTS = {
+  LossyImageCompression: "00282110", LossyImageCompressionMethod: "00282114",
+  LossyImageCompressionRatio: "00282112", Manufacturer: "00080070", ManufacturerModelName: "00081090",
+  DeviceSerialNumber: "00181000", SoftwareVersions: "00181020", PositionReferenceIndicator: "00201040",
+};
+
 export const KEYWORDS = new Map(Object.entries(TAGS).map(([keyword, tag]) => [tag, keyword]));
 
 // Classes of slices: CT, MR, PET and enhanced or converted ones.

@@ -11,8 +11,7 @@ const SIGNED = { 8: Int8Array, 16: Int16Array, 32: Int32Array };
 
 // Reads and rescales the pixels of a slice; `bytes` are those of one frame, little endian.
 export function toUnits(bytes, slice) {
-  const { allocated, signed } = slice.pixels;
-  const stored = new (signed ? SIGNED : UNSIGNED)[allocated](bytes.slice().buffer);
+  const stored = storedValues(bytes, slice);
   const values = meaningfulBits(stored, slice);
   const padding = findPadding(stored, values, slice);
   if (padding === null) return rescale(values, slice.slope, slice.intercept);
@@ -30,8 +29,12 @@ export function toUnits(bytes, slice) {
   return rescaled.map((value, i) => (padding[i] ? floor : value));
 }
 
+export function storedValues(bytes, { pixels: { allocated, signed } }) {
+  return new (signed ? SIGNED : UNSIGNED)[allocated](bytes.slice().buffer);
+}
+
 // Clears the bits above BitsStored, or sets them to the sign.
-function meaningfulBits(stored, { pixels: { allocated, stored: bits, signed } }) {
+export function meaningfulBits(stored, { pixels: { allocated, stored: bits, signed } }) {
   const unused = allocated - bits;
   if (!unused) return stored;
   const shift = 32 - bits;

@@ -64,7 +64,7 @@ export async function readSeries(series, onSlice) {
   const array = await readPixels(slices, onSlice);
   const volume = createVolume({
     array, affine, shape: [slices.length, ...slices[0].shape], modality: slices[0].modality,
-    warnings: warningsOf(slices),
+    warnings: warningsOf(slices), slices,
   });
   checkPlausibleSpacing(volume, "the series");
   return volume;

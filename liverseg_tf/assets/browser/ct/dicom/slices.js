@@ -75,7 +75,7 @@ function buildSlice({ file, parsed, shape, pixels }, frame, index, attributes) {
   const modality = readModality(dataset);
   const [stated] = [...frame.numbers("SpacingBetweenSlices"), ...frame.numbers("SliceThickness")].filter(Boolean);
   return {
-    file, frame: index, shape, pixels, modality, attributes,
+    file, frame: index, shape, pixels, modality, attributes, header: dataset,
     name: name + (index ? ` frame ${index + 1}` : ""),
     uid: readText(dataset, "SOPInstanceUID"),
     patient: readText(dataset, "PatientID"),
