@@ -12,7 +12,7 @@ DATA/btcv  30 CTs of the BTCV challenge; 13 labels of organs (1 liver, 3 spleen,
 DATA/crlm  CTs of Colorectal-Liver-Metastases (1 liver, 2 tumour)
 OUT        folder for the tiles, the run and abdomen-ct.zip
 
-  --steps N         Length of the training: a multiple of 1000, or fewer [default: 24000].
+  --steps N         Length of the training: a multiple of 1000, or fewer [default: 6000].
   --without-crlm    Train without DATA/crlm, so that the model can be tested on its patients.
   --crossval FOLDS  Train one model for each fold into OUT/crossval, and pack no bundle.
   --dry-run         Print the commands without running them.
@@ -27,7 +27,7 @@ fail() {
     exit 2
 }
 
-steps=24000 crossval="" with_crlm=1 dry="" folders=()
+steps=6000 crossval="" with_crlm=1 dry="" folders=()
 while [ $# -gt 0 ]; do
     case "$1" in
     --steps | --crossval)

@@ -91,7 +91,8 @@ def abdomen(monkeypatch):
 def make_row(case, dice=0.9, part="folds", **values):
     scores = {"dice": dice, "nsd": 0.8, "hd95": None, "truth_ml": 100.0, "prediction_ml": 90.0}
     return {
-        **{"part": part, "kind": "", "source": "BTCV", "case": case, "steps": 6000},
+        **{"part": part, "kind": "", "source": "BTCV", "case": case},
+        **{"steps": 6000, "model": "0123456789ab"},
         **{"regions": [{"region": "liver", **scores}], "lesions": None},
         **{"warnings": [], "failure": None},
     } | values
@@ -133,7 +134,9 @@ def test_the_card_says_what_was_not_measured_and_has_every_section(abdomen, tmp_
     assert text.count("This has not been measured yet.") == 4
     assert all(f"## {title}" in make_card(FACTS, text) for title in SECTIONS)
     write_card(path, [make_row("p1")])
-    assert "(6,000 steps each)" in path.read_text("utf-8")
+    assert "(one network, 6,000 steps)" in path.read_text("utf-8")
+    write_card(path, [make_row("p1"), make_row("p2", model="other")])
+    assert "(2 networks, 6,000 steps each)" in path.read_text("utf-8")
 
 
 def test_altered_copies_keep_image_and_mask_together(abdomen, tmp_path):

@@ -44,5 +44,10 @@ def by_part(rows: list[dict]) -> dict[str, list[dict]]:
 
 
 def _steps(rows: list[dict]) -> str:
-    steps = sorted({row["steps"] for row in rows})
-    return f"{', '.join(f'{one:,}' for one in steps)} steps each" if steps else "not measured yet"
+    if not rows:
+        return "not measured yet"
+    networks = len({row["model"] for row in rows})
+    steps = ", ".join(f"{one:,}" for one in sorted({row["steps"] for row in rows}))
+    if networks == 1:
+        return f"one network, {steps} steps"
+    return f"{networks} networks, {steps} steps each"
