@@ -34,11 +34,10 @@ from abdomen.tables import (
     worst_cases,
 )
 from measure import print_hardware
+from rows import add_row, is_of, read_rows
 
-from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.ct.images import read_label_image
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model.run_record import RunRecord, compute_model_checksum, read_run
 
 RESULTS = Path(__file__).parent / "results" / "abdomen_ct.json"
@@ -153,7 +152,7 @@ def measure(run: Path, subjects: list[Subject], options: argparse.Namespace) -> 
     for subject in missing:
         folder = mask_folder(subject.identity, options.work)
         row = score_subject(subject, predictor, folder)
-        add_row(row | model | {"steps": steps}, options)
+        add_row(options.results, row | model | {"steps": steps}, IDENTITY, options.work)
         print(describe(row), flush=True)
 
 
@@ -183,23 +182,6 @@ def lowest(rows: list[dict], subjects: list[Subject], work: Path) -> dict:
 def mask_folder(identity: dict, work: Path) -> Path:
     words = (identity[name] for name in ("part", "source", "kind"))
     return work / "masks" / "-".join(filter(None, words)).replace(" ", "_")
-
-
-def add_row(row: dict, options: argparse.Namespace) -> None:
-    """Add or replace the row of an image."""
-    identity = {name: row[name] for name in IDENTITY}
-    with exclusive_lock(options.work / ".lock", f"the results in {options.results}", wait=True):
-        rows = [one for one in read_rows(options.results) if not is_of(one, identity)]
-        rows = sorted([*rows, row], key=lambda one: [one[name] for name in IDENTITY])
-        write_json(options.results, {"rows": rows})
-
-
-def read_rows(path: Path) -> list[dict]:
-    return read_json(path)["rows"] if path.exists() else []
-
-
-def is_of(row: dict, identity: dict) -> bool:
-    return all(row[name] == value for name, value in identity.items())
 
 
 def describe(row: dict) -> str:

@@ -34,13 +34,13 @@ from contest.results import describe_hardware
 from label_client import serving
 from label_server import form
 from measure import print_hardware
+from rows import add_row, read_rows
 
 from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.ct.images import read_label_image
 from liverseg_tf.ct.nifti import write_labels
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model.run_record import RunRecord
 
 STRATEGIES = ("uncertain", "random")
@@ -150,10 +150,7 @@ class Annotation:
             "seconds": round(time.perf_counter() - started),
             "hardware": describe_hardware(),
         }
-        with exclusive_lock(self.options.work / ".lock", "the results", wait=True):
-            rows = [*read_rows(self.options.results), row]
-            rows.sort(key=lambda one: [str(one[name]) for name in IDENTITY])
-            write_json(self.options.results, {"rows": rows})
+        add_row(self.options.results, row, IDENTITY, self.options.work)
         print(
             f"repeat {self.repeat}, {strategy}, {len(corrected)} corrected: Dice "
             f"{mean_dice(row):.4f}  {tuned['result']}",
@@ -271,10 +268,6 @@ def send(url: str, method: str, selector: str, body: bytes | None = None, header
     request = urllib.request.Request(url + selector, body, headers or {}, method=method)
     with urllib.request.urlopen(request, timeout=1200) as answer:
         return answer.read()
-
-
-def read_rows(path: Path) -> list[dict]:
-    return read_json(path)["rows"] if path.exists() else []
 
 
 def mean_dice(row: dict) -> float:

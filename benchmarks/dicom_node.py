@@ -33,8 +33,9 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
+from rows import is_of, read_rows, replace_row
 
-from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.atomic import write_json
 from liverseg_tf.ct.dicom.series import find_volume_series, read_series
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.orientation import to_canonical
@@ -430,26 +431,17 @@ def identity(options: argparse.Namespace, part: str) -> dict:
     return {"part": part, "seed": seed, "model": options.model.name}
 
 
-def read_rows(path: Path) -> list[dict]:
-    return read_json(path)["rows"] if path.exists() else []
-
-
 def has_passed(options: argparse.Namespace, part: str) -> bool:
-    wanted = identity(options, part).items()
-    rows = read_rows(options.results)
-    return any(row["passed"] and all(row[key] == value for key, value in wanted) for row in rows)
+    own = identity(options, part)
+    return any(row["passed"] and is_of(row, own) for row in read_rows(options.results))
 
 
 def keep(options: argparse.Namespace, part: str, passed: bool, text: str, seconds: float) -> None:
     """Add a result, which takes the place of a failure."""
     own = identity(options, part)
-    rows = [
-        row
-        for row in read_rows(options.results)
-        if any(row[key] != value for key, value in own.items())
-    ]
     row = {**own, "passed": passed, "result": text, "seconds": seconds}
-    write_json(options.results, {"rows": [*rows, {**row, "hardware": describe_hardware()}]})
+    row["hardware"] = describe_hardware()
+    write_json(options.results, {"rows": replace_row(read_rows(options.results), row, own)})
 
 
 def make_table(rows: list[dict]) -> str:

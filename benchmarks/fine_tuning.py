@@ -30,14 +30,13 @@ from contest.costs import run_on_core, stop_all
 from contest.results import describe_hardware
 from contest.scores import score_test_cases
 from measure import print_hardware
+from rows import add_row, dice_by_case, is_of, read_rows
 
 from liverseg_tf import plural
-from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.bootstrap import bootstrap_interval
 from liverseg_tf.choices import SIDES
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.dataset.cases import Case, find_cases
-from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model.run_record import RunRecord, compute_model_checksum, read_run
 
 TASKS = {
@@ -173,10 +172,7 @@ def measure(options: argparse.Namespace, task: Task, patients: Patients, identit
         "hardware": describe_hardware(),
         "cases": score_test_cases(work, masks, task),
     }
-    with exclusive_lock(options.work / ".lock", f"the results in {options.results}", wait=True):
-        rows = [one for one in read_rows(options.results) if not is_of(one, identity)]
-        rows = sorted([*rows, row], key=lambda one: [str(one[name]) for name in IDENTITY])
-        write_json(options.results, {"rows": rows})
+    add_row(options.results, row, IDENTITY, options.work)
     place = f"{TITLES[identity['start']]}, {plural.count(count, 'patient')}, {minutes:g} minutes"
     dice = statistics.mean(dice_by_case([row]).values())
     print(f"{task.name}, {place}: Dice {dice:.4f}", flush=True)
@@ -237,23 +233,6 @@ def prediction(task: Task, images: Path, model: Path, masks: Path) -> list[str]:
 
 def _liverseg(command: str, *given: object) -> list[str]:
     return [sys.executable, "-m", "liverseg_tf", command, *map(str, given)]
-
-
-def read_rows(path: Path) -> list[dict]:
-    return read_json(path)["rows"] if path.exists() else []
-
-
-def is_of(row: dict, identity: dict) -> bool:
-    return all(row[name] == value for name, value in identity.items())
-
-
-def dice_by_case(rows: list[dict]) -> dict[str, float]:
-    """Return the Dice of each patient, mean over regions and seeds."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        for case in row["cases"]:
-            found.setdefault(case["case"], []).append(case["dice"])
-    return {name: statistics.mean(values) for name, values in found.items()}
 
 
 def make_table(rows: list[dict]) -> str:

@@ -37,8 +37,9 @@ import numpy as np
 from contest.results import describe_hardware
 from label_client import serving
 from measure import print_hardware
+from rows import is_of, read_rows
 
-from liverseg_tf.atomic import read_json, write_json
+from liverseg_tf.atomic import write_json
 from liverseg_tf.cli.shared.models import ModelLoader, resolve_models
 from liverseg_tf.ct.images import read_image
 from liverseg_tf.ct.nifti import write_labels
@@ -139,15 +140,9 @@ def identity(options: argparse.Namespace, part: str) -> dict:
     return {"part": part, "model": Path(options.model).name, "data": options.studies.name}
 
 
-def read_rows(path: Path) -> list[dict]:
-    return read_json(path)["rows"] if path.exists() else []
-
-
 def is_done(options: argparse.Namespace, part: str) -> bool:
-    wanted = identity(options, part).items()
-    return any(
-        all(row[key] == value for key, value in wanted) for row in read_rows(options.results)
-    )
+    own = identity(options, part)
+    return any(is_of(row, own) for row in read_rows(options.results))
 
 
 def keep(options: argparse.Namespace, part: str, values: dict) -> None:

@@ -23,12 +23,11 @@ from contest.results import describe_hardware
 from contest.scores import score_test_cases
 from contest.task import TASKS, Length, Task
 from measure import print_hardware
+from rows import add_row, dice_by_case, is_of, read_rows
 
-from liverseg_tf.atomic import read_json, write_json
 from liverseg_tf.bootstrap import bootstrap_interval
 from liverseg_tf.ct.annotation import read_annotation
 from liverseg_tf.dataset.labelled_slices import FILE_NAME
-from liverseg_tf.locks import exclusive_lock
 from liverseg_tf.model.run_record import RunRecord
 from liverseg_tf.tiles.store import TileStore
 
@@ -84,10 +83,7 @@ def measure(options: argparse.Namespace, share: int, fold: int, seed: int) -> No
         "hardware": describe_hardware(),
         "cases": score_test_cases(place.fold, place.masks, task),
     }
-    with exclusive_lock(options.work / ".lock", f"the results in {options.results}", wait=True):
-        rows = [one for one in read_rows(options.results) if not is_of(one, identity)]
-        rows = sorted([*rows, row], key=lambda one: [str(one[name]) for name in IDENTITY])
-        write_json(options.results, {"rows": rows})
+    add_row(options.results, row, IDENTITY, options.work)
     print(f"{share} % of the slices, fold {fold}, seed {seed}: {describe(row)}", flush=True)
 
 
@@ -120,23 +116,6 @@ def count_slices(folder: Path) -> tuple[int, int]:
         labelled += case["slices"] if listed is None else int(listed.mask(case["slices"]).sum())
         total += case["slices"]
     return labelled, total
-
-
-def read_rows(path: Path) -> list[dict]:
-    return read_json(path)["rows"] if path.exists() else []
-
-
-def is_of(row: dict, identity: dict) -> bool:
-    return all(row[name] == value for name, value in identity.items())
-
-
-def dice_by_case(rows: list[dict]) -> dict[str, float]:
-    """Return the Dice of each patient, mean over regions and seeds."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        for case in row["cases"]:
-            found.setdefault(case["case"], []).append(case["dice"])
-    return {name: statistics.mean(values) for name, values in found.items()}
 
 
 def describe(row: dict) -> str:

@@ -25,7 +25,7 @@ settings.register_profile("repeat", derandomize=True, **UNTIMED)
 settings.register_profile("explore", max_examples=1000, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
-pytest_plugins = ["trainings"]  # tests/support/trainings.py
+pytest_plugins = ["trainings", "benchmark_modules"]  # in tests/support
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYOUTS = {  # image, mask

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,10 @@ CASES = [Case(f"p{number}", Path("ct"), Path("mask")) for number in range(6)]
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
-    before = set(sys.modules)
+def benchmark(benchmarks):
     import fine_tuning
 
-    yield fine_tuning
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("contest", "measure", "fine_tuning"):
-            del sys.modules[name]
+    return fine_tuning
 
 
 @pytest.fixture

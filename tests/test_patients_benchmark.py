@@ -15,7 +15,6 @@ from liverseg_tf.ct.nifti import read_labels, read_volume, write_labels, write_v
 from liverseg_tf.ct.volume import Volume
 from liverseg_tf.dataset.cases import find_cases
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # stands for a Python with MONAI: it "predicts" masks that were made before
 PEER = """#!/bin/sh
 mkdir -p "$3"
@@ -23,17 +22,6 @@ echo '{{"batch": 8}}' > "$3/network.json"
 printf '%s ' "$7" >> "$3/calls"
 case "$*" in *--predict*) mkdir "$5"; cp {answers}/*.nii.gz "$5";; esac
 """
-
-
-@pytest.fixture
-def benchmarks(monkeypatch):
-    """The folder of benchmarks can be imported from; other tests do not see its names."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("contest", "patients", "measure"):
-            del sys.modules[name]
 
 
 def _write_cases(folder: Path, names, low=-1000):

@@ -1,23 +1,15 @@
 """Lists of slices and the table of benchmarks/sparse_labels.py, without a training."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from liverseg_tf.dataset.labelled_slices import find_labelled_slices, read_labelled_slices
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
-    before = set(sys.modules)
+def benchmark(benchmarks):
     import sparse_labels
 
-    yield sparse_labels
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("contest", "measure", "sparse_labels"):
-            del sys.modules[name]
+    return sparse_labels
 
 
 def test_slices_are_evenly_spaced(benchmark, tmp_path):
