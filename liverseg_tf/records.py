@@ -4,6 +4,7 @@ A record may be damaged, edited by hand or untrusted. Reading it either returns 
 expected type or raises a `LiverSegError`.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,6 +93,12 @@ def convert_record(value: object, record_type: type[Record], source: str) -> Rec
         raise _wrong_entry(error, source) from error
     except (ValueError, RecursionError, OverflowError) as error:
         raise LiverSegError(f"Expected a record in {source}. Received: {error}.") from error
+
+
+def digest_json(value: object) -> str:
+    """Return an identifier of a plain JSON value that changes whenever the value does."""
+    content = json.dumps(value, sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _too_large(source: str) -> LiverSegError:

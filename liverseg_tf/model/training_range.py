@@ -5,8 +5,6 @@ lie outside. It consists of numbers and of names of regions only: it tells which
 and not whose they were.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +15,7 @@ from msgspec import Meta
 from liverseg_tf.ct.annotation import read_annotation
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.records import convert_record
+from liverseg_tf.records import convert_record, digest_json
 
 Count = Annotated[int, Meta(ge=0, le=10**9)]
 Interval = tuple[Annotated[float, Meta(ge=0, le=10**9)], Annotated[float, Meta(ge=0, le=10**9)]]
@@ -108,10 +106,7 @@ class TrainingRange:
     @property
     def digest(self) -> str:
         """Identifier that changes whenever the record does; empty for an empty record."""
-        if not self:
-            return ""
-        content = json.dumps(self.to_json(), sort_keys=True).encode()
-        return hashlib.blake2b(content, digest_size=8).hexdigest()
+        return digest_json(self.to_json()) if self else ""
 
     def to_json(self) -> dict:
         """Return plain JSON values, the inverse of `from_json`; {} for an empty record."""

@@ -4,8 +4,6 @@ It is measured on cases that the model has not seen, and travels with the model.
 numbers and of names of regions only, so that it tells nothing about any patient.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +15,7 @@ from scipy.special import expit, logit
 
 from liverseg_tf.ct.regions import Regions
 from liverseg_tf.errors import LiverSegError
-from liverseg_tf.records import convert_record
+from liverseg_tf.records import convert_record, digest_json
 
 SINGLE, MIRRORED, ENSEMBLE = "single", "mirrored", "ensemble"
 CONFIDENCE, AGREEMENT = "confidence", "agreement"
@@ -171,10 +169,7 @@ class TrustRecord:
     @property
     def digest(self) -> str:
         """Identifier that changes whenever the record does; empty for an empty record."""
-        if not self:
-            return ""
-        content = json.dumps(self.to_json(), sort_keys=True).encode()
-        return hashlib.blake2b(content, digest_size=8).hexdigest()
+        return digest_json(self.to_json()) if self else ""
 
     def to_json(self) -> dict:
         """Return plain JSON values, the inverse of `from_json`; {} for an empty record."""

@@ -13,13 +13,10 @@ from keras import ops
 from liverseg_tf.model.spec import NetworkSpec
 from liverseg_tf.train.custom_parts import CustomParts
 from liverseg_tf.train.learner.hardware import Hardware
+from liverseg_tf.train.network.conditional import product_of_outer
 from liverseg_tf.train.network.from_settings import make_unet_spec
 from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
-from liverseg_tf.train.network.loss_weights import (
-    LossWeights,
-    sum_over_one_replica,
-    weigh_conditional,
-)
+from liverseg_tf.train.network.loss_weights import LossWeights, sum_over_one_replica
 from liverseg_tf.train.network.pretrained import load_matching_weights
 from liverseg_tf.train.network.unet import UNetSpec, build_training_unet, build_unet
 from liverseg_tf.train.settings import TrainSettings
@@ -121,7 +118,9 @@ class TrainingComponents:
         is_partial = keras.backend.standardize_dtype(truth.dtype) == "int8"
         labelled = ops.cast(truth >= 0, "float32") if is_partial else None
         truth = ops.cast(ops.maximum(truth, 0) if is_partial else truth, "float32")
-        labelled = weigh_conditional(truth, labelled, self.spec.inside)
+        if any(self.spec.inside):
+            learnt = product_of_outer(truth, self.spec.inside)
+            labelled = learnt if labelled is None else labelled * learnt
         level_weights = [0.5**level for level in range(len(outputs))]
         total = 0
         for level, (weight, logits) in enumerate(zip(level_weights, outputs, strict=True)):

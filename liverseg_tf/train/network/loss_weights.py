@@ -78,31 +78,3 @@ class LossWeights:
 def at_least_one_voxel(count):
     """Return counts of voxels as divisors: 1 instead of 0."""
     return ops.where(count > 0, count, 1.0)
-
-
-def weigh_conditional(truth, labelled, inside: tuple[tuple[int, ...], ...]):
-    """Give conditional regions a weight where the regions that contain them are, and only there.
-
-    The logits of such a region are those of the probability of a lesion in the organ. A lesion
-    is a thousandth of a tile, but a few hundredths of the organ: from whole tiles, networks do not
-    begin to find faint lesions in thousands of steps.
-
-    Args:
-        truth: Ground truth (batch, h, w, regions), 0 or 1.
-        labelled: (batch, h, w, regions) as in `LossWeights`, or None.
-        inside: For each region, the numbers of the regions that contain it. Regions beyond them
-            are not conditional.
-
-    Returns:
-        (batch, h, w, regions) float32 as in `LossWeights`; `labelled` if no region is conditional.
-    """
-    if not any(inside):
-        return labelled
-    channels = []
-    for number in range(truth.shape[-1]):
-        outer = inside[number] if number < len(inside) else ()
-        weight = ops.ones_like(truth[..., 0]) if labelled is None else labelled[..., number]
-        for one in outer:
-            weight = weight * truth[..., one]
-        channels.append(weight)
-    return ops.stack(channels, axis=-1)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, fields
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from liverseg_tf.train.network.blocks import BlockBuilder
+from liverseg_tf.train.network.conditional import product_of_outer
 from liverseg_tf.train.network.encoders import build_encoder
 from liverseg_tf.train.network.layer_classes import KERAS_LAYERS, LayerClasses
 
@@ -86,27 +87,9 @@ def build_unet(spec: UNetSpec) -> keras.Model:
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(
         training_model.get_layer("logits").output
     )
-    outputs = _multiply_conditional(outputs, spec.inside)
+    if any(spec.inside):
+        outputs = outputs * product_of_outer(outputs, spec.inside)
     return keras.Model(training_model.input, outputs, name="unet")
-
-
-def _multiply_conditional(probabilities, inside: tuple[tuple[int, ...], ...]):
-    """Multiply conditional probabilities by those of the regions that contain the region.
-
-    Args:
-        probabilities: (batch, h, w, outputs).
-        inside: See `UNetSpec`.
-    """
-    depth = max((len(outer) for outer in inside), default=0)
-    if not depth:
-        return probabilities
-    # one more channel, of ones, for the outputs that are not conditional
-    padded = ops.pad(probabilities, [(0, 0), (0, 0), (0, 0), (0, 1)], constant_values=1.0)
-    product = probabilities
-    for level in range(depth):
-        factors = [outer[level] if level < len(outer) else len(inside) for outer in inside]
-        product = product * ops.take(padded, factors, axis=-1)
-    return product
 
 
 def build_training_unet(

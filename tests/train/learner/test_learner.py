@@ -174,6 +174,23 @@ def test_the_weight_of_auxiliary_regions():
 
 
 @pytest.mark.usefixtures("eager")
+def test_synthetic_lesions_are_learnt_inside_the_organ_where_they_are_labelled():
+    components = _learner(synthetic_lesions=1.0).components
+    _, truth = next(_batches(1))  # the second region lies in the first one
+    logits = np.random.default_rng(0).normal(0, 1, truth.shape).astype(np.float32)
+    organ = truth[..., 0] > 0
+    partial = truth.astype(np.int8)
+    partial[:, :8, :, 1] = -1
+    for given, learnt in ((truth, organ), (partial, organ & (partial[..., 1] >= 0))):
+        expected = float(components.loss(given, logits))
+        changed = logits.copy()
+        changed[..., 1] = np.where(learnt, logits[..., 1], 7)
+        assert float(components.loss(given, changed)) == expected
+        changed[..., 1] = np.where(learnt, 7, logits[..., 1])
+        assert float(components.loss(given, changed)) != pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.usefixtures("eager")
 def test_a_coarse_level_averages_the_ground_truth_where_it_is_labelled():
     components = _learner(deep_supervision=2).components
     truth = np.zeros((1, 4, 4, 2), np.float32)

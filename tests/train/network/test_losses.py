@@ -5,7 +5,7 @@ import tensorflow as tf
 from liverseg_tf import choices
 from liverseg_tf.cli.train import train
 from liverseg_tf.train.network import losses
-from liverseg_tf.train.network.loss_weights import LossWeights, weigh_conditional
+from liverseg_tf.train.network.loss_weights import LossWeights
 
 RNG = np.random.default_rng(0)
 
@@ -256,20 +256,3 @@ def test_a_batch_without_any_labelled_region_has_no_loss(name):
         loss = losses.LOSSES[name](truth, logits, LossWeights(labelled=np.zeros_like(truth)))
     assert float(loss) == 0
     assert (tape.gradient(loss, logits).numpy() == 0).all()
-
-
-def test_a_conditional_region_has_a_loss_inside_the_outer_region_only():
-    rng = np.random.default_rng(5)
-    organ = rng.random((2, 6, 6)) < 0.5
-    truth = np.stack([organ, organ & (rng.random((2, 6, 6)) < 0.3)], axis=-1).astype("float32")
-    labelled = np.ones_like(truth)
-    labelled[0, :, :3, 1] = 0
-    inside = ((), (0,))
-    assert weigh_conditional(truth, None, ()) is None
-    weights = np.asarray(weigh_conditional(truth, labelled, inside))
-    np.testing.assert_array_equal(weights[..., 0], 1)
-    np.testing.assert_array_equal(weights[..., 1], labelled[..., 1] * organ)
-    np.testing.assert_array_equal(weigh_conditional(truth, None, inside)[..., 1], organ)
-    # one more region, an auxiliary one, which is not conditional
-    more = np.concatenate([truth, truth[..., :1]], axis=-1)
-    np.testing.assert_array_equal(weigh_conditional(more, None, inside)[..., 2], 1)
