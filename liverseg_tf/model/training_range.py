@@ -23,7 +23,7 @@ Interval = tuple[Annotated[float, Meta(ge=0, le=10**9)], Annotated[float, Meta(g
 
 @dataclass(frozen=True)
 class RegionRange:
-    """What the masks of the training cases say about a region.
+    """How often a region occurs in the masks of the training cases, and its volumes.
 
     Args:
         cases: Number of cases in which the whole region is labelled, or known to be absent.
@@ -182,7 +182,7 @@ def _interval(values: Iterable[float]) -> tuple[float, float] | None:
 
 def _round(value: float, to_integer: Callable[[float], int]) -> float:
     digits = 2 - math.floor(math.log10(value))
-    # 5.0 stays 5.0, although its product with a power of ten may not be exact
+    # rounded to six digits first: 2.3 * 100 is 229.99999999999997, of which the floor would be 229
     return round(to_integer(round(value * 10.0**digits, 6)) / 10.0**digits, 12)
 
 

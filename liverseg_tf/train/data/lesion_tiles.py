@@ -32,9 +32,9 @@ _STREAM, _LOOKALIKES = 20, 21  # tell these random numbers from those of the aug
 def contrast_factor(step: int) -> float:
     """Return by how much the contrast of the lesions is multiplied in a step: 3 at first, then 1.
 
-    Many lesions differ from the organ by less than the noise. A network that sees only such lesions
-    does not begin to find any in thousands of steps: its probability of a lesion stays the same
-    in the whole organ. Once it has found those of high contrast, it learns the faint ones, too.
+    Many lesions differ from the organ by less than the noise. A network that saw only such lesions
+    had the same probability of a lesion in the whole organ after thousands of steps. A network that
+    first learns lesions of high contrast then learns the faint ones, too.
     """
     return 1 + (_FIRST_CONTRAST - 1) * math.exp(-step / _CONTRAST_STEPS)
 
